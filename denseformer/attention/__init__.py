@@ -1,0 +1,1 @@
+"""Operators that mix tokens: pure functions in torch, thin modules on top."""

@@ -1,0 +1,92 @@
+"""Windows: cutting maps into them, attending inside them, and the tables and masks that go with it.
+
+Legend: B batch, H W map, C channels, wh ww window sides, n windows per map, N = wh * ww tokens, h heads, d head width.
+"""
+
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Size = tuple[int, int]
+
+
+def window_partition(x: Tensor, window: Size) -> Tensor:
+    """(B, H, W, C) -> (B, n, N, C), windows in row-major order; H and W must be multiples of the window's sides."""
+    B, H, W, C = x.shape
+    wh, ww = window
+    x = x.view(B, H // wh, wh, W // ww, ww, C).transpose(2, 3)  # (B, H/wh, W/ww, wh, ww, C)
+    return x.reshape(B, -1, wh * ww, C)
+
+
+def window_reverse(windows: Tensor, window: Size, size: Size) -> Tensor:
+    """The inverse of `window_partition`: (B, n, N, C) -> (B, H, W, C) with `size` = (H, W)."""
+    B, C = windows.shape[0], windows.shape[-1]
+    (H, W), (wh, ww) = size, window
+    x = windows.view(B, H // wh, W // ww, wh, ww, C).transpose(2, 3)  # (B, H/wh, wh, W/ww, ww, C)
+    return x.reshape(B, H, W, C)
+
+
+def windowed_attention(qkv: Tensor, heads: int, bias: Tensor | None = None, scale: float | None = None) -> Tensor:
+    """Softmax attention inside each window.
+
+    qkv: (B, n, N, 3C), laid out (3, h, d) on the last axis; bias: added to the logits, broadcastable to (n, h, N, N),
+    e.g. a position bias (h, N, N), a mask (n, 1, N, N), or their sum -> (B, n, N, C).
+    """
+    B, n, N, _ = qkv.shape
+    q, k, v = qkv.view(B, n, N, 3, heads, -1).permute(3, 0, 1, 4, 2, 5).flatten(2, 3)  # each (B, n*h, N, d)
+    if bias is not None:
+        bias = bias.to(q.dtype).expand(n, heads, N, N).reshape(1, n * heads, N, N)
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
+    return out.view(B, n, heads, N, -1).transpose(2, 3).reshape(B, n, N, -1)
+
+
+@lru_cache(maxsize=32)
+def relative_position_index(window: Size) -> Tensor:
+    """(N, N) index of the offset query - key into a table of ((2 wh - 1) * (2 ww - 1)) rows, row-major, as in Swin.
+
+    Held on the CPU and shared by all callers; do not write to it.
+    """
+    wh, ww = window
+    coords = torch.cartesian_prod(torch.arange(wh, device='cpu'), torch.arange(ww, device='cpu'))  # (N, 2)
+    offset = coords[:, None] - coords[None] + torch.tensor([wh - 1, ww - 1], device='cpu')
+    return offset[..., 0] * (2 * ww - 1) + offset[..., 1]
+
+
+def position_bias(table: Tensor, window: Size) -> Tensor:
+    """A table of ((2 wh - 1) * (2 ww - 1), h) rows -> the bias (h, N, N)."""
+    index = relative_position_index(window).to(table.device)
+    return table[index.flatten()].view(*index.shape, -1).permute(2, 0, 1)
+
+
+def resize_position_table(table: Tensor, rows: int) -> Tensor:
+    """Resize a square table of relative positions bicubically: (s * s, h) -> (rows, h), the rule of Swin and BEiT."""
+    if table.shape[0] == rows:
+        return table
+    source, target = round(table.shape[0] ** 0.5), round(rows**0.5)
+    grid = table.T.reshape(1, -1, source, source).float()
+    grid = F.interpolate(grid, size=(target, target), mode='bicubic', align_corners=False)
+    return grid.flatten(2)[0].T.to(table.dtype)
+
+
+@lru_cache(maxsize=64)
+def shift_mask(size: Size, window: Size, shift: Size, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """(n, 1, N, N): 0 between tokens that were neighbours before a cyclic shift by `shift`, -100 between the others.
+
+    size: (H, W) of the map, already a multiple of the window. Shared by all callers; do not write to it.
+    """
+    regions = torch.zeros(size, device=device)
+    rows, columns = (_borders(side, w, s) for side, w, s in zip(size, window, shift, strict=True))
+    for i, row in enumerate(rows):
+        for j, column in enumerate(columns):
+            regions[row, column] = len(columns) * i + j
+    labels = window_partition(regions[None, :, :, None], window)[0, ..., 0]  # (n, N)
+    apart = labels[:, None, :] != labels[:, :, None]
+    return apart.to(dtype).mul(-100.0)[:, None]
+
+
+def _borders(side: int, window: int, shift: int) -> list[slice]:
+    if shift == 0:
+        return [slice(0, side)]
+    return [slice(0, side - window), slice(side - window, side - shift), slice(side - shift, side)]

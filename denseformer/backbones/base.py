@@ -1,0 +1,201 @@
+"""The contract of a backbone, and what all of them share: stages, freezing, checkpointing, output maps."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from denseformer.network import Description, Network, StateDict
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneDescription(Description):
+    """channels, strides: of the four maps; input_size: the square input the variant was published at, in pixels."""
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    input_size: int
+
+
+@dataclass(frozen=True)
+class ParameterRole:
+    """How an optimiser should treat one parameter.
+
+    decay: whether weight decay applies; depth: 0 for the stem, then one more per block, for layer-wise rate decay.
+    """
+
+    decay: bool
+    depth: int
+
+
+class Stage(nn.Module):
+    """An optional `downsample`, then `blocks` one after the other.
+
+    A family whose blocks need something computed once per stage (a mask, a decay, tokens) overrides `forward` and
+    calls each block through `run`, which checkpoints it when the backbone was built `with_cp`.
+    """
+
+    def __init__(self, blocks: Iterable[nn.Module], downsample: nn.Module | None = None):
+        super().__init__()
+        self.downsample = nn.Identity() if downsample is None else downsample
+        self.blocks = nn.ModuleList(blocks)
+        self.with_cp = False
+
+    def run(self, block: Callable[..., Any], *inputs) -> Any:
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(block, *inputs, use_reentrant=False)
+        return block(*inputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.downsample(x)
+        for block in self.blocks:
+            x = self.run(block, x)
+        return x
+
+
+class Backbone(Network):
+    """An image to a pyramid of feature maps.
+
+    A subclass's constructor is keyword-only, calls `super().__init__`, and hands its parts to `assemble`. Its arch
+    records have a field or property `widths`, the channels of the four stages.
+
+    Args of every backbone:
+        arch: a published variant's name, or a dict of the fields of its arch record.
+        in_channels: channels of the image.
+        drop_path_rate: stochastic depth of the last block; it grows linearly from 0 at the first.
+        out_indices: the stages whose maps are returned, ascending; stages after the last one are not built.
+        frozen_stages: -1 trains all; n >= 0 freezes the patch embedding and the stages 0 .. n-1.
+        norm_eval: keep BatchNorm statistics fixed while training.
+        with_cp: recompute each block in the backward pass instead of storing its activations.
+        init_cfg: mmengine's, usually dict(type='Pretrained', checkpoint=...).
+    """
+
+    strides: ClassVar[tuple[int, ...]] = (4, 8, 16, 32)
+    input_size: ClassVar[int] = 224
+    channels_last: ClassVar[bool] = True
+    """Whether blocks work on (B, H, W, C) maps; False for (B, C, H, W)."""
+    norm_feeds_next: ClassVar[bool] = False
+    """Whether the normalised map, rather than the raw one, enters the next stage."""
+    no_weight_decay: ClassVar[tuple[str, ...]] = ('norm',)
+    """Fragments of parameter names that the authors' recipe takes no weight decay on."""
+
+    def __init__(
+        self,
+        *,
+        arch: Any,
+        in_channels: int,
+        out_indices: Sequence[int],
+        frozen_stages: int,
+        norm_eval: bool,
+        with_cp: bool,
+        init_cfg: dict | None,
+    ):
+        super().__init__(arch=arch, init_cfg=init_cfg)
+        stages = len(self.arch.widths)
+        if not out_indices or list(out_indices) != sorted(set(out_indices)) or not 0 <= out_indices[-1] < stages:
+            raise ValueError(f'out_indices must be ascending stages out of 0..{stages - 1}, got {tuple(out_indices)}.')
+        if not -1 <= frozen_stages <= stages:
+            raise ValueError(f'frozen_stages must be -1..{stages}, got {frozen_stages}.')
+        self.in_channels = in_channels
+        self.out_indices = tuple(out_indices)
+        self.out_channels = tuple(self.arch.widths[i] for i in out_indices)
+        self.out_strides = tuple(self.strides[i] for i in out_indices)
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        self.with_cp = with_cp
+
+    def assemble(
+        self, *, patch_embed: nn.Module, stages: Sequence[Stage], out_norms: Sequence[nn.Module] | None = None
+    ) -> None:
+        """Take the parts over, drop the ones no output needs, and freeze what was asked for.
+
+        out_norms: one per stage; None where the authors' code returns the maps as they are.
+        """
+        last = self.out_indices[-1]
+        self.patch_embed = patch_embed
+        self.stages = nn.ModuleList(stages[: last + 1])
+        norms = [nn.Identity() for _ in stages] if out_norms is None else out_norms
+        used = range(last + 1) if self.norm_feeds_next else self.out_indices
+        self.out_norms = nn.ModuleList(norms[i] if i in used else nn.Identity() for i in range(last + 1))
+        for stage in self.stages:
+            stage.with_cp = self.with_cp
+        for module in self._frozen_modules():
+            module.requires_grad_(False)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """image: (B, in_channels, H, W), normalised, H and W >= 32 -> one (B, C_i, H_i, W_i) per out index."""
+        x = self.patch_embed(image)
+        outs = []
+        for i, (stage, norm) in enumerate(zip(self.stages, self.out_norms, strict=True)):
+            x = stage(x)
+            out = norm(x) if self.norm_feeds_next or i in self.out_indices else x
+            x = out if self.norm_feeds_next else x
+            if i in self.out_indices:
+                outs.append(out.permute(0, 3, 1, 2) if self.channels_last else out)  # (B, C, H, W)
+        return tuple(outs)
+
+    def train(self, mode: bool = True) -> 'Backbone':
+        super().train(mode)
+        for module in self._frozen_modules():
+            module.eval()
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def _frozen_modules(self) -> list[nn.Module]:
+        if self.frozen_stages < 0:
+            return []
+        norms = [norm for i, norm in enumerate(self.out_norms) if i < self.frozen_stages]
+        return [self.patch_embed, *self.stages[: self.frozen_stages], *norms]
+
+    def drop_unbuilt(self, state_dict: StateDict) -> StateDict:
+        unbuilt = [f'stages.{i}.' for i in range(len(self.stages), len(self.arch.widths))]
+        plain = [i for i in range(len(self.arch.widths)) if i >= len(self.stages) or i not in self._normed()]
+        unbuilt += [f'out_norms.{i}.' for i in plain]
+        return {key: value for key, value in state_dict.items() if not key.startswith(tuple(unbuilt))}
+
+    def _normed(self) -> set[int]:
+        return {i for i, norm in enumerate(self.out_norms) if not isinstance(norm, nn.Identity)}
+
+    def parameter_roles(self) -> dict[str, ParameterRole]:
+        """The role of every parameter by name: one rule for all families, read by the optimiser constructor."""
+        first_block = [sum(len(stage.blocks) for stage in self.stages[:i]) for i in range(len(self.stages))]
+        depth_after = sum(len(stage.blocks) for stage in self.stages) + 1
+
+        def depth(name: str) -> int:
+            part, *rest = name.split('.')
+            if part == 'stages':
+                block = int(rest[2]) if rest[1] == 'blocks' else 0
+                return first_block[int(rest[0])] + block + 1
+            return depth_after if part == 'out_norms' else 0
+
+        return {
+            name: ParameterRole(decay=not any(part in name for part in self.no_weight_decay), depth=depth(name))
+            for name, _ in self.named_parameters()
+        }
+
+    @classmethod
+    def describe(cls, arch: Any, **options) -> BackboneDescription:
+        """Channels, strides, parameters and source of a variant; nothing is allocated."""
+        network = cls.on_meta_device(arch=arch, **options)
+        return BackboneDescription(
+            name=f'{cls.__name__}-{arch}' if isinstance(arch, str) else cls.__name__,
+            parameters=sum(parameter.numel() for parameter in network.parameters()),
+            source=cls.source,
+            channels=network.out_channels,
+            strides=network.out_strides,
+            input_size=cls.input_size,
+        )
+
+
+def drop_path_rates(rate: float, depths: Sequence[int]) -> list[list[float]]:
+    """Stochastic depth of each block of each stage: linear from 0 at the first block to `rate` at the last."""
+    total = sum(depths)
+    rates = [rate * i / max(total - 1, 1) for i in range(total)]
+    return [rates[sum(depths[:i]) : sum(depths[: i + 1])] for i in range(len(depths))]

@@ -1,0 +1,56 @@
+"""Patch embedding and merging that several families share."""
+
+from torch import Tensor, nn
+
+from denseformer.layers.padding import pad_image_to_multiple, pad_to_multiple
+
+
+class PatchEmbed(nn.Module):
+    """Non-overlapping patches to tokens, then LayerNorm: (B, C, H, W) -> (B, ceil(H/p), ceil(W/p), dim).
+
+    The image is zero-padded on the right and at the bottom to a multiple of the patch.
+    """
+
+    def __init__(self, in_channels: int, dim: int, patch: int = 4):
+        super().__init__()
+        self.patch = patch
+        self.proj = nn.Conv2d(in_channels, dim, patch, patch)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.proj(pad_image_to_multiple(image, self.patch))
+        return self.norm(x.permute(0, 2, 3, 1))  # (B, H, W, C)
+
+
+class PatchMerging(nn.Module):
+    """2 x 2 neighbours to one token: (B, H, W, C) -> (B, ceil(H/2), ceil(W/2), out_dim).
+
+    Neighbours are concatenated in the order (0,0), (1,0), (0,1), (1,1) (row, column). LayerNorm before the linear
+    layer, as in Swin; `norm_after` puts it behind, as in Swin V2.
+    """
+
+    def __init__(self, dim: int, out_dim: int, norm_after: bool = False):
+        super().__init__()
+        self.norm_after = norm_after
+        self.reduction = nn.Linear(4 * dim, out_dim, bias=False)
+        self.norm = nn.LayerNorm(out_dim if norm_after else 4 * dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = pad_to_multiple(x, 2)
+        B, H, W, C = x.shape
+        x = x.view(B, H // 2, 2, W // 2, 2, C).permute(0, 1, 3, 4, 2, 5).reshape(B, H // 2, W // 2, 4 * C)
+        return self.norm(self.reduction(x)) if self.norm_after else self.reduction(self.norm(x))
+
+
+class ConvDownsample(nn.Module):
+    """3 x 3 stride-2 convolution, then LayerNorm: (B, H, W, C) -> (B, ceil(H/2), ceil(W/2), out_dim)."""
+
+    def __init__(self, dim: int, out_dim: int, bias: bool = False):
+        super().__init__()
+        self.reduction = nn.Conv2d(dim, out_dim, 3, 2, 1, bias=bias)
+        self.norm = nn.LayerNorm(out_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.reduction(x.permute(0, 3, 1, 2))  # (B, C, H, W)
+        return self.norm(x.permute(0, 2, 3, 1))  # (B, H, W, C)
+

@@ -1,0 +1,23 @@
+"""The registry scope `denseformer`: children of mmengine's root registries, filled on first use.
+
+A component is named `denseformer.X` in a config of any scope, so mmseg and mmdet configs reach it with
+`custom_imports = dict(imports='denseformer')`.
+"""
+
+from mmengine import registry as root
+from mmengine.registry import Registry
+
+
+def _child(parent: Registry, *modules: str) -> Registry:
+    """A registry of this scope below `parent`, which imports `modules` the first time something is looked up."""
+    locations = [f'denseformer.{module}' for module in modules]
+    return Registry(parent.name, parent=parent, scope='denseformer', locations=locations)
+
+
+MODELS = _child(root.MODELS, 'backbones', 'necks', 'segmentation', 'detection', 'restoration')
+DATASETS = _child(root.DATASETS, 'datasets')
+TRANSFORMS = _child(root.TRANSFORMS, 'datasets')
+METRICS = _child(root.METRICS, 'restoration')
+HOOKS = _child(root.HOOKS, 'engine')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine')
+WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS, 'engine')

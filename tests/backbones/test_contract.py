@@ -1,0 +1,121 @@
+"""Every backbone in the registry keeps the contract; a new family costs no line here."""
+
+import json
+
+import pytest
+import refkit
+import torch
+from torch import nn
+
+from denseformer import backbones
+from denseformer.backbones import Backbone
+from denseformer.registry import MODELS
+
+FAMILIES = [cls for cls in vars(backbones).values() if isinstance(cls, type) and issubclass(cls, Backbone)]
+FAMILIES.remove(Backbone)
+REFERENCES = json.loads((refkit.REFERENCES / 'index.json').read_text())
+VARIANTS = [(cls, arch) for cls in FAMILIES for arch in cls.archs]
+
+
+def smallest(cls: type[Backbone]) -> str:
+    return min(cls.archs, key=lambda arch: cls.describe(arch).parameters)
+
+
+@pytest.fixture(params=FAMILIES, ids=lambda cls: cls.__name__)
+def family(request) -> type[Backbone]:
+    return request.param
+
+
+@pytest.mark.parametrize(('cls', 'arch'), VARIANTS, ids=[f'{cls.__name__}-{arch}' for cls, arch in VARIANTS])
+def test_every_variant_describes_itself_without_allocating(cls, arch):
+    description = cls.describe(arch)
+    assert len(description.channels) == len(description.strides) == 4
+    assert description.parameters > 1e6
+    assert description.source.licence
+
+
+@pytest.mark.parametrize('name', [name for name in REFERENCES if (refkit.REFERENCES / f'{name}.json').exists()])
+def test_agrees_with_the_authors_code(name):
+    spec = dict(REFERENCES[name])
+    kind = MODELS.get('denseformer.' + spec.pop('type'))
+    if not issubclass(kind, Backbone):
+        pytest.skip('not a backbone')
+    assert refkit.check(kind(**spec), name) < 1e-4
+
+
+@pytest.mark.parametrize('size', [(32, 32), (65, 97), (64, 160)])
+def test_takes_any_size_and_returns_a_pyramid(family, size):
+    network = family(arch=smallest(family)).eval()
+    with torch.no_grad():
+        maps = network(torch.randn(2, 3, *size))
+    assert [m.shape[1] for m in maps] == list(network.out_channels)
+    for m, stride in zip(maps, network.out_strides, strict=True):
+        assert all(side // stride <= got <= -(-side // stride) for got, side in zip(m.shape[2:], size, strict=True))
+        assert torch.isfinite(m).all()
+
+
+def test_one_training_step_reaches_every_parameter(family):
+    network = family(arch=smallest(family), drop_path_rate=0.1, with_cp=True).train()
+    with torch.autocast('cpu', torch.bfloat16):
+        maps = network(torch.randn(2, 3, 64, 96))
+        loss = sum(m.float().square().mean() for m in maps)
+    loss.backward()
+    silent = [name for name, p in network.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
+    assert not silent
+
+
+def test_prediction_does_not_depend_on_earlier_inputs(family):
+    network = family(arch=smallest(family)).eval()
+    image = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        before = network(image)
+        network(torch.randn(2, 3, 96, 33))
+        after = network(image)
+    for a, b in zip(before, after, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_own_keys_survive_saving_and_loading(family):
+    network = family(arch=smallest(family))
+    other = family(arch=smallest(family))
+    left = other.load_state_dict(network.state_dict())
+    assert not left.missing_keys
+    for (name, a), (_, b) in zip(network.state_dict().items(), other.state_dict().items(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_fewer_outputs_build_fewer_stages_and_still_load_everything(family):
+    whole = family(arch=smallest(family))
+    part = family(arch=smallest(family), out_indices=(1, 2))
+    left = part.load_state_dict(whole.state_dict())
+    assert not left.unexpected_keys
+    assert part.out_channels == whole.out_channels[1:3]
+    assert sum(p.numel() for p in part.parameters()) < sum(p.numel() for p in whole.parameters())
+
+
+def test_frozen_stages_take_no_gradient_and_stay_in_eval_mode(family):
+    network = family(arch=smallest(family), frozen_stages=1).train()
+    assert not any(p.requires_grad for p in network.patch_embed.parameters())
+    assert not any(p.requires_grad for p in network.stages[0].parameters())
+    assert all(p.requires_grad for p in network.stages[1].parameters())
+    assert not network.stages[0].training
+    assert network.stages[1].training
+
+
+def test_norm_eval_keeps_batch_statistics(family):
+    network = family(arch=smallest(family), norm_eval=True).train()
+    assert not any(m.training for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+
+
+def test_unknown_arch_names_the_known_ones(family):
+    with pytest.raises(ValueError, match=smallest(family)):
+        family(arch='enormous')
+
+
+def test_parameter_roles_cover_every_parameter_and_deepen(family):
+    network = family(arch=smallest(family))
+    roles = network.parameter_roles()
+    assert set(roles) == {name for name, _ in network.named_parameters()}
+    depths = [role.depth for name, role in roles.items() if name.startswith('stages')]
+    assert max(depths) == sum(len(stage.blocks) for stage in network.stages)
+    assert all(role.depth == 0 for name, role in roles.items() if name.startswith('patch_embed'))
