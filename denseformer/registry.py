@@ -14,10 +14,11 @@ def _child(parent: Registry, *modules: str) -> Registry:
     return Registry(parent.name, parent=parent, scope='denseformer', locations=locations)
 
 
-MODELS = _child(root.MODELS, 'backbones', 'necks', 'segmentation', 'detection', 'restoration')
+MODELS = _child(root.MODELS, 'backbones', 'necks', 'restoration')
 DATASETS = _child(root.DATASETS, 'datasets')
 TRANSFORMS = _child(root.TRANSFORMS, 'datasets')
-METRICS = _child(root.METRICS, 'restoration')
+METRICS = _child(root.METRICS, 'segmentation', 'restoration')
 HOOKS = _child(root.HOOKS, 'engine')
+OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine')
 WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS, 'engine')

@@ -163,20 +163,24 @@ class Backbone(Network):
     def _normed(self) -> set[int]:
         return {i for i, norm in enumerate(self.out_norms) if not isinstance(norm, nn.Identity)}
 
+    @property
+    def depth(self) -> int:
+        """The depth of the last block, counting from 1; the output norms lie one deeper."""
+        return sum(len(stage.blocks) for stage in self.stages)
+
     def parameter_roles(self) -> dict[str, ParameterRole]:
         """The role of every parameter by name: one rule for all families, read by the optimiser constructor."""
         first_block = [sum(len(stage.blocks) for stage in self.stages[:i]) for i in range(len(self.stages))]
-        depth_after = sum(len(stage.blocks) for stage in self.stages) + 1
 
-        def depth(name: str) -> int:
+        def depth_of(name: str) -> int:
             part, *rest = name.split('.')
             if part == 'stages':
                 block = int(rest[2]) if rest[1] == 'blocks' else 0
                 return first_block[int(rest[0])] + block + 1
-            return depth_after if part == 'out_norms' else 0
+            return self.depth + 1 if part == 'out_norms' else 0
 
         return {
-            name: ParameterRole(decay=not any(part in name for part in self.no_weight_decay), depth=depth(name))
+            name: ParameterRole(decay=not any(part in name for part in self.no_weight_decay), depth=depth_of(name))
             for name, _ in self.named_parameters()
         }
 

@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.DiNAT_s', arch='tiny')

@@ -1,0 +1,42 @@
+# UPerNet, "Unified Perceptual Parsing for Scene Understanding", https://arxiv.org/abs/1807.10221.
+# Needs of the other bases: backbone (channels follow from it), num_classes, crop_size.
+default_scope = 'mmseg'
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        seg_pad_val=255,
+        size='${crop_size}',
+    ),
+    backbone='${backbone}',
+    decode_head=dict(
+        type='UPerHead',
+        in_channels='${channels}',
+        in_index=(0, 1, 2, 3),
+        channels=512,
+        pool_scales=(1, 2, 3, 6),
+        dropout_ratio=0.1,
+        num_classes='${num_classes}',
+        norm_cfg=dict(type='BN'),
+        align_corners=False,
+        loss_decode=dict(type='CrossEntropyLoss', loss_weight=1.0),
+    ),
+    auxiliary_head=dict(
+        type='FCNHead',
+        in_channels='${channels[2]}',
+        in_index=2,
+        channels=256,
+        num_convs=1,
+        concat_input=False,
+        dropout_ratio=0.1,
+        num_classes='${num_classes}',
+        norm_cfg=dict(type='BN'),
+        align_corners=False,
+        loss_decode=dict(type='CrossEntropyLoss', loss_weight=0.4),
+    ),
+    test_cfg=dict(mode='whole'),
+)
+tta_model = dict(type='SegTTAModel')

@@ -1,0 +1,7 @@
+_base_ = [
+    './_base_/backbones/mmseg_swin.py',
+    './_base_/heads/upernet.py',
+    './_base_/datasets/ade20k.py',
+    './_base_/schedules/adamw_160k.py',
+    './_base_/runtime/default.py',
+]

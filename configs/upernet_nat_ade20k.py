@@ -1,0 +1,9 @@
+_base_ = [
+    './_base_/backbones/nat.py',
+    './_base_/heads/upernet.py',
+    './_base_/datasets/ade20k.py',
+    './_base_/schedules/adamw_160k.py',
+    './_base_/runtime/default.py',
+]
+backbone = dict(arch='tiny', drop_path_rate=0.3)
+published = dict(metric='mIoU', value=47.1, multi_scale=48.4, source='SHI-Labs/Neighborhood-Attention-Transformer, NAT.md')

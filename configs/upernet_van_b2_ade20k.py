@@ -1,0 +1,9 @@
+_base_ = [
+    './_base_/backbones/van.py',
+    './_base_/heads/upernet.py',
+    './_base_/datasets/ade20k.py',
+    './_base_/schedules/adamw_160k.py',
+    './_base_/runtime/default.py',
+]
+backbone = dict(arch='b2', drop_path_rate=0.1)
+published = dict(metric='mIoU (multi-scale)', value=50.1, source='Visual-Attention-Network/VAN-Segmentation, README.md')

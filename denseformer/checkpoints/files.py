@@ -1,0 +1,108 @@
+"""Reading checkpoint files without executing anything that stands in them.
+
+A `.safetensors` file holds tensors only. A `.pth` file is a pickle, which can run code when it is opened: it is read with
+PyTorch's restricted unpickler, never without, unless the user says that the file is trusted. What mmengine writes about
+a run beside the weights (history buffers, numpy arrays) is on the list of allowed types.
+"""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+WRAPPERS = ('state_dict', 'model', 'params_ema', 'params', 'model_state', 'model_state_dict', 'net')
+"""Keys that authors nest the weights under, the preferred one first."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint file that cannot be used; the message names it, says why and what to do."""
+
+
+def read_checkpoint(
+    path: str | Path, *, map_location: str | torch.device | None = 'cpu', trust: bool = False
+) -> dict[str, Any]:
+    """The content of a checkpoint file: a mapping, of tensors or of what a training run wrote.
+
+    trust: let the file execute code while it is read, as Python pickles do. Only for files you made yourself.
+    Raises CheckpointError when the file is missing, broken, not a mapping, or holds more than data.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f'{path}: no such checkpoint file.')
+    content = _read_safetensors(path) if path.suffix == '.safetensors' else _read_pickle(path, map_location, trust)
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f'{path}: holds a {type(content).__name__}, not a mapping of names to tensors.')
+    return dict(content)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f'{path}: not a complete safetensors file ({error}). Fetch or save it again.') from error
+
+
+def _read_pickle(path: Path, map_location: Any, trust: bool) -> Any:
+    try:
+        with torch.serialization.safe_globals(allowed_types()):
+            return torch.load(path, map_location=map_location, weights_only=not trust)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(_explain_refusal(path, error)) from error
+    except (RuntimeError, EOFError, OSError, KeyError) as error:
+        raise CheckpointError(
+            f'{path}: not a complete PyTorch checkpoint ({error}). Fetch or save it again.'
+        ) from error
+
+
+def allowed_types() -> list[Any]:
+    """Types besides tensors that mmengine's own checkpoints contain, each of them plain data."""
+    kinds = ('?', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8')
+    numbers = [type(np.dtype(kind)) for kind in kinds]
+    core = np._core.multiarray  # type: ignore[attr-defined]
+    arrays = [np.ndarray, np.dtype, core._reconstruct, core.scalar]
+    return [*numbers, *arrays, HistoryBuffer, (_history_method, 'builtins.getattr')]
+
+
+def _history_method(owner: Any, name: str) -> Any:
+    """What `getattr` may be asked for: the statistics of a HistoryBuffer, which pickles refer to by name."""
+    if owner is HistoryBuffer and name in ('min', 'max', 'mean', 'current'):
+        return getattr(HistoryBuffer, name)
+    raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed')
+
+
+def _explain_refusal(path: Path, error: Exception) -> str:
+    try:
+        with torch.serialization.safe_globals(allowed_types()):
+            refused = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # the file is not even a zip archive: only the unpickler's own words are left
+        refused = []
+    names = ', '.join(refused) or str(error).splitlines()[0]
+    return (
+        f'{path}: refused, because it holds more than data: {names}. Opening it could run code. If you made this file '
+        'yourself, pass --trust-checkpoint (trust=True); otherwise ask its author for a .safetensors file.'
+    )
+
+
+def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The state dict inside a checkpoint, out of the wrappers authors use and without a leading `module.`.
+
+    Raises ValueError when there is no tensor in it.
+    """
+    content: Any = checkpoint
+    while not _is_state_dict(content):
+        inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
+        if inner is None:
+            raise ValueError(f'found no weights: none of the keys {", ".join(WRAPPERS)} among {list(content)[:8]}.')
+        content = inner
+    return {key.removeprefix('module.'): value for key, value in content.items() if isinstance(value, Tensor)}
+
+
+def _is_state_dict(content: Mapping[str, Any]) -> bool:
+    return any(isinstance(value, Tensor) for value in content.values())

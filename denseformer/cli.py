@@ -1,0 +1,97 @@
+"""The command `denseformer train | test | infer`; `tools/*.py` are the same under their own names."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from mmengine.config import DictAction
+
+CHECKPOINT = 'a checkpoint of a run here, or one its authors published (.pth, .safetensors)'
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0, 1 when some images failed, 2 for wrong usage."""
+    options = build_parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except ValueError as error:
+        print(f'denseformer {options.command}: {error}', file=sys.stderr)
+        return 2
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='denseformer', description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest='command', required=True)
+    add_train(commands)
+    add_test(commands)
+    return parser
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--work-dir', help='folder of this run; default: work_dirs/<name of the config>')
+    parser.add_argument('--device', default='auto', help="'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1' ...")
+    parser.add_argument('--launcher', default='none', choices=('none', 'pytorch', 'slurm', 'mpi'))
+    parser.add_argument('--trust-checkpoint', action='store_true', help='let the checkpoint execute code while it loads')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE', help='override keys of the config'
+    )
+    parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)  # of old launchers
+
+
+def add_train(commands) -> None:
+    parser = commands.add_parser('train', help='train a config')
+    parser.set_defaults(run=run_train)
+    parser.add_argument('config')
+    parser.add_argument(
+        '--resume', nargs='?', const=True, default=False, metavar='PATH', help='go on from the newest checkpoint, or PATH'
+    )
+    parser.add_argument('--load-from', metavar='PATH', help=f'start from the weights of {CHECKPOINT}')
+    parser.add_argument('--amp', nargs='?', const='bf16', choices=('bf16', 'fp16'), help='mixed precision')
+    parser.add_argument('--compile', action='store_true', help='torch.compile the model')
+    parser.add_argument('--seed', type=int)
+    parser.add_argument('--deterministic', action='store_true', help='only deterministic GPU operators')
+    parser.add_argument('--dry-run', action='store_true', help='build, check the data, run one iteration, say the cost')
+    add_common(parser)
+
+
+def add_test(commands) -> None:
+    parser = commands.add_parser('test', help='score a checkpoint')
+    parser.set_defaults(run=run_test)
+    parser.add_argument('config')
+    parser.add_argument('checkpoint', help=CHECKPOINT)
+    parser.add_argument('--out', metavar='FILE.json', help='write the scores here')
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation: several scales, flipped')
+    parser.add_argument('--show-dir', metavar='FOLDER', help='draw the predictions')
+    add_common(parser)
+
+
+def common_options(options: argparse.Namespace, *names: str) -> dict:
+    names = ('work_dir', 'device', 'launcher', 'trust_checkpoint', 'cfg_options', *names)
+    return {name: getattr(options, name) for name in names}
+
+
+def run_train(options: argparse.Namespace) -> int:
+    from denseformer.engine import launch
+
+    flags = common_options(options, 'resume', 'load_from', 'amp', 'compile', 'seed', 'deterministic')
+    command = launch.dry_run if options.dry_run else launch.train
+    command(options.config, launch.Options(**flags))
+    return 0
+
+
+def run_test(options: argparse.Namespace) -> int:
+    from denseformer.engine import launch
+
+    launch.test(
+        options.config,
+        options.checkpoint,
+        launch.Options(**common_options(options)),
+        out=options.out,
+        tta=options.tta,
+        show_dir=options.show_dir,
+    )
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,26 @@
+"""Transforms that mmcv and mmseg lack."""
+
+from mmcv.transforms import Resize
+
+from denseformer.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class ResizeImage(Resize):
+    """Resize the image alone, keeping its shape, to fit in `scale` times `ratio`; label maps stay as they are.
+
+    Scores are taken at the size of the labels, and published multi-scale results resize to multiples of a fixed scale,
+    which mmcv's Resize cannot say (its scale_factor is relative to each image).
+
+    Args:
+        scale: (long side, short side) in pixels.
+        ratio: factor for both.
+    """
+
+    def __init__(self, scale: tuple[int, int], ratio: float = 1.0):
+        super().__init__(scale=tuple(int(side * ratio) for side in scale), keep_ratio=True)
+
+    def transform(self, results: dict) -> dict:
+        results['scale'] = self.scale
+        self._resize_img(results)
+        return results

@@ -1,0 +1,362 @@
+"""What is wrong with a config, before anything is built from it.
+
+mmengine trains through a misspelt top-level key without a word, and reports a misspelt component as "not in the
+registry". The audit looks at the whole config at once: unknown keys, unknown components and arguments, class counts that
+disagree, data that is missing or does not match. Every finding names the key, where it was written, what is wrong, and
+the nearest legal name.
+"""
+
+import ast
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mmengine import registry as root
+from mmengine.config import Config
+from mmengine.registry import Registry
+from mmengine.registry.utils import init_default_scope
+from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
+
+from denseformer.engine.config import REFERENCE, ConfigError
+
+RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}
+RUN_KEYS = RUNNER_KEYS | {
+    'custom_imports',
+    'sync_bn',
+    'compile',
+    'tta_model',
+    'tta_pipeline',
+    'vis_backends',
+    'find_unused_parameters',
+}
+"""Top-level keys that mmengine or this project reads."""
+VOCABULARY = {'backbone', 'channels', 'num_classes', 'published'}
+"""Top-level keys by which the bases of this project speak to one another."""
+BUILDER_KEYS = {
+    *('type', '_scope_', 'constructor', 'paramwise_cfg', 'priority'),
+    *('convert_to_iter_based', 'requires_grad', 'fallback_on_stride'),
+}
+"""Keys that builders take out of a component's dict before they call it."""
+REGISTRIES = (
+    *(root.MODELS, root.DATASETS, root.TRANSFORMS, root.METRICS, root.EVALUATOR, root.HOOKS, root.LOOPS),
+    *(root.OPTIMIZERS, root.OPTIM_WRAPPERS, root.OPTIM_WRAPPER_CONSTRUCTORS, root.PARAM_SCHEDULERS),
+    *(root.DATA_SAMPLERS, root.WEIGHT_INITIALIZERS, root.TASK_UTILS),
+    *(root.VISUALIZERS, root.VISBACKENDS, root.LOG_PROCESSORS),
+)
+LISTED = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing wrong: the dotted key, the file and line that set it (if found), the problem and its remedy."""
+
+    key: str
+    problem: str
+    origin: str = ''
+
+    def __str__(self) -> str:
+        return f'{self.key}{f" ({self.origin})" if self.origin else ""}: {self.problem}'
+
+
+def check_config(config: Config, *, data: bool = True) -> None:
+    """Raise ConfigError with all findings; `data=False` leaves the data sets' files unread."""
+    findings = list(audit(config, data=data))
+    if findings:
+        listed = '\n'.join(f'  {finding}' for finding in findings)
+        raise ConfigError(f'{config.filename}: {len(findings)} finding{"s" * (len(findings) > 1)}\n{listed}')
+
+
+def audit(config: Config, *, data: bool = True) -> Iterator[Finding]:
+    """Everything that is wrong with `config`, which `load_config` made."""
+    init_default_scope(config.get('default_scope') or 'mmengine')
+    import_custom_modules(config)
+    checks = [unknown_keys, unknown_components, class_counts, missing_weights, *([missing_data] if data else [])]
+    where = Origins(config.filename)
+    for finding in distinct(finding for check in checks for finding in check(config)):
+        yield Finding(finding.key, finding.problem, where.find(finding.key))
+
+
+def distinct(findings: Iterable[Finding]) -> list[Finding]:
+    """One finding per problem: what a reference copied to several places is reported at the shortest key."""
+    shortest: dict[tuple[str, str], Finding] = {}
+    for finding in findings:
+        identity = finding.key.rpartition('.')[2], finding.problem
+        if identity not in shortest or len(finding.key) < len(shortest[identity].key):
+            shortest[identity] = finding
+    return list(shortest.values())
+
+
+def import_custom_modules(config: Config) -> None:
+    imports = config.get('custom_imports')
+    if imports:
+        import_modules_from_strings(**imports)
+
+
+def unknown_keys(config: Config) -> Iterator[Finding]:
+    """Top-level keys that nobody reads: neither mmengine, nor this project, nor another part of the config."""
+    known = RUN_KEYS | VOCABULARY
+    for key in config:
+        if key in known or key in referenced_names(config.filename) or occurs(config[key], config, besides=key):
+            continue
+        hint = did_you_mean(key, known | referenced_names(config.filename))
+        yield Finding(key, f'nothing reads this key.{hint} A variable of the file itself is written with a leading _.')
+
+
+def occurs(value: Any, config: Mapping[str, Any], besides: str) -> bool:
+    """Whether a variable's value stands somewhere else in the config, as a pipeline or a crop size does."""
+    if isinstance(value, bool) or value is None:
+        return False
+    return any(value == node for key in config if key != besides for _, node in walk(config[key], key))
+
+
+def unknown_components(config: Config) -> Iterator[Finding]:
+    """`type`s that no registry knows, and arguments that the component does not take."""
+    for key, node in walk(dict(config.items()), ''):
+        if not isinstance(node, Mapping) or 'type' not in node:
+            continue
+        component = node['type']
+        if isinstance(component, str):
+            found = find_component(component)
+            if found is None:
+                yield Finding(f'{key}.type', unknown_component(component))
+                continue
+            component = found
+        accepted = accepted_arguments(component)
+        for argument in node if accepted is not None else ():
+            if argument not in accepted | BUILDER_KEYS:
+                name = getattr(component, '__name__', component)
+                yield Finding(f'{key}.{argument}', f'{name} takes no such argument.{did_you_mean(argument, accepted)}')
+
+
+def walk(node: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """Every (dotted key, value) at and below `node`."""
+    yield key, node
+    if isinstance(node, Mapping):
+        for name in node:
+            yield from walk(node[name], f'{key}.{name}' if key else str(name))
+    elif isinstance(node, (list, tuple)):
+        for i, item in enumerate(node):
+            yield from walk(item, f'{key}[{i}]')
+
+
+def find_component(name: str) -> Any:
+    """The class or function that `name` stands for in the config's default scope; None when nobody knows it."""
+    for registry in REGISTRIES:
+        with registry.switch_scope_and_registry(None) as scoped:
+            found = scoped.get(name)
+        if found is not None:
+            return found
+    return None
+
+
+def component_names(scope: str | None) -> set[str]:
+    """All names registered in `scope`; without one, those of the default scope and its parents."""
+    names: set[str] = set()
+    for registry in REGISTRIES:
+        if scope is None:
+            with registry.switch_scope_and_registry(None) as scoped:
+                names |= {*scoped.module_dict, *registry.module_dict}
+        elif scope in registry.children:
+            names |= {f'{scope}.{name}' for name in registry.children[scope].module_dict}
+    return names
+
+
+def unknown_component(name: str) -> str:
+    scope = name.rpartition('.')[0] or None
+    return f"no component is called '{name}'.{did_you_mean(name, component_names(scope))}"
+
+
+@lru_cache(maxsize=1024)
+def accepted_arguments(component: Any) -> frozenset[str] | None:
+    """Names a component can be built with; None when it takes any."""
+    if not inspect.isclass(component):
+        return _named(inspect.signature(component)) if callable(component) else None
+    names: set[str] = set()
+    for cls in component.__mro__:
+        if '__init__' not in vars(cls):
+            continue
+        signature = inspect.signature(cls.__init__)
+        own = _named(signature)
+        names |= own or {p.name for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD}
+        if own is not None:
+            return frozenset(names)
+    return None
+
+
+def _named(signature: inspect.Signature) -> frozenset[str] | None:
+    parameters = signature.parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return frozenset(p.name for p in parameters if p.kind is not p.VAR_POSITIONAL)
+
+
+def did_you_mean(name: str, known: Iterable[str] | None) -> str:
+    near = get_close_matches(name, list(known or ()), n=1, cutoff=0.7)
+    return f" Did you mean '{near[0]}'?" if near else ''
+
+
+def class_counts(config: Config) -> Iterator[Finding]:
+    """num_classes against the data sets' class names and against every semantic head."""
+    count = config.get('num_classes')
+    if count is None:
+        return
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        dataset = (config.get(loader) or {}).get('dataset') or {}
+        classes, palette = metainfo(dataset)
+        if classes is not None and len(classes) != count:
+            names = ', '.join(map(str, classes[:4]))
+            yield Finding('num_classes', f'is {count}, but {loader}.dataset has {len(classes)} classes ({names} ...).')
+        if classes is not None and palette is not None and len(palette) != len(classes):
+            yield Finding(
+                f'{loader}.dataset.metainfo.palette', f'has {len(palette)} colours for {len(classes)} classes.'
+            )
+    for name in ('decode_head', 'auxiliary_head'):
+        head = (config.get('model') or {}).get(name) or {}
+        for i, part in enumerate(head if isinstance(head, (list, tuple)) else [head]):
+            if part.get('num_classes', count) != count:
+                key = f'model.{name}[{i}]' if isinstance(head, (list, tuple)) else f'model.{name}'
+                yield Finding(
+                    f'{key}.num_classes',
+                    f"is {part['num_classes']}, the data set has {count}: write '${{num_classes}}'.",
+                )
+
+
+def metainfo(dataset: Mapping[str, Any]) -> tuple[Sequence | None, Sequence | None]:
+    """Class names and palette of a data set's config: its own metainfo, else its class's."""
+    cls = find_component(dataset['type']) if isinstance(dataset.get('type'), str) else dataset.get('type')
+    info = {**getattr(cls, 'METAINFO', {}), **(dataset.get('metainfo') or {})}
+    return info.get('classes'), info.get('palette')
+
+
+def missing_weights(config: Config) -> Iterator[Finding]:
+    """Checkpoints that are named and not there."""
+    for key, node in walk(dict(config.items()), ''):
+        named = key == 'load_from' or key.endswith('init_cfg.checkpoint')
+        if named and isinstance(node, str) and '://' not in node and not Path(node).is_file():
+            yield Finding(key, f"there is no file '{node}'.")
+
+
+def missing_data(config: Config) -> Iterator[Finding]:
+    """Folders and lists that are missing or empty, and images without a label map."""
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        dataset = (config.get(loader) or {}).get('dataset') or {}
+        cls = find_component(dataset['type']) if isinstance(dataset.get('type'), str) else dataset.get('type')
+        if loader == 'test_dataloader' and dataset == (config.get('val_dataloader') or {}).get('dataset'):
+            continue
+        if cls is not None and not getattr(cls, 'makes_its_data', False):
+            yield from missing_files(f'{loader}.dataset', dataset, cls)
+
+
+def missing_files(key: str, dataset: Mapping[str, Any], cls: type) -> Iterator[Finding]:
+    root = Path(dataset.get('data_root') or '')
+    if dataset.get('data_root') and not root.is_dir():
+        yield Finding(f'{key}.data_root', f"there is no folder '{root}'; data/README.md says how to lay the data out.")
+        return
+    ann_file = dataset.get('ann_file')
+    if ann_file and not (root / ann_file).is_file():
+        yield Finding(f'{key}.ann_file', f"there is no file '{root / ann_file}'.")
+        return
+    folders = {name: root / folder for name, folder in (dataset.get('data_prefix') or {}).items() if folder}
+    absent = {name: folder for name, folder in folders.items() if not folder.is_dir() or not any(folder.iterdir())}
+    for name, folder in absent.items():
+        state = 'is empty' if folder.is_dir() else 'does not exist'
+        yield Finding(f'{key}.data_prefix.{name}', f"the folder '{folder}' {state}.")
+    if not absent and not ann_file and {'img_path', 'seg_map_path'} <= set(folders):
+        yield from unmatched_labels(key, dataset, cls, folders['img_path'], folders['seg_map_path'])
+
+
+def unmatched_labels(key: str, dataset: Mapping[str, Any], cls: type, images: Path, labels: Path) -> Iterator[Finding]:
+    """Images without a label map and label maps without an image, by the data set's own suffixes."""
+    image_suffix, label_suffix = (
+        dataset.get(name) or default_of(cls, name) for name in ('img_suffix', 'seg_map_suffix')
+    )
+    if not isinstance(image_suffix, str) or not isinstance(label_suffix, str):
+        return
+    image_names, label_names = stems(images, image_suffix), stems(labels, label_suffix)
+    if not image_names:
+        yield Finding(
+            f'{key}.img_suffix', f"no file in '{images}' ends in '{image_suffix}', but there is {example(images)}."
+        )
+        return
+    for names, others, folder, kind in (
+        (image_names, label_names, images, f'images have no label map *{label_suffix} in {labels}'),
+        (label_names, image_names, labels, f'label maps have no image *{image_suffix} in {images}'),
+    ):
+        alone = sorted(names - others)
+        if alone:
+            some = ', '.join(alone[:LISTED]) + (' ...' if len(alone) > LISTED else '')
+            yield Finding(f'{key}.data_prefix', f'{len(alone)} of {len(names)} {kind}: {some}')
+
+
+def default_of(cls: type, argument: str) -> Any:
+    for base in cls.__mro__:
+        parameter = inspect.signature(base.__init__).parameters.get(argument)
+        if parameter is not None and parameter.default is not parameter.empty:
+            return parameter.default
+    return None
+
+
+def stems(folder: Path, suffix: str) -> set[str]:
+    files = (path.relative_to(folder).as_posix() for path in folder.rglob(f'*{suffix}'))
+    return {name.removesuffix(suffix) for name in files}
+
+
+def example(folder: Path) -> str:
+    return next((f"'{path.name}'" for path in sorted(folder.rglob('*')) if path.is_file()), 'no file at all')
+
+
+@lru_cache(maxsize=64)
+def config_files(filename: str | None) -> tuple[Path, ...]:
+    """The file and its bases, the file first."""
+    if not filename or not Path(filename).is_file():
+        return ()
+    files = [Path(filename)]
+    for base in Config._get_base_files(filename):
+        path, _ = Config._get_cfg_path(base, filename)
+        files += [file for file in config_files(path) if file not in files]
+    return tuple(files)
+
+
+@lru_cache(maxsize=64)
+def referenced_names(filename: str | None) -> frozenset[str]:
+    """Top-level keys that a `${...}` in one of the config's files refers to."""
+    names = set()
+    for file in config_files(filename):
+        for node in ast.walk(ast.parse(file.read_text())):
+            match = (
+                REFERENCE.match(node.value) if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+            )
+            if match:
+                names.add(match[1].replace('[', '.').split('.')[0].strip())
+    return frozenset(names)
+
+
+class Origins:
+    """Finds the file and line in which a dotted key was written."""
+
+    def __init__(self, filename: str | None):
+        self.files = config_files(filename)
+
+    def find(self, key: str) -> str:
+        top, *_, last = [part.split('[')[0] for part in key.split('.')] * 2
+        for file in self.files:
+            for statement in ast.parse(file.read_text()).body:
+                if isinstance(statement, ast.Assign) and any(getattr(t, 'id', None) == top for t in statement.targets):
+                    line = statement.lineno if last == top else self._line(statement, last)
+                    if line:
+                        return f'{file.name}:{line}'
+        return ''
+
+    @staticmethod
+    def _line(statement: ast.Assign, name: str) -> int | None:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.keyword) and node.arg == name:
+                return node.value.lineno
+            if isinstance(node, ast.Constant) and node.value == name:
+                return node.lineno
+        return None

@@ -1,0 +1,106 @@
+"""Checkpoints are data: nothing in them runs, and what is broken is named."""
+
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import MessageHub
+from safetensors.torch import save_file
+
+from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of
+
+WEIGHTS = {'a.weight': torch.arange(6.0).view(2, 3)}
+
+
+class Payload:
+    """A pickle that creates a file when it is loaded the ordinary way."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), 'w')
+
+
+def test_reads_safetensors(tmp_path):
+    save_file(WEIGHTS, tmp_path / 'w.safetensors')
+    assert torch.equal(read_checkpoint(tmp_path / 'w.safetensors')['a.weight'], WEIGHTS['a.weight'])
+
+
+def test_reads_what_a_run_of_mmengine_writes(tmp_path):
+    hub = MessageHub.get_instance('test_reads_what_a_run_of_mmengine_writes')
+    hub.update_scalar('train/loss', 1.5)
+    meta = {'epoch': 1, 'score': np.float64(3.5), 'classes': ('a', 'b'), 'palette': np.zeros((2, 3), np.uint8)}
+    torch.save({'state_dict': WEIGHTS, 'message_hub': hub.state_dict(), 'meta': meta}, tmp_path / 'w.pth')
+    content = read_checkpoint(tmp_path / 'w.pth')
+    assert content['message_hub']['log_scalars']['train/loss'].current() == 1.5
+    assert content['meta']['score'] == 3.5
+
+
+def test_a_payload_does_not_run_and_is_named(tmp_path):
+    torch.save({'state_dict': WEIGHTS, 'extra': Payload(tmp_path / 'ran')}, tmp_path / 'w.pth')
+    with pytest.raises(CheckpointError, match=r'w\.pth: refused.*open'):
+        read_checkpoint(tmp_path / 'w.pth')
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_getattr_reaches_nothing_but_history_statistics(tmp_path):
+    class Reach:
+        def __reduce__(self):
+            return getattr, (np.ndarray, 'tofile')
+
+    torch.save({'state_dict': WEIGHTS, 'extra': Reach()}, tmp_path / 'w.pth')
+    with pytest.raises(CheckpointError, match='refused'):
+        read_checkpoint(tmp_path / 'w.pth')
+
+
+def test_a_trusted_file_is_read_as_pickle(tmp_path):
+    torch.save({'state_dict': WEIGHTS, 'extra': Payload(tmp_path / 'ran')}, tmp_path / 'w.pth')
+    assert 'state_dict' in read_checkpoint(tmp_path / 'w.pth', trust=True)
+
+
+def test_an_old_style_pickle_with_a_payload_is_refused(tmp_path):
+    (tmp_path / 'w.pth').write_bytes(pickle.dumps(Payload(tmp_path / 'ran')))
+    with pytest.raises(CheckpointError, match=r'w\.pth'):
+        read_checkpoint(tmp_path / 'w.pth')
+    assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize('size', [0, 10, 300])
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_a_truncated_file_is_named(tmp_path, size, suffix):
+    whole = tmp_path / f'whole{suffix}'
+    (save_file if suffix == '.safetensors' else torch.save)({'w': torch.zeros(1000)}, whole)
+    cut = tmp_path / f'cut{suffix}'
+    cut.write_bytes(whole.read_bytes()[:size])
+    with pytest.raises(CheckpointError, match=f'cut{suffix}: not a complete'):
+        read_checkpoint(cut)
+
+
+def test_other_files_are_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / 'w.pth', 'w') as archive:
+        archive.writestr('readme.txt', 'hello')
+    with pytest.raises(CheckpointError, match=r'w\.pth'):
+        read_checkpoint(tmp_path / 'w.pth')
+    torch.save([1, 2], tmp_path / 'list.pth')
+    with pytest.raises(CheckpointError, match='not a mapping'):
+        read_checkpoint(tmp_path / 'list.pth')
+    with pytest.raises(CheckpointError, match='no such checkpoint file'):
+        read_checkpoint(tmp_path / 'nowhere.pth')
+
+
+@pytest.mark.parametrize('wrapper', ['state_dict', 'model', 'params', 'params_ema'])
+def test_weights_come_out_of_their_wrappers(wrapper):
+    content = {'epoch': 3, wrapper: {f'module.{key}': value for key, value in WEIGHTS.items()}}
+    assert list(weights_of(content)) == ['a.weight']
+
+
+def test_the_averaged_weights_are_preferred():
+    assert weights_of({'params': {'a': torch.zeros(1)}, 'params_ema': {'a': torch.ones(1)}})['a'] == 1
+
+
+def test_a_file_without_weights_says_what_it_has():
+    with pytest.raises(ValueError, match='optimizer'):
+        weights_of({'optimizer': {}})
