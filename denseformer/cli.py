@@ -24,6 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest='command', required=True)
     add_train(commands)
     add_test(commands)
+    add_infer(commands)
     return parser
 
 
@@ -31,9 +32,16 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--work-dir', help='folder of this run; default: work_dirs/<name of the config>')
     parser.add_argument('--device', default='auto', help="'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1' ...")
     parser.add_argument('--launcher', default='none', choices=('none', 'pytorch', 'slurm', 'mpi'))
-    parser.add_argument('--trust-checkpoint', action='store_true', help='let the checkpoint execute code while it loads')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE', help='override keys of the config'
+        '--trust-checkpoint', action='store_true', help='let the checkpoint execute code while it loads'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='override keys of the config',
     )
     parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)  # of old launchers
 
@@ -43,7 +51,12 @@ def add_train(commands) -> None:
     parser.set_defaults(run=run_train)
     parser.add_argument('config')
     parser.add_argument(
-        '--resume', nargs='?', const=True, default=False, metavar='PATH', help='go on from the newest checkpoint, or PATH'
+        '--resume',
+        nargs='?',
+        const=True,
+        default=False,
+        metavar='PATH',
+        help='go on from the newest checkpoint, or PATH',
     )
     parser.add_argument('--load-from', metavar='PATH', help=f'start from the weights of {CHECKPOINT}')
     parser.add_argument('--amp', nargs='?', const='bf16', choices=('bf16', 'fp16'), help='mixed precision')
@@ -65,6 +78,34 @@ def add_test(commands) -> None:
     add_common(parser)
 
 
+def add_infer(commands) -> None:
+    parser = commands.add_parser('infer', help='predict on images')
+    parser.set_defaults(run=run_infer)
+    parser.add_argument('config')
+    parser.add_argument('checkpoint', help=CHECKPOINT)
+    parser.add_argument('source', help='an image, a folder, a glob in quotes, or a .txt file that lists images')
+    parser.add_argument('--out', required=True, metavar='FOLDER', help='where masks, overlays and the record go')
+    parser.add_argument('--resume', action='store_true', help='go on with what is not in OUT yet')
+    parser.add_argument('--overwrite', action='store_true', help='write over OUT; without it OUT_2, OUT_3 ... are made')
+    parser.add_argument('--fail-fast', action='store_true', help='stop at the first image that fails')
+    parser.add_argument('--amp', action='store_true', help='predict in bfloat16')
+    parser.add_argument('--device', default='auto', help="'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1' ...")
+    parser.add_argument(
+        '--max-pixels', type=int, default=178_956_970, help='refuse larger images, before decoding them'
+    )
+    parser.add_argument(
+        '--trust-checkpoint', action='store_true', help='let the checkpoint execute code while it loads'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='override keys of the config',
+    )
+
+
 def common_options(options: argparse.Namespace, *names: str) -> dict:
     names = ('work_dir', 'device', 'launcher', 'trust_checkpoint', 'cfg_options', *names)
     return {name: getattr(options, name) for name in names}
@@ -82,7 +123,7 @@ def run_train(options: argparse.Namespace) -> int:
 def run_test(options: argparse.Namespace) -> int:
     from denseformer.engine import launch
 
-    launch.test(
+    launch.evaluate(
         options.config,
         options.checkpoint,
         launch.Options(**common_options(options)),
@@ -91,6 +132,31 @@ def run_test(options: argparse.Namespace) -> int:
         show_dir=options.show_dir,
     )
     return 0
+
+
+def run_infer(options: argparse.Namespace) -> int:
+    from denseformer.engine import load_config
+    from denseformer.inference.predictor import Predictor
+    from denseformer.inference.run import predict_folder, print_summary
+
+    predictor = Predictor(
+        load_config(options.config, options.cfg_options),
+        options.checkpoint,
+        device=options.device,
+        amp=options.amp,
+        trust_checkpoint=options.trust_checkpoint,
+        max_pixels=options.max_pixels,
+    )
+    summary = predict_folder(
+        predictor,
+        options.source,
+        options.out,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        fail_fast=options.fail_fast,
+    )
+    print_summary(summary)
+    return 1 if summary['failed'] else 0
 
 
 if __name__ == '__main__':

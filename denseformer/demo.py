@@ -14,7 +14,7 @@ OUT = RUN / 'prediction'
 
 
 def demo() -> int:
-    """Train UPerNet with a small DiNAT on the sample set, score it, and draw masks for its images and for photographs."""
+    """Train UPerNet with a small DiNAT on the sample set, score it, and draw masks on its images and on photographs."""
     console = Console()
     console.rule('train')
     status = main(['train', CONFIG, '--work-dir', str(RUN), '--seed', '0'])

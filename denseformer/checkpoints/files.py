@@ -1,8 +1,8 @@
 """Reading checkpoint files without executing anything that stands in them.
 
-A `.safetensors` file holds tensors only. A `.pth` file is a pickle, which can run code when it is opened: it is read with
-PyTorch's restricted unpickler, never without, unless the user says that the file is trusted. What mmengine writes about
-a run beside the weights (history buffers, numpy arrays) is on the list of allowed types.
+A `.safetensors` file holds tensors only. A `.pth` file is a pickle, which can run code when it is opened: it is read
+with PyTorch's restricted unpickler, never without, unless the user says that the file is trusted. What mmengine writes
+about a run beside the weights (history buffers, numpy arrays) is on the list of allowed types.
 """
 
 import pickle

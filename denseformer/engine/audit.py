@@ -1,9 +1,9 @@
 """What is wrong with a config, before anything is built from it.
 
 mmengine trains through a misspelt top-level key without a word, and reports a misspelt component as "not in the
-registry". The audit looks at the whole config at once: unknown keys, unknown components and arguments, class counts that
-disagree, data that is missing or does not match. Every finding names the key, where it was written, what is wrong, and
-the nearest legal name.
+registry". The audit looks at the whole config at once: unknown keys, unknown components and arguments, class counts
+that disagree, data that is missing or does not match. Every finding names the key, where it was written, what is wrong,
+and the nearest legal name.
 """
 
 import ast
@@ -17,7 +17,6 @@ from typing import Any
 
 from mmengine import registry as root
 from mmengine.config import Config
-from mmengine.registry import Registry
 from mmengine.registry.utils import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
@@ -283,9 +282,9 @@ def unmatched_labels(key: str, dataset: Mapping[str, Any], cls: type, images: Pa
             f'{key}.img_suffix', f"no file in '{images}' ends in '{image_suffix}', but there is {example(images)}."
         )
         return
-    for names, others, folder, kind in (
-        (image_names, label_names, images, f'images have no label map *{label_suffix} in {labels}'),
-        (label_names, image_names, labels, f'label maps have no image *{image_suffix} in {images}'),
+    for names, others, kind in (
+        (image_names, label_names, f'images have no label map *{label_suffix} in {labels}'),
+        (label_names, image_names, f'label maps have no image *{image_suffix} in {images}'),
     ):
         alone = sorted(names - others)
         if alone:

@@ -1,10 +1,10 @@
 """Loading a config: mmengine's inheritance, command-line overrides, references between keys.
 
 A base file holds one decision and refers to what another base decides: `num_classes='${num_classes}'` in a head stands
-for the top-level `num_classes` that the data set's base sets. A value that is such a string as a whole is replaced, after
-all files and overrides are merged, by a copy of what it names, so a number stands in one place and an override reaches
-all its users. Names that begin with an underscore belong to the file that sets them and are dropped. What comes out, and
-what a run's folder keeps, is a plain mmengine config.
+for the top-level `num_classes` that the data set's base sets. A value that is such a string as a whole is replaced,
+after all files and overrides are merged, by a copy of what it names, so a number stands in one place and an override
+reaches all its users. Names that begin with an underscore belong to the file that sets them and are dropped. What comes
+out, and what a run's folder keeps, is a plain mmengine config.
 """
 
 import copy

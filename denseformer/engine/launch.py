@@ -71,7 +71,7 @@ def use_mixed_precision(config: Config, amp: str) -> None:
     """Run the optimiser's steps under autocast."""
     wrapper = dict(config.optim_wrapper)
     if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise ConfigError(f"--amp: optim_wrapper is a {wrapper['type']}; set its precision in the config.")
+        raise ConfigError(f'--amp: optim_wrapper is a {wrapper["type"]}; set its precision in the config.')
     if amp == 'fp16' and not torch.cuda.is_available():
         raise ConfigError('--amp fp16 needs a GPU; on a CPU use --amp bf16.')
     config.optim_wrapper = {**wrapper, **AMP_WRAPPERS[amp]}
@@ -102,7 +102,7 @@ def train(config_path: str, options: Options) -> Runner:
     return runner
 
 
-def test(
+def evaluate(
     config_path: str,
     checkpoint: str,
     options: Options,
@@ -113,7 +113,7 @@ def test(
 ) -> dict[str, Any]:
     """Score a checkpoint on the config's test set: {'metrics': {name: value}, 'per_class': {class: {...}}}.
 
-    out: a json file for the same; tta: test-time augmentation, multi-scale and flipped; show_dir: a folder for pictures.
+    out: a json file for the same; tta: test-time augmentation, multi-scale and flipped; show_dir: where to draw.
     """
     config = prepare(config_path, options)
     config.load_from, config.resume = checkpoint, False
@@ -186,7 +186,7 @@ def dry_run(config_path: str, options: Options) -> dict[str, Any]:
     report = {
         'parameters': sum(p.numel() for p in parameters),
         'trained parameters': sum(p.numel() for p in parameters if p.requires_grad),
-        'loss': float(losses['loss']),
+        'loss': float(losses['loss'].detach()),
         'iterations': runner.max_iters,
         'seconds per iteration': round(seconds, 3),
         'hours, without validation': round(seconds * runner.max_iters / 3600, 2),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 
@@ -25,7 +25,9 @@ class Runner(MMEngineRunner):
         if isinstance(checkpoint.get('meta'), dict):
             checkpoint['meta'].pop('config', None)  # text that mmengine would execute
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model = self.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
         for warning in load_weights(model, checkpoint, filename):
             self.logger.warning(warning)
         self._has_loaded = True

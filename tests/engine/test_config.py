@@ -46,7 +46,7 @@ def test_a_circle_of_references_is_an_error(write):
 
 
 def test_a_reference_to_nothing_names_the_nearest_key(write):
-    with pytest.raises(ConfigError, match="'head' refers to .*Did you mean 'num_classes'"):
+    with pytest.raises(ConfigError, match=r"'head' refers to .*Did you mean 'num_classes'"):
         load_config(write("num_classes = 3\nhead = dict(n='${num_clases}')"))
 
 
@@ -61,23 +61,25 @@ def test_channels_follow_from_the_backbone(write):
 
 
 def test_a_misspelt_backbone_is_named_with_the_nearest(write):
-    with pytest.raises(ConfigError, match="backbone.type: .*Did you mean 'denseformer.DiNAT'"):
+    with pytest.raises(ConfigError, match=r"backbone\.type: .*Did you mean 'denseformer.DiNAT'"):
         load_config(write("backbone = dict(type='denseformer.DiNATT', arch='tiny')\nhead = dict(c='${channels}')"))
 
 
 def test_channels_a_base_sets_are_kept(write):
-    path = write("backbone = dict(type='mmseg.ResNet', depth=50)\nchannels = (256, 512)\nhead = dict(c='${channels[1]}')")
+    path = write(
+        "backbone = dict(type='mmseg.ResNet', depth=50)\nchannels = (256, 512)\nhead = dict(c='${channels[1]}')"
+    )
     assert load_config(path).head.c == 512
 
 
 @pytest.mark.parametrize('text', ['a = (', 'a = b', "_base_ = './nowhere.py'"])
 def test_a_broken_file_is_named(write, text):
-    with pytest.raises(ConfigError, match='config.py'):
+    with pytest.raises(ConfigError, match=r'config\.py'):
         load_config(write(text))
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ConfigError, match='nowhere.py: no such config file'):
+    with pytest.raises(ConfigError, match=r'nowhere\.py: no such config file'):
         load_config(tmp_path / 'nowhere.py')
 
 

@@ -1,0 +1,53 @@
+"""Drawing predictions over images."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+
+def overlay(
+    image: np.ndarray, mask: np.ndarray, classes: Sequence[str], palette: Sequence[tuple[int, int, int]], opacity: float
+) -> Image.Image:
+    """`image` (H, W, 3), R, G, B, tinted by the classes of `mask` (H, W), with their borders and a legend below."""
+    colours = np.asarray(palette, np.uint8)[mask]  # (H, W, 3)
+    tinted = image * (1 - opacity) + colours * opacity
+    tinted[borders(mask)] = 255
+    picture = Image.fromarray(tinted.astype(np.uint8))
+    counts = np.bincount(mask.ravel(), minlength=len(classes))
+    present = [int(i) for i in np.argsort(-counts, kind='stable') if counts[i]]
+    return with_legend(picture, [(classes[i], tuple(palette[i])) for i in present])
+
+
+def borders(mask: np.ndarray) -> np.ndarray:
+    """(H, W) bool: pixels whose right or lower neighbour is of another class."""
+    edge = np.zeros(mask.shape, bool)
+    edge[:, :-1] |= mask[:, :-1] != mask[:, 1:]
+    edge[:-1] |= mask[:-1] != mask[1:]
+    return edge
+
+
+def with_legend(picture: Image.Image, entries: Sequence[tuple[str, tuple[int, ...]]]) -> Image.Image:
+    """`picture` above a strip of coloured squares and names, in as many lines as they need."""
+    size = max(11, picture.width // 45)
+    font = ImageFont.load_default(size)
+    gap = size // 2
+    lines: list[list[tuple[int, str, tuple[int, ...]]]] = [[]]
+    x = gap
+    for name, colour in entries:
+        width = size + gap // 2 + int(font.getlength(name)) + 2 * gap
+        if lines[-1] and x + width > picture.width:
+            lines.append([])
+            x = gap
+        lines[-1].append((x, name, colour))
+        x += width
+    pitch = size + gap
+    canvas = Image.new('RGB', (picture.width, picture.height + len(lines) * pitch + gap), 'white')
+    canvas.paste(picture, (0, 0))
+    draw = ImageDraw.Draw(canvas)
+    for i, line in enumerate(lines):
+        y = picture.height + gap + i * pitch
+        for x, name, colour in line:
+            draw.rectangle((x, y, x + size - 1, y + size - 1), fill=colour, outline='black')
+            draw.text((x + size + gap // 2, y + size / 2), name, fill='black', font=font, anchor='lm')
+    return canvas

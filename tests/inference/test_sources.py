@@ -1,0 +1,58 @@
+"""Which images a source stands for, and under which names."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from denseformer.inference.sources import find_items
+
+
+def names(source) -> list[str]:
+    return [str(item.name) for item in find_items(source)]
+
+
+def test_a_folder_gives_its_images_with_their_sub_folders(folder):
+    assert names(folder) == ['a.jpg', 'b/a.png', 'b/c.png', 'text.jpg', 'zero.png']
+
+
+def test_a_file_gives_itself(folder):
+    assert names(folder / 'b/c.png') == ['c.png']
+
+
+def test_a_glob_gives_names_below_its_fixed_part(folder):
+    assert names(f'{folder}/**/*.png') == ['b/a.png', 'b/c.png', 'zero.png']
+
+
+def test_a_list_names_files_relative_to_itself(folder):
+    (folder / 'list.txt').write_text('b/c.png\n\n# not this: b/a.png\na.jpg\n')
+    assert names(folder / 'list.txt') == ['b/c.png', 'a.jpg']
+
+
+def test_a_listed_file_elsewhere_cannot_lead_out_of_the_output(folder):
+    (folder / 'b/list.txt').write_text('../a.jpg\n')
+    (name,) = names(folder / 'b/list.txt')
+    assert '..' not in name
+    assert not name.startswith('/')
+
+
+def test_arrays_and_pillow_images_are_sources(folder):
+    (item,) = find_items(np.zeros((4, 5), np.uint8))
+    assert item.pixels.shape == (4, 5, 3)
+    red = Image.new('RGB', (2, 2), (255, 0, 0))
+    (item,) = find_items(red)
+    assert item.pixels[0, 0].tolist() == [0, 0, 255]
+
+
+def test_several_sources_are_one(folder):
+    assert len(names([folder / 'a.jpg', np.zeros((4, 5, 3), np.uint8), folder / 'b'])) == 4
+
+
+@pytest.mark.parametrize('source', ['nowhere', 'nowhere/*.png'])
+def test_a_missing_source_is_an_error(source, tmp_path):
+    with pytest.raises(ValueError, match='nowhere'):
+        names(str(tmp_path / source))
+
+
+def test_an_array_of_another_kind_is_an_error():
+    with pytest.raises(ValueError, match='float64'):
+        names(np.zeros((4, 5, 3)))

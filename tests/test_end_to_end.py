@@ -1,0 +1,86 @@
+"""The main job on real files: train, go on, test and predict on the sample set, through the commands users type."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from denseformer.cli import main
+from denseformer.datasets.sample import CLASSES
+
+CONFIG = 'configs/upernet_dinat_nano_sample.py'
+SMALL = [
+    *('num_workers=0', 'batch_size=2', 'log_interval=1', 'warmup_iters=1', 'val_interval=2'),
+    *('train_dataloader.persistent_workers=False', 'val_dataloader.persistent_workers=False'),
+    *('train_dataloader.dataset.train=6', 'train_dataloader.dataset.val=3'),
+    *('val_dataloader.dataset.train=6', 'val_dataloader.dataset.val=3'),
+]
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    root = tmp_path_factory.mktemp('run')
+    options = ['--cfg-options', f'data_root={root}/sample', *SMALL]
+
+    def command(*arguments: str, more: tuple[str, ...] = ()) -> int:
+        return main([*arguments, '--device', 'cpu', *options, *more])
+
+    return root, command
+
+
+def scalars(work_dir: Path) -> list[dict]:
+    (newest,) = sorted(work_dir.glob('2*/vis_data/scalars.json'))[-1:]
+    return [json.loads(line) for line in newest.read_text().splitlines()]
+
+
+def test_train_resume_test_and_infer(run):
+    root, command = run
+    work = root / 'work'
+    assert command('train', CONFIG, '--work-dir', str(work), '--seed', '0', more=('max_iters=2',)) == 0
+    assert (work / 'iter_2.pth').is_file()
+
+    assert command('train', CONFIG, '--work-dir', str(work), '--resume', '--seed', '0', more=('max_iters=4',)) == 0
+    assert [line['iter'] for line in scalars(work) if 'loss' in line] == [3, 4]
+
+    checkpoint = (work / 'last_checkpoint').read_text().strip()
+    assert checkpoint.endswith('iter_4.pth')
+    scores = root / 'scores.json'
+    assert command('test', CONFIG, checkpoint, '--work-dir', str(work), '--out', str(scores)) == 0
+    result = json.loads(scores.read_text())
+    assert 0 <= result['metrics']['mIoU'] <= 100
+    assert set(result['per_class']) == set(CLASSES)
+
+    out = root / 'out'
+    assert command('infer', CONFIG, checkpoint, str(root / 'sample/images/validation'), '--out', str(out)) == 0
+    assert len(list((out / 'masks').iterdir())) == 3
+
+
+def test_test_time_augmentation_and_pictures(run):
+    root, command = run
+    checkpoint = (root / 'work/last_checkpoint').read_text().strip()
+    shown = root / 'shown'
+    arguments = ('--work-dir', str(root / 'tta'), '--tta', '--show-dir', str(shown))
+    assert command('test', CONFIG, checkpoint, *arguments) == 0
+    assert len(list(shown.rglob('*.png'))) == 3
+
+
+def test_a_dry_run_says_what_training_will_cost(run, capsys):
+    root, command = run
+    assert command('train', CONFIG, '--work-dir', str(root / 'dry'), '--dry-run', more=('max_iters=100',)) == 0
+    assert 'seconds per iteration' in capsys.readouterr().out
+    assert not list((root / 'dry').glob('*.pth'))
+
+
+def test_bfloat16_training_runs_on_a_cpu(run):
+    root, command = run
+    assert command('train', CONFIG, '--work-dir', str(root / 'amp'), '--amp', 'bf16', more=('max_iters=2',)) == 0
+    losses = [line['loss'] for line in scalars(root / 'amp') if 'loss' in line]
+    assert len(losses) == 2
+    assert all(loss < 10 for loss in losses)
+
+
+def test_a_misspelt_key_stops_before_anything_is_built(run, capsys):
+    root, command = run
+    assert command('train', CONFIG, '--work-dir', str(root / 'typo'), more=('param_schedulr.x=1',)) == 2
+    assert "Did you mean 'param_scheduler'" in capsys.readouterr().err
+    assert not (root / 'typo').exists()
