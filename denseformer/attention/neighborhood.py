@@ -1,16 +1,19 @@
 """Neighbourhood attention: every query attends to the k x k keys around it, dilated if asked, with a position bias.
 
-Legend: B batch, H W map, h heads, d head width, k kernel, n tiles, Nq Nk queries and keys of a tile.
+The semantics, and the rule for maps too small for the neighbourhood, are those of the NATTEN versions (up to 0.15) that
+the published NAT and DiNAT models were trained with.
+
+Legend: B batch, H W map, C channels, h heads, d head width, k kernel.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
+from types import ModuleType
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-TILE = 8
+from denseformer.attention.neighborhood_tiles import tiled_attention, tiled_attention_backward
 
 
 def neighborhood_attention(
@@ -26,97 +29,126 @@ def neighborhood_attention(
     """Softmax attention of every query over its kernel_size x kernel_size neighbourhood.
 
     On each axis of length L, positions with the same remainder modulo `dilation` form a group; a query attends to
-    kernel_size consecutive members of its group, centred on it and moved inwards at the border. H and W must be at
-    least kernel_size * dilation.
+    kernel_size consecutive members of its group, centred on it and moved inwards at the border.
 
-    q, k, v: (B, H, W, h, d); bias: (h, 2k-1, 2k-1), added to the logits at (key - query + k - 1) in group positions;
-    scale: of the logits, d ** -0.5 by default -> (B, H, W, h, d).
+    Args:
+        q, k, v: (B, H, W, h, d), of one shape, dtype and device, H and W at least kernel_size * dilation.
+        kernel_size: side of the neighbourhood in keys, odd.
+        dilation: distance between neighbouring keys, in positions.
+        bias: (h, 2k-1, 2k-1), added to the logit of each pair at [key - query + k - 1], in members of the group;
+            any floating dtype.
+        scale: of the products, d ** -0.5 by default.
+
+    Returns:
+        (B, H, W, h, d), differentiable once in q, k, v and bias.
     """
     check_arguments(q, k, v, kernel_size, dilation, bias)
-    B, H, W, h, d = q.shape
-    rows, columns = tile_axis(H, kernel_size, dilation), tile_axis(W, kernel_size, dilation)
-    queries, keys, offsets = (index.to(q.device) for index in tile_map(rows, columns, W, kernel_size))
-    tiles = queries.shape[0]
-    q = q.reshape(B, H * W, h, d)[:, queries].transpose(2, 3).flatten(0, 1)  # (B*n, h, Nq, d)
-    k, v = (x.reshape(B, H * W, h, d)[:, keys].transpose(2, 3).flatten(0, 1) for x in (k, v))  # (B*n, h, Nk, d)
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=tile_bias(bias, kernel_size, offsets, q), scale=scale)
-    out = out.view(B, tiles, h, -1, d).transpose(2, 3).reshape(B, -1, h, d)  # (B, n*Nq, h, d)
-    inverse = torch.empty(H * W, dtype=torch.long, device=q.device)
-    inverse[queries.flatten()] = torch.arange(queries.numel(), device=q.device)
-    return out[:, inverse].view(B, H, W, h, d)
-
-
-def tile_bias(bias: Tensor | None, kernel_size: int, offsets: Tensor, q: Tensor) -> Tensor:
-    """(B*n, h or 1, Nq, Nk): the bias inside each query's neighbourhood, -inf outside."""
-    table = q.new_zeros(1, (2 * kernel_size - 1) ** 2) if bias is None else bias.flatten(1).to(q.dtype)
-    table = F.pad(table, (0, 1), value=float('-inf'))  # the last entry: outside
-    mask = table[:, offsets].transpose(0, 1)  # (n, h, Nq, Nk)
-    return mask.repeat(q.shape[0] // mask.shape[0], 1, 1, 1)
-
-
-@dataclass(frozen=True)
-class AxisTiles:
-    """Per tile of one axis: positions of its queries (n, T) and keys (n, K), and relative offsets (n, T, K), -1 out."""
-
-    queries: Tensor
-    keys: Tensor
-    offsets: Tensor
-
-
-@lru_cache(maxsize=64)
-def tile_axis(length: int, kernel_size: int, dilation: int) -> AxisTiles:
-    queries, keys, offsets = [], [], []
-    longest = -(-length // dilation)
-    tile = min(TILE, longest)
-    span = min(tile + kernel_size - 1, longest)
-    for group in range(dilation):
-        members = -(-(length - group) // dilation)
-        for start in range(0, longest, tile):
-            position = torch.arange(start, start + tile).clamp(max=members - 1)
-            first = (position - kernel_size // 2).clamp(0, members - kernel_size)
-            base = max(min(int(first[0]), longest - span), 0)
-            key = torch.arange(base, base + span)
-            inside = (key >= first[:, None]) & (key < first[:, None] + kernel_size)
-            offset = (key - position[:, None] + kernel_size - 1).masked_fill(~inside, -1)
-            queries.append(position * dilation + group)
-            keys.append(key.clamp(max=members - 1) * dilation + group)
-            offsets.append(offset)
-    return AxisTiles(torch.stack(queries), torch.stack(keys), torch.stack(offsets))
-
-
-def tile_map(rows: AxisTiles, columns: AxisTiles, width: int, kernel_size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Flat positions of the queries (n, Nq) and keys (n, Nk) of all tiles, flat bias offsets (n, Nq, Nk)."""
-
-    def flat(row: Tensor, column: Tensor) -> Tensor:
-        index = row[:, None, :, None] * width + column[None, :, None, :]
-        return index.flatten(2).flatten(0, 1)
-
-    row, column = rows.offsets[:, None, :, None, :, None], columns.offsets[None, :, None, :, None, :]
-    side = 2 * kernel_size - 1
-    offsets = (row * side + column).masked_fill((row < 0) | (column < 0), side * side)  # (nr, nc, Tr, Tc, Kr, Kc)
-    offsets = offsets.flatten(4).flatten(2, 3).flatten(0, 1)
-    return flat(rows.queries, columns.queries), flat(rows.keys, columns.keys), offsets
+    return attend(q, k, v, bias, kernel_size, dilation, q.shape[-1] ** -0.5 if scale is None else scale)
 
 
 def check_arguments(q: Tensor, k: Tensor, v: Tensor, kernel_size: int, dilation: int, bias: Tensor | None) -> None:
-    if kernel_size < 1 or kernel_size % 2 == 0:
-        raise ValueError(f'kernel_size must be odd and positive, got {kernel_size}.')
-    if dilation < 1:
-        raise ValueError(f'dilation must be at least 1, got {dilation}.')
+    check_neighborhood(kernel_size, dilation)
     if q.ndim != 5 or q.shape != k.shape or q.shape != v.shape:
         shapes = f'{tuple(q.shape)}, {tuple(k.shape)}, {tuple(v.shape)}'
         raise ValueError(f'q, k and v must have one shape (B, H, W, heads, head width), got {shapes}.')
     if not q.dtype == k.dtype == v.dtype:
-        raise ValueError(f'q, k and v must have one dtype, got {q.dtype}, {k.dtype}, {v.dtype}.')
-    size, need = tuple(q.shape[1:3]), kernel_size * dilation
-    if min(size) < need:
+        raise ValueError(f'q, k and v must have one dtype, got {q.dtype}, {k.dtype}, {v.dtype}; cast them first.')
+    (height, width), need = q.shape[1:3], kernel_size * dilation
+    if min(height, width) < need:
         raise ValueError(
-            f'A {size[0]} x {size[1]} map is smaller than kernel_size * dilation = {kernel_size} * {dilation} = {need}; '
+            f'A {height} x {width} map is smaller than kernel_size * dilation = {kernel_size} * {dilation} = {need}; '
             'pad it, or use NeighborhoodAttention, which does.'
         )
     expected = (q.shape[3], 2 * kernel_size - 1, 2 * kernel_size - 1)
     if bias is not None and tuple(bias.shape) != expected:
         raise ValueError(f'bias must be (heads, 2k-1, 2k-1) = {expected}, got {tuple(bias.shape)}.')
+
+
+def check_neighborhood(kernel_size: int, dilation: int) -> None:
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(f'kernel_size must be odd and positive, got {kernel_size}.')
+    if dilation < 1:
+        raise ValueError(f'dilation must be at least 1, got {dilation}.')
+
+
+@torch.library.custom_op('denseformer::neighborhood_attention', mutates_args=())
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+) -> Tensor:
+    """`neighborhood_attention` unchecked; k and v may be larger maps than q, which is then their top left part.
+
+    One operator to `torch.compile`, which need not look inside. On CUDA it is a fused Triton kernel where Triton is
+    installed; everywhere else, a computation in tiles.
+    """
+    with torch.autocast(q.device.type, enabled=False):
+        return tiled_attention(q, k, v, bias, kernel_size, dilation, scale)
+
+
+@attend.register_kernel('cuda')
+def _(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float) -> Tensor:
+    kernels = triton_kernels()
+    with torch.cuda.device_of(q), torch.autocast('cuda', enabled=False):
+        run = kernels.fused_attention if kernels and kernels.supports(q) else tiled_attention
+        return run(q, k, v, bias, kernel_size, dilation, scale)
+
+
+@attend.register_fake
+def _(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float) -> Tensor:
+    return torch.empty_like(q, memory_format=torch.contiguous_format)
+
+
+@torch.library.custom_op('denseformer::neighborhood_attention_backward', mutates_args=())
+def attend_backward(
+    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The gradients of q, k, v and bias (zeros of one head without a bias)."""
+    with torch.autocast(q.device.type, enabled=False):
+        *grads, grad_bias = tiled_attention_backward(grad, q, k, v, bias, kernel_size, dilation, scale)
+    return *grads, grad_bias if bias is None else grad_bias.to(bias.dtype)
+
+
+@attend_backward.register_kernel('cuda')
+def _(
+    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    kernels = triton_kernels()
+    with torch.cuda.device_of(q), torch.autocast('cuda', enabled=False):
+        run = kernels.fused_attention_backward if kernels and kernels.supports(q) else tiled_attention_backward
+        *grads, grad_bias = run(grad, q, k, v, bias, kernel_size, dilation, scale)
+    return *grads, grad_bias if bias is None else grad_bias.to(bias.dtype)
+
+
+@lru_cache(maxsize=1)
+def triton_kernels() -> ModuleType | None:
+    try:
+        from denseformer.attention import neighborhood_triton
+    except ImportError:  # no Triton for this platform
+        return None
+    return neighborhood_triton
+
+
+@attend_backward.register_fake
+def _(
+    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    side = 2 * kernel_size - 1
+    grad_bias = q.new_empty(1, side, side, dtype=torch.float32) if bias is None else torch.empty_like(bias)
+    grads = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k, v))
+    return *grads, grad_bias
+
+
+def _save(ctx, inputs, output: Tensor) -> None:
+    q, k, v, bias, ctx.kernel_size, ctx.dilation, ctx.scale = inputs
+    ctx.save_for_backward(q, k, v, bias)
+
+
+def _backward(ctx, grad: Tensor):
+    q, k, v, bias = ctx.saved_tensors
+    *grads, grad_bias = attend_backward(grad, q, k, v, bias, ctx.kernel_size, ctx.dilation, ctx.scale)
+    return *grads, None if bias is None else grad_bias, None, None, None
+
+
+attend.register_autograd(_backward, setup_context=_save)
 
 
 class NeighborhoodAttention(nn.Module):
@@ -128,6 +160,7 @@ class NeighborhoodAttention(nn.Module):
 
     def __init__(self, dim: int, heads: int, *, kernel_size: int = 7, dilation: int = 1):
         super().__init__()
+        check_neighborhood(kernel_size, dilation)
         if dim % heads:
             raise ValueError(f'dim {dim} must be a multiple of heads {heads}.')
         self.heads, self.kernel_size, self.dilation = heads, kernel_size, dilation
@@ -137,11 +170,16 @@ class NeighborhoodAttention(nn.Module):
         nn.init.trunc_normal_(self.rpb, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
-        _, H, W, _ = x.shape
+        _, H, W, C = x.shape
         need = self.kernel_size * self.dilation
-        bottom, right = max(need - H, 0), max(need - W, 0)
-        if bottom or right:
-            x = F.pad(x, (0, 0, 0, right, 0, bottom))
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(3)  # each (B, H, W, h, d)
-        out = neighborhood_attention(q, k, v, kernel_size=self.kernel_size, dilation=self.dilation, bias=self.rpb)
-        return self.proj(out[:, :H, :W].flatten(3))  # (B, H, W, C)
+        if min(H, W) >= need:
+            qkv = self.qkv(x)
+        else:  # a padded token is zero before the projection, so it is the projection's bias after
+            products = F.linear(x, self.qkv.weight)
+            qkv = F.pad(products, (0, 0, 0, max(need - W, 0), 0, max(need - H, 0))) + self.qkv.bias
+        q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).unbind(3)  # each (B, H, W, h, d), padded
+        out = attend(q[:, :H, :W], k, v, self.rpb, self.kernel_size, self.dilation, (C // self.heads) ** -0.5)
+        return self.proj(out.flatten(3))  # (B, H, W, C)
+
+    def extra_repr(self) -> str:
+        return f'heads={self.heads}, kernel_size={self.kernel_size}, dilation={self.dilation}'

@@ -3,13 +3,15 @@
 Legend: B batch, H W map, C channels, wh ww window sides, n windows per map, N = wh * ww tokens, h heads, d head width.
 """
 
-from functools import lru_cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from denseformer.attention.cache import remember
+from denseformer.attention.softmax import window_softmax_attention
+
 Size = tuple[int, int]
+CPU = torch.device('cpu')
 
 
 def window_partition(x: Tensor, window: Size) -> Tensor:
@@ -35,29 +37,48 @@ def windowed_attention(qkv: Tensor, heads: int, bias: Tensor | None = None, scal
     e.g. a position bias (h, N, N), a mask (n, 1, N, N), or their sum -> (B, n, N, C).
     """
     B, n, N, _ = qkv.shape
-    q, k, v = qkv.view(B, n, N, 3, heads, -1).permute(3, 0, 1, 4, 2, 5).flatten(2, 3)  # each (B, n*h, N, d)
     if bias is not None:
-        bias = bias.to(q.dtype).expand(n, heads, N, N).reshape(1, n * heads, N, N)
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
-    return out.view(B, n, heads, N, -1).transpose(2, 3).reshape(B, n, N, -1)
+        bias = bias[(None,) * (4 - bias.ndim)].to(qkv.dtype)
+        bias = bias.repeat(B, 1, 1, 1) if bias.shape[0] > 1 else bias  # (B*n or 1, h, N, N)
+    q, k, v = qkv.reshape(B * n, N, 3, heads, -1).permute(2, 0, 3, 1, 4)  # each (B*n, h, N, d)
+    return window_softmax_attention(q, k, v, bias, scale).view(B, n, N, -1)
 
 
-@lru_cache(maxsize=32)
-def relative_position_index(window: Size) -> Tensor:
+@remember(32)
+def shift_mask(size: Size, window: Size, shift: Size, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """(n, 1, N, N): 0 between tokens that were neighbours before a cyclic shift by `shift`, -100 between the others.
+
+    size: (H, W) of the map, already a multiple of the window. Shared by all callers; do not write to it.
+    """
+    rows, columns = (
+        _regions(torch.arange(side, device=device), side, w, s) for side, w, s in zip(size, window, shift, strict=True)
+    )
+    regions = window_partition((3 * rows[:, None] + columns)[None, :, :, None], window)[0, ..., 0]  # (n, N)
+    apart = regions[:, None, :] != regions[:, :, None]
+    return apart.to(dtype).mul(-100.0)[:, None]
+
+
+def _regions(position: Tensor, side: int, window: int, shift: int) -> Tensor:
+    """0 outside the last window of an axis, 1 in it before what the shift brought in, 2 from there on."""
+    return (position >= side - window).long() + (position >= side - shift)
+
+
+@remember(32)
+def relative_position_index(window: Size, device: torch.device = CPU) -> Tensor:
     """(N, N) index of the offset query - key into a table of ((2 wh - 1) * (2 ww - 1)) rows, row-major, as in Swin.
 
-    Held on the CPU and shared by all callers; do not write to it.
+    Shared by all callers; do not write to it.
     """
     wh, ww = window
-    coords = torch.cartesian_prod(torch.arange(wh, device='cpu'), torch.arange(ww, device='cpu'))  # (N, 2)
-    offset = coords[:, None] - coords[None] + torch.tensor([wh - 1, ww - 1], device='cpu')
+    coords = torch.cartesian_prod(torch.arange(wh, device=device), torch.arange(ww, device=device))  # (N, 2)
+    offset = coords[:, None] - coords[None] + torch.tensor([wh - 1, ww - 1], device=device)
     return offset[..., 0] * (2 * ww - 1) + offset[..., 1]
 
 
 def position_bias(table: Tensor, window: Size) -> Tensor:
     """A table of ((2 wh - 1) * (2 ww - 1), h) rows -> the bias (h, N, N)."""
-    index = relative_position_index(window).to(table.device)
-    return table[index.flatten()].view(*index.shape, -1).permute(2, 0, 1)
+    index = relative_position_index(window, table.device)
+    return table.T[:, index.flatten()].view(-1, *index.shape)
 
 
 def resize_position_table(table: Tensor, rows: int) -> Tensor:
@@ -68,25 +89,3 @@ def resize_position_table(table: Tensor, rows: int) -> Tensor:
     grid = table.T.reshape(1, -1, source, source).float()
     grid = F.interpolate(grid, size=(target, target), mode='bicubic', align_corners=False)
     return grid.flatten(2)[0].T.to(table.dtype)
-
-
-@lru_cache(maxsize=64)
-def shift_mask(size: Size, window: Size, shift: Size, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """(n, 1, N, N): 0 between tokens that were neighbours before a cyclic shift by `shift`, -100 between the others.
-
-    size: (H, W) of the map, already a multiple of the window. Shared by all callers; do not write to it.
-    """
-    regions = torch.zeros(size, device=device)
-    rows, columns = (_borders(side, w, s) for side, w, s in zip(size, window, shift, strict=True))
-    for i, row in enumerate(rows):
-        for j, column in enumerate(columns):
-            regions[row, column] = len(columns) * i + j
-    labels = window_partition(regions[None, :, :, None], window)[0, ..., 0]  # (n, N)
-    apart = labels[:, None, :] != labels[:, :, None]
-    return apart.to(dtype).mul(-100.0)[:, None]
-
-
-def _borders(side: int, window: int, shift: int) -> list[slice]:
-    if shift == 0:
-        return [slice(0, side)]
-    return [slice(0, side - window), slice(side - window, side - shift), slice(side - shift, side)]

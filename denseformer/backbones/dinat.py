@@ -16,12 +16,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from denseformer.attention.neighborhood import NeighborhoodAttention
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
-from denseformer.layers import ConvDownsample, DropPath, Mlp, PatchEmbed, PatchMerging
+from denseformer.layers import ConvDownsample, DropPath, Mlp, PatchEmbed, PatchMerging, gain, scaled
 from denseformer.layers.keys import rename, strip_classifier
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
@@ -61,18 +60,11 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = Mlp(dim, int(dim * mlp_ratio))
         self.drop_path = DropPath(drop_path)
-        self.gamma1 = self.gamma2 = None
-        if layer_scale is not None:
-            self.gamma1 = nn.Parameter(torch.full((dim,), layer_scale))
-            self.gamma2 = nn.Parameter(torch.full((dim,), layer_scale))
+        self.gamma1, self.gamma2 = gain(dim, layer_scale), gain(dim, layer_scale)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.drop_path(scaled(self.attn(self.norm1(x)), self.gamma1))
         return x + self.drop_path(scaled(self.mlp(self.norm2(x)), self.gamma2))
-
-
-def scaled(x: Tensor, gamma: Tensor | None) -> Tensor:
-    return x if gamma is None else x * gamma
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,18 +1,43 @@
 """Small parts that several networks share."""
 
+from denseformer.layers.block import PostNormBlock, PreNormBlock
+from denseformer.layers.conv import BottleneckDownsample, ConvBatchNormDownsample, ConvNorm, ConvStem, DepthwiseConv
 from denseformer.layers.drop_path import DropPath
-from denseformer.layers.embed import ConvDownsample, PatchEmbed, PatchMerging
-from denseformer.layers.mlp import Mlp
-from denseformer.layers.norm import LayerNorm2d
+from denseformer.layers.embed import (
+    ConvDownsample,
+    NormedPatchDownsample,
+    OverlapPatchEmbed,
+    PatchDownsample,
+    PatchEmbed,
+    PatchMerging,
+)
+from denseformer.layers.mlp import ConvMlp, Mlp
+from denseformer.layers.norm import ChannelLastBatchNorm, LayerNorm2d
 from denseformer.layers.padding import pad_image_to_multiple, pad_to_multiple
+from denseformer.layers.scale import add_scaled, gain, scaled
 
 __all__ = [
+    'BottleneckDownsample',
+    'ChannelLastBatchNorm',
+    'ConvBatchNormDownsample',
     'ConvDownsample',
+    'ConvMlp',
+    'ConvNorm',
+    'ConvStem',
+    'DepthwiseConv',
     'DropPath',
     'LayerNorm2d',
     'Mlp',
+    'NormedPatchDownsample',
+    'OverlapPatchEmbed',
+    'PatchDownsample',
     'PatchEmbed',
     'PatchMerging',
+    'PostNormBlock',
+    'PreNormBlock',
+    'add_scaled',
+    'gain',
     'pad_image_to_multiple',
     'pad_to_multiple',
+    'scaled',
 ]

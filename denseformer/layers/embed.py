@@ -6,20 +6,38 @@ from denseformer.layers.padding import pad_image_to_multiple, pad_to_multiple
 
 
 class PatchEmbed(nn.Module):
-    """Non-overlapping patches to tokens, then LayerNorm: (B, C, H, W) -> (B, ceil(H/p), ceil(W/p), dim).
+    """Patches to tokens, then LayerNorm: (B, C, H, W) -> (B, ceil(H/p), ceil(W/p), dim).
 
-    The image is zero-padded on the right and at the bottom to a multiple of the patch.
+    The image is zero-padded on the right and at the bottom to a multiple of the patch; without `pad`, what does not
+    fill a patch is left out. Patches do not overlap unless given a `kernel_size` and its `padding`, in pixels.
     """
 
-    def __init__(self, in_channels: int, dim: int, patch: int = 4):
+    def __init__(
+        self,
+        in_channels: int,
+        dim: int,
+        patch: int = 4,
+        *,
+        kernel_size: int | None = None,
+        padding: int = 0,
+        pad: bool = True,
+        eps: float = 1e-5,
+    ):
         super().__init__()
-        self.patch = patch
-        self.proj = nn.Conv2d(in_channels, dim, patch, patch)
-        self.norm = nn.LayerNorm(dim)
+        self.multiple = patch if pad else 1
+        self.proj = nn.Conv2d(in_channels, dim, kernel_size or patch, patch, padding)
+        self.norm = nn.LayerNorm(dim, eps)
 
     def forward(self, image: Tensor) -> Tensor:
-        x = self.proj(pad_image_to_multiple(image, self.patch))
+        x = self.proj(pad_image_to_multiple(image, self.multiple))
         return self.norm(x.permute(0, 2, 3, 1))  # (B, H, W, C)
+
+
+class PatchDownsample(PatchEmbed):
+    """The same on a channel-last map: (B, H, W, C) -> (B, ceil(H/p), ceil(W/p), dim)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 3, 1, 2))  # (B, C, H, W)
 
 
 class PatchMerging(nn.Module):
@@ -54,3 +72,31 @@ class ConvDownsample(nn.Module):
         x = self.reduction(x.permute(0, 3, 1, 2))  # (B, C, H, W)
         return self.norm(x.permute(0, 2, 3, 1))  # (B, H, W, C)
 
+
+class NormedPatchDownsample(nn.Module):
+    """LayerNorm, then a 2 x 2 stride-2 convolution: (B, H, W, C) -> (B, H // 2, W // 2, out_dim), as in ConvNeXt.
+
+    With `pad`, an odd side is zero-padded behind the norm, so that it becomes ceil(side / 2).
+    """
+
+    def __init__(self, dim: int, out_dim: int, eps: float = 1e-6, *, pad: bool = False):
+        super().__init__()
+        self.multiple = 2 if pad else 1
+        self.norm = nn.LayerNorm(dim, eps)
+        self.reduction = nn.Conv2d(dim, out_dim, 2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = pad_to_multiple(self.norm(x), self.multiple)
+        return self.reduction(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # (B, H // 2, W // 2, out_dim)
+
+
+class OverlapPatchEmbed(nn.Module):
+    """Overlapping patches to tokens, then LayerNorm: (B, C, H, W) -> (B, ceil(H/s), ceil(W/s), dim), as in PVT v2."""
+
+    def __init__(self, in_channels: int, dim: int, kernel_size: int = 7, stride: int = 4):
+        super().__init__()
+        self.proj = nn.Conv2d(in_channels, dim, kernel_size, stride, kernel_size // 2)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.norm(self.proj(image).permute(0, 2, 3, 1))  # (B, H/s, W/s, dim)

@@ -1,5 +1,6 @@
 """Padding of maps to sizes an operator needs."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -20,3 +21,23 @@ def pad_image_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Zero-pad an image or channel-first map on the right and at the bottom: (B, C, H, W) -> (B, C, H', W')."""
     bottom, right = missing(image.shape[2], multiple), missing(image.shape[3], multiple)
     return F.pad(image, (0, right, 0, bottom)) if bottom or right else image
+
+
+def reflect_image_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """Reflect an image on the right and at the bottom: (B, C, H, W) -> (B, C, H', W').
+
+    A side too short for the padding is reflected to and fro as often as needed; a single row or column is repeated.
+    """
+    for axis in (2, 3):
+        size = image.shape[axis]
+        target = size + missing(size, multiple)
+        if target > size:
+            image = image.index_select(axis, reflected(size, target, image.device))
+    return image
+
+
+def reflected(size: int, target: int, device: torch.device) -> Tensor:
+    """(target,) positions that run 0 .. size - 1, back to 0, forth again ..."""
+    period = max(2 * (size - 1), 1)
+    position = torch.arange(target, device=device) % period
+    return torch.minimum(position, period - position) if size > 1 else torch.zeros_like(position)

@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.FcaFormer', arch='l1')

@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.FocalNet', arch='tiny_srf')

@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.HaloNet', arch='26t')

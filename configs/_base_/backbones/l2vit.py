@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.L2ViT', arch='tiny')

@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.SOFT', arch='tiny', normalize=True)

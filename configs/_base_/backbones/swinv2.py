@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.SwinV2', arch='tiny')

@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.TransNeXt', arch='tiny', image_size=512)

@@ -1,0 +1,8 @@
+_base_ = [
+    './_base_/backbones/rmt.py',
+    './_base_/heads/upernet.py',
+    './_base_/datasets/ade20k.py',
+    './_base_/schedules/adamw_160k.py',
+    './_base_/runtime/default.py',
+]
+backbone = dict(arch='base', drop_path_rate=0.4)

@@ -1,0 +1,9 @@
+_base_ = [
+    './_base_/backbones/uniformer.py',
+    './_base_/heads/upernet.py',
+    './_base_/datasets/ade20k.py',
+    './_base_/schedules/adamw_160k.py',
+    './_base_/runtime/default.py',
+]
+backbone = dict(arch='small', windows='hybrid14', drop_path_rate=0.25)
+published = dict(metric='mIoU', value=46.9, multi_scale=48.0, source='Sense-X/UniFormer, semantic_segmentation/README.md')

@@ -1,0 +1,31 @@
+"""Rotary position embedding: "RoFormer", https://arxiv.org/abs/2104.09864.
+
+Legend: H W map, h heads, d head width.
+"""
+
+import torch
+from torch import Tensor
+
+from denseformer.attention.cache import remember
+
+Rotation = tuple[Tensor, Tensor]
+
+
+@remember(32)
+def row_major_rotation(size: tuple[int, int], width: int, device: torch.device) -> Rotation:
+    """Sine and cosine, (H, W, 1, d/2) each, of the angles of a map's positions counted row by row.
+
+    The d/2 frequencies run geometrically from 1 down to 1/10000, both included.
+    """
+    H, W = size
+    frequency = 1 / 10000 ** torch.linspace(0, 1, width // 2, device=device)
+    angle = torch.arange(H * W, dtype=torch.float32, device=device)[:, None] * frequency
+    angle = angle.view(H, W, 1, -1)
+    return angle.sin(), angle.cos()
+
+
+def rotate(x: Tensor, rotation: Rotation) -> Tensor:
+    """Turn each pair of successive channels by its angle: (B, H, W, h, d) -> the same."""
+    sin, cos = rotation
+    a, b = x[..., ::2], x[..., 1::2]
+    return torch.stack([a * cos - b * sin, b * cos + a * sin], -1).flatten(-2).to(x.dtype)

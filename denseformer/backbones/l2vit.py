@@ -1,0 +1,222 @@
+"""L2ViT: linear attention with local concentration.
+
+Paper: "The Linear Attention Resurrection in Vision Transformer", https://arxiv.org/abs/2501.16182.
+Official code: https://github.com/ChuanyangZheng/L2ViT (MIT).
+
+Even blocks attend inside 7 x 7 windows with softmax; odd blocks attend globally with linear attention of rectified
+queries and keys, whose normaliser is kept from below, and then concentrate what was spread by two 7 x 7 depth-wise
+convolutions. Positions come from depth-wise convolutions alone. Images are zero-padded on the right and at the bottom
+to a multiple of 4, odd maps to even ones, and normalised maps to whole windows, where the padding is attended to.
+
+Legend: B batch, H W map, C channels, h heads, d head width.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from denseformer.attention.linear import linear_attention
+from denseformer.attention.windows import window_partition, window_reverse, windowed_attention
+from denseformer.backbones.base import Backbone, Stage, drop_path_rates
+from denseformer.layers import (
+    ConvStem,
+    DepthwiseConv,
+    DropPath,
+    Mlp,
+    PreNormBlock,
+    pad_image_to_multiple,
+    pad_to_multiple,
+)
+from denseformer.layers.keys import rename, strip_classifier
+from denseformer.network import Source, StateDict
+from denseformer.registry import MODELS
+
+WINDOW = (7, 7)
+HEAD_WIDTH = 32
+FLOOR = 100.0
+
+
+class Stem(nn.Module):
+    """Two strided convolutions, then LayerNorm: (B, in_channels, H, W) -> (B, ceil(H/4), ceil(W/4), dim)."""
+
+    def __init__(self, in_channels: int, dim: int):
+        super().__init__()
+        self.convs = ConvStem(in_channels, (dim // 2, dim), (2, 2), act=nn.ReLU)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.norm(self.convs(pad_image_to_multiple(image, 4)))
+
+
+class Downsample(nn.Module):
+    """LayerNorm, then a 2 x 2 stride-2 convolution: (B, H, W, C) -> (B, ceil(H/2), ceil(W/2), out_dim)."""
+
+    def __init__(self, dim: int, out_dim: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.reduction = nn.Conv2d(dim, out_dim, 2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = pad_to_multiple(self.norm(x), 2)
+        return self.reduction(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # (B, H/2, W/2, out_dim)
+
+
+class WindowAttention(nn.Module):
+    """Softmax attention inside windows, without a position bias: (B, H, W, C) -> the same."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.heads = dim // HEAD_WIDTH
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        _, H, W, _ = x.shape
+        x = pad_to_multiple(x, WINDOW)
+        out = windowed_attention(window_partition(self.qkv(x), WINDOW), self.heads)
+        return self.proj(window_reverse(out, WINDOW, (x.shape[1], x.shape[2]))[:, :H, :W])
+
+
+class LinearAttention(nn.Module):
+    """Attention of all tokens to all at a cost linear in their number: (B, H, W, C) -> the same."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.heads = dim // HEAD_WIDTH
+        self.temperature = nn.Parameter(torch.full((self.heads, 1, 1), HEAD_WIDTH**-0.5))
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).flatten(1, 2).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (B, h, H*W, d)
+        out = linear_attention(q.relu(), k.relu(), v, floor=FLOOR) * self.temperature
+        return self.proj(out.transpose(1, 2).reshape(x.shape))
+
+
+class Reposition(nn.Module):
+    """A second position encoding, between attention and MLP: (B, H, W, C) -> the same."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.conv = DepthwiseConv(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(x)
+
+
+class LocalConcentration(nn.Module):
+    """Two wide depth-wise convolutions, pre-normalised and residual: (B, H, W, C) -> the same."""
+
+    def __init__(self, dim: int, drop_path: float):
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.conv1 = nn.Conv2d(dim, dim, 7, padding=3, groups=dim)
+        self.act = nn.GELU()
+        self.batch_norm = nn.BatchNorm2d(dim)
+        self.conv2 = nn.Conv2d(dim, dim, 7, padding=3, groups=dim)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.batch_norm(self.act(self.conv1(self.norm(x).permute(0, 3, 1, 2))))  # (B, C, H, W)
+        return x + self.drop_path(self.conv2(out).permute(0, 2, 3, 1))
+
+
+class Block(PreNormBlock):
+    """Position encoding, attention, what the kind of attention lacks, MLP: (B, H, W, C) -> the same."""
+
+    def __init__(self, dim: int, *, linear: bool, drop_path: float):
+        attn = LinearAttention(dim) if linear else WindowAttention(dim)
+        super().__init__(dim, attn, Mlp(dim, 4 * dim), drop_path=drop_path, pos_embed=DepthwiseConv(dim))
+        self.local = LocalConcentration(dim, drop_path) if linear else Reposition(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.pos_embed(x)
+        x = self.local(x + self.drop_path(self.attn(self.norm1(x))))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arch:
+    """width: channels of the first stage, doubled at each further one."""
+
+    width: int
+    depths: tuple[int, ...]
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        return tuple(self.width * 2**i for i in range(len(self.depths)))
+
+
+@MODELS.register_module()
+class L2ViT(Backbone):
+    """Linear-attention vision transformer with local concentration. The arguments are described in `Backbone`."""
+
+    source = Source(
+        paper='The Linear Attention Resurrection in Vision Transformer, https://arxiv.org/abs/2501.16182',
+        code='https://github.com/ChuanyangZheng/L2ViT',
+        licence='MIT',
+    )
+    no_weight_decay = ()
+
+    def __init__(
+        self,
+        *,
+        arch: str | Mapping[str, Any] = 'tiny',
+        in_channels: int = 3,
+        drop_path_rate: float = 0.0,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(
+            arch=arch,
+            in_channels=in_channels,
+            out_indices=out_indices,
+            frozen_stages=frozen_stages,
+            norm_eval=norm_eval,
+            with_cp=with_cp,
+            init_cfg=init_cfg,
+        )
+        widths = self.arch.widths
+        stages = [
+            Stage(
+                [Block(width, linear=j % 2 == 1, drop_path=rate) for j, rate in enumerate(rates)],
+                Downsample(widths[i - 1], width) if i else None,
+            )
+            for i, (width, rates) in enumerate(
+                zip(widths, drop_path_rates(drop_path_rate, self.arch.depths), strict=True)
+            )
+        ]
+        self.assemble(
+            patch_embed=Stem(in_channels, widths[0]), stages=stages, out_norms=[nn.LayerNorm(width) for width in widths]
+        )
+
+    @staticmethod
+    def remap_official_keys(state_dict: StateDict, network: 'L2ViT') -> StateDict:
+        """From `downsample_layers.i` and `stages.i.j`."""
+        return rename(
+            strip_classifier(state_dict, official=r'^downsample_layers\.'),
+            (r'^downsample_layers\.0\.proj\.proj\.', 'patch_embed.convs.proj.'),
+            (r'^downsample_layers\.0\.', 'patch_embed.'),
+            (r'^downsample_layers\.(\d)\.proj\.', r'stages.\1.downsample.reduction.'),
+            (r'^downsample_layers\.(\d)\.', r'stages.\1.downsample.'),
+            (r'^stages\.(\d)\.(\d+)\.', r'stages.\1.blocks.\2.'),
+            (r'\.cpe\.0\.proj\.', '.pos_embed.'),
+            (r'\.cpe\.1\.proj\.', '.local.conv.'),
+            (r'\.norm3\.', '.local.norm.'),
+            (r'\.local_mp\.bn\.', '.local.batch_norm.'),
+            (r'\.local_mp\.', '.local.'),
+            (r'^norm(\d)\.', r'out_norms.\1.'),
+        )
+
+
+L2ViT.archs = {
+    'tiny': Arch(width=96, depths=(2, 2, 6, 2)),
+    'small': Arch(width=96, depths=(2, 2, 18, 2)),
+    'base': Arch(width=128, depths=(2, 2, 18, 2)),
+}

@@ -1,0 +1,57 @@
+"""The block that nearly all transformers are made of."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from denseformer.layers.drop_path import DropPath
+from denseformer.layers.scale import add_scaled, gain
+
+
+class PreNormBlock(nn.Module):
+    """Token mixer and MLP, each pre-normalised and residual: (B, H, W, C) -> the same.
+
+    norm: makes the two normalisations, `mlp_norm` the second if it is of another kind; layer_scale: where the gains on
+    both branches start, None for no gains; pos_embed: a position encoding added to the input; channel_first:
+    maps are (B, C, H, W). What `forward` is given besides the map goes to the token mixer.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        attn: nn.Module,
+        mlp: nn.Module,
+        *,
+        drop_path: float,
+        norm: Callable[[int], nn.Module] = nn.LayerNorm,
+        mlp_norm: Callable[[int], nn.Module] | None = None,
+        layer_scale: float | None = None,
+        pos_embed: nn.Module | None = None,
+        channel_first: bool = False,
+    ):
+        super().__init__()
+        self.pos_embed = pos_embed
+        self.norm1 = norm(dim)
+        self.attn = attn
+        self.norm2 = (mlp_norm or norm)(dim)
+        self.mlp = mlp
+        self.drop_path = DropPath(drop_path)
+        self.gamma1 = gain(dim, layer_scale, channel_first=channel_first)
+        self.gamma2 = gain(dim, layer_scale, channel_first=channel_first)
+
+    def encode_position(self, x: Tensor) -> Tensor:
+        return x if self.pos_embed is None else x + self.pos_embed(x)
+
+    def forward(self, x: Tensor, *context) -> Tensor:
+        x = self.encode_position(x)
+        x = add_scaled(x, self.drop_path(self.attn(self.norm1(x), *context)), self.gamma1)
+        return add_scaled(x, self.drop_path(self.mlp(self.norm2(x))), self.gamma2)
+
+
+class PostNormBlock(PreNormBlock):
+    """The same with the normalisations behind token mixer and MLP, as in Swin V2."""
+
+    def forward(self, x: Tensor, *context) -> Tensor:
+        x = self.encode_position(x)
+        x = add_scaled(x, self.drop_path(self.norm1(self.attn(x, *context))), self.gamma1)
+        return add_scaled(x, self.drop_path(self.norm2(self.mlp(x))), self.gamma2)

@@ -1,0 +1,52 @@
+"""Parts of convolutional networks whose maps stay channel-first, (B, C, H, W)."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+def fast_layout(x: Tensor) -> Tensor:
+    """The same map, on the CPU in channels-last memory, where convolutions run several times faster in it."""
+    return x.contiguous(memory_format=torch.channels_last) if x.device.type == 'cpu' else x
+
+
+class ConvEmbed(nn.Module):
+    """A strided convolution, then a normalisation if asked for: (B, C, H, W) -> (B, dim, H', W').
+
+    A side of length L becomes (L + 2 * padding - kernel_size) // stride + 1.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        dim: int,
+        *,
+        kernel_size: int,
+        stride: int,
+        padding: int,
+        norm: Callable[[int], nn.Module] = nn.Identity,
+    ):
+        super().__init__()
+        self.proj = nn.Conv2d(in_channels, dim, kernel_size, stride, padding)
+        self.norm = norm(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.proj(fast_layout(x)))
+
+
+class Mlp2d(nn.Module):
+    """1 x 1 convolution, GELU, 1 x 1 convolution: (B, C, H, W) -> the same.
+
+    `depthwise` puts a 3 x 3 depth-wise convolution before GELU.
+    """
+
+    def __init__(self, dim: int, hidden: int, *, depthwise: bool = False):
+        super().__init__()
+        self.fc1 = nn.Conv2d(dim, hidden, 1)
+        self.dwconv = nn.Conv2d(hidden, hidden, 3, 1, 1, groups=hidden) if depthwise else nn.Identity()
+        self.act = nn.GELU()
+        self.fc2 = nn.Conv2d(hidden, dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(self.act(self.dwconv(self.fc1(x))))

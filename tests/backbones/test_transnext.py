@@ -1,0 +1,54 @@
+"""What is TransNeXt's own: its position biases and its two-part softmax."""
+
+import pytest
+import torch
+
+from denseformer.attention.foveal import attention_with_rest, foveal_attention
+from denseformer.attention.taps import inside_taps, taps
+from denseformer.backbones import TransNeXt
+
+PARAMETERS = {'micro': 12_424_304, 'tiny': 27_681_960, 'small': 49_164_564, 'base': 88_952_496}
+
+
+@pytest.mark.parametrize('arch', PARAMETERS)
+def test_variants_have_the_published_parameters(arch):
+    assert TransNeXt.describe(arch).parameters == PARAMETERS[arch]
+
+
+def test_made_for_its_size_or_extrapolated_to_it_the_biases_are_the_same():
+    trained, extrapolating = (
+        TransNeXt(arch='micro', image_size=96).eval(),
+        TransNeXt(arch='micro', extrapolate=True).eval(),
+    )
+    extrapolating.load_state_dict(trained.state_dict())
+    for side, same in ((96, True), (128, False)):
+        image = torch.randn(1, 3, side, side)
+        with torch.no_grad():
+            close = torch.allclose(trained(image)[0], extrapolating(image)[0], atol=1e-5)
+        assert close is same
+
+
+def test_a_tiny_image_size_is_refused():
+    with pytest.raises(ValueError, match='at least 32'):
+        TransNeXt(image_size=16)
+
+
+def test_neighbours_and_pooled_keys_share_one_softmax():
+    q, k, v = torch.randn(3, 1, 3, 4, 2, 8).unbind()
+    pooled_k, pooled_v = torch.randn(2, 1, 5, 2, 8).unbind()
+    local_bias, pool_bias = torch.randn(2, 9), torch.randn(2, 12, 5)
+    out = foveal_attention(q, k, v, (pooled_k, pooled_v), local_bias, pool_bias, torch.zeros(1, 3, 4, 2, 9))
+    y, x, head = 0, 2, 1
+    inside = inside_taps(3, 4, q.device)[y, x]
+    near = torch.stack([tap[0, y, x, head] for tap in taps(k)]) @ q[0, y, x, head] + local_bias[head]
+    far = pooled_k[0, :, head] @ q[0, y, x, head] + pool_bias[head, y * 4 + x]
+    weights = torch.cat([near[inside], far]).softmax(0)
+    values = torch.cat([torch.stack([tap[0, y, x, head] for tap in taps(v)])[inside], pooled_v[0, :, head]])
+    torch.testing.assert_close(out[0, y, x, head], weights @ values)
+
+
+def test_the_rest_of_a_softmax_takes_its_share():
+    q, k, v = torch.zeros(1, 1, 1, 1, 8), torch.zeros(1, 3, 1, 8), torch.ones(1, 3, 1, 8)
+    out, share = attention_with_rest(q, k, v, torch.zeros(1, 1, 3), torch.zeros(1, 1, 1, 1))
+    torch.testing.assert_close(share.squeeze(), torch.tensor(0.25))
+    torch.testing.assert_close(out, torch.full_like(out, 0.75))
