@@ -1,7 +1,8 @@
 """Numeric references: deterministic weights and inputs, and the comparison with what the authors' code returned.
 
 A reference is a JSON file: the state-dict keys and shapes of the authors' network, how its inputs were made, and
-samples of what it returned with every weight set by `fill_weight`. So two implementations are compared without a checkpoint.
+samples of what it returned with every weight set by `fill_weight`. So two implementations are compared without a
+checkpoint.
 """
 
 import json

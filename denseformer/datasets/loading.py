@@ -53,12 +53,7 @@ class LoadImage(BaseTransform):
         data = read_bytes(path, 'image', self.backend_args)
         self._check_pixels(path, pixels_in_header(data))
         flags = cv2.IMREAD_COLOR if self.apply_orientation else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        if image is None:
-            raise ValueError(
-                f"'{path}' ({len(data)} bytes) cannot be decoded: it is truncated, damaged or not an image. "
-                'Fetch the file again, convert it to PNG or JPEG, or remove it from the data set.'
-            )
+        image = decode_image(path, data, flags)
         self._check_pixels(path, image.shape[0] * image.shape[1])
         results['img'] = image.astype(np.float32) if self.to_float32 else image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
@@ -179,6 +174,20 @@ def read_bytes(path: str, what: str, backend_args: dict | None = None) -> bytes:
     if not data:
         raise ValueError(f"The {what} '{path}' is empty (0 bytes). Fetch it again or remove it from the data set.")
     return data
+
+
+def decode_image(path: str, data: bytes, flags: int) -> np.ndarray:
+    """(H, W, 3) uint8, B, G, R. OpenCV, unlike many decoders, hands over nothing rather than half an image."""
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise ValueError(
+            f"'{path}' ({len(data)} bytes) cannot be decoded: it is truncated, damaged or not an image. "
+            'Fetch the file again, convert it to PNG or JPEG, or remove it from the data set.'
+        )
+    return image
 
 
 def pixels_in_header(data: bytes) -> int | None:

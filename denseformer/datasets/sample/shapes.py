@@ -11,6 +11,7 @@ import numpy as np
 from numpy.random import Generator
 
 Outline = list[np.ndarray]
+Window = tuple[slice, slice]
 
 OVERSAMPLING = 4
 
@@ -27,7 +28,7 @@ def arc(start: float, stop: float, radius: float = 1.0, count: int = 40) -> np.n
 def star(rng: Generator) -> Outline:
     tips = 5
     radii = np.where(np.arange(2 * tips) % 2, rng.uniform(0.4, 0.5), 1.0)
-    return [polar(np.arange(2 * tips) * np.pi / tips, radii)]
+    return [polar(np.arange(2 * tips) * np.pi / tips - np.pi / 2, radii)]
 
 
 def heart(rng: Generator) -> Outline:
@@ -63,6 +64,14 @@ def chip(rng: Generator) -> Outline:
     return [polar(angles, rng.uniform(0.55, 1.0, 7))]
 
 
+def twig(rng: Generator) -> Outline:
+    """A thin bent stick, which belongs to the ground it lies on."""
+    x = np.linspace(-1, 1, 9)
+    spine = np.stack([x, rng.uniform(-0.2, 0.2) * x**2], axis=1)
+    side = np.array([0, rng.uniform(0.03, 0.06)])
+    return [np.concatenate([spine - side, spine[::-1] + side])]
+
+
 OUTLINES: dict[str, Callable[[Generator], Outline]] = {
     'star': star,
     'heart': heart,
@@ -78,10 +87,21 @@ def pose(outline: Outline, *, centre: np.ndarray, radius: float, angle: float, s
     return [loop * [stretch, 1 / stretch] @ turn * radius + centre for loop in outline]
 
 
-def coverage(outline: Outline, size: int) -> np.ndarray:
-    """The share of each pixel that lies inside: (size, size) in [0, 1]. Pixel (0, 0) spans 0..1 in x and in y."""
+def window(outline: Outline, size: int, margin: float) -> Window:
+    """The rows and columns of a picture that hold `outline` and `margin` pixels around it; at least one of each."""
+    points = np.concatenate(outline)
+    low = np.clip(np.floor(points.min(axis=0) - margin), 0, size - 1).astype(int)
+    high = np.clip(np.ceil(points.max(axis=0) + margin), low + 1, size).astype(int)
+    return slice(low[1], high[1]), slice(low[0], high[0])
+
+
+def coverage(outline: Outline, where: Window) -> np.ndarray:
+    """The share of each pixel of a window that lies inside, in [0, 1]. Pixel (0, 0) spans 0 .. 1 in x and in y."""
     inside = 240  # a multiple of OVERSAMPLING squared, so that the mean of a pixel's samples is a whole number
-    fine = np.zeros((size * OVERSAMPLING, size * OVERSAMPLING), np.uint8)
-    loops = [np.rint(loop * OVERSAMPLING - 0.5).astype(np.int32) for loop in outline]
+    rows, columns = where
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    fine = np.zeros((height * OVERSAMPLING, width * OVERSAMPLING), np.uint8)
+    corner = np.array([columns.start, rows.start])
+    loops = [np.rint((loop - corner) * OVERSAMPLING - 0.5).astype(np.int32) for loop in outline]
     cv2.fillPoly(fine, loops, inside)
-    return cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA) / inside
+    return cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA) / inside

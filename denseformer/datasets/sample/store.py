@@ -21,7 +21,7 @@ from filelock import FileLock
 from denseformer.datasets.sample.annotations import CATEGORIES, instance_annotations, panoptic_segments
 from denseformer.datasets.sample.scene import Scene, draw_scene
 
-VERSION = 1  # raised whenever the drawing or the layout changes
+VERSION = 2  # raised whenever the drawing or the layout changes
 MANIFEST = 'manifest.json'
 SMALLEST_SIZE = 64
 SPLITS = ('training', 'validation')
@@ -32,9 +32,9 @@ def ensure_sample_set(
 ) -> Path:
     """Draw the sample set into `root` unless it is there already, and return `root`.
 
-    The same arguments give the same pictures and labels on every machine. A set that was drawn with other arguments or
-    by another version, or that has lost files, is replaced as a whole: it is drawn beside `root` and renamed. Processes
-    that ask at the same time wait for the first.
+    The same arguments give the same pictures and labels on every machine, and the same bytes where OpenCV is the same.
+    A set that was drawn with other arguments or by another version, or that has lost files, is replaced as a whole: it
+    is drawn beside `root` and renamed. Processes that ask at the same time wait for the first.
 
     Args:
         train: number of training pictures.
@@ -51,25 +51,30 @@ def ensure_sample_set(
         )
     root = Path(root)
     wanted = {'version': VERSION, 'train': train, 'val': val, 'size': size, 'seed': seed}
-    if is_complete(root, wanted):
-        return root
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(beside(root, 'lock')):
-        if not is_complete(root, wanted):
-            refuse_foreign(root)
-            fresh, old = beside(root, 'new'), beside(root, 'old')
-            for leftover in (fresh, old):
-                shutil.rmtree(leftover, ignore_errors=True)
-            write_set(fresh, wanted)
-            if root.exists():
-                root.rename(old)
-            fresh.rename(root)
-            shutil.rmtree(old, ignore_errors=True)
+    if not is_complete(root, wanted):
+        place = root.resolve()  # where a link points to
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(beside(place, 'lock')):
+            if not is_complete(place, wanted):
+                refuse_foreign(place)
+                replace_set(place, wanted)
     return root
 
 
+def replace_set(root: Path, wanted: dict[str, int]) -> None:
+    """Draw beside `root` and rename; whatever stops this half-way leaves no half set in `root`."""
+    fresh, old = beside(root, 'new'), beside(root, 'old')
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    write_set(fresh, wanted)
+    if root.exists():
+        root.rename(old)
+    fresh.rename(root)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def beside(root: Path, suffix: str) -> Path:
-    return root.absolute().parent / f'.{root.name}.{suffix}'
+    return root.parent / f'.{root.name}.{suffix}'
 
 
 def is_complete(root: Path, wanted: dict[str, int]) -> bool:

@@ -1,0 +1,148 @@
+"""Neighbourhood attention: DiNAT-Tiny beside a Swin-Tiny of about the same arithmetic, and the operator by itself."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import register_flop_formula
+
+from benchmarks.harness import Comparison, Contender
+from denseformer.attention.neighborhood import neighborhood_attention
+from denseformer.backbones.dinat import DiNAT
+
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+DILATIONS = (1, 2, 3, 4, 5, 7, 8, 10, 14, 16, 20, 28)
+Function = Callable[[], object]
+
+
+@register_flop_formula(torch.ops.denseformer.neighborhood_attention)
+def forward_flop(q_shape, k_shape, v_shape, bias_shape, kernel_size, *args, out_shape=None, **kwargs) -> int:
+    """Of the definition: two products with kernel_size ** 2 keys; what tiles add to that is not counted."""
+    return 4 * torch.Size(q_shape).numel() * kernel_size**2
+
+
+@register_flop_formula(torch.ops.denseformer.neighborhood_attention_backward)
+def backward_flop(
+    grad_shape, q_shape, k_shape, v_shape, bias_shape, kernel_size, *args, out_shape=None, **kwargs
+) -> int:
+    return 10 * torch.Size(q_shape).numel() * kernel_size**2
+
+
+def comparisons() -> Iterator[Comparison]:
+    yield from networks()
+    yield from operator_sizes()
+    yield from operator_dilations()
+    yield from operator_odd_sizes()
+
+
+def networks() -> Iterator[Comparison]:
+    image = torch.randn(1, 3, 512, 512, device=DEVICE)
+    peers = {'Swin-Tiny (mmseg)': mmseg_swin, **({'Swin-Tiny (timm)': timm_swin} if has_timm() else {})}
+    tasks = {
+        'inference, float32': (inference, torch.float32),
+        'inference, bfloat16': (inference, torch.bfloat16),
+        'training step, float32': (training_step, torch.float32),
+    }
+    for title, (task, dtype) in tasks.items():
+        contenders = {'DiNAT-Tiny': dinat, **peers}
+        yield Comparison(
+            f'512 x 512 image, {title}',
+            tuple(Contender(name, lambda m=m: task(m(), image, dtype), dtype) for name, m in contenders.items()),
+        )
+    yield Comparison(
+        '512 x 512 image, DiNAT-Tiny, bfloat16 under autocast beside float32',
+        tuple(
+            Contender(str(dtype), lambda dtype=dtype: inference(dinat(), image, dtype), dtype)
+            for dtype in (torch.bfloat16, torch.float32)
+        ),
+    )
+    yield Comparison(
+        '512 x 512 image, DiNAT-Tiny, compiled beside eager',
+        (
+            Contender('compiled', lambda: inference(torch.compile(dinat(), fullgraph=True), image, torch.float32)),
+            Contender('eager', lambda: inference(dinat(), image, torch.float32)),
+        ),
+    )
+
+
+def operator_sizes() -> Iterator[Comparison]:
+    """The first stage of an image from 256 x 256 to 2048 x 2048, time per pixel of the map."""
+    for dilation in (1, 8):
+        sides = (128, 64, 256, 512)
+        contenders = tuple(operator(f'{side} x {side}', side, side, dilation) for side in sides)
+        yield Comparison(f'operator, map size, dilation {dilation}', contenders)
+
+
+def operator_dilations() -> Iterator[Comparison]:
+    contenders = tuple(operator(f'dilation {dilation}', 224, 224, dilation) for dilation in DILATIONS)
+    yield Comparison('operator, dilations on a 224 x 224 map', contenders)
+
+
+def operator_odd_sizes() -> Iterator[Comparison]:
+    for dilation in (1, 4):
+        sides = (128, 121, 122, 123, 125, 127)
+        contenders = tuple(operator(f'{side} x {side}', side, side, dilation) for side in sides)
+        yield Comparison(f'operator, odd sizes, dilation {dilation}', contenders)
+
+
+def operator(name: str, height: int, width: int, dilation: int) -> Contender:
+    def make() -> Function:
+        qkv = torch.randn(1, height, width, 3, 2, 32, device=DEVICE)
+        bias = torch.randn(2, 13, 13, device=DEVICE)
+        q, k, v = qkv.unbind(3)
+
+        @torch.inference_mode()
+        def run() -> Tensor:
+            return neighborhood_attention(q, k, v, kernel_size=7, dilation=dilation, bias=bias)
+
+        return run
+
+    return Contender(name, make, units=height * width)
+
+
+def inference(network: nn.Module, image: Tensor, dtype: torch.dtype) -> Function:
+    network.eval()
+
+    def run() -> None:
+        with torch.inference_mode(), torch.autocast(DEVICE, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
+            network(image)
+
+    run()
+    return run
+
+
+def training_step(network: nn.Module, image: Tensor, dtype: torch.dtype) -> Function:
+    network.train()
+
+    def run() -> None:
+        with torch.autocast(DEVICE, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
+            loss = sum(out.float().square().mean() for out in network(image))
+        loss.backward()
+        network.zero_grad()
+
+    run()
+    return run
+
+
+def dinat() -> nn.Module:
+    return DiNAT(arch='tiny').to(DEVICE)
+
+
+def mmseg_swin() -> nn.Module:
+    from mmseg.models.backbones import SwinTransformer
+
+    return SwinTransformer(drop_path_rate=0.0).to(DEVICE)
+
+
+def timm_swin() -> nn.Module:
+    import timm
+
+    return timm.create_model('swin_tiny_patch4_window7_224', features_only=True, img_size=512).to(DEVICE)
+
+
+def has_timm() -> bool:
+    try:
+        import timm  # noqa: F401
+    except ImportError:  # absent, or without the torchvision it needs
+        return False
+    return True

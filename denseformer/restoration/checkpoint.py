@@ -1,0 +1,57 @@
+"""A network from its weights alone: the family and its options are read from the names and shapes of the tensors."""
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.logging import print_log
+
+from denseformer.network import StateDict
+from denseformer.restoration import networks
+from denseformer.restoration.networks import RestorationNetwork
+
+
+def from_checkpoint(path: str | Path) -> RestorationNetwork:
+    """The network that a .pth or .safetensors file holds the weights of, in evaluation mode.
+
+    The file is read without executing anything from it; what it was found to hold is logged. Raises ValueError, naming
+    the file, for one that cannot be read so, for weights of no known family, and for weights that do not fit the
+    network they seem to belong to.
+    """
+    state_dict = read_weights(path)
+    cls, options = recognise(state_dict, path)
+    network = cls(**options)
+    try:
+        network.load_state_dict(state_dict)
+    except RuntimeError as error:
+        raise ValueError(f'{path} looks like {cls.__name__} with {options}, but does not fit it: {error}') from None
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    found = ', '.join(f'{name}={value!r}' for name, value in options.items())
+    print_log(f'{path}: {cls.__name__}({found}), {parameters / 1e6:.2f} M parameters', logger='current')
+    return network.eval()
+
+
+def read_weights(path: str | Path) -> StateDict:
+    """The tensors of a file by name, out of the wrappers that training code puts them in."""
+    from denseformer.checkpoints.files import read_checkpoint, weights_of  # imports networks itself
+
+    content = read_checkpoint(path)
+    try:
+        return weights_of(content)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from None
+
+
+def recognise(state_dict: StateDict, path: str | Path) -> tuple[type[RestorationNetwork], dict[str, Any]]:
+    """The family, and the options of its constructor, that a state dict from the file `path` belongs to."""
+    for cls in families():
+        options = cls.infer_options(state_dict)
+        if options is not None:
+            return cls, options
+    known = ', '.join(cls.__name__ for cls in families())
+    first = ', '.join(list(state_dict)[:5])
+    raise ValueError(f'{path} holds weights of no known restoration network ({known}). Its first keys: {first}.')
+
+
+def families() -> list[type[RestorationNetwork]]:
+    members = (vars(networks)[name] for name in networks.__all__)
+    return [cls for cls in members if cls is not RestorationNetwork and issubclass(cls, RestorationNetwork)]

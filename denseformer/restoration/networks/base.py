@@ -1,0 +1,102 @@
+"""The contract of a restoration network, and what all of them share: sizes, channels, checkpointing, recognition."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from denseformer.layers.padding import reflect_image_to_multiple
+from denseformer.network import Description, Network, StateDict
+
+RGB_MEAN = (0.4488, 0.4371, 0.4040)
+"""Of DIV2K's training images: what most networks subtract from an RGB image; from others they subtract nothing."""
+
+
+class RestorationNetwork(Network):
+    """A degraded image to a restored one, `scale` times as large.
+
+    A subclass's constructor is keyword-only (`arch`, `scale`, `in_channels=3`, its own options, `with_cp=False`,
+    `init_cfg=None`), calls `super().__init__`, and implements `restore`, which is only ever given images whose sides
+    are multiples of `size_multiple`. A network whose authors pad otherwise overrides `pad`.
+
+    Args of every network:
+        arch: a published variant's name, or a dict of the fields of its arch record.
+        scale: how many times larger the output is; one of `scales`.
+        in_channels: channels of the image, and of the output.
+        with_cp: recompute each block in the backward pass instead of storing its activations.
+        init_cfg: mmengine's, usually dict(type='Pretrained', checkpoint=...).
+    """
+
+    scales: ClassVar[tuple[int, ...]] = (2, 3, 4)
+    """The scales that the network can be built for."""
+    size_multiple: int = 1
+    """What the sides of an image are padded to a multiple of."""
+    receptive_hint: int = 16
+    """How many pixels neighbouring tiles should overlap, when an image is restored tile by tile."""
+
+    def __init__(
+        self, *, arch: str | Mapping[str, Any], scale: int, in_channels: int, with_cp: bool, init_cfg: dict | None
+    ):
+        super().__init__(arch=arch, init_cfg=init_cfg)
+        if scale not in self.scales:
+            legal = ', '.join(str(legal) for legal in self.scales)
+            raise ValueError(f'{type(self).__name__} has scale {legal}, not {scale}.')
+        if in_channels < 1:
+            raise ValueError(f'in_channels must be at least 1, got {in_channels}.')
+        self.scale = scale
+        self.in_channels = in_channels
+        self.with_cp = with_cp
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image: (B, in_channels, H, W) in [0, 1], H and W >= 1 -> (B, in_channels, scale * H, scale * W)."""
+        self.check_image(image)
+        H, W = image.shape[2:]
+        return self.restore(self.pad(image))[..., : self.scale * H, : self.scale * W]
+
+    def restore(self, image: Tensor) -> Tensor:
+        """What `forward` does between padding and cropping: (B, C, H, W) -> (B, C, scale * H, scale * W)."""
+        raise NotImplementedError
+
+    def pad(self, image: Tensor) -> Tensor:
+        """Reflect the image on the right and at the bottom, up to multiples of `size_multiple`."""
+        return reflect_image_to_multiple(image, self.size_multiple)
+
+    def check_image(self, image: Tensor) -> None:
+        if image.ndim != 4 or image.shape[1] != self.in_channels or 0 in image.shape:
+            raise ValueError(
+                f'{type(self).__name__} takes images (B, {self.in_channels}, H, W), got {tuple(image.shape)}. '
+                'Build it with in_channels=... for another number of channels.'
+            )
+
+    def run(self, block: Callable[..., Any], *inputs) -> Any:
+        """Call a block, checkpointed when the network was built `with_cp`."""
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(block, *inputs, use_reentrant=False)
+        return block(*inputs)
+
+    @classmethod
+    def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:
+        """The constructor's options, read from the names and shapes of a bare state dict; None if it is not of cls.
+
+        state_dict: in our key layout or in the authors'.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def name_arch(cls, fields: dict[str, Any]) -> str | dict[str, Any]:
+        """The name of the published variant with these fields of an arch record, or the fields where there is none."""
+        record = cls.resolve_arch(fields)
+        return next((name for name, published in cls.archs.items() if published == record), fields)
+
+    @classmethod
+    def describe(cls, arch: Any, **options) -> Description:
+        """Parameters and source of a variant; nothing is allocated."""
+        network = cls.on_meta_device(arch=arch, **options)
+        name = f'{cls.__name__}-{arch}' if isinstance(arch, str) else cls.__name__
+        return Description(
+            name=name if network.scale == 1 else f'{name} x{network.scale}',
+            parameters=sum(parameter.numel() for parameter in network.parameters()),
+            source=cls.source,
+        )

@@ -1,0 +1,236 @@
+"""CFSR: a ConvFormer for efficient super-resolution.
+
+Paper: "Transforming Image Super-Resolution: A ConvFormer-based Efficient Approach", https://arxiv.org/abs/2401.05633.
+Official code: https://github.com/Aitical/CFSR (no licence stated).
+
+Self-attention is replaced by a 9 x 9 depth-wise convolution that modulates a linear projection. The MLP holds a 3 x 3
+depth-wise convolution which in training is the sum of a learned kernel and three fixed ones (two Sobel, a Laplacian)
+with learned gains; for use they are `merge`d into one. The published checkpoints, and the authors' class, exist in the
+merged form only. Their fixed kernels have one misplaced entry each, kept here.
+
+Legend: B batch, H W map, C channels.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from denseformer.layers import DepthwiseConv
+from denseformer.layers.keys import count, rename
+from denseformer.layers.linear import Linear
+from denseformer.network import Source, StateDict
+from denseformer.registry import MODELS
+from denseformer.restoration.networks.trunk import TRUNK_RULES, ResidualGroup, Run, TrunkNetwork, infer_trunk
+
+EDGES = {
+    'sobel_x': ((0, 1, -1), (2, 0, -2), (1, 0, -1)),
+    'sobel_y': ((1, 2, 1), (0, 0, 0), (-1, -2, -1)),
+    'laplacian': ((1, 0, 0), (1, -4, 1), (0, 1, 0)),
+}
+
+
+class ConvModulation(nn.Module):
+    """A large depth-wise convolution gating a linear projection: (B, H, W, C) -> the same."""
+
+    def __init__(self, dim: int, kernel_size: int):
+        super().__init__()
+        self.gate = Linear(dim, dim)
+        self.dwconv = DepthwiseConv(dim, kernel_size)
+        self.value = Linear(dim, dim)
+        self.proj = Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.proj(self.dwconv(F.gelu(self.gate(x))) * self.value(x))
+
+
+class EdgeBranch(nn.Module):
+    """A fixed 3 x 3 kernel with a learned gain and bias per channel."""
+
+    def __init__(self, dim: int, kernel: tuple[tuple[int, ...], ...]):
+        super().__init__()
+        self.kernel = kernel
+        self.scale = nn.Parameter(torch.randn(dim, 1, 1, 1) * 1e-3)
+        self.bias = nn.Parameter(torch.randn(dim) * 1e-3)
+
+    def weight(self) -> Tensor:
+        return self.scale * self.scale.new_tensor(self.kernel)
+
+
+class EdgeConv(DepthwiseConv):
+    """A 3 x 3 depth-wise convolution, with `branches` of fixed kernels until they are merged: (B, H, W, C) -> same."""
+
+    def __init__(self, dim: int, merged: bool):
+        super().__init__(dim)
+        self.branches = nn.ModuleDict()
+        if not merged:
+            self.branches.update({name: EdgeBranch(dim, kernel) for name, kernel in EDGES.items()})
+
+    def merged(self) -> tuple[Tensor, Tensor]:
+        weight, bias = self.weight, self.bias
+        for branch in self.branches.values():
+            weight, bias = weight + branch.weight(), bias + branch.bias
+        return weight, bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x.permute(0, 3, 1, 2), *self.merged()).permute(0, 2, 3, 1)  # (B, H, W, C)
+
+    @torch.no_grad()
+    def merge(self) -> None:
+        weight, bias = self.merged()
+        self.weight.copy_(weight)
+        self.bias.copy_(bias)
+        self.branches.clear()
+
+
+class EdgeMlp(nn.Module):
+    """An MLP with a residual edge-aware convolution on its hidden map: (B, H, W, C) -> the same."""
+
+    def __init__(self, dim: int, hidden: int, merged: bool):
+        super().__init__()
+        self.fc1 = Linear(dim, hidden)
+        self.dwconv = EdgeConv(hidden, merged)
+        self.fc2 = Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.gelu(self.fc1(x))
+        return self.fc2(x + F.gelu(self.dwconv(x)))
+
+
+class Block(nn.Module):
+    """Modulation and an MLP, each pre-normalised, scaled per channel and residual: (B, H, W, C) -> the same."""
+
+    def __init__(self, dim: int, *, kernel_size: int, mlp_ratio: int, merged: bool):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
+        self.attn = ConvModulation(dim, kernel_size)
+        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.mlp = EdgeMlp(dim, dim * mlp_ratio, merged)
+        self.gamma1 = nn.Parameter(torch.full((dim,), 1e-6))
+        self.gamma2 = nn.Parameter(torch.full((dim,), 1e-6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.gamma1 * self.attn(self.norm1(x))
+        return x + self.gamma2 * self.mlp(self.norm2(x))
+
+
+class Group(ResidualGroup):
+    """Blocks, and a 1 x 1 convolution of what they return added to it: (B, H, W, C) -> the same."""
+
+    def forward(self, x: Tensor, run: Run) -> Tensor:
+        for block in self.blocks:
+            x = run(block, x)
+        return x + self.conv(x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arch:
+    """groups, blocks: residual groups, and blocks of each; kernel_size: of the convolution that modulates."""
+
+    dim: int = 48
+    groups: int = 2
+    blocks: int = 6
+    kernel_size: int = 9
+    mlp_ratio: int = 2
+
+
+@MODELS.register_module()
+class CFSR(TrunkNetwork):
+    """CFSR.
+
+    Args:
+        merged: build the form for use, that of the published checkpoints, rather than the one for training.
+        The others are described in `RestorationNetwork`.
+    """
+
+    source = Source(
+        paper='Transforming Image Super-Resolution: A ConvFormer-based Efficient Approach, '
+        'https://arxiv.org/abs/2401.05633',
+        code='https://github.com/Aitical/CFSR',
+        licence='not stated',
+    )
+    receptive_hint = 32
+
+    def __init__(
+        self,
+        *,
+        arch: str | Mapping[str, Any] = 'base',
+        scale: int = 4,
+        in_channels: int = 3,
+        merged: bool = False,
+        with_cp: bool = False,
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(arch=arch, scale=scale, in_channels=in_channels, with_cp=with_cp, init_cfg=init_cfg)
+        self.merged = merged
+        arch = self.arch
+        self.assemble(
+            dim=arch.dim,
+            groups=[
+                Group(
+                    [
+                        Block(arch.dim, kernel_size=arch.kernel_size, mlp_ratio=arch.mlp_ratio, merged=merged)
+                        for _ in range(arch.blocks)
+                    ],
+                    Linear(arch.dim, arch.dim),
+                )
+                for _ in range(arch.groups)
+            ],
+            upsampler='pixelshuffledirect',
+            norm_eps=1e-6,
+            embed_norm=False,
+        )
+
+    def merge(self) -> 'CFSR':
+        """Turn the training form into the merged one, in place; the output stays the same."""
+        for module in self.modules():
+            if isinstance(module, EdgeConv):
+                module.merge()
+        self.merged = True
+        return self
+
+    @staticmethod
+    def remap_official_keys(state_dict: StateDict, network: Any = None) -> StateDict:
+        """1 x 1 convolutions become linear layers; the fixed kernels of the training form are dropped."""
+        renamed = rename(
+            {key: value for key, value in state_dict.items() if '.mlp.mask_' not in key},
+            (r'\.attn\.norm\.', '.norm1.'),
+            (r'\.attn\.a\.0\.', '.attn.gate.'),
+            (r'\.attn\.a\.2\.lkb_reparam\.', '.attn.dwconv.'),
+            (r'\.attn\.v\.', '.attn.value.'),
+            (r'\.layer_scale_(\d)$', r'.gamma\1'),
+            (r'\.mlp\.norm\.', '.norm2.'),
+            (r'\.mlp\.pos\.', '.mlp.dwconv.'),
+            (r'\.mlp\.scale_(\w+)$', r'.mlp.dwconv.branches.\1.scale'),
+            (r'\.mlp\.(sobel_x|sobel_y|laplacian)_bias$', r'.mlp.dwconv.branches.\1.bias'),
+            *TRUNK_RULES,
+        )
+        linear = ('.conv.weight', 'gate.weight', 'value.weight', 'proj.weight', 'fc1.weight', 'fc2.weight')
+        return {key: value.flatten(1) if key.endswith(linear) else value for key, value in renamed.items()}
+
+    @classmethod
+    def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:
+        weights = cls.remap_official_keys(state_dict)
+        trunk = infer_trunk(weights)
+        first = 'groups.0.blocks.0.'
+        if trunk is None or f'{first}attn.gate.weight' not in weights:
+            return None
+        arch = {
+            'dim': trunk['dim'],
+            'groups': trunk['groups'],
+            'blocks': count(weights, r'groups\.0\.blocks\.(\d+)\.'),
+            'kernel_size': weights[f'{first}attn.dwconv.weight'].shape[-1],
+            'mlp_ratio': weights[f'{first}mlp.fc1.weight'].shape[0] // trunk['dim'],
+        }
+        return {
+            'arch': cls.name_arch(arch),
+            'scale': trunk['scale'],
+            'in_channels': trunk['in_channels'],
+            'merged': f'{first}mlp.dwconv.branches.sobel_x.scale' not in weights,
+        }
+
+
+CFSR.archs = {'base': Arch()}

@@ -1,0 +1,123 @@
+"""Parts that several restoration networks share: ways to enlarge a map, and convolutions on channel-last maps.
+
+Legend: B batch, H W map, C channels, s scale.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from denseformer.network import StateDict
+
+
+def convolve(conv: nn.Module, x: Tensor) -> Tensor:
+    """A channel-first module applied to a channel-last map: (B, H, W, C) -> (B, H', W', C')."""
+    return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # (B, H', W', C')
+
+
+def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, 3, padding=1)
+
+
+def residual_conv(dim: int, kind: str) -> nn.Module:
+    """What closes a residual group: '1conv', one 3 x 3 convolution, or '3conv', a bottleneck of a quarter the width."""
+    if kind == '1conv':
+        return conv3x3(dim, dim)
+    hidden = dim // 4
+    activation = nn.LeakyReLU(0.2, inplace=True)
+    return nn.Sequential(
+        conv3x3(dim, hidden), activation, nn.Conv2d(hidden, hidden, 1), activation, conv3x3(hidden, dim)
+    )
+
+
+def shuffle_factors(scale: int) -> list[int]:
+    """3 -> [3]; a power of two -> as many twos: how pixel shuffling is divided into steps."""
+    factors = [scale] if scale == 3 else [2] * (scale.bit_length() - 1)
+    if math.prod(factors) != scale:
+        raise ValueError(f'An image is enlarged 3 or a power of 2 times, not {scale} times.')
+    return factors
+
+
+def conv_after_shuffle(x: Tensor, conv: nn.Conv2d, factor: int) -> Tensor:
+    """conv(pixel_shuffle(x, factor)) of a 3 x 3 convolution to few channels, without the shuffled map.
+
+    The convolution's taps are rearranged to act on the map before shuffling; only its narrow output is shuffled.
+    """
+    place = torch.arange(factor, device=x.device)[:, None] + torch.arange(-1, 2, device=x.device)  # (r, 3)
+    taps = torch.arange(-factor, 2 * factor, device=x.device)  # in each of the three pixels that a tap can lie in
+    select = (place[..., None] == taps).to(conv.weight.dtype).unflatten(-1, (3, factor))  # (r, 3, 3, r)
+    weight = torch.einsum('ocyx,ayuv,bxwz->oabcvzuw', conv.weight, select, select)  # (C', r, r, C, r, r, 3, 3)
+    bias = conv.bias.repeat_interleave(factor**2)
+    return F.pixel_shuffle(F.conv2d(x, weight.flatten(3, 5).flatten(0, 2), bias, padding=1), factor)
+
+
+def pointwise_as_linear(state_dict: StateDict) -> StateDict:
+    """`state_dict` with the weights of 1 x 1 convolutions, (C', C, 1, 1), as those of linear layers, (C', C).
+
+    Depth-wise ones, (C, 1, 1, 1), stay convolutions.
+    """
+    return {
+        key: value[..., 0, 0] if value.ndim == 4 and value.shape[1] > 1 and value.shape[2:] == (1, 1) else value
+        for key, value in state_dict.items()
+    }
+
+
+class ShuffleUpsampler(nn.Module):
+    """Convolutions to more channels, each followed by pixel shuffling: (B, dim, H, W) -> (B, C, sH, sW)."""
+
+    def __init__(self, dim: int, out_channels: int, scale: int, width: int = 64):
+        super().__init__()
+        self.factors = shuffle_factors(scale)
+        self.conv_before = conv3x3(dim, width)
+        self.convs = nn.ModuleList(conv3x3(width, factor**2 * width) for factor in self.factors)
+        self.conv_last = conv3x3(width, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.leaky_relu(self.conv_before(x), 0.01)
+        for conv, factor in zip(self.convs, self.factors, strict=True):
+            x = F.pixel_shuffle(conv(x), factor)
+        return self.conv_last(x)
+
+
+class DirectUpsampler(nn.Module):
+    """One convolution and one pixel shuffling: (B, dim, H, W) -> (B, C, sH, sW)."""
+
+    def __init__(self, dim: int, out_channels: int, scale: int):
+        super().__init__()
+        self.scale = scale
+        self.convs = nn.ModuleList([conv3x3(dim, scale**2 * out_channels)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.convs[0](x), self.scale)
+
+
+class NearestUpsampler(nn.Module):
+    """Pixels doubled, then convolved, once or twice: (B, dim, H, W) -> (B, C, sH, sW); for images from the wild."""
+
+    def __init__(self, dim: int, out_channels: int, scale: int, width: int = 64):
+        super().__init__()
+        if scale not in (2, 4):
+            raise ValueError(f'Doubling pixels enlarges an image 2 or 4 times, not {scale} times.')
+        self.conv_before = conv3x3(dim, width)
+        self.convs = nn.ModuleList(conv3x3(width, width) for _ in shuffle_factors(scale))
+        self.conv_hr = conv3x3(width, width)
+        self.conv_last = conv3x3(width, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.leaky_relu(self.conv_before(x), 0.01)
+        for conv in self.convs:
+            x = F.leaky_relu(conv(F.interpolate(x, scale_factor=2.0, mode='nearest')), 0.2)
+        return self.conv_last(F.leaky_relu(self.conv_hr(x), 0.2))
+
+
+class NoUpsampler(nn.Module):
+    """One convolution to the image's channels: (B, dim, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, dim: int, out_channels: int):
+        super().__init__()
+        self.conv_last = conv3x3(dim, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv_last(x)

@@ -1,0 +1,118 @@
+"""The zoo page: every backbone with its size, cost, licence and published results, made from the code and the configs.
+
+`python -m denseformer.zoo docs/zoo.md` writes it. Parameters come from `describe`, published results from the configs
+that record them, measured times from benchmarks/results/backbones.json where that stands.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+from denseformer import backbones
+from denseformer.backbones import Backbone
+from denseformer.engine.config import load_config
+
+ROOT = Path(__file__).parents[1]
+HEAD = """# Zoo
+
+Made by `python -m denseformer.zoo docs/zoo.md`; do not edit. Parameters are those of the backbone with four output maps.
+GFLOPs count one multiply-add as one, as papers do, in what our code executes on one image: where a network pads small
+maps, or attention works in tiles, that is more than the formula of the paper. Times are measured (`make bench`, 512 x
+512, batch 1, two CPU threads, float32). mIoU is ADE20K with UPerNet, single- and multi-scale, as the authors published
+it; the config that trains it stands beside.
+"""
+COLUMNS = ('variant', 'channels', 'parameters, M', 'GFLOPs 224', 'GFLOPs 512', 'ms', 'mIoU ss / ms', 'config')
+
+
+@dataclass(frozen=True)
+class Published:
+    """A result its authors published, and the config that records it."""
+
+    config: str
+    metric: str
+    value: float
+    multi_scale: float | None
+
+    def __str__(self) -> str:
+        if self.metric == 'mIoU (multi-scale)':
+            return f'- / {self.value}'
+        return f'{self.value} / {self.multi_scale or "-"}'
+
+
+def families() -> list[type[Backbone]]:
+    found = (vars(backbones)[name] for name in backbones.__all__)
+    return sorted((cls for cls in found if cls is not Backbone and hasattr(cls, 'archs')), key=lambda cls: cls.__name__)
+
+
+def published_results() -> dict[tuple[str, str], Published]:
+    """(type, arch) -> the UPerNet result on ADE20K."""
+    results = {}
+    for path in sorted((ROOT / 'configs').glob('upernet_*_ade20k.py')):
+        config = load_config(path)
+        published, backbone = config.get('published'), config.backbone
+        if published and isinstance(backbone.get('arch'), str):
+            key = (backbone.type.removeprefix('denseformer.'), backbone.arch)
+            results[key] = Published(path.stem, published.metric, published.value, published.get('multi_scale'))
+    return results
+
+
+def gflops(cls: type[Backbone], arch: str, side: int) -> float:
+    """Multiply-adds of one forward pass on a square image, in billions."""
+
+    def fused_attention(query, key, value, *_, out_shape=None, **options) -> int:
+        return sdpa_flop_count(query, key, value)
+
+    fused = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: fused_attention}
+    network = cls(arch=arch).eval()
+    with torch.inference_mode(), FlopCounterMode(display=False, custom_mapping=fused) as counter:
+        network(torch.zeros(1, 3, side, side))
+    return counter.get_total_flops() / 2e9
+
+
+def measured_times() -> Mapping[str, float]:
+    """'Swin-tiny' -> milliseconds, from the last benchmark."""
+    path = ROOT / 'benchmarks/results/backbones.json'
+    return json.loads(path.read_text())['milliseconds'] if path.is_file() else {}
+
+
+def rows(cls: type[Backbone]) -> Iterator[list[str]]:
+    published, times = published_results(), measured_times()
+    for arch in cls.archs:
+        name = registered_name(cls)
+        about = cls.describe(arch)
+        result = published.get((name, arch))
+        milliseconds = times.get(f'{name}-{arch}')
+        yield [
+            arch,
+            ', '.join(map(str, about.channels)),
+            f'{about.parameters / 1e6:.2f}',
+            f'{gflops(cls, arch, 224):.1f}',
+            f'{gflops(cls, arch, 512):.1f}',
+            f'{milliseconds:.0f}' if milliseconds else '',
+            str(result) if result else '',
+            f'[{result.config}](../configs/{result.config}.py)' if result else '',
+        ]
+
+
+def registered_name(cls: type[Backbone]) -> str:
+    return 'DiNAT_s' if cls.__name__ == 'DiNATs' else cls.__name__
+
+
+def page() -> Iterator[str]:
+    yield HEAD
+    for cls in families():
+        source = cls.source
+        yield f'\n## {registered_name(cls)}\n\n{source.paper}. [Code of the authors]({source.code}), {source.licence}.\n'
+        yield '| ' + ' | '.join(COLUMNS) + ' |'
+        yield '|' + '---|' * len(COLUMNS)
+        for row in rows(cls):
+            yield '| ' + ' | '.join(row) + ' |'
+
+
+if __name__ == '__main__':
+    Path(sys.argv[1]).write_text('\n'.join(page()) + '\n')
