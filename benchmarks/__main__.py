@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument('--only', default='*', help='pattern of comparison titles')
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
+    parser.add_argument('--results', help="name of the result files; the benchmark's by default")
     parser.add_argument('--no-memory', action='store_true', help='do not measure peak memory')
     parser.add_argument(
         '--memory-of', nargs=2, metavar=('TITLE', 'NAME'), help='print the peak memory of one contender'
@@ -34,14 +35,14 @@ def main() -> None:
     if args.memory_of:
         print_memory(modules, *args.memory_of)
         return
+    command = shlex.join(['python', '-m', 'benchmarks', *sys.argv[1:]])
     for name, module in modules.items():
         groups = {}
         for comparison in module.comparisons():
             if fnmatch.fnmatch(comparison.title, args.only):
                 groups[comparison.title] = harness.measure(comparison, rounds=args.rounds, memory=not args.no_memory)
                 harness.print_table(comparison.title, groups[comparison.title])
-        if groups:
-            harness.write_results(name, shlex.join(['python', '-m', 'benchmarks', *sys.argv[1:]]), groups)
+                harness.write_results(args.results or name, command, groups)
 
 
 def print_memory(modules: dict, title: str, name: str) -> None:

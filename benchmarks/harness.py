@@ -125,7 +125,7 @@ def matrix_gflops(dtype: torch.dtype) -> float:
 
 
 def peak_memory(title: str, name: str) -> float | None:
-    """Megabytes that one call needs beyond what was there before it, in a fresh process; None where it cannot be had."""
+    """Megabytes that one call needs beyond what was there before, in a fresh process; None where it cannot be had."""
     command = [
         sys.executable,
         '-m',

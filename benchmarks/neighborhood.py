@@ -44,25 +44,25 @@ def networks() -> Iterator[Comparison]:
         'training step, float32': (training_step, torch.float32),
     }
     for title, (task, dtype) in tasks.items():
-        contenders = {'DiNAT-Tiny': dinat, **peers}
-        yield Comparison(
-            f'512 x 512 image, {title}',
-            tuple(Contender(name, lambda m=m: task(m(), image, dtype), dtype) for name, m in contenders.items()),
-        )
+        contenders = (contend(name, make, task, image, dtype) for name, make in {'DiNAT-Tiny': dinat, **peers}.items())
+        yield Comparison(f'512 x 512 image, {title}', tuple(contenders))
     yield Comparison(
         '512 x 512 image, DiNAT-Tiny, bfloat16 under autocast beside float32',
-        tuple(
-            Contender(str(dtype), lambda dtype=dtype: inference(dinat(), image, dtype), dtype)
-            for dtype in (torch.bfloat16, torch.float32)
-        ),
+        tuple(contend(str(dtype), dinat, inference, image, dtype) for dtype in (torch.bfloat16, torch.float32)),
     )
     yield Comparison(
         '512 x 512 image, DiNAT-Tiny, compiled beside eager',
         (
-            Contender('compiled', lambda: inference(torch.compile(dinat(), fullgraph=True), image, torch.float32)),
-            Contender('eager', lambda: inference(dinat(), image, torch.float32)),
+            contend('compiled', lambda: torch.compile(dinat(), fullgraph=True), inference, image, torch.float32),
+            contend('eager', dinat, inference, image, torch.float32),
         ),
     )
+
+
+def contend(
+    name: str, make: Callable[[], nn.Module], task: Callable[..., Function], image: Tensor, dtype: torch.dtype
+) -> Contender:
+    return Contender(name, lambda: task(make(), image, dtype), dtype)
 
 
 def operator_sizes() -> Iterator[Comparison]:

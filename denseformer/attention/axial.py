@@ -13,8 +13,9 @@ def row_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
 
     q, k, v: (B, H, W, h, d); bias: (B * H or 1, h, W, W), added to the logits -> (B, H, W, h, d).
     """
-    rows = [x.flatten(0, 1).transpose(1, 2) for x in (q, k, v)]  # (B*H, h, W, d)
-    return window_softmax_attention(*rows, bias.to(q.dtype)).view(v.shape)
+    shape = v.shape
+    q, k, v = (x.flatten(0, 1).transpose(1, 2) for x in (q, k, v))  # (B*H, h, W, d)
+    return window_softmax_attention(q, k, v, bias.to(q.dtype)).view(shape)
 
 
 def column_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:

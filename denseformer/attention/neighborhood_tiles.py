@@ -33,14 +33,13 @@ class AxisTiles:
     """The tiles of one axis.
 
     queries, keys: positions on the axis, (n, T) and (n, S); owned: False where a query is repeated to fill a tile,
-    (n, T); slot: where each position is found among the n * T queries, (length,); mask_index: (n,); select: one-hot
-    offsets into the bias table, (c * T * S, 2k-1); mask: 0 inside the neighbourhood, else -inf, (c * T * S,).
+    (n, T); mask_index: which of the `masks` different masks is the tile's, (n,); select: one-hot offsets into the bias
+    table, (c*T*S, 2k-1); mask: 0 inside the neighbourhood, else -inf, (c*T*S,).
     """
 
     queries: Tensor
     keys: Tensor
     owned: Tensor
-    slot: Tensor
     mask_index: Tensor
     select: Tensor
     mask: Tensor
@@ -100,13 +99,11 @@ def tile_axis(length: int, key_length: int, kernel_size: int, dilation: int) -> 
     offset = torch.where(inside, key[..., None, :] - query[..., None] + kernel_size - 1, -1)  # (groups, tiles, T, S)
     offsets, mask_index = torch.unique(offset.flatten(0, 1), dim=0, return_inverse=True)
 
-    position = torch.arange(length, device=device)
     flat = offsets.flatten()
     return AxisTiles(
         queries=(query * dilation + group).flatten(0, 1),
         keys=(key.minimum(group_keys - 1) * dilation + group).flatten(0, 1),
         owned=(wanted <= last_query).flatten(0, 1),
-        slot=(position % dilation) * tiles * tile + position // dilation,
         mask_index=mask_index,
         select=F.one_hot(flat.clamp(min=0), 2 * kernel_size - 1).to(torch.float32),
         mask=torch.zeros(flat.shape, device=device).masked_fill(flat < 0, -math.inf),
@@ -166,14 +163,6 @@ class MapTiles:
     def chunk_masks(self, masks: Tensor, chunk: 'Chunk') -> Tensor:
         return masks.index_select(0, chunk.masks).unflatten(2, (self.queries, self.keys))  # (m, h or 1, Nq, Nk)
 
-    def slots(self) -> Tensor:
-        """(B*H*W,): where each position is found among the queries of all tiles."""
-        rows, columns = self.rows, self.columns
-        row = rows.slot // rows.tile * (columns.count * self.queries) + rows.slot % rows.tile * columns.tile
-        column = columns.slot // columns.tile * self.queries + columns.slot % columns.tile
-        image = torch.arange(self.batch, device='cpu') * (rows.count * columns.count * self.queries)
-        return (image[:, None, None] + row[:, None] + column).flatten().to(self.device)
-
     def masks(self, bias: Tensor) -> Tensor:
         """(c, h, Nq*Nk): the masks that occur, with the bias (h, 2k-1, 2k-1) inside the neighbourhoods."""
         rows, columns = self.rows, self.columns
@@ -212,13 +201,13 @@ def tiled_attention(
     masks = tiles.masks(bias_table(bias, q, kernel_size)).to(q.dtype)
     attend = attend_bfloat16 if q.dtype is torch.bfloat16 else F.scaled_dot_product_attention
     q_rows, k_rows, v_rows = (as_rows(x) for x in (q, k, v))
-    outs = []
+    out = torch.empty_like(q_rows, memory_format=torch.contiguous_format)
     for chunk in tiles.chunks(key_bytes=2 * k_rows[0].nbytes):
         tile_q = gather(q_rows, chunk.queries, h)
         tile_k, tile_v = (gather(rows, chunk.keys, h) for rows in (k_rows, v_rows))
-        out = attend(tile_q, tile_k, tile_v, attn_mask=tiles.chunk_masks(masks, chunk), scale=scale)
-        outs.append(scatter_order(out))
-    return torch.cat(outs).index_select(0, tiles.slots()).view(q.shape)
+        tile_out = attend(tile_q, tile_k, tile_v, attn_mask=tiles.chunk_masks(masks, chunk), scale=scale)
+        out.index_copy_(0, chunk.queries.flatten(), tile_rows(tile_out))  # a repeated query has the same result
+    return out.view(q.shape)
 
 
 def tiled_attention_backward(
@@ -233,7 +222,7 @@ def tiled_attention_backward(
     masks = masks.to(q.dtype)
     q_rows, k_rows, v_rows, grad_rows = (as_rows(x) for x in (q, k, v, grad))
     grad_k, grad_v = (torch.zeros_like(rows, dtype=table.dtype) for rows in (k_rows, v_rows))
-    grads_q = []
+    grad_q = torch.zeros_like(q_rows, memory_format=torch.contiguous_format)
     for chunk in tiles.chunks(key_bytes=2 * k_rows[0].nbytes):
         m = len(chunk.masks)
         tile_q, tile_grad = (gather(rows, chunk.queries, h).flatten(0, 1) for rows in (q_rows, grad_rows))
@@ -248,16 +237,16 @@ def tiled_attention_backward(
         grad_logits = torch.bmm(tile_grad, tile_v.transpose(1, 2))
         grad_logits = torch._softmax_backward_data(grad_logits, weights, -1, weights.dtype)
         tile_grad_k = torch.bmm(grad_logits.transpose(1, 2), tile_q)
-        grads_q.append(scatter_order(torch.bmm(grad_logits, tile_k).mul_(scale).unflatten(0, (m, h))))
+        tile_grad_q = torch.bmm(grad_logits, tile_k).mul_(scale)
+        grad_q.index_add_(0, chunk.queries.flatten(), tile_rows(tile_grad_q.unflatten(0, (m, h))))
         for total, part in ((grad_k, tile_grad_k), (grad_v, tile_grad_v)):
-            part = scatter_order(part.unflatten(0, (m, h))).to(total.dtype)  # (m*Nk, C)
+            part = tile_rows(part.unflatten(0, (m, h))).to(total.dtype)  # (m*Nk, C)
             total.scatter_add_(0, chunk.keys.flatten()[:, None].expand_as(part), part)
         if bias is not None:
             which = F.one_hot(chunk.masks, len(masks)).to(grad_logits)  # (m, c)
             grad_masks += which.T @ grad_logits.view(m, -1)
-    grad_q = torch.cat(grads_q).index_select(0, tiles.slots()).view(q.shape)
     grad_bias = tiles.masks_backward(grad_masks)
-    return grad_q, grad_k.to(k.dtype).view(k.shape), grad_v.to(v.dtype).view(v.shape), grad_bias
+    return grad_q.view(q.shape), grad_k.to(k.dtype).view(k.shape), grad_v.to(v.dtype).view(v.shape), grad_bias
 
 
 def as_rows(x: Tensor) -> Tensor:
@@ -269,7 +258,7 @@ def gather(rows: Tensor, index: Tensor, heads: int) -> Tensor:
     return rows.index_select(0, index.flatten()).view(*index.shape, heads, -1).transpose(1, 2)
 
 
-def scatter_order(x: Tensor) -> Tensor:
+def tile_rows(x: Tensor) -> Tensor:
     """(m, h, N, d) -> rows (m*N, C)."""
     return x.transpose(1, 2).reshape(-1, x.shape[1] * x.shape[3])
 

@@ -11,10 +11,11 @@ from torch import Tensor
 def route_windows(q: Tensor, k: Tensor, topk: int) -> Tensor:
     """The windows with the most similar mean key: q, k (B, n, N, C) -> indices (B, n, min(topk, n)).
 
-    A hard choice, in float32 whatever the inputs, that takes no gradient.
+    A hard choice, in float32 at least, that takes no gradient.
     """
     with torch.no_grad(), torch.autocast(q.device.type, enabled=False):
-        q, k = q.mean(2, dtype=torch.float32), k.mean(2, dtype=torch.float32)  # (B, n, C)
+        precise = torch.promote_types(q.dtype, torch.float32)
+        q, k = q.mean(2, dtype=precise), k.mean(2, dtype=precise)  # (B, n, C)
         affinity = (q * q.shape[-1] ** -0.5) @ k.transpose(1, 2)  # (B, n, n)
         return affinity.topk(min(topk, k.shape[1])).indices
 

@@ -74,8 +74,12 @@ def planned_attention(qkv: Tensor, heads: int, bias: Tensor | None, plan: Window
     """qkv: (n, N, 3C), laid out (3, h, d) on the last axis; bias: (h, N, N), added to the logits -> (n, N, C)."""
     q, k, v = qkv.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # each (n, h, N, d)
     counts = [n for n, _ in plan.runs]
-    runs = zip(q.split(counts), k.split(counts), v.split(counts), plan.runs, strict=True)
-    outs = [window_softmax_attention(*run, run_bias(bias, mask, q.dtype)) for *run, (_, mask) in runs]
+    outs = [
+        window_softmax_attention(q_run, k_run, v_run, run_bias(bias, mask, q.dtype))
+        for q_run, k_run, v_run, (_, mask) in zip(
+            q.split(counts), k.split(counts), v.split(counts), plan.runs, strict=True
+        )
+    ]
     return outs[0] if len(outs) == 1 else torch.cat(outs)
 
 

@@ -16,12 +16,14 @@ def softmax_free_attention(q: Tensor, v: Tensor, landmarks: Tensor, inverse: Cal
     """Attention with the weights exp(-|q_i - q_j|^2 / 2), unnormalised, in time linear in N.
 
     q, v: (B, h, N, d), the keys are the queries; landmarks: (B, h, M, d); inverse: of the landmarks' own kernel,
-    (B, h, M, M), e.g. `damped_inverse` -> (B, h, N, d). In float32 whatever the inputs: inverses need it.
+    (B, h, M, M), e.g. `damped_inverse` -> (B, h, N, d). In float32 at least: inverses need it.
     """
+    precise = torch.promote_types(q.dtype, torch.float32)
     with torch.autocast(q.device.type, enabled=False):
-        near = gaussian_kernel(q.float(), landmarks.float())  # (B, h, N, M)
-        core = inverse(gaussian_kernel(landmarks.float(), landmarks.float()))
-        return near @ (core @ (near.transpose(2, 3) @ v.float()))
+        q, v, landmarks = q.to(precise), v.to(precise), landmarks.to(precise)
+        near = gaussian_kernel(q, landmarks)  # (B, h, N, M)
+        core = inverse(gaussian_kernel(landmarks, landmarks))
+        return near @ (core @ (near.transpose(2, 3) @ v))
 
 
 def gaussian_kernel(a: Tensor, b: Tensor) -> Tensor:
@@ -53,7 +55,9 @@ def newton_inverse(matrix: Tensor, start: Tensor) -> Tensor:
 def damped_inverse(core: Tensor) -> Tensor:
     """SOFT's inverse of a kernel (B, h, M, M): of core + 0.01 I."""
     start = 2 * 0.9 / core.detach().sum(-1).amax(-1).square()
-    return newton_inverse(core + DAMPING * torch.eye(core.shape[-1], device=core.device), start[..., None, None])
+    return newton_inverse(
+        core + DAMPING * torch.eye(core.shape[-1], device=core.device, dtype=core.dtype), start[..., None, None]
+    )
 
 
 def normalized_inverse(core: Tensor) -> Tensor:
@@ -64,7 +68,7 @@ def normalized_inverse(core: Tensor) -> Tensor:
     rows = core.sum(-1, keepdim=True)  # (B, h, M, 1)
     with torch.no_grad():
         start = 2 / rows.amax((1, 2, 3), keepdim=True).square()  # (B, 1, 1, 1)
-        squared, identity = core @ core, torch.eye(core.shape[-1], device=core.device)
+        squared, identity = core @ core, torch.eye(core.shape[-1], device=core.device, dtype=core.dtype)
         for _ in range(10):
             distance = (identity - start * squared).abs().sum(-2, keepdim=True).amax((1, 2, 3), keepdim=True)
             start = torch.where(distance > 1.01, start / 2, start)

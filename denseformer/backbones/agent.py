@@ -105,7 +105,10 @@ class AgentAttention(nn.Module):
         q, k, v = self.qkv(x).chunk(3, dim=-1)  # each (B, H, W, C)
         agents = F.adaptive_avg_pool2d(q.permute(0, 3, 1, 2), self.agents).permute(0, 2, 3, 1)
         out = agent_attention(
-            *(self.split_heads(part) for part in (q, k, v, agents)),
+            self.split_heads(q),
+            self.split_heads(k),
+            self.split_heads(v),
+            self.split_heads(agents),
             self.collect_bias(size, self.agents),
             self.ask_bias(size, self.agents),
         )

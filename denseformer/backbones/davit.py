@@ -45,11 +45,12 @@ class Block(PreNormBlock):
     """Attention and an MLP, each pre-normalised, residual, and led by a position encoding: (B, H, W, C) -> the same."""
 
     def __init__(self, dim: int, attn: nn.Module, *, drop_path: float):
-        super().__init__(dim, attn, Mlp(dim, 4 * dim), drop_path=drop_path, pos_embed=DepthwiseConv(dim))
+        super().__init__(dim, attn, Mlp(dim, 4 * dim), drop_path=drop_path)
+        self.attn_pos_embed = DepthwiseConv(dim)
         self.mlp_pos_embed = DepthwiseConv(dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.pos_embed(x)
+        x = x + self.attn_pos_embed(x)
         x = x + self.drop_path(self.attn(self.norm1(x)))
         x = x + self.mlp_pos_embed(x)
         return x + self.drop_path(self.mlp(self.norm2(x)))
@@ -130,7 +131,7 @@ class DaViT(Backbone):
                 r'^main_blocks\.(\d)\.(\d+)\.(\d)\.',
                 lambda match: f'stages.{match[1]}.blocks.{2 * int(match[2]) + int(match[3])}.',
             ),
-            (r'\.cpe\.0\.proj\.', '.pos_embed.'),
+            (r'\.cpe\.0\.proj\.', '.attn_pos_embed.'),
             (r'\.cpe\.1\.proj\.', '.mlp_pos_embed.'),
         )
 

@@ -4,8 +4,8 @@ Papers: "Neighborhood Attention Transformer", https://arxiv.org/abs/2204.07143, 
 Transformer", https://arxiv.org/abs/2209.15001.
 Official code: https://github.com/SHI-Labs/Neighborhood-Attention-Transformer (MIT).
 
-Every query attends to the k x k keys around it, or, dilated, to k x k keys spread over a wider square; windows are moved
-inwards at the border so that their size never changes. NAT and DiNAT have an overlapping convolutional stem and
+Every query attends to the k x k keys around it, or, dilated, to k x k keys spread over a wider square; windows are
+moved inwards at the border so that their size never changes. NAT and DiNAT have an overlapping convolutional stem and
 downsampling; DiNAT_s keeps Swin's patches and layer sizes. A bias per relative position does not depend on the
 dilation, so one checkpoint serves any dilations: `dilations` names the published sets.
 
@@ -19,9 +19,10 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from denseformer.attention.neighborhood import NeighborhoodAttention
+from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
-from denseformer.layers import ConvDownsample, DropPath, Mlp, PatchEmbed, PatchMerging, gain, scaled
-from denseformer.layers.keys import rename, strip_classifier
+from denseformer.layers import ConvDownsample, Mlp, PatchEmbed, PatchMerging, PreNormBlock
+from denseformer.layers.keys import rename, stages_from, strip_classifier
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -40,48 +41,15 @@ class ConvStem(nn.Module):
         return self.norm(self.proj(image).permute(0, 2, 3, 1))  # (B, H/4, W/4, dim)
 
 
-class Block(nn.Module):
-    """Neighbourhood attention and an MLP, each pre-normalised and residual: (B, H, W, C) -> the same."""
-
-    def __init__(
-        self,
-        dim: int,
-        heads: int,
-        *,
-        kernel_size: int,
-        dilation: int,
-        mlp_ratio: float,
-        drop_path: float,
-        layer_scale: float | None,
-    ):
-        super().__init__()
-        self.norm1 = nn.LayerNorm(dim)
-        self.attn = NeighborhoodAttention(dim, heads, kernel_size=kernel_size, dilation=dilation)
-        self.norm2 = nn.LayerNorm(dim)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio))
-        self.drop_path = DropPath(drop_path)
-        self.gamma1, self.gamma2 = gain(dim, layer_scale), gain(dim, layer_scale)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(scaled(self.attn(self.norm1(x)), self.gamma1))
-        return x + self.drop_path(scaled(self.mlp(self.norm2(x)), self.gamma2))
-
-
 @dataclass(frozen=True, kw_only=True)
-class Arch:
-    """width: channels of the first stage, doubled at each further one; dilations: sets that only this variant has."""
+class Arch(DoublingArch):
+    """dilations: sets that only this variant has."""
 
-    width: int
-    depths: tuple[int, ...]
     heads: tuple[int, ...]
     mlp_ratio: float
     layer_scale: float | None = None
     kernel_size: int = 7
     dilations: Mapping[str, Dilations] = field(default_factory=dict)
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        return tuple(self.width * 2**i for i in range(len(self.depths)))
 
 
 @MODELS.register_module()
@@ -136,32 +104,28 @@ class DiNAT(Backbone):
         )
 
     def _stages(self, kernel_size: int, drop_path_rate: float) -> list[Stage]:
-        arch = self.arch
-        rates = drop_path_rates(drop_path_rate, arch.depths)
+        widths, rates = self.arch.widths, drop_path_rates(drop_path_rate, self.arch.depths)
         stages = []
-        for i, width in enumerate(arch.widths):
+        for i, width in enumerate(widths):
             blocks = [
-                Block(
-                    width,
-                    arch.heads[i],
-                    kernel_size=kernel_size,
-                    dilation=dilation,
-                    mlp_ratio=arch.mlp_ratio,
-                    drop_path=rate,
-                    layer_scale=arch.layer_scale,
-                )
+                self._block(i, kernel_size=kernel_size, dilation=dilation, drop_path=rate)
                 for dilation, rate in zip(self.dilations[i], rates[i], strict=True)
             ]
-            stages.append(Stage(blocks, self.make_downsample(arch.widths[i - 1], width) if i else None))
+            stages.append(Stage(blocks, self.make_downsample(widths[i - 1], width) if i else None))
         return stages
+
+    def _block(self, stage: int, *, kernel_size: int, dilation: int, drop_path: float) -> nn.Module:
+        arch, width = self.arch, self.arch.widths[stage]
+        attn = NeighborhoodAttention(width, arch.heads[stage], kernel_size=kernel_size, dilation=dilation)
+        mlp = Mlp(width, int(width * arch.mlp_ratio))
+        return PreNormBlock(width, attn, mlp, drop_path=drop_path, layer_scale=arch.layer_scale)
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'DiNAT') -> StateDict:
         """From `levels.i` (NAT, DiNAT) or `layers.i` (DiNAT_s), where downsampling closes the stage before."""
         return rename(
             strip_classifier(state_dict, official=r'^(levels|layers)\.'),
-            (r'^(?:levels|layers)\.(\d+)\.downsample\.', lambda match: f'stages.{int(match[1]) + 1}.downsample.'),
-            (r'^(?:levels|layers)\.(\d+)\.', r'stages.\1.'),
+            *stages_from('(?:levels|layers)'),
             (r'^norm(\d)\.', r'out_norms.\1.'),
         )
 

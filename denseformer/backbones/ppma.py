@@ -41,7 +41,8 @@ class PathDecay(nn.Module):
         nn.init.uniform_(self.log_rate, 0, log(1.1))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        steps = self.linear(x.unflatten(-1, (self.heads, -1))).float()  # (B, H, W, h, 2)
+        steps = self.linear(x.unflatten(-1, (self.heads, -1)))  # (B, H, W, h, 2)
+        steps = steps.to(torch.promote_types(steps.dtype, torch.float32))
         steps = F.softplus(steps + self.bias[:, None]) * self.log_rate.exp()[:, None]
         along_row, along_column = steps.unbind(-1)
         return path_decay(along_row.transpose(2, 3)), path_decay(along_column.permute(0, 2, 3, 1))

@@ -45,8 +45,8 @@ class ContinuousPositionBias(nn.Sequential):
         self.pretrained_window = pretrained_window
 
     def forward(self, window: Size) -> Tensor:
-        like = self[0].weight
-        axes = [torch.arange(1 - side, side, device=like.device, dtype=like.dtype) for side in window]
+        weight = self.get_parameter('0.weight')
+        axes = [torch.arange(1 - side, side, device=weight.device, dtype=weight.dtype) for side in window]
         units = [max((self.pretrained_window or side) - 1, 1) for side in window]
         offsets = 8 * torch.cartesian_prod(*(axis / unit for axis, unit in zip(axes, units, strict=True)))
         offsets = offsets.sign() * (1 + offsets.abs()).log2() / 3
@@ -97,6 +97,13 @@ class CosineWindowAttention(nn.Module):
         gain = self.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp() * head_width**0.5  # the attention divides by this root
         factors = [gain / norms[..., 0, :, :], 1 / norms[..., 1, :, :], torch.ones_like(norms[..., 0, :, :])]
         return (qkv * torch.stack(factors, dim=-3)).flatten(3)
+
+
+def silent_norm(dim: int) -> nn.LayerNorm:
+    """A LayerNorm that lets nothing through until it has been trained: blocks start as the identity."""
+    norm = nn.LayerNorm(dim)
+    nn.init.zeros_(norm.weight)
+    return norm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,10 +175,7 @@ class SwinV2(swin.SwinSkeleton):
             shifted=bool(index % 2),
             pretrained_window=self.pretrained_windows[stage],
         )
-        block = PostNormBlock(width, attn, Mlp(width, 4 * width), drop_path=drop_path)
-        nn.init.zeros_(block.norm1.weight)
-        nn.init.zeros_(block.norm2.weight)
-        return block
+        return PostNormBlock(width, attn, Mlp(width, 4 * width), norm=silent_norm, drop_path=drop_path)
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'SwinV2') -> StateDict:

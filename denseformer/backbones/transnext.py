@@ -260,7 +260,8 @@ class TransNeXt(Backbone):
 
     def _block(self, i: int, drop_path: float) -> PreNormBlock:
         dim, reduction, stride = self.arch.widths[i], self.arch.reductions[i], self.strides[i]
-        trained = self.image_size and (self.image_size // stride, self.image_size // (stride * reduction))
+        side = self.image_size and self.image_size // stride
+        trained = None if side is None else (side, side // reduction)
         heads = dim // 24
         cpb = ContinuousPositionBias(heads, pretrained=PRETRAINED_SIZE // stride, trained=trained)
         attn = GlobalAttention(dim, heads, cpb) if reduction == 1 else AggregatedAttention(dim, heads, cpb, reduction)

@@ -1,8 +1,8 @@
 """The sample set: pictures and labels for all three tasks, drawn by code at first use.
 
 Pieces of five shapes lie scattered over grounds of three materials, in raking light, hiding one another; twigs and
-splinters lie between them. All things share their paints and patterns, and grounds have colours that they prefer but do
-not keep to: what a pixel belongs to can only be told from the shape and the relief around it.
+splinters lie between them. Grounds prefer some colours and things some patterns, and neither keep to them: what a pixel
+belongs to can only be told from the shape and the relief around it.
 """
 
 from denseformer.datasets.sample.classes import CLASSES, IGNORED, PALETTE, STUFF_CLASSES, THING_CLASSES

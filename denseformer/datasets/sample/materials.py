@@ -2,8 +2,8 @@
 
 A relief is the height of a surface, (H, W); light turns it into shading. A profile is the relief of a thing, made from
 each pixel's depth: its distance from the thing's edge. A pattern says where a surface has its first colour (0) and
-where its second (1). Grounds have pigments that they prefer, things share theirs, and both may come in
-any: a pixel's colour hints at its class and does not tell it.
+where its second (1). Grounds prefer some pigments and things some patterns, and neither keep to them: a pixel's colour
+hints at whether it is a ground's or a thing's, and does not tell which thing's.
 
 Legend: u, v (H, W) coordinates in pixels along and across the material.
 """
@@ -157,4 +157,11 @@ def marble(rng: Generator, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.abs(np.sin(wave)) ** 0.6
 
 
-PATTERNS: tuple[Pattern, ...] = (plain, plain, plain, plain, plain, plain, stripes, dots, checks, marble)
+PATTERNS: dict[str, Pattern] = {'star': stripes, 'heart': dots, 'ring': checks, 'cross': plain, 'moon': marble}
+WHIM = 0.4  # how often a thing wears any of the patterns
+
+
+def pattern(rng: Generator, name: str, shape: Shape) -> np.ndarray:
+    """What a thing called `name` wears, (H, W): most often the pattern of its class."""
+    choice = list(PATTERNS)[rng.integers(len(PATTERNS))] if name not in PATTERNS or rng.random() < WHIM else name
+    return PATTERNS[choice](rng, *turned_grid(rng, shape))

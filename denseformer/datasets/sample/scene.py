@@ -13,16 +13,14 @@ from denseformer.datasets.sample.classes import CLASSES, IGNORED, STUFF_CLASSES,
 from denseformer.datasets.sample.materials import (
     GROUNDS,
     PAINTS,
-    PATTERNS,
     PROFILES,
     WOODS,
-    Profile,
     blur,
     flat,
     lit,
     noise,
+    pattern,
     pigment,
-    turned_grid,
 )
 from denseformer.datasets.sample.shapes import OUTLINES, Outline, Window, chip, coverage, pose, twig, window
 
@@ -77,21 +75,20 @@ class Canvas:
         where = window(twig, self.size, 1)
         self.paint(where, coverage(twig, where), pigment(self.rng, WOODS) * 0.8)
 
-    def place(self, outline: Outline, profile: Profile, *, label: int, instance: int) -> None:
-        """Lay a piece over what is there, in the image and in the labels."""
+    def place(self, name: str, outline: Outline, *, instance: int = 0) -> None:
+        """Lay a piece over what is there, in the image and in the labels; one whose name is no class is ignored."""
         rng = self.rng
         where = window(outline, self.size, 2)
         alpha = coverage(outline, where)
         seen = alpha >= 0.5
-        u, v = turned_grid(rng, alpha.shape)
-        pattern = PATTERNS[rng.integers(len(PATTERNS))](rng, u, v)[..., None]
         base, tint = pigment(rng, PAINTS), pigment(rng, PAINTS)
-        surface = base + (tint - base) * pattern
+        surface = base + (tint - base) * pattern(rng, name, alpha.shape)[..., None]
         depth = cv2.distanceTransform(seen.astype(np.uint8), cv2.DIST_L2, 5).astype(np.float64)
-        relief = blur(profile(rng, depth), 0.8) + 0.03 * noise(rng, alpha.shape, 3)
+        relief = blur(PROFILES.get(name, flat)(rng, depth), 0.8) + 0.03 * noise(rng, alpha.shape, 3)
         self.cast_shadow(outline, rng.uniform(2, 5))
         self.paint(where, alpha, surface * lit(relief, self.light, 0.75)[..., None])
-        self.semantic[where][seen], self.instances[where][seen] = label, instance
+        self.semantic[where][seen] = CLASSES.index(name) if name in CLASSES else IGNORED
+        self.instances[where][seen] = instance
 
     def cast_shadow(self, outline: Outline, height: float) -> None:
         away = [loop - self.light * height * self.unit for loop in outline]
@@ -110,15 +107,15 @@ def draw_scene(rng: Generator, size: int) -> Scene:
     canvas.lay_grounds()
     for _ in range(rng.integers(2, 9)):
         canvas.strew(laid(rng, twig(rng), size, centre=spot(rng, []), radii=(6, 22)))
-    things = rng.integers(len(THING_CLASSES), size=rng.integers(3, 8)).tolist()
+    things = rng.integers(len(THING_CLASSES), size=rng.integers(4, 8)).tolist()
     centres: list[np.ndarray] = []
     for instance, label in enumerate(things, start=1):
         if rng.random() < 0.25:
-            splinter = laid(rng, chip(rng), size, centre=spot(rng, []), radii=(6, 12))
-            canvas.place(splinter, flat, label=IGNORED, instance=0)
+            canvas.place('chip', laid(rng, chip(rng), size, centre=spot(rng, []), radii=(6, 12)))
+        name = CLASSES[label]
         centres.append(spot(rng, centres))
-        outline = laid(rng, OUTLINES[CLASSES[label]](rng), size, centre=centres[-1], radii=(20, 44))
-        canvas.place(outline, PROFILES[CLASSES[label]], label=label, instance=instance)
+        outline = laid(rng, OUTLINES[name](rng), size, centre=centres[-1], radii=(20, 44))
+        canvas.place(name, outline, instance=instance)
     forget_slivers(canvas, len(things))
     return Scene(developed(rng, canvas.image), canvas.semantic, canvas.instances, tuple(things))
 

@@ -1,0 +1,184 @@
+"""Predicting an image window by window, for all tasks: where windows lie, and how they are blended without a seam.
+
+Neighbouring windows overlap. At every inner side a window first discards `margin` pixels, which saw too little of
+their surroundings, and is then cross-faded with its neighbour over `fade` pixels: a network that looks no further than
+`margin` gives what it gives for the whole image. Finished blocks are handed over row by row; what is kept meanwhile is
+one window and a strip as wide as the image and `fade` high, so memory does not grow with the image's height.
+
+Legend: B windows in a batch, C channels of the image, K channels of the prediction, h w a window, H W the image.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+Network = Callable[[Tensor], Tensor]
+"""(B, C, h, w) -> (B, K, scale * h, scale * w)."""
+Reader = Callable[[slice, slice], Tensor]
+"""Rows and columns of an image -> (C, h, w)."""
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How an image is cut into windows.
+
+    size: side of a window; margin: pixels discarded at inner sides; fade: pixels over which neighbours are blended;
+    multiple: windows start at multiples of it, so that a network that pools or has windows of its own sees the same
+    grid as in the whole image. Raises ValueError for a size that leaves too little between its sides.
+    """
+
+    size: int
+    margin: int = 32
+    fade: int = 16
+    multiple: int = 32
+
+    def __post_init__(self):
+        if min(self.margin, self.fade) < 0 or self.size < self.smallest:
+            raise ValueError(
+                f'Windows of {self.size} pixels that discard {self.margin} and blend {self.fade} at each side are too '
+                f'small: take at least {self.smallest}, or a smaller overlap.'
+            )
+
+    @property
+    def overlap(self) -> int:
+        return 2 * self.margin + self.fade
+
+    @property
+    def smallest(self) -> int:
+        return self.overlap + 2 * self.fade + self.multiple
+
+    def halved(self) -> 'Tiling | None':
+        """Windows of half the size, or None when these are the smallest already."""
+        size = max(self.smallest, self.size // 2 // self.multiple * self.multiple)
+        return replace(self, size=size) if size < self.size else None
+
+
+@dataclass(frozen=True)
+class Span:
+    """A window along one axis: it reads `start` to `stop`, and predicts what lies between the two fades' outer ends.
+
+    fade_in, fade_out: where it is blended with the window before and after; empty at the image's border.
+    """
+
+    start: int
+    stop: int
+    fade_in: tuple[int, int]
+    fade_out: tuple[int, int]
+
+    def weights(self, scale: int) -> Tensor:
+        """Of the kept pixels: rising over `fade_in`, one, and falling over `fade_out`."""
+        first, last = self.fade_in[0], self.fade_out[1]
+        weights = torch.ones((last - first) * scale)
+        rise, fall = ((end - begin) * scale for begin, end in (self.fade_in, self.fade_out))
+        weights[:rise] = ramp(rise)
+        weights[len(weights) - fall :] = 1 - ramp(fall)
+        return weights
+
+
+def ramp(length: int) -> Tensor:
+    return (torch.arange(length) + 0.5) / max(length, 1)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A finished part of a prediction: `values` (K, h, w) belong at row `top` and column `left`."""
+
+    top: int
+    left: int
+    values: Tensor
+
+
+def plan(length: int, tiling: Tiling) -> list[Span]:
+    """Windows that cover `length` pixels, evenly spread; the last may be shorter, by less than `multiple`."""
+    if length <= tiling.size:
+        return [Span(0, length, (0, 0), (length, length))]
+    step = (tiling.size - tiling.overlap) // tiling.multiple * tiling.multiple
+    count = 1 + math.ceil((length - tiling.size) / step)
+    ideal = (i * (length - tiling.size) / (count - 1) for i in range(count))
+    starts = [math.ceil(start / tiling.multiple - 1e-9) * tiling.multiple for start in ideal]
+    ends = [min(start + tiling.size, length) for start in starts]
+    middles = [(start + end) // 2 for start, end in zip(starts[1:], ends[:-1], strict=True)]
+    begins = [middle - tiling.fade // 2 for middle in middles]
+    fades = [(0, 0), *((begin, begin + tiling.fade) for begin in begins), (length, length)]
+    return [Span(*window) for window in zip(starts, ends, fades[:-1], fades[1:], strict=True)]
+
+
+def predict_blocks(
+    network: Network, read: Reader, size: tuple[int, int], tiling: Tiling, *, scale: int = 1, batch_size: int = 1
+) -> Iterator[Block]:
+    """The prediction for an image (H, W) in blocks that tile it, all of one row of windows before the next row's.
+
+    Blocks lie at `scale` times the image's coordinates and on the device of the network's output.
+    """
+    H, W = size
+    columns = plan(W, tiling)
+    above: Tensor | None = None  # (K, fade, W): what the row of windows above leaves to this one
+    for row in plan(H, tiling):
+        below: Tensor | None = None
+        beside: Tensor | None = None  # (K, h, fade): what the window on the left leaves to this one
+        rise, fall = ((end - begin) * scale for begin, end in (row.fade_in, row.fade_out))
+        top = row.fade_in[0] * scale
+        for column, output in zip(columns, outputs(network, read, row, columns, batch_size), strict=True):
+            kept = weighted(output, row, column, scale)  # (K, h, w)
+            left, right = column.fade_in[0] * scale, column.fade_out[0] * scale
+            body = kept[:, : kept.shape[1] - fall]
+            if beside is not None:
+                body[..., : beside.shape[2]] += beside
+            finished = body[..., : right - left]
+            if above is not None and rise:
+                finished[:, :rise] += above[..., left:right]
+            beside = body[..., right - left :].clone()
+            if fall:
+                below = kept.new_zeros(len(kept), fall, W * scale) if below is None else below
+                below[..., left : left + kept.shape[2]] += kept[:, kept.shape[1] - fall :]
+            yield Block(top, left, finished)
+        above = below
+
+
+def outputs(network: Network, read: Reader, row: Span, columns: list[Span], batch_size: int) -> Iterator[Tensor]:
+    """The network's output for each window of a row; windows of equal width go through it together."""
+    waiting: list[Span] = []
+    for column in columns:
+        if waiting and (len(waiting) == batch_size or width(column) != width(waiting[0])):
+            yield from together(network, read, row, waiting)
+            waiting = []
+        waiting.append(column)
+    yield from together(network, read, row, waiting)
+
+
+def width(span: Span) -> int:
+    return span.stop - span.start
+
+
+def together(network: Network, read: Reader, row: Span, columns: list[Span]) -> Tensor:
+    rows = slice(row.start, row.stop)
+    return network(torch.stack([read(rows, slice(column.start, column.stop)) for column in columns]))
+
+
+def weighted(output: Tensor, row: Span, column: Span, scale: int) -> Tensor:
+    """The kept part of a window's output (K, h, w), faded."""
+    parts = []
+    for span in (row, column):
+        begin = (span.fade_in[0] - span.start) * scale
+        parts.append(slice(begin, begin + (span.fade_out[1] - span.fade_in[0]) * scale))
+    kept = output[:, parts[0], parts[1]]
+    rows, columns = row.weights(scale).to(kept.device), column.weights(scale).to(kept.device)
+    return kept.float() * rows[:, None] * columns
+
+
+def reader_of(image: Tensor) -> Reader:
+    """Reads windows of an image in memory, (C, H, W)."""
+    return lambda rows, columns: image[:, rows, columns]
+
+
+def assemble(blocks: Iterator[Block], size: tuple[int, int]) -> Tensor:
+    """Blocks as one map (K, H, W); `size` is that of the map."""
+    whole = None
+    for block in blocks:
+        channels, h, w = block.values.shape
+        whole = block.values.new_empty(channels, *size) if whole is None else whole
+        whole[:, block.top : block.top + h, block.left : block.left + w] = block.values
+    return whole

@@ -1,0 +1,46 @@
+"""Attention in shifted windows, gathered, against rolling the map and masking."""
+
+import pytest
+import torch
+
+from denseformer.attention.shifted import gather_windows, plan_windows, planned_attention, scatter_windows
+from denseformer.attention.softmax import window_softmax_attention
+from denseformer.attention.windows import shift_mask, window_partition, window_reverse
+
+
+def by_definition(qkv: torch.Tensor, heads: int, bias: torch.Tensor, window, shift) -> torch.Tensor:
+    B, H, W, C = qkv.shape
+    windows = window_partition(qkv.roll((-shift[0], -shift[1]), (1, 2)), window)  # (B, n, N, 3C)
+    q, k, v = windows.unflatten(3, (3, heads, -1)).permute(3, 0, 1, 4, 2, 5)  # (B, n, h, N, d)
+    logits = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + bias
+    if any(shift):
+        logits = logits + shift_mask((H, W), window, shift, qkv.device, qkv.dtype)
+    out = (logits.softmax(-1) @ v).transpose(2, 3).reshape(B, -1, windows.shape[2], C // 3)
+    return window_reverse(out, window, (H, W)).roll(shift, (1, 2))
+
+
+@pytest.mark.parametrize('gradient', [False, True])
+@pytest.mark.parametrize('size', [(8, 12), (4, 4), (4, 16), (12, 4)])
+@pytest.mark.parametrize(('window', 'shift'), [((4, 4), (0, 0)), ((4, 4), (2, 2)), ((2, 4), (1, 2)), ((4, 2), (2, 1))])
+def test_equals_rolling_and_masking(size, window, shift, gradient):
+    tokens = window[0] * window[1]
+    qkv, bias = torch.randn(2, *size, 18), torch.randn(3, tokens, tokens)
+    plan = plan_windows(2, size, window, shift, qkv.device)
+    with torch.set_grad_enabled(gradient):
+        out = planned_attention(gather_windows(qkv, plan, tokens), 3, bias, plan)
+        torch.testing.assert_close(scatter_windows(out, plan, 2, size), by_definition(qkv, 3, bias, window, shift))
+
+
+@pytest.mark.parametrize('rows', [1, 5])
+def test_chunks_equal_the_fused_kernel(rows, monkeypatch):
+    monkeypatch.setattr('denseformer.attention.softmax.SCORE_BYTES', 2 * 3 * 8 * 6 * 4)
+    q, k, v = torch.randn(5, 3, 8, 4), torch.randn(5, 3, 6, 4), torch.randn(5, 3, 6, 7)
+    bias = torch.randn(rows, 3, 8, 6)
+    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    with torch.no_grad():
+        torch.testing.assert_close(window_softmax_attention(q, k, v, bias), expected.transpose(1, 2).flatten(2))
+
+
+def test_plans_are_shared():
+    first = plan_windows(1, (8, 8), (4, 4), (2, 2), torch.device('cpu'))
+    assert plan_windows(1, (8, 8), (4, 4), (2, 2), torch.device('cpu')) is first
