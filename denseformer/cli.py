@@ -10,7 +10,7 @@ CHECKPOINT = 'a checkpoint of a run here, or one its authors published (.pth, .s
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0, 1 when some images failed, 2 for wrong usage."""
+    """Run one command; returns the exit status: 0, 1 when some images failed, 2 for wrong usage, 130 when interrupted."""
     options = build_parser().parse_args(arguments)
     try:
         return options.run(options)
@@ -81,15 +81,25 @@ def add_test(commands) -> None:
 def add_infer(commands) -> None:
     parser = commands.add_parser('infer', help='predict on images')
     parser.set_defaults(run=run_infer)
-    parser.add_argument('config')
-    parser.add_argument('checkpoint', help=CHECKPOINT)
-    parser.add_argument('source', help='an image, a folder, a glob in quotes, or a .txt file that lists images')
-    parser.add_argument('--out', required=True, metavar='FOLDER', help='where masks, overlays and the record go')
+    parser.usage = 'denseformer infer [CONFIG] CHECKPOINT SOURCE --out FOLDER [options]'
+    parser.add_argument(
+        'paths',
+        nargs='+',
+        metavar='[CONFIG] CHECKPOINT SOURCE',
+        help=f'CHECKPOINT: {CHECKPOINT}; a restoration network needs no CONFIG. SOURCE: an image, a video, a folder, '
+        'a glob in quotes, or a .txt file that lists images',
+    )
+    parser.add_argument('--out', required=True, metavar='FOLDER', help='where predictions and the record go')
+    add_run_flags(parser.add_argument_group('the run'))
+    add_prediction_flags(parser.add_argument_group('the prediction'))
+
+
+def add_run_flags(parser) -> None:
     parser.add_argument('--resume', action='store_true', help='go on with what is not in OUT yet')
     parser.add_argument('--overwrite', action='store_true', help='write over OUT; without it OUT_2, OUT_3 ... are made')
+    parser.add_argument('--share', action='store_true', help='divide the images among all processes started like this')
     parser.add_argument('--fail-fast', action='store_true', help='stop at the first image that fails')
-    parser.add_argument('--amp', action='store_true', help='predict in bfloat16')
-    parser.add_argument('--device', default='auto', help="'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1' ...")
+    parser.add_argument('--report', action='store_true', help='make report.html, a page to look at the run with')
     parser.add_argument(
         '--max-pixels', type=int, default=178_956_970, help='refuse larger images, before decoding them'
     )
@@ -104,6 +114,30 @@ def add_infer(commands) -> None:
         metavar='KEY=VALUE',
         help='override keys of the config',
     )
+
+
+def add_prediction_flags(parser) -> None:
+    parser.add_argument('--device', default='auto', help="'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1' ...")
+    parser.add_argument('--amp', action='store_true', help='predict in bfloat16')
+    parser.add_argument('--compile', action='store_true', help='torch.compile the network')
+    parser.add_argument(
+        '--batch-size',
+        type=number_or_auto,
+        default=1,
+        help="images of one size that go together; 'auto' by free memory",
+    )
+    parser.add_argument(
+        '--tile', type=number_or_auto, metavar='PIXELS', help='cut larger images into windows; default: by free memory'
+    )
+    parser.add_argument('--overlap', type=int, metavar='PIXELS', help='of windows; default: what the network needs')
+    parser.add_argument('--native', action='store_true', help="at the image's own size, whatever the config resizes to")
+    parser.add_argument('--tta', action='store_true', help='average over mirrored (restoration: and turned) copies')
+    parser.add_argument('--probabilities', action='store_true', help='write the probability of each class')
+    parser.add_argument('--format', metavar='SUFFIX', help="of restored images, as 'png'; default: the source's")
+
+
+def number_or_auto(text: str) -> int | None:
+    return None if text == 'auto' else int(text)
 
 
 def common_options(options: argparse.Namespace, *names: str) -> dict:
@@ -139,24 +173,20 @@ def run_infer(options: argparse.Namespace) -> int:
     from denseformer.inference.predictor import Predictor
     from denseformer.inference.run import predict_folder, print_summary
 
+    if len(options.paths) not in (2, 3):
+        raise ValueError('expected [CONFIG] CHECKPOINT SOURCE; put a glob in quotes.')
+    *config, checkpoint, source = options.paths
+    names = 'device amp compile batch_size tile overlap native probabilities max_pixels trust_checkpoint'.split()
     predictor = Predictor(
-        load_config(options.config, options.cfg_options),
-        options.checkpoint,
-        device=options.device,
-        amp=options.amp,
-        trust_checkpoint=options.trust_checkpoint,
-        max_pixels=options.max_pixels,
+        *([load_config(config[0], options.cfg_options), checkpoint] if config else [checkpoint]),
+        **{name: getattr(options, name) for name in names},
+        augment=options.tta,
+        suffix=f'.{options.format.lstrip(".")}' if options.format else None,
     )
-    summary = predict_folder(
-        predictor,
-        options.source,
-        options.out,
-        resume=options.resume,
-        overwrite=options.overwrite,
-        fail_fast=options.fail_fast,
-    )
+    flags = {name: getattr(options, name) for name in ('resume', 'overwrite', 'share', 'fail_fast', 'report')}
+    summary = predict_folder(predictor, source, options.out, **flags)
     print_summary(summary)
-    return 1 if summary['failed'] else 0
+    return 130 if summary['interrupted'] else 1 if summary['failed'] else 0
 
 
 if __name__ == '__main__':

@@ -1,5 +1,13 @@
-"""Weights: reading files safely, and giving networks what their authors published."""
+"""Weights: reading and writing files safely, and giving networks what their authors published."""
 
 from denseformer.checkpoints.files import CheckpointError, read_checkpoint, weights_of
+from denseformer.checkpoints.writing import newest_checkpoint, remove_checkpoint, write_checkpoint
 
-__all__ = ['CheckpointError', 'read_checkpoint', 'weights_of']
+__all__ = [
+    'CheckpointError',
+    'newest_checkpoint',
+    'read_checkpoint',
+    'remove_checkpoint',
+    'weights_of',
+    'write_checkpoint',
+]

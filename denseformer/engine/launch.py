@@ -159,7 +159,12 @@ def print_scores(result: Mapping[str, Any]) -> None:
         for name, row in result['per_class'].items():
             table.add_row(name, *('-' if value is None else f'{value:,}' for value in row.values()))
         console.print(table)
-    console.print('  '.join(f'{name} {value:.2f}' for name, value in result['metrics'].items() if '/' not in name))
+    console.print('  '.join(score_text(name, value) for name, value in result['metrics'].items() if '/' not in name))
+
+
+def score_text(name: str, value: float) -> str:
+    """Four decimals for what lies between 0 and 1, such as SSIM; two for percentages and decibels."""
+    return f'{name} {value:.4f}' if 0 < abs(value) < 1 else f'{name} {value:.2f}'
 
 
 def dry_run(config_path: str, options: Options) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Drawing predictions over images."""
 
+import colorsys
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,3 +52,9 @@ def with_legend(picture: Image.Image, entries: Sequence[tuple[str, tuple[int, ..
             draw.rectangle((x, y, x + size - 1, y + size - 1), fill=colour, outline='black')
             draw.text((x + size + gap // 2, y + size / 2), name, fill='black', font=font, anchor='lm')
     return canvas
+
+
+def spread_colours(count: int) -> list[tuple[int, int, int]]:
+    """Colours that differ from their neighbours in the list: hues a golden angle apart, in two brightnesses."""
+    hues = ((i * 0.61803 % 1, 0.65, 0.95 if i % 2 else 0.7) for i in range(count))
+    return [tuple(int(255 * channel) for channel in colorsys.hsv_to_rgb(*hue)) for hue in hues]

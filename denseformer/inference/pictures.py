@@ -151,7 +151,9 @@ def write_picture(picture: Picture, path: str | Path, suffix: str) -> None:
         return
     done, data = cv2.imencode(suffix, interleaved(picture), quality(suffix))
     if not done:
-        raise ValueError(f'{suffix} cannot hold an image of {picture.size}; write another format, as with --format png.')
+        raise ValueError(
+            f'{suffix} cannot hold an image of {picture.size}; write another format, as with --format png.'
+        )
     Path(path).write_bytes(data.tobytes())
 
 

@@ -1,36 +1,49 @@
-"""From a config and a checkpoint to predictions."""
+"""From a config and a checkpoint, or a checkpoint alone, to predictions."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import Compose
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.utils import import_modules_from_strings
+from torch import nn
 
 from denseformer.checkpoints import read_checkpoint
-from denseformer.datasets.loading import LoadImage
+from denseformer.datasets.loading import MAX_PIXELS
 from denseformer.engine import load_config
-from denseformer.engine.audit import metainfo
 from denseformer.engine.runner import load_weights
-from denseformer.inference.results import SegmentationResult
+from denseformer.inference.results import Result
+from denseformer.inference.segmentation import SegmentationTask
 from denseformer.inference.sources import Item, Source, find_items
+from denseformer.inference.task import Prepared, Settings, Task
+from denseformer.restoration import from_checkpoint
 
-LOADERS = ('LoadImage', 'LoadSegmentation', 'LoadAnnotations', 'LoadImageFromFile')
+WEIGHTS = ('.pth', '.pt', '.ckpt', '.safetensors')
 
 
 class Predictor:
     """A trained model that predicts on images, as its config tests it, at each image's own size.
 
+    `Predictor('CFSR_x2.pth')('photographs')` needs no config: a restoration network is recognised by its weights.
+
     Args:
-        config: path of a config, or one that `load_config` returned.
-        checkpoint: path of the weights; None leaves them as they were initialised.
+        config: path of a config, one that `load_config` returned, or the path of a restoration network's weights.
+        checkpoint: path of the weights; None leaves a config's model as it was initialised.
         device: 'auto' for a GPU where there is one, 'cpu', 'cuda', 'cuda:1' ...
         amp: predict under bfloat16 autocast.
+        compile: let torch.compile make the network faster, which takes a while for each new image size.
+        tile: side of the windows that larger images are cut into; None for what the free memory allows.
+        overlap: of neighbouring windows in pixels; None for what the network needs.
+        batch_size: how many images of one size, or windows of an image, go through the network together;
+            None for what the free memory allows.
+        native: predict at the image's own size, whatever the config resizes to.
+        augment: average over copies: mirrored for segmentation, turned and mirrored (8) for restoration.
+        probabilities: keep the probability of each class (segmentation).
+        suffix: format of restored images, as '.png'; None for that of their source.
         trust_checkpoint: let the checkpoint execute code while it loads.
         max_pixels: the largest image that is decoded, in pixels.
 
@@ -40,51 +53,72 @@ class Predictor:
     def __init__(
         self,
         config: str | Path | Config,
-        checkpoint: str | Path | None,
+        checkpoint: str | Path | None = None,
         *,
         device: str = 'auto',
         amp: bool = False,
+        compile: bool = False,
+        tile: int | None = None,
+        overlap: int | None = None,
+        batch_size: int | None = 1,
+        native: bool = False,
+        augment: bool = False,
+        probabilities: bool = False,
+        suffix: str | None = None,
         trust_checkpoint: bool = False,
-        max_pixels: int = 178_956_970,
+        max_pixels: int = MAX_PIXELS,
     ):
-        self.config = config if isinstance(config, Config) else load_config(config)
         self.device = torch.device(get_device() if device == 'auto' else device)
-        self.amp = amp
-        self.classes, self.palette = class_names(self.config)
-        self.load_image = LoadImage(max_pixels=max_pixels)
-        self.model = build_model(self.config)
-        self.pipeline = prediction_pipeline(self.config)
-        if checkpoint is not None:
-            content = read_checkpoint(checkpoint, trust=trust_checkpoint)
-            for warning in load_weights(self.model, content, str(checkpoint)):
-                MMLogger.get_current_instance().warning(warning)
+        self.settings = Settings(
+            device=self.device, amp=amp, tile=tile, overlap=overlap, batch_size=batch_size, native=native,
+            augment=augment, probabilities=probabilities, suffix=suffix, max_pixels=max_pixels,
+        )  # fmt: skip
+        if not isinstance(config, Config) and Path(config).suffix in WEIGHTS:
+            if checkpoint is not None:
+                raise ValueError(f"'{config}' holds weights; before the checkpoint a config is expected.")
+            self.model: nn.Module = from_checkpoint(config)
+            self.config = None
+        else:
+            self.config = config if isinstance(config, Config) else load_config(config)
+            self.model = build_model(self.config)
+            if checkpoint is not None:
+                content = read_checkpoint(checkpoint, trust=trust_checkpoint)
+                for warning in load_weights(self.model, content, str(checkpoint)):
+                    MMLogger.get_current_instance().warning(warning)
         self.model.to(self.device).eval()
+        if compile:
+            getattr(self.model, 'backbone', self.model).compile()
+        self.task = task_of(self.config, self.model, self.settings)
 
-    def __call__(self, source: Source | Iterable[Source]) -> Iterator[SegmentationResult]:
+    def __call__(self, source: Source | Iterable[Source]) -> Iterator[Any]:
         """Predict on every image of a source, one after the other; the first bad image raises ValueError."""
         for item in find_items(source):
-            yield self.predict(item.name, self.read(item))
+            prepared = self.prepare(item)
+            if prepared.window is not None:
+                raise ValueError(f"'{item.path}' is too large for a result in memory: predict it into a folder.")
+            yield self.predict([prepared])[0]
 
-    def read(self, item: Item) -> np.ndarray:
-        """The pixels of an item, (H, W, 3) uint8, B, G, R; raises ValueError naming a file that cannot be read."""
-        if item.pixels is not None:
-            return item.pixels
-        return self.load_image({'img_path': str(item.path)})['img']
+    def prepare(self, item: Item) -> Prepared:
+        """Read an item for the network; raises ValueError naming a file that cannot be read."""
+        return self.task.prepare(item)
 
-    @torch.inference_mode()
-    def predict(self, name, pixels: np.ndarray) -> SegmentationResult:
-        """Predict on pixels (H, W, 3), B, G, R."""
-        size = pixels.shape[:2]
-        sample = self.pipeline({'img': pixels, 'img_shape': size, 'ori_shape': size, 'img_path': str(name)})
-        batch = {'inputs': [sample['inputs']], 'data_samples': [sample['data_samples']]}
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
-            (predicted,) = self.model.test_step(batch)
-        mask = predicted.pred_sem_seg.data[0].cpu().numpy()  # (H, W)
-        dtype = np.uint8 if len(self.classes) <= 256 else np.uint16
-        return SegmentationResult(name, pixels[..., ::-1], mask.astype(dtype), self.classes, self.palette)
+    def predict(self, batch: Sequence[Prepared]) -> list[Result]:
+        """Predict on prepared images of one group."""
+        return self.task.predict(batch)
 
 
-def build_model(config: Config) -> torch.nn.Module:
+def task_of(config: Config | None, model: nn.Module, settings: Settings) -> Task:
+    """What adapts a model to pictures and results."""
+    if config is None:
+        from denseformer.inference.restoration import RestorationTask
+
+        return RestorationTask(model, settings)
+    if hasattr(model, 'encode_decode'):
+        return SegmentationTask(config, model, settings)
+    raise ValueError(f'{type(model).__name__}: there is prediction for segmentation models and restoration networks.')
+
+
+def build_model(config: Config) -> nn.Module:
     """The config's model with random weights; weights it starts training from are not looked for."""
     if config.get('custom_imports'):
         import_modules_from_strings(**config.custom_imports)
@@ -100,26 +134,3 @@ def without_initial_weights(node):
     if isinstance(node, (list, tuple)):
         return type(node)(without_initial_weights(value) for value in node)
     return node
-
-
-def prediction_pipeline(config: Config) -> Compose:
-    """The test pipeline without what reads images and labels."""
-    steps = config.get('test_pipeline') or config.test_dataloader.dataset.pipeline
-    init_default_scope(config.get('default_scope') or 'mmengine')
-    return Compose([step for step in steps if step['type'].rpartition('.')[2] not in LOADERS])
-
-
-def class_names(config: Config) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...]]:
-    """The test data set's class names and colours; the colours are spread over the hues where it has none."""
-    init_default_scope(config.get('default_scope') or 'mmengine')
-    classes, palette = metainfo(config.test_dataloader.dataset)
-    classes = tuple(classes or (f'class {i}' for i in range(config.num_classes)))
-    return classes, tuple(tuple(int(c) for c in colour) for colour in palette or spread_colours(len(classes)))
-
-
-def spread_colours(count: int) -> list[tuple[int, int, int]]:
-    """Colours that differ from their neighbours in the list: hues a golden angle apart, in two brightnesses."""
-    import colorsys
-
-    hues = ((i * 0.61803 % 1, 0.65, 0.95 if i % 2 else 0.7) for i in range(count))
-    return [tuple(int(255 * channel) for channel in colorsys.hsv_to_rgb(*hue)) for hue in hues]

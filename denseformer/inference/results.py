@@ -1,7 +1,8 @@
-"""What a prediction is."""
+"""What a prediction is: typed, drawn, and written into files."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -9,16 +10,54 @@ import numpy as np
 from PIL import Image
 
 from denseformer.inference.drawing import overlay
+from denseformer.inference.pictures import Picture, write_picture
+from denseformer.inference.tiffs import Layout, write_bands
 
 Colour = tuple[int, int, int]
 
 
+@dataclass(frozen=True)
+class Output:
+    """A file of a result: the folder it belongs to, its suffix, and what writes it."""
+
+    folder: str
+    suffix: str
+    write: Callable[[Path], Any]
+
+
+class Result(ABC):
+    """name: where the image stands below its source."""
+
+    name: PurePosixPath
+
+    @abstractmethod
+    def outputs(self) -> dict[str, Output]:
+        """The files of this result, by what the record calls them."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """What the record says of this result, besides its files."""
+
+    @abstractmethod
+    def plot(self) -> Image.Image:
+        """The prediction, drawn."""
+
+    @abstractmethod
+    def before(self) -> Image.Image:
+        """The image that was predicted on, 8 bits R, G, B, for comparison with `after`."""
+
+    @abstractmethod
+    def after(self) -> Image.Image:
+        """The prediction in the place of the image."""
+
+
 @dataclass(frozen=True, eq=False)
-class SegmentationResult:
+class SegmentationResult(Result):
     """The classes of an image's pixels.
 
     name: where the image stands below its source; image: (H, W, 3) uint8, R, G, B; mask: (H, W) uint8, or uint16 with
-    more than 256 classes, indices into `classes`; palette: a colour (R, G, B) per class.
+    more than 256 classes, indices into `classes`; palette: a colour (R, G, B) per class; probabilities: (K, H, W)
+    float16 where they were asked for; geography: TIFF tags that place the image on the earth.
     """
 
     name: PurePosixPath
@@ -26,17 +65,23 @@ class SegmentationResult:
     mask: np.ndarray
     classes: Sequence[str]
     palette: Sequence[Colour]
+    probabilities: np.ndarray | None = None
+    geography: list = field(default_factory=list)
 
     @property
     def shares(self) -> dict[str, float]:
         """The share of the image's pixels of each class that occurs, the largest first."""
-        counts = np.bincount(self.mask.ravel(), minlength=len(self.classes))
-        order = np.argsort(-counts, kind='stable')
-        return {self.classes[i]: round(counts[i] / self.mask.size, 4) for i in order if counts[i]}
+        return shares_of(np.bincount(self.mask.ravel(), minlength=len(self.classes)), self.classes)
 
     def plot(self, opacity: float = 0.6) -> Image.Image:
         """The image with its classes in colour and a legend of those that occur."""
         return overlay(self.image, self.mask, self.classes, self.palette, opacity)
+
+    def before(self) -> Image.Image:
+        return Image.fromarray(self.image)
+
+    def after(self) -> Image.Image:
+        return self.plot().crop((0, 0, self.image.shape[1], self.image.shape[0]))
 
     def save(self, path: str | Path) -> None:
         """Write the mask: a palette png of 8 bits, or a grey one of 16 bits with more than 256 classes."""
@@ -44,6 +89,27 @@ class SegmentationResult:
         if self.mask.dtype == np.uint8:
             image.putpalette([channel for colour in self.palette for channel in colour])
         image.save(path, format='PNG')
+
+    def save_geographic(self, path: str | Path) -> None:
+        """Write the mask as a TIFF file with the image's place on the earth."""
+        palette = self.palette if self.mask.dtype == np.uint8 else None
+        layout = Layout(self.mask.shape, 1, self.mask.dtype, self.geography, palette)
+        write_bands(Path(path), layout, iter([self.mask]))
+
+    def outputs(self) -> dict[str, Output]:
+        mask = Output('masks', '.tif', self.save_geographic) if self.geography else Output('masks', '.png', self.save)
+        files = {'mask': mask, 'overlay': Output('overlays', '.jpg', lambda path: save_jpeg(self.plot(), path))}
+        if self.probabilities is not None:
+            files['probabilities'] = Output('probabilities', '.npz', self._save_probabilities)
+        return files
+
+    def _save_probabilities(self, path: Path) -> None:
+        with path.open('wb') as file:
+            np.savez_compressed(file, probabilities=self.probabilities, classes=np.array(self.classes))
+
+    def facts(self) -> dict[str, Any]:
+        H, W = self.mask.shape
+        return {'height': H, 'width': W, 'classes': self.shares}
 
     def to_supervision(self) -> Any:
         """`supervision.Detections` with one mask (H, W) per class that occurs; needs the package supervision."""
@@ -55,3 +121,68 @@ class SegmentationResult:
             xyxy=supervision.mask_to_xyxy(masks), mask=masks, class_id=present.astype(int),
             data={'class_name': np.array([self.classes[i] for i in present])},
         )  # fmt: skip
+
+
+def shares_of(counts: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
+    """The share of each class that occurs, the largest first, from its number of pixels (K,)."""
+    order = np.argsort(-counts, kind='stable')
+    return {classes[i]: round(float(counts[i] / counts.sum()), 4) for i in order if counts[i]}
+
+
+@dataclass(frozen=True, eq=False)
+class RestorationResult(Result):
+    """A restored image, of its source's depth, channels and transparency.
+
+    name: where the image stands below its source; source, picture: before and after; suffix: of the file it is written
+    as; geography: TIFF tags that place the restored image on the earth.
+    """
+
+    name: PurePosixPath
+    source: Picture
+    picture: Picture
+    suffix: str
+    geography: list = field(default_factory=list)
+
+    @property
+    def image(self) -> np.ndarray:
+        """(H, W, C) uint8 or uint16: grey, or R, G, B, and A where the source has it."""
+        pixels = self.picture.pixels[..., ::-1]
+        alpha = self.picture.alpha
+        return np.ascontiguousarray(pixels if alpha is None else np.dstack([pixels, alpha]))
+
+    def before(self) -> Image.Image:
+        return Image.fromarray(np.ascontiguousarray(self.source.as_bgr8()[..., ::-1]))
+
+    def after(self) -> Image.Image:
+        return Image.fromarray(np.ascontiguousarray(self.picture.as_bgr8()[..., ::-1]))
+
+    def plot(self) -> Image.Image:
+        """The source, enlarged, beside the restored image, in 8 bits."""
+        after = self.after()
+        before = self.before().resize(after.size, Image.Resampling.BICUBIC)
+        canvas = Image.new('RGB', (2 * after.width, after.height))
+        canvas.paste(before, (0, 0))
+        canvas.paste(after, (after.width, 0))
+        return canvas
+
+    def save(self, path: str | Path) -> None:
+        """Write the restored image as what `suffix` names."""
+        if self.geography:
+            image = self.image
+            layout = Layout(image.shape[:2], image.shape[2], image.dtype, self.geography)
+            write_bands(Path(path), layout, iter([image[..., 0] if image.shape[2] == 1 else image]))
+        else:
+            write_picture(self.picture, path, self.suffix)
+
+    def outputs(self) -> dict[str, Output]:
+        return {'restored': Output('restored', self.suffix, self.save)}
+
+    def facts(self) -> dict[str, Any]:
+        H, W, channels = self.image.shape
+        return {'height': H, 'width': W, 'channels': channels, 'bits': 8 * self.picture.pixels.itemsize}
+
+
+def save_jpeg(picture: Image.Image, path: Path, quality: int = 90) -> None:
+    """Write a drawing; one too large for the format is made as large as it allows."""
+    picture.thumbnail((65_500, 65_500))
+    picture.save(path, format='JPEG', quality=quality)

@@ -1,28 +1,45 @@
-"""What can be predicted on: an image, a folder, a glob, a list file, an array, a Pillow image, or several of them."""
+"""What can be predicted on: an image, a video, a folder, a glob, a list file, an array, a Pillow image, or several."""
 
 import glob
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
+
+from denseformer.inference.pictures import Picture, pages_of, picture_of, picture_of_pillow
 
 SUFFIXES = frozenset(
     '.bmp .dib .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp'.split()  # noqa: SIM905
 )
 """Endings by which a folder's files are taken for images; files named one by one may have any."""
 
+VIDEOS = frozenset('.avi .m4v .mkv .mov .mp4 .webm'.split())  # noqa: SIM905
+
 Source = str | Path | np.ndarray | Image.Image
 
 
 @dataclass(frozen=True)
 class Item:
-    """One image to predict on: where it stands below its source, and the file or the pixels (H, W, 3) in B, G, R."""
+    """One image or video to predict on: where it stands below its source, and the file, page or picture it is.
+
+    page: of a file that holds several images, counted from 0.
+    """
 
     name: PurePosixPath
     path: Path | None = None
-    pixels: np.ndarray | None = None
+    page: int | None = None
+    picture: Picture | None = None
+
+    @property
+    def is_video(self) -> bool:
+        return self.path is not None and self.path.suffix.lower() in VIDEOS
+
+    @property
+    def pixels(self) -> np.ndarray | None:
+        """(H, W, 3) uint8, B, G, R, of an image that was given as such."""
+        return None if self.picture is None else self.picture.as_bgr8()
 
 
 def find_items(source: Source | Iterable[Source]) -> Iterator[Item]:
@@ -30,31 +47,32 @@ def find_items(source: Source | Iterable[Source]) -> Iterator[Item]:
 
     Raises ValueError when the source is missing or holds no image.
     """
-    if isinstance(source, Image.Image):
-        source = np.asarray(source.convert('RGB'))[..., ::-1]
-    if isinstance(source, np.ndarray):
-        yield Item(PurePosixPath('image.png'), pixels=as_colour(source))
+    if isinstance(source, (Image.Image, np.ndarray)):
+        picture = picture_of_pillow(source) if isinstance(source, Image.Image) else picture_of(source)
+        yield Item(PurePosixPath('image.png'), picture=picture)
     elif isinstance(source, (str, Path)):
-        yield from find_files(source)
+        for item in find_files(source):
+            yield from pages(item)
     else:
         for i, part in enumerate(source):
             for item in find_items(part):
-                yield Item(PurePosixPath(f'{i:06d}.png'), pixels=item.pixels) if item.path is None else item
+                yield item if item.picture is None else replace(item, name=PurePosixPath(f'{i:06d}.png'))
 
 
-def as_colour(pixels: np.ndarray) -> np.ndarray:
-    """A grey (H, W) or colour (H, W, 3) array of 8-bit pixels as (H, W, 3)."""
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
-        raise ValueError(
-            f'An image array is (H, W) or (H, W, 3) uint8 in B, G, R order; got {pixels.shape} {pixels.dtype}.'
-        )
-    return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels
+def pages(item: Item) -> Iterator[Item]:
+    """The images in a file: itself, or one per page of a TIFF file that has several."""
+    numbers = pages_of(item.path) if item.path and item.path.suffix.lower() in ('.tif', '.tiff') else [0]
+    if len(numbers) == 1:
+        yield item
+        return
+    for i, number in enumerate(numbers, 1):
+        yield replace(item, name=item.name.with_name(f'{item.name.stem}_page{i:03d}{item.name.suffix}'), page=number)
 
 
 def find_files(source: str | Path) -> Iterator[Item]:
     path = Path(source)
     if path.is_dir():
-        files = sorted(file for file in path.rglob('*') if file.suffix.lower() in SUFFIXES and file.is_file())
+        files = sorted(file for file in path.rglob('*') if file.suffix.lower() in SUFFIXES | VIDEOS and file.is_file())
         root = path
     elif path.suffix == '.txt' and path.is_file():
         files, root = listed_files(path), path.parent

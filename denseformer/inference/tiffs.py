@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import tifffile
 
-REMEMBERED = 256
-"""How many strips or tiles of a file are kept decoded."""
+REMEMBERED = 256 << 20
+"""Bytes of strips or tiles that are kept decoded."""
 TILE = 256
 MODEL_PIXEL_SCALE, MODEL_TIEPOINT, MODEL_TRANSFORMATION = 33550, 33922, 34264
 GEO_TAGS = (MODEL_PIXEL_SCALE, MODEL_TIEPOINT, MODEL_TRANSFORMATION, 34735, 34736, 34737)
@@ -76,7 +76,7 @@ class WindowedTiff:
         if segment is None:  # stored as nothing
             segment = np.full((1, high, wide, self.channels), self.page.nodata, self.page.dtype)
         self.decoded[index] = segment[0]
-        if len(self.decoded) > REMEMBERED:
+        while len(self.decoded) > 1 and len(self.decoded) * segment[0].nbytes > REMEMBERED:
             self.decoded.popitem(last=False)
         return segment[0]
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -182,3 +183,13 @@ def assemble(blocks: Iterator[Block], size: tuple[int, int]) -> Tensor:
         whole = block.values.new_empty(channels, *size) if whole is None else whole
         whole[:, block.top : block.top + h, block.left : block.left + w] = block.values
     return whole
+
+
+def as_bands(blocks: Iterator[Block], width: int, convert: Callable[[Tensor], np.ndarray]) -> Iterator[np.ndarray]:
+    """Blocks, converted to arrays, side by side: bands as wide as the image."""
+    row: list[np.ndarray] = []
+    for block in blocks:
+        row.append(convert(block.values))
+        if sum(part.shape[1] for part in row) == width:
+            yield np.concatenate(row, 1)
+            row = []

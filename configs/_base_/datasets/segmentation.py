@@ -5,6 +5,7 @@ crop_size = (512, 512)
 reduce_zero_label = False
 batch_size = 2  # per GPU
 num_workers = 4
+key_metric = 'mIoU'  # by which the best checkpoint is chosen
 
 train_pipeline = [
     dict(type='denseformer.LoadImage'),

@@ -13,7 +13,7 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval='${log_interval}', log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook', by_epoch=False, interval='${val_interval}', max_keep_ckpts=3, save_best='auto'
+        type='CheckpointHook', by_epoch=False, interval='${val_interval}', max_keep_ckpts=3, save_best='${key_metric}'
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
 )

@@ -42,6 +42,7 @@ from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationNetwork
 from denseformer.restoration.networks.layers import conv3x3, conv_after_shuffle, convolve, shuffle_factors
+from denseformer.restoration.networks.trunk import initialise_linear
 
 CENTRE_DECAY = 0.999
 CHUNK = 2**14
@@ -248,7 +249,7 @@ class CATANet(RestorationNetwork):
         self.factors = shuffle_factors(scale)
         self.upsample = nn.ModuleList(conv3x3(dim, dim * factor**2) for factor in self.factors)
         self.conv_last = conv3x3(dim, in_channels)
-        self.apply(init_linear)
+        self.apply(initialise_linear)
 
     def restore(self, image: Tensor) -> Tensor:
         shallow = self.conv_first(image).permute(0, 2, 3, 1)  # (B, H, W, C)
@@ -299,13 +300,6 @@ class CATANet(RestorationNetwork):
         steps = [len(value) / dim for key, value in state_dict.items() if re.match(r'upsample\.\d+\.bias', key)]
         scale = round(math.prod(steps) ** 0.5)
         return {'arch': cls.name_arch(fields), 'scale': scale, 'in_channels': channels}
-
-
-def init_linear(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
 
 
 OFFICIAL_NAMES = (

@@ -1,0 +1,1 @@
+network = dict(type='denseformer.CFSR', arch='base', scale='${scale}')

@@ -1,0 +1,4 @@
+_base_ = './default.py'
+key_metric = 'PSNR'  # by which the best checkpoint is chosen
+sync_bn = None
+default_hooks = dict(checkpoint=dict(rule='greater'))

@@ -1,0 +1,158 @@
+"""Writing checkpoints so that a crash at any moment leaves a whole one behind, and telling whole ones from broken.
+
+A checkpoint is written to a temporary file, forced to the disk, read back, and only then renamed to its final name.
+Beside `iter_100.pth` stands `iter_100.pth.sha256`, which `sha256sum -c` understands. While a file of the same name is
+replaced, the list names both the old and the new content, so that either is valid whenever the power goes.
+"""
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from denseformer.checkpoints.files import CheckpointError, read_checkpoint
+
+HASHES = '.sha256'
+TEMPORARY = '.writing'
+BLOCK = 1 << 22
+
+
+class _HashingFile:
+    """What `torch.save` writes into: passes bytes on and keeps their hash, so that no second copy stands in memory."""
+
+    def __init__(self, file: IO[bytes]):
+        self.file = file
+        self.hash = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.hash.update(data)
+        return self.file.write(data)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def write_checkpoint(content: Mapping[str, Any], path: str | Path) -> str:
+    """Write `content` to `path`, which holds either its old or its new content at every moment; return the hash.
+
+    Raises CheckpointError when the disk is full or read-only; whatever stood at `path` before still stands there.
+    """
+    path = Path(path)
+    temporary = path.with_name(path.name + TEMPORARY)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digest = _write_and_verify(dict(content), temporary)
+        _write_hashes(path, digest, *known_hashes(path))
+        os.replace(temporary, path)
+        _write_hashes(path, digest)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True) if os.access(path.parent, os.W_OK) else None
+        raise CheckpointError(
+            f'{path}: could not be written ({error}). Checkpoints written before it are untouched; make room or choose '
+            'another --work-dir, then go on with --resume.'
+        ) from error
+    return digest
+
+
+def _write_and_verify(content: dict[str, Any], path: Path) -> str:
+    with path.open('wb') as file:
+        hashing = _HashingFile(file)
+        torch.save(content, hashing)  # type: ignore[arg-type]
+        file.flush()
+        os.fsync(file.fileno())
+    digest = hashing.hash.hexdigest()
+    if file_hash(path) != digest:
+        raise OSError('what was read back differs from what was written')
+    return digest
+
+
+def _write_hashes(path: Path, *digests: str) -> None:
+    listing = path.with_name(path.name + HASHES)
+    temporary = listing.with_name(listing.name + TEMPORARY)
+    with temporary.open('w') as file:
+        file.writelines(f'{digest}  {path.name}\n' for digest in dict.fromkeys(digests))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, listing)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file, read block by block."""
+    digest = hashlib.sha256()
+    with Path(path).open('rb') as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def known_hashes(path: Path) -> list[str]:
+    """The hashes that the list beside a checkpoint allows it to have; empty without a list."""
+    try:
+        lines = path.with_name(path.name + HASHES).read_text(errors='replace').splitlines()
+    except OSError:
+        return []
+    return [line.split()[0] for line in lines if line.strip()]
+
+
+def remove_checkpoint(path: str | Path) -> None:
+    """Delete a checkpoint and its hash."""
+    path = Path(path)
+    path.unlink(missing_ok=True)
+    path.with_name(path.name + HASHES).unlink(missing_ok=True)
+
+
+def fault(path: str | Path) -> str | None:
+    """Why a checkpoint's bytes are not the ones that were written, in words; None when they are."""
+    path = Path(path)
+    hashes = known_hashes(path)
+    if hashes:
+        return None if file_hash(path) in hashes else f'its content does not match {path.name}{HASHES}'
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        return f'it is incomplete ({error})'
+    return f'its part {broken} is damaged' if broken else None
+
+
+def newest_checkpoint(folder: str | Path) -> tuple[Path | None, list[str]]:
+    """The whole checkpoint of `folder` that is furthest in training, and why each one further was passed over.
+
+    Candidates are the `.pth` files of the folder that a run can go on from, and the one that `last_checkpoint` names.
+    """
+    folder = Path(folder)
+    skipped: list[str] = []
+    progress: list[tuple[tuple[int, int], Path]] = []
+    for path in _candidates(folder):
+        try:
+            content = read_checkpoint(path)
+            meta = content.get('meta')
+            if 'optimizer' in content and isinstance(meta, Mapping):
+                progress.append(((int(meta['iter']), path.stat().st_mtime_ns), path))
+        except (CheckpointError, KeyError, TypeError, ValueError) as error:
+            skipped.append(f'Skipped {error}' if str(path) in str(error) else f'Skipped {path}: {error}')
+    for _, path in sorted(progress, reverse=True):
+        problem = fault(path)
+        if problem is None:
+            return path, skipped
+        skipped.append(f'Skipped {path}: {problem}.')
+    return None, skipped
+
+
+def _candidates(folder: Path) -> list[Path]:
+    found = sorted(path for path in folder.glob('*.pth') if not path.name.startswith(('best_', 'nonfinite_')))
+    pointer = folder / 'last_checkpoint'
+    if pointer.is_file():
+        named = Path(pointer.read_text(errors='replace').strip() or '.')
+        if named.is_file() and named.resolve() not in {path.resolve() for path in found}:
+            found.append(named)
+    return found

@@ -1,0 +1,101 @@
+"""Data sets of image restoration: folders of degraded images and their targets, or of targets alone."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mmengine.dataset import BaseDataset
+
+from denseformer.registry import DATASETS
+
+IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.pgm', '.ppm')
+
+
+@DATASETS.register_module()
+class RestorationImages(BaseDataset):
+    """Images of one folder as targets, and of another, where there is one, as what they are to be restored from.
+
+    A degraded image has the path of its target, suffixes aside; its name may end in `x2` besides, the scale, as those
+    of DIV2K and Set5 do. Every target needs one. Folders are searched with all that is below them.
+
+    Args:
+        data_root: folder that the others are in.
+        data_prefix: {'gt_path': folder of the targets, 'img_path': folder of the degraded images}; without the second
+            the pipeline makes the degraded images.
+        scale: how many times larger targets are.
+        pipeline: configs of transforms.
+        names: a text file below data_root; only targets whose paths below their folder, without suffix, stand in it.
+        without: take what stands in `names` out, instead of taking nothing else.
+        indices: mmengine's: the first so many images, or those of these numbers.
+        test_mode: mmengine's.
+
+    Raises ValueError for a folder that is missing or without images, and for targets without a degraded image.
+    """
+
+    def __init__(
+        self,
+        *,
+        data_root: str = '',
+        data_prefix: Mapping[str, str],
+        scale: int = 1,
+        pipeline: Sequence[dict] = (),
+        names: str | None = None,
+        without: bool = False,
+        indices: int | Sequence[int] | None = None,
+        test_mode: bool = False,
+    ):
+        if 'gt_path' not in data_prefix or set(data_prefix) - {'gt_path', 'img_path'}:
+            raise ValueError(f'data_prefix has gt_path and, for pairs, img_path; got {sorted(data_prefix)}.')
+        self.scale = scale
+        self.names = names
+        self.without = without
+        super().__init__(
+            data_root=data_root,
+            data_prefix=dict(data_prefix),
+            pipeline=list(pipeline),
+            indices=indices,
+            test_mode=test_mode,
+        )
+
+    def load_data_list(self) -> list[dict[str, str]]:
+        """[{'gt_path': ..., 'img_path': ...}], by name."""
+        targets = self._chosen(image_files(self.data_prefix['gt_path']))
+        if 'img_path' not in self.data_prefix:
+            return [{'gt_path': str(path)} for path in targets.values()]
+        folder = self.data_prefix['img_path']
+        degraded = image_files(folder)
+        missing = [name for name in targets if self._partner(name, degraded) is None]
+        if missing:
+            raise ValueError(
+                f"{len(missing)} of {len(targets)} targets in '{self.data_prefix['gt_path']}' have no image of the same "
+                f"name, or of that and x{self.scale}, in '{folder}': {', '.join(missing[:5])}. Complete the folder, or "
+                'leave data_prefix.img_path out and let the pipeline make the degraded images.'
+            )
+        return [
+            {'gt_path': str(path), 'img_path': str(self._partner(name, degraded))} for name, path in targets.items()
+        ]
+
+    def _partner(self, name: str, degraded: Mapping[str, Path]) -> Path | None:
+        return degraded.get(name) or degraded.get(f'{name}x{self.scale}')
+
+    def _chosen(self, files: dict[str, Path]) -> dict[str, Path]:
+        if self.names is None:
+            return files
+        listed = set(Path(self.data_root, self.names).read_text().split())
+        if listed - set(files):
+            some = ', '.join(sorted(listed - set(files))[:5])
+            raise ValueError(f"'{self.names}' lists images that are not in '{self.data_prefix['gt_path']}': {some}.")
+        return {name: path for name, path in files.items() if (name in listed) != self.without}
+
+
+def image_files(folder: str) -> dict[str, Path]:
+    """The images below a folder: {path below it, without suffix: file}, by name."""
+    root = Path(folder)
+    if not root.is_dir():
+        raise ValueError(f"There is no folder '{folder}'; data/README.md says how to lay the data out.")
+    files = sorted(path for path in root.rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = {path.relative_to(root).with_suffix('').as_posix(): path for path in files}
+    if not found:
+        raise ValueError(f"There is no image in '{folder}' ({', '.join(IMAGE_SUFFIXES)}).")
+    if len(found) < len(files):
+        raise ValueError(f"'{folder}' holds images whose names differ only in their suffix; keep one of each.")
+    return found

@@ -1,0 +1,190 @@
+"""What the tasks share: how they are to run, what is read for them, and how an image goes through a network.
+
+Legend: H W image, C channels, K channels of the prediction.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+
+from denseformer.datasets.loading import MAX_PIXELS
+from denseformer.inference.memory import ElasticNetwork, side_that_fits
+from denseformer.inference.pictures import Picture, read_picture
+from denseformer.inference.results import Result
+from denseformer.inference.sources import Item
+from denseformer.inference.tiffs import Layout, WindowedTiff, geography_of
+from denseformer.inference.tiling import Block, Network, Reader, Tiling, predict_blocks
+
+UNMEASURED = 1 << 20
+"""Images of up to so many pixels are tried whole before the free memory is asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to predict, for any task.
+
+    amp: under bfloat16 autocast; tile: the side of the windows that larger images are cut into, None for what the free
+    memory allows; overlap: of neighbouring windows, None for what the network needs; batch_size: how many images or
+    windows of one size go through the network together, None for what the free memory allows; native: at the image's own size, whatever the config resizes
+    to; augment: predict on flipped, turned or resized copies and average; probabilities: keep them for each class;
+    score: the least of an instance that is kept; max_pixels: the largest image that is decoded; suffix: what restored
+    images are written as, None for the format of their source.
+    """
+
+    device: torch.device = field(default_factory=lambda: torch.device('cpu'))
+    amp: bool = False
+    tile: int | None = None
+    overlap: int | None = None
+    batch_size: int | None = 1
+    native: bool = False
+    augment: bool = False
+    probabilities: bool = False
+    score: float = 0.3
+    max_pixels: int = MAX_PIXELS
+    suffix: str | None = None
+
+    def __post_init__(self):
+        if self.batch_size == 0 or (self.tile is not None and self.tile < 1) or (self.overlap or 0) < 0:
+            raise ValueError('batch_size and tile must be at least 1, and overlap not negative.')
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """An image that is ready for the network.
+
+    picture: as read; inputs: what the task made of it; window: the file, in place of both, that is too large to be
+    read whole; geography: what places it on the earth. Images with the same `group` may go through together.
+    """
+
+    item: Item
+    picture: Picture | None = None
+    inputs: Any = None
+    group: Any = None
+    window: WindowedTiff | None = None
+    geography: list = field(default_factory=list)
+
+    @property
+    def name(self) -> PurePosixPath:
+        return self.item.name
+
+
+class Task(ABC):
+    """Images to results; a subclass sets `scale` of its output and says what happens between them."""
+
+    scale = 1
+    windows: 'Windows'
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+
+    def prepare(self, item: Item) -> Prepared:
+        """Read an item; this needs no network and may run beside it. Raises ValueError naming a file it cannot read."""
+        geography = []
+        if item.path is not None and item.path.suffix.lower() in ('.tif', '.tiff'):
+            if self.settings.native and (window := too_large(item, self.settings.max_pixels)):
+                return Prepared(item=item, window=window, geography=window.geography(self.scale))
+            geography = self._geography(item)
+        picture = item.picture or read_picture(item.path, page=item.page, max_pixels=self.settings.max_pixels)
+        inputs, group = self.inputs_of(picture, item.name)
+        return Prepared(item=item, picture=picture, inputs=inputs, group=group, geography=geography)
+
+    def _geography(self, item: Item) -> list:
+        try:
+            return geography_of(item.path, item.page or 0, self.scale)
+        except Exception as error:  # tifffile raises many kinds for a damaged file
+            raise ValueError(f"'{item.path}' cannot be read as a TIFF file: {error}") from error
+
+    @abstractmethod
+    def inputs_of(self, picture: Picture, name: PurePosixPath) -> tuple[Any, Any]:
+        """What the network is given for a picture, and what it must share with others to be predicted beside them."""
+
+    @abstractmethod
+    def reader(self, prepared: Prepared) -> Reader:
+        """Reads windows of what the network is given."""
+
+    def size_of(self, prepared: Prepared) -> tuple[int, int]:
+        """The size (h, w) of what the network is given."""
+        return prepared.picture.size
+
+    def batch_size(self, prepared: Prepared) -> int:
+        """How many images like this one go through the network together."""
+        return self.settings.batch_size or self.windows.how_many(self.reader(prepared), self.size_of(prepared))
+
+    @abstractmethod
+    def predict(self, batch: Sequence[Prepared]) -> list[Result]:
+        """Predict on images of one group."""
+
+    @abstractmethod
+    def bands(self, prepared: Prepared) -> Iterator[np.ndarray]:
+        """The prediction for a file that is read in windows, from top to bottom."""
+
+    @abstractmethod
+    def layout(self, prepared: Prepared) -> Layout:
+        """The file that `bands` make up."""
+
+
+def too_large(item: Item, max_pixels: int) -> WindowedTiff | None:
+    """The file, opened for reading in windows, when it has more than `max_pixels`."""
+    file = WindowedTiff(item.path, item.page or 0)
+    if file.size[0] * file.size[1] > max_pixels:
+        return file
+    file.close()
+    return None
+
+
+class Windows:
+    """Takes images of any size through a network: whole where they fit, in windows where they do not.
+
+    Args:
+        network: (B, C, H, W) -> (B, K, scale * H, scale * W).
+        settings: its tile, overlap and batch_size count.
+        overlap: of neighbouring windows, when the settings name none.
+        multiple: what windows start at multiples of.
+        scale: of the output.
+    """
+
+    def __init__(self, network: Network, settings: Settings, *, overlap: int, multiple: int, scale: int = 1):
+        overlap = overlap if settings.overlap is None else settings.overlap
+        margin = overlap * 2 // 5
+        self.settings = settings
+        smallest = Tiling(1 << 30, margin, overlap - 2 * margin, multiple)
+        self.tiling = replace(smallest, size=settings.tile or max(512, smallest.smallest))
+        self.elastic = ElasticNetwork(network, self.tiling, scale)
+        self.fits: int | None = settings.tile**2 if settings.tile else None
+
+    def blocks(self, read: Reader, size: tuple[int, int]) -> Iterator[Block]:
+        """The prediction for an image (H, W) in blocks, from top to bottom."""
+        H, W = size
+        self._measure(read, size)
+        whole = H * W <= (self.fits or UNMEASURED) and (not self.settings.tile or max(size) <= self.settings.tile)
+        tiling = replace(self.tiling, size=max(*size, self.tiling.smallest)) if whole else self.tiling
+        batch_size = 1 if whole or not self.settings.batch_size else self.settings.batch_size
+        return predict_blocks(self.elastic, read, size, tiling, scale=self.elastic.scale, batch_size=batch_size)
+
+    def _measure(self, read: Reader, size: tuple[int, int]) -> None:
+        """Find out once, for the first large image, how much of one fits into memory."""
+        if self.fits is not None or size[0] * size[1] <= UNMEASURED:
+            return
+        self._probe(read, size)
+
+    def how_many(self, read: Reader, size: tuple[int, int]) -> int:
+        """How many images (H, W) have room beside one another, up to 16."""
+        if self.fits is None:
+            self._probe(read, size)
+        return max(1, min(16, self.fits // (size[0] * size[1])))
+
+    def _probe(self, read: Reader, size: tuple[int, int]) -> None:
+        probe = read(slice(0, min(256, size[0])), slice(0, min(256, size[1])))[None]
+        side = side_that_fits(self.elastic, probe.to(self.settings.device), self.settings.device)
+        self.fits = max(side, self.tiling.smallest) ** 2
+        multiple = self.tiling.multiple
+        side = max(self.tiling.smallest, min(side // max(1, round((self.settings.batch_size or 1) ** 0.5)), 2048))
+        self.tiling = replace(self.tiling, size=max(self.tiling.smallest, side // multiple * multiple))
