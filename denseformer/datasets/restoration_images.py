@@ -23,8 +23,8 @@ class RestorationImages(BaseDataset):
             the pipeline makes the degraded images.
         scale: how many times larger targets are.
         pipeline: configs of transforms.
-        names: a text file below data_root; only targets whose paths below their folder, without suffix, stand in it.
-        without: take what stands in `names` out, instead of taking nothing else.
+        only: targets that are taken, by their paths below their folder, without suffix; None takes all.
+        without: targets that are left out, named in the same way.
         indices: mmengine's: the first so many images, or those of these numbers.
         test_mode: mmengine's.
 
@@ -38,15 +38,16 @@ class RestorationImages(BaseDataset):
         data_prefix: Mapping[str, str],
         scale: int = 1,
         pipeline: Sequence[dict] = (),
-        names: str | None = None,
-        without: bool = False,
+        only: Sequence[str] | None = None,
+        without: Sequence[str] = (),
         indices: int | Sequence[int] | None = None,
         test_mode: bool = False,
     ):
+        data_prefix = {key: folder for key, folder in data_prefix.items() if folder is not None}
         if 'gt_path' not in data_prefix or set(data_prefix) - {'gt_path', 'img_path'}:
             raise ValueError(f'data_prefix has gt_path and, for pairs, img_path; got {sorted(data_prefix)}.')
         self.scale = scale
-        self.names = names
+        self.only = only
         self.without = without
         super().__init__(
             data_root=data_root,
@@ -78,13 +79,12 @@ class RestorationImages(BaseDataset):
         return degraded.get(name) or degraded.get(f'{name}x{self.scale}')
 
     def _chosen(self, files: dict[str, Path]) -> dict[str, Path]:
-        if self.names is None:
-            return files
-        listed = set(Path(self.data_root, self.names).read_text().split())
-        if listed - set(files):
-            some = ', '.join(sorted(listed - set(files))[:5])
-            raise ValueError(f"'{self.names}' lists images that are not in '{self.data_prefix['gt_path']}': {some}.")
-        return {name: path for name, path in files.items() if (name in listed) != self.without}
+        named = {*(self.only or ()), *self.without}
+        if named - set(files):
+            absent = ', '.join(sorted(named - set(files))[:5])
+            raise ValueError(f"There is no image of these names in '{self.data_prefix['gt_path']}': {absent}.")
+        chosen = set(files if self.only is None else self.only) - set(self.without)
+        return {name: path for name, path in files.items() if name in chosen}
 
 
 def image_files(folder: str) -> dict[str, Path]:

@@ -67,7 +67,8 @@ class ShrinkTarget(BaseTransform):
     Args:
         scale: how many times smaller `img` gets; the sides of the target must be multiples of it.
         patch: None for the whole image, or the side of a random patch of `img`, which is what that patch of the whole
-            image would be; only its surroundings are looked at. With an `img`, the patch is cut out of both.
+            image would be; only its surroundings are looked at. With an `img`, the patch is cut out of both; without,
+            a target that is smaller than the patch is mirrored up to it.
     """
 
     def __init__(self, *, scale: int, patch: int | None = None):
@@ -82,6 +83,7 @@ class ShrinkTarget(BaseTransform):
             return results
         if 'img' in results:
             return cut_patch(results, self.patch, scale)
+        target = mirrored_up_to(target, scale * self.patch)
         top, left = random_corner(target.shape[0] // scale, target.shape[1] // scale, self.patch, results['gt_path'])
         results['img'] = shrink_window(target, scale, top, left, self.patch)
         results['gt_img'] = window(target, scale * top, scale * left, scale * self.patch)
@@ -145,6 +147,11 @@ def random_corner(height: int, width: int, size: int, path: str) -> tuple[int, i
     if size > min(height, width):
         raise ValueError(f"'{path}' gives an image of {height} x {width}, too small for patches of {size} pixels.")
     return np.random.randint(height - size + 1), np.random.randint(width - size + 1)
+
+
+def mirrored_up_to(image: np.ndarray, side: int) -> np.ndarray:
+    missing = [max(0, side - length) for length in image.shape[:2]]
+    return np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)), 'symmetric') if any(missing) else image
 
 
 def cut_patch(results: dict, size: int, scale: int) -> dict:

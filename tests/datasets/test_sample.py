@@ -22,8 +22,8 @@ from denseformer.registry import DATASETS
 
 SMALL = {'train': 24, 'val': 12, 'size': 96}
 TINY = {'train': 2, 'val': 1, 'size': 64}
-PUBLISHED_AREAS = [664, 0, 0, 491, 874, 2387, 2353, 2425]
-PUBLISHED_COLOUR = [121.368, 108.229, 78.999]
+PUBLISHED_AREAS = [1465, 0, 0, 444, 858, 2380, 2068, 2001]
+PUBLISHED_COLOUR = (93.70, 99.46, 73.98)
 
 
 @pytest.fixture(scope='module')

@@ -2,7 +2,7 @@
 _base_ = './segmentation.py'
 data_root = 'data/camvid'
 image_scale = (480, 360)
-crop_size = (352, 352)
+crop_size = (256, 256)
 batch_size = 4
 classes = ('sky', 'building', 'pole', 'road', 'pavement', 'tree', 'sign', 'fence', 'car', 'pedestrian', 'bicyclist')
 palette = [

@@ -13,7 +13,10 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval='${log_interval}', log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook', by_epoch=False, interval='${val_interval}', max_keep_ckpts=3, save_best='${key_metric}'
+        type='denseformer.CheckpointHook', by_epoch=False, interval='${val_interval}', max_keep_ckpts=3, save_best='${key_metric}'
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    iteration_seed=dict(type='denseformer.IterationSeedHook'),
+    nonfinite=dict(type='denseformer.NonFiniteGuard', skip=0),
+    interruption=dict(type='denseformer.InterruptionHook'),
 )

@@ -1,6 +1,6 @@
-# For small data sets and training from scratch on few images: a short run at a higher rate.
+# For small data sets, from random weights: a short run at a higher rate.
 _base_ = './adamw_160k.py'
-max_iters = 4000
+max_iters = 800
 warmup_iters = 200
-val_interval = 1000
+val_interval = 400
 optim_wrapper = dict(optimizer=dict(lr=5e-4), clip_grad=dict(max_norm=5.0))

@@ -158,7 +158,7 @@ def marble(rng: Generator, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 PATTERNS: dict[str, Pattern] = {'star': stripes, 'heart': dots, 'ring': checks, 'cross': plain, 'moon': marble}
-WHIM = 0.4  # how often a thing wears any of the patterns
+WHIM = 0.15  # how often a thing wears any of the patterns
 
 
 def pattern(rng: Generator, name: str, shape: Shape) -> np.ndarray:

@@ -114,7 +114,7 @@ def draw_scene(rng: Generator, size: int) -> Scene:
             canvas.place('chip', laid(rng, chip(rng), size, centre=spot(rng, []), radii=(6, 12)))
         name = CLASSES[label]
         centres.append(spot(rng, centres))
-        outline = laid(rng, OUTLINES[name](rng), size, centre=centres[-1], radii=(20, 44))
+        outline = laid(rng, OUTLINES[name](rng), size, centre=centres[-1], radii=(24, 46))
         canvas.place(name, outline, instance=instance)
     forget_slivers(canvas, len(things))
     return Scene(developed(rng, canvas.image), canvas.semantic, canvas.instances, tuple(things))

@@ -21,7 +21,7 @@ from filelock import FileLock
 from denseformer.datasets.sample.annotations import CATEGORIES, instance_annotations, panoptic_segments
 from denseformer.datasets.sample.scene import Scene, draw_scene
 
-VERSION = 2  # raised whenever the drawing or the layout changes
+VERSION = 3  # raised whenever the drawing or the layout changes
 MANIFEST = 'manifest.json'
 SMALLEST_SIZE = 64
 SPLITS = ('training', 'validation')

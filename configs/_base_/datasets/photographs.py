@@ -1,0 +1,16 @@
+# The project's own photographs: every third is held out for scoring, the other eight are trained on.
+_base_ = './super_resolution.py'
+patch_size, batch_size, num_workers = 48, 8, 0
+test_root = 'data'
+test_images = dict(gt_path='photographs')
+held_out = ('cat', 'grass', 'photographer')
+val_dataloader = dict(dataset=dict(only='${held_out}'))
+train_images = dict(
+    type='denseformer.RestorationImages',
+    data_root='data',
+    data_prefix=dict(gt_path='photographs'),
+    without='${held_out}',
+    scale='${scale}',
+    pipeline='${train_pipeline}',
+)
+train_dataloader = dict(persistent_workers=False)

@@ -1,0 +1,1 @@
+network = dict(type='denseformer.CATANet', arch='base', scale='${scale}')

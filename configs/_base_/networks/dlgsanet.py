@@ -1,0 +1,1 @@
+network = dict(type='denseformer.DLGSANet', arch='large', scale='${scale}')

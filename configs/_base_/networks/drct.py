@@ -1,0 +1,1 @@
+network = dict(type='denseformer.DRCT', arch='base', scale='${scale}')

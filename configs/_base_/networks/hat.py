@@ -1,0 +1,1 @@
+network = dict(type='denseformer.HAT', arch='base', scale='${scale}')

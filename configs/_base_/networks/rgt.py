@@ -1,0 +1,1 @@
+network = dict(type='denseformer.RGT', arch='base', scale='${scale}')

@@ -1,0 +1,1 @@
+network = dict(type='denseformer.SwinIR', arch='classical', scale='${scale}')

@@ -1,0 +1,9 @@
+_base_ = [
+    './_base_/networks/catanet.py',
+    './_base_/restorers/l1.py',
+    './_base_/datasets/div2k.py',
+    './_base_/schedules/adam_800k.py',
+    './_base_/runtime/restoration.py',
+]
+scale = 2
+batch_size, protocol = 16, 'y_unrounded'  # on 4 GPUs

@@ -1,0 +1,8 @@
+_base_ = [
+    './_base_/networks/drct.py',
+    './_base_/restorers/l1.py',
+    './_base_/datasets/df2k.py',
+    './_base_/schedules/adam_500k.py',
+    './_base_/runtime/restoration_ema.py',
+]
+scale = 2

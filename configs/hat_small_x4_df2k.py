@@ -1,0 +1,11 @@
+_base_ = [
+    './_base_/networks/hat.py',
+    './_base_/restorers/l1.py',
+    './_base_/datasets/df2k.py',
+    './_base_/schedules/adam_250k.py',
+    './_base_/runtime/restoration_ema.py',
+]
+scale = 4
+network = dict(arch='small')
+start_from = 'work_dirs/hat_small_x2_df2k'
+published = dict(metric='PSNR', value=32.92, data='Set5', source='XPixelGroup/HAT, README.md')

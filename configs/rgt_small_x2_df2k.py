@@ -1,0 +1,11 @@
+_base_ = [
+    './_base_/networks/rgt.py',
+    './_base_/restorers/l1.py',
+    './_base_/datasets/df2k.py',
+    './_base_/schedules/adam_500k.py',
+    './_base_/runtime/restoration.py',
+]
+scale = 2
+network = dict(arch='small')
+batch_size = 8  # on 4 GPUs
+published = dict(metric='PSNR', value=38.56, ssim=0.9627, data='Set5', source='zhengchen1999/RGT, figs/T1.png')

@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/networks/rgt.py',
+    './_base_/restorers/l1.py',
+    './_base_/datasets/df2k.py',
+    './_base_/schedules/adam_500k.py',
+    './_base_/runtime/restoration.py',
+]
+scale = 2
+batch_size = 8  # on 4 GPUs
+published = dict(metric='PSNR', value=38.59, ssim=0.9628, data='Set5', source='zhengchen1999/RGT, figs/T1.png')

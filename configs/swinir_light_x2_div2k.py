@@ -1,0 +1,11 @@
+_base_ = [
+    './_base_/networks/swinir.py',
+    './_base_/restorers/l1.py',
+    './_base_/datasets/div2k.py',
+    './_base_/schedules/adam_500k.py',
+    './_base_/runtime/restoration_ema.py',
+]
+scale = 2
+network = dict(arch='light')
+batch_size = 8  # on 8 GPUs
+published = dict(metric='PSNR', value=38.14, ssim=0.9611, data='Set5', source='JingyunLiang/SwinIR, figs')

@@ -1,0 +1,12 @@
+_base_ = [
+    './_base_/networks/swinir.py',
+    './_base_/restorers/l1.py',
+    './_base_/datasets/div2k.py',
+    './_base_/schedules/adam_250k_full_rate.py',
+    './_base_/runtime/restoration_ema.py',
+]
+scale = 4
+network = dict(arch='light')
+batch_size = 8  # on 8 GPUs
+start_from = 'work_dirs/swinir_light_x2_div2k'
+published = dict(metric='PSNR', value=32.44, ssim=0.8976, data='Set5', source='JingyunLiang/SwinIR, figs')

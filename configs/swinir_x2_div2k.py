@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/networks/swinir.py',
+    './_base_/restorers/l1.py',
+    './_base_/datasets/div2k.py',
+    './_base_/schedules/adam_500k.py',
+    './_base_/runtime/restoration_ema.py',
+]
+scale = 2
+patch_size = 48
+published = dict(metric='PSNR', value=38.35, ssim=0.962, data='Set5', source='JingyunLiang/SwinIR, figs')
