@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.registry import init_default_scope
+from mmengine.registry import MODELS, init_default_scope
 
 from denseformer.engine.audit import audit
 from denseformer.engine.config import load_config
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
-BASES = sorted((ROOT / 'configs/_base_').rglob('*.py'))
+BASE = ROOT / 'configs/_base_'
+BASES = sorted(BASE.rglob('*.py'))
 
 
 @pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
@@ -19,16 +20,19 @@ def path(request) -> Path:
     return request.param
 
 
-def test_has_no_findings_and_builds(path):
-    from mmseg.registry import MODELS
-
+def check_and_build(path: Path) -> None:
     config = load_config(path)
     assert [str(finding) for finding in audit(config, data=False)] == []
     init_default_scope(config.default_scope)
     # mmsegmentation's own networks read numbers from tensors while they are built.
-    with torch.device('cpu' if config.backbone.type.startswith('mmseg.') else 'meta'):
+    backbone = config.get('backbone') or config.network
+    with torch.device('cpu' if backbone.type.startswith('mmseg.') else 'meta'):
         model = MODELS.build(config.model)
     assert sum(p.numel() for p in model.parameters()) > 0
+
+
+def test_has_no_findings_and_builds(path):
+    check_and_build(path)
 
 
 def test_says_only_what_makes_it_different(path):
@@ -42,9 +46,19 @@ def test_a_published_result_says_where_it_was_published(path):
         assert {'metric', 'value', 'source'} <= set(published)
 
 
-@pytest.mark.parametrize('base', BASES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    'base', [base for base in BASES if base.parent.name != 'backbones'], ids=lambda path: path.stem
+)
 def test_every_base_is_used(base):
     reference = f'/{base.parent.name}/{base.name}'
     siblings = f"'./{base.name}'"
     files = [*CONFIGS, *base.parent.glob('*.py')]
     assert any(reference in text or siblings in text for text in (file.read_text() for file in files))
+
+
+@pytest.mark.parametrize('backbone', sorted((BASE / 'backbones').glob('*.py')), ids=lambda path: path.stem)
+def test_every_backbone_base_drives_upernet(backbone, tmp_path):
+    rest = ('heads/upernet.py', 'datasets/ade20k.py', 'schedules/adamw_160k.py', 'runtime/default.py')
+    path = tmp_path / 'pair.py'
+    path.write_text(f'_base_ = {[str(backbone), *(str(BASE / name) for name in rest)]}')
+    check_and_build(path)

@@ -30,7 +30,7 @@ def test_agrees_with_the_authors_code_but_where_rounding_reorders_tokens():
 
 @pytest.mark.parametrize(('tokens', 'groups', 'shares'), [(3136, (196, 56, 28), (1, 2, 1)), (196, (2, 1), (1, 1))])
 def test_sorted_tokens_of_the_published_size_divide_into_groups(tokens, groups, shares):
-    significance = torch.rand(2, tokens)
+    significance = torch.stack([torch.randperm(tokens) for _ in range(2)]).float()  # no two alike
     positions = torch.cat(significance_order(significance, groups, shares), 1)
     assert torch.equal(positions, significance.argsort(1))
 

@@ -1,0 +1,48 @@
+"""Old checkpoints go only when the new one is safe."""
+
+import pytest
+import tiny
+
+from denseformer.checkpoints import CheckpointError, newest_checkpoint, writing
+
+
+def names(folder) -> list[str]:
+    return sorted(path.name for path in folder.glob('*.pth'))
+
+
+@pytest.mark.parametrize('keep', [1, 2])
+def test_a_save_that_fails_leaves_every_earlier_checkpoint(tmp_path, monkeypatch, keep):
+    real = writing._write_and_verify
+
+    def full(content, path):
+        if content['meta']['iter'] >= 6:
+            path.write_bytes(b'half')
+            raise OSError(28, 'No space left on device')
+        return real(content, path)
+
+    monkeypatch.setattr(writing, '_write_and_verify', full)
+    cfg = tiny.config(tmp_path, iters=8, interval=2)
+    cfg.default_hooks.checkpoint.max_keep_ckpts = keep
+    with pytest.raises(CheckpointError, match='No space left'):
+        tiny.train(cfg)
+    assert names(tmp_path) == [f'iter_{n}.pth' for n in (2, 4)][-keep:]
+    assert newest_checkpoint(tmp_path) == (tmp_path / 'iter_4.pth', [])
+
+
+def test_as_many_as_asked_for_are_kept_with_the_best(tmp_path):
+    cfg = tiny.with_validation(tiny.config(tmp_path, iters=8, interval=2), interval=2, save_best='acc')
+    tiny.train(cfg)
+    assert names(tmp_path) == ['best_acc_iter_2.pth', 'iter_6.pth', 'iter_8.pth']
+    assert all((tmp_path / f'{name}.sha256').is_file() for name in names(tmp_path))
+
+
+def test_a_resumed_run_deletes_what_the_first_one_kept(tmp_path):
+    tiny.train(tiny.config(tmp_path, iters=4, interval=2))
+    tiny.train(tiny.config(tmp_path, iters=8, interval=2), resume=True)
+    assert names(tmp_path) == ['iter_6.pth', 'iter_8.pth']
+
+
+def test_remote_storage_is_refused_in_words(tmp_path):
+    runner = tiny.build(tiny.config(tmp_path))
+    with pytest.raises(ValueError, match='local or mounted'):
+        runner.save_checkpoint(str(tmp_path), 'x.pth', backend_args={'backend': 'petrel'})

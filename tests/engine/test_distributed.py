@@ -1,0 +1,77 @@
+"""Several processes train as one does on the same global batch, and a killed group goes on."""
+
+import os
+import signal
+
+import pytest
+import tiny
+import torch
+
+from denseformer.checkpoints import newest_checkpoint, read_checkpoint
+from denseformer.engine.distributed import process_variables
+
+tiny.ACTIONS['kill'] = lambda: os.kill(os.getpid(), signal.SIGKILL)
+
+
+def state(folder):
+    return read_checkpoint(newest_checkpoint(folder)[0])['state_dict']
+
+
+@pytest.mark.parametrize('ranks', [2, 4])
+def test_ranks_equal_one_process_with_the_same_global_batch(tmp_path, ranks):
+    model = {'dropout': 0.0, 'norm': False}
+    tiny.train(tiny.config(tmp_path / 'one', iters=5, batch=8, model=model))
+
+    def work(rank):
+        tiny.train(tiny.config(tmp_path / 'many', iters=5, batch=8 // ranks, launcher='pytorch', model=model))
+
+    assert tiny.in_processes(ranks, work) == [0] * ranks
+    one, many = state(tmp_path / 'one'), state(tmp_path / 'many')
+    for name in one:
+        torch.testing.assert_close(one[name], many[name], rtol=0, atol=1e-5)
+
+
+def test_two_accumulated_batches_equal_one_of_twice_the_size(tmp_path):
+    settings = dict(model={'dropout': 0.0, 'norm': False}, ema=False)
+    one = tiny.config(tmp_path / 'one', iters=2, batch=4, **settings)
+    two = tiny.config(tmp_path / 'two', iters=4, batch=2, optim={'accumulative_counts': 2}, **settings)
+    for cfg in (one, two):
+        cfg.param_scheduler = []
+        tiny.train(cfg)
+    for name, value in state(tmp_path / 'one').items():
+        torch.testing.assert_close(value, state(tmp_path / 'two')[name], rtol=0, atol=1e-5)
+
+
+def test_two_killed_ranks_go_on_as_if_nothing_had_happened(tmp_path):
+    settings = dict(iters=8, interval=3, batch=2, launcher='pytorch', workers=1)
+
+    def whole(rank):
+        tiny.train(tiny.config(tmp_path / 'whole', **settings))
+
+    def cut(rank):
+        tiny.train(tiny.config(tmp_path / 'cut', **settings, record={'at': 5, 'act': 'kill'}))
+
+    def resumed(rank):
+        tiny.train(tiny.config(tmp_path / 'cut', **settings), resume=True)
+
+    assert tiny.in_processes(2, whole) == [0, 0]
+    assert tiny.in_processes(2, cut) == [-signal.SIGKILL] * 2
+    assert tiny.in_processes(2, resumed) == [0, 0]
+    one, two = state(tmp_path / 'whole'), state(tmp_path / 'cut')
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-6)
+
+
+def test_the_variables_of_each_launcher():
+    torchrun = {'RANK': '1', 'WORLD_SIZE': '2', 'LOCAL_RANK': '1', 'MASTER_ADDR': 'host', 'MASTER_PORT': '1234'}
+    assert process_variables('pytorch', {**torchrun, 'PATH': ''}) == torchrun
+    slurm = {'SLURM_PROCID': '1', 'SLURM_NTASKS': '2', 'SLURM_LOCALID': '1', 'MASTER_ADDR': 'host'}
+    assert process_variables('slurm', slurm) == {**torchrun, 'MASTER_PORT': '29500'}
+    mpi = {f'OMPI_COMM_WORLD_{k}': v for k, v in (('RANK', '1'), ('SIZE', '2'), ('LOCAL_RANK', '1'))}
+    assert process_variables('mpi', mpi)['MASTER_ADDR'] == '127.0.0.1'
+
+
+@pytest.mark.parametrize(('launcher', 'command'), [('pytorch', 'torchrun'), ('slurm', 'srun'), ('mpi', 'mpirun')])
+def test_a_launcher_that_did_not_start_the_process_is_named(launcher, command):
+    with pytest.raises(ValueError, match=f'not set; was the command started by {command}'):
+        process_variables(launcher, {})

@@ -1,0 +1,165 @@
+"""Masks are those that the model's own test gives, on whole images, in windows, and from files too large to read."""
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from mmengine.config import Config
+from mmengine.model import BaseModule
+from PIL import Image
+
+from denseformer.engine import load_config
+from denseformer.inference import Predictor, predict_folder
+from denseformer.inference.segmentation import enlarged
+from denseformer.registry import MODELS
+
+from .conftest import CONFIG
+from .test_run import record
+from .test_tiffs import UTM
+
+
+@MODELS.register_module()
+class ShortSighted(BaseModule):
+    """Looks no further than a few pixels."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Conv2d(3, 16, 8, stride=4, padding=2), torch.nn.GELU())
+
+    def forward(self, image):
+        return (self.layers(image),)
+
+
+@pytest.fixture(scope='module')
+def short_sighted() -> Config:
+    """The sample set's classes and pipeline, with a model of bounded receptive field."""
+    config = load_config(CONFIG)
+    config.custom_imports = None
+    head = dict(
+        type='FCNHead', in_channels=16, in_index=0, channels=16, num_convs=1, concat_input=False,
+        num_classes=config.num_classes, norm_cfg=dict(type='BN'), align_corners=False,
+    )  # fmt: skip
+    config.model = dict(
+        type='EncoderDecoder', data_preprocessor=config.model.data_preprocessor,
+        backbone=dict(type='denseformer.ShortSighted'), decode_head=head, test_cfg=dict(mode='whole'),
+    )  # fmt: skip
+    return config
+
+
+def predictor_of(config, **options) -> Predictor:
+    torch.manual_seed(0)
+    return Predictor(config, device='cpu', **options)
+
+
+def image_of(height, width) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 255, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
+    return np.ascontiguousarray(np.kron(coarse, np.ones((8, 8, 1), np.uint8))[:height, :width])
+
+
+@pytest.mark.parametrize('size', [(40, 60), (160, 160), (301, 223)])
+def test_masks_are_those_of_the_models_own_test(predictor, size):
+    picture = image_of(*size)
+    sample = {'img': picture, 'img_shape': size, 'ori_shape': size, 'img_path': 'a'}
+    packed = predictor.task.pipeline(sample)
+    with torch.inference_mode():
+        (theirs,) = predictor.model.test_step({'inputs': [packed['inputs']], 'data_samples': [packed['data_samples']]})
+    (ours,) = predictor(picture)
+    assert np.mean(ours.mask != theirs.pred_sem_seg.data[0].numpy()) < 1e-4
+
+
+@pytest.mark.parametrize('align_corners', [False, True])
+def test_scores_are_enlarged_as_pytorch_does(align_corners):
+    scores = torch.rand(5, 13, 17)
+    theirs = torch.nn.functional.interpolate(scores[None], (150, 90), mode='bilinear', align_corners=align_corners)[0]
+    ours = torch.cat(list(enlarged(scores, (150, 90), align_corners)), 1)
+    assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_windows_give_the_mask_of_the_whole_image(short_sighted):
+    picture = image_of(480, 416)
+    (whole,) = predictor_of(short_sighted, native=True)(picture)
+    (tiled,) = predictor_of(short_sighted, native=True, tile=192, overlap=60, batch_size=2)(picture)
+    assert len(np.unique(whole.mask)) > 1
+    assert np.mean(whole.mask != tiled.mask) < 1e-4
+
+
+def test_scores_in_windows_are_those_of_the_whole_image(short_sighted):
+    from denseformer.inference.tiling import assemble, reader_of
+
+    picture = image_of(480, 416)
+    image = torch.from_numpy(picture).permute(2, 0, 1)
+    task = predictor_of(short_sighted, native=True, tile=192, overlap=60).task
+    with torch.inference_mode():
+        whole = task.scores(image[None])[0]
+        tiled = assemble(task.windows.blocks(reader_of(image), (480, 416)), (480, 416))
+    assert torch.allclose(whole, tiled, atol=1e-5, rtol=0)
+
+
+def test_sizes_that_windows_do_not_divide_are_predicted_whole_and_in_full(short_sighted):
+    picture = image_of(512, 448)
+    (result,) = predictor_of(short_sighted, native=True, tile=192, overlap=60)(picture[:487, :431].copy())
+    (larger,) = predictor_of(short_sighted, native=True)(picture)
+    assert result.mask.shape == (487, 431)
+    assert np.mean(result.mask[:470, :410] != larger.mask[:470, :410]) < 1e-4
+
+
+def test_a_file_too_large_to_read_gives_the_same_mask(short_sighted, tmp_path):
+    picture = image_of(480, 416)
+    (tmp_path / 'in').mkdir()
+    tifffile.imwrite(
+        tmp_path / 'in/large.tif',
+        picture[..., ::-1],
+        photometric='rgb',
+        tile=(128, 128),
+        extratags=UTM,
+        compression='zlib',
+    )
+    streaming = predictor_of(short_sighted, native=True, tile=192, overlap=60, max_pixels=1000)
+    summary = predict_folder(streaming, tmp_path / 'in', tmp_path / 'out')
+    (whole,) = predictor_of(short_sighted, native=True)(picture)
+    assert summary['failures'] == []
+    with tifffile.TiffFile(tmp_path / 'out/masks/large.tif') as file:
+        assert np.mean(file.asarray() != whole.mask) < 1e-4
+        assert file.pages[0].tags[33922].value == UTM[1][3]
+    assert record(tmp_path / 'out')['large.tif']['classes'] == whole.shares
+
+
+def test_a_georeference_is_carried_to_the_mask(predictor, tmp_path):
+    tifffile.imwrite(tmp_path / 'a.tif', image_of(64, 80), photometric='rgb', extratags=UTM)
+    predict_folder(predictor, tmp_path / 'a.tif', tmp_path / 'out')
+    with tifffile.TiffFile(tmp_path / 'out/masks/a.tif') as file:
+        assert file.pages[0].tags[33550].value == UTM[0][3]
+        assert file.pages[0].tags[34735].value == UTM[2][3]
+
+
+def test_images_of_one_size_go_together_and_give_the_same(checkpoint, tmp_path):
+    for i in range(5):
+        Image.fromarray(np.roll(image_of(64, 64), 9 * i, 1)).save(tmp_path / f'{i}.png')
+    alone = [result.mask for result in Predictor(CONFIG, checkpoint, device='cpu')(tmp_path)]
+    for batch_size in (3, None):
+        predict_folder(
+            Predictor(CONFIG, checkpoint, device='cpu', batch_size=batch_size),
+            tmp_path,
+            tmp_path / 'out',
+            overwrite=True,
+        )
+        for i, mask in enumerate(alone):
+            assert np.mean(np.asarray(Image.open(tmp_path / f'out/masks/{i}.png')) != mask) < 1e-3
+
+
+def test_probabilities_add_up_to_one_and_agree_with_the_mask(checkpoint, tmp_path):
+    predictor = Predictor(CONFIG, checkpoint, device='cpu', probabilities=True)
+    predict_folder(predictor, image_of(50, 70), tmp_path / 'out')
+    stored = np.load(tmp_path / 'out/probabilities/image.npz')
+    assert stored['probabilities'].shape == (8, 50, 70)
+    assert np.allclose(stored['probabilities'].astype(np.float32).sum(0), 1, atol=0.01)
+    mask = np.asarray(Image.open(tmp_path / 'out/masks/image.png'))
+    assert np.mean(stored['probabilities'].argmax(0) == mask) > 0.99
+
+
+def test_augmented_prediction_is_mirrored_with_the_image(checkpoint):
+    predictor = Predictor(CONFIG, checkpoint, device='cpu', augment=True)
+    picture = image_of(64, 64)
+    (result,), (mirrored,) = predictor(picture), predictor(np.ascontiguousarray(picture[:, ::-1]))
+    assert np.mean(result.mask != mirrored.mask[:, ::-1]) < 1e-3

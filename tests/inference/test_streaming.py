@@ -1,0 +1,117 @@
+"""Processes share a folder, an interrupted run leaves complete files, and memory running out is survived."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from denseformer.inference import Predictor, predict_folder
+from denseformer.inference.writers import RunFolder
+
+from .conftest import CONFIG
+from .test_run import record
+
+
+@pytest.fixture
+def many(tmp_path):
+    root = tmp_path / 'in'
+    root.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        Image.fromarray(rng.integers(0, 255, (48, 64, 3), np.uint8)).save(root / f'{i:02d}.png')
+    return root
+
+
+def start(checkpoint, source, out, *flags) -> subprocess.Popen:
+    command = [
+        sys.executable,
+        '-m',
+        'denseformer.cli',
+        'infer',
+        CONFIG,
+        str(checkpoint),
+        str(source),
+        '--out',
+        str(out),
+    ]
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
+    return subprocess.Popen([*command, '--device', 'cpu', *flags], env=environment, stderr=subprocess.DEVNULL)
+
+
+def test_processes_that_share_a_folder_do_nothing_twice(checkpoint, many, tmp_path):
+    processes = [start(checkpoint, many, tmp_path / 'out', '--share') for _ in range(2)]
+    assert [process.wait(300) for process in processes] == [0, 0]
+    lines = [json.loads(line)['file'] for line in (tmp_path / 'out/results.jsonl').read_text().splitlines()]
+    assert sorted(lines) == [f'{i:02d}.png' for i in range(40)]
+
+
+def test_what_another_process_has_is_left_to_it(predictor, many, tmp_path):
+    other = RunFolder(tmp_path / 'out')
+    for i in range(30):
+        assert other.claim(f'{i:02d}.png')
+    assert predict_folder(predictor, many, tmp_path / 'out', share=True)['predicted'] == 10
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_complete_files_and_is_resumed(checkpoint, predictor, many, tmp_path, number):
+    for i in range(400):
+        (many / f'more_{i}.png').write_bytes((many / '00.png').read_bytes())
+    process = start(checkpoint, many, tmp_path / 'out')
+    record_file = tmp_path / 'out/results.jsonl'
+    while not record_file.is_file() or not record_file.read_text():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    assert process.wait(60) == 130
+    summary = json.loads((tmp_path / 'out/summary.json').read_text())
+    assert summary['interrupted']
+    done = record(tmp_path / 'out')
+    assert 0 < len(done) < 440
+    assert not list((tmp_path / 'out').rglob('*.part'))
+    for entry in done.values():
+        Image.open(tmp_path / 'out' / entry['mask']).load()
+    rest = predict_folder(predictor, many, tmp_path / 'out', resume=True)
+    assert rest['predicted'] + len(done) == 440
+
+
+def test_an_image_that_fails_in_a_batch_fails_alone(checkpoint, many, tmp_path, monkeypatch):
+    predictor = Predictor(CONFIG, checkpoint, device='cpu', batch_size=8)
+    inside = predictor.task.predict
+
+    def fragile(batch):
+        if any(prepared.name.name == '05.png' for prepared in batch):
+            raise RuntimeError('cannot be done')
+        return inside(batch)
+
+    monkeypatch.setattr(predictor.task, 'predict', fragile)
+    summary = predict_folder(predictor, many, tmp_path / 'out')
+    assert summary['failures'] == [{'file': '05.png', 'error': 'cannot be done'}]
+    assert summary['predicted'] == 39
+
+
+def test_running_out_of_memory_does_not_fail_an_image(checkpoint, tmp_path, monkeypatch):
+    predictor = Predictor(CONFIG, checkpoint, device='cpu', native=True, tile=512)
+    inside = predictor.task.windows.elastic.network
+
+    def small_machine(images):
+        if images[0, 0].numel() > 300 * 300:
+            raise MemoryError
+        return inside(images)
+
+    monkeypatch.setattr(predictor.task.windows.elastic, 'network', small_machine)
+    picture = np.random.default_rng(0).integers(0, 255, (500, 400, 3), np.uint8)
+    summary = predict_folder(predictor, picture, tmp_path / 'out')
+    assert summary['failures'] == []
+
+
+def test_a_file_that_cannot_be_written_is_a_failure_of_its_image(predictor, folder, tmp_path):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out/masks').write_text('in the way')
+    summary = predict_folder(predictor, folder / 'a.jpg', tmp_path / 'out', overwrite=True)
+    assert summary['failed'] == 1
