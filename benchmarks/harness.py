@@ -20,17 +20,11 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch.utils.flop_counter import FlopCounterMode, register_flop_formula
+
+from denseformer.flops import multiply_adds
 
 RESULTS = Path(__file__).parent / 'results'
 MATRIX_SIDE = 1536
-
-
-if hasattr(torch.ops.mkldnn, '_linear_pointwise'):  # the linear layers of our inference, unknown to the counter
-
-    @register_flop_formula(torch.ops.mkldnn._linear_pointwise)
-    def linear_flop(x_shape, weight_shape, *args, out_shape=None, **kwargs) -> int:
-        return 2 * torch.Size(x_shape).numel() * weight_shape[0]
 
 
 @dataclass(frozen=True)
@@ -119,9 +113,7 @@ def spread(ours: list[float], theirs: list[float], scale: float) -> tuple[float,
 
 
 def count_gflop(function: Callable[[], object]) -> float:
-    with FlopCounterMode(display=False) as counter:
-        function()
-    return counter.get_total_flops() / 1e9
+    return 2 * multiply_adds(function)
 
 
 def matrix_gflops(dtype: torch.dtype) -> float:

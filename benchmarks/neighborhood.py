@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import register_flop_formula
 
 from benchmarks.harness import Comparison, Contender
 from denseformer.attention.neighborhood import neighborhood_attention
@@ -13,19 +12,6 @@ from denseformer.backbones.dinat import DiNAT
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 DILATIONS = (1, 2, 3, 4, 5, 7, 8, 10, 14, 16, 20, 28)
 Function = Callable[[], object]
-
-
-@register_flop_formula(torch.ops.denseformer.neighborhood_attention)
-def forward_flop(q_shape, k_shape, v_shape, bias_shape, kernel_size, *args, out_shape=None, **kwargs) -> int:
-    """Of the definition: two products with kernel_size ** 2 keys; what tiles add to that is not counted."""
-    return 4 * torch.Size(q_shape).numel() * kernel_size**2
-
-
-@register_flop_formula(torch.ops.denseformer.neighborhood_attention_backward)
-def backward_flop(
-    grad_shape, q_shape, k_shape, v_shape, bias_shape, kernel_size, *args, out_shape=None, **kwargs
-) -> int:
-    return 10 * torch.Size(q_shape).numel() * kernel_size**2
 
 
 def comparisons() -> Iterator[Comparison]:

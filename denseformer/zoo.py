@@ -5,26 +5,27 @@ that record them, measured times from benchmarks/results/backbones.json where th
 """
 
 import json
+import statistics
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from denseformer import backbones
 from denseformer.backbones import Backbone
 from denseformer.engine.config import load_config
+from denseformer.flops import multiply_adds
 
 ROOT = Path(__file__).parents[1]
 HEAD = """# Zoo
 
-Made by `python -m denseformer.zoo docs/zoo.md`; do not edit. Parameters are those of the backbone with four output maps.
-GFLOPs count one multiply-add as one, as papers do, in what our code executes on one image: where a network pads small
-maps, or attention works in tiles, that is more than the formula of the paper. Times are measured (`make bench`, 512 x
-512, batch 1, two CPU threads, float32). mIoU is ADE20K with UPerNet, single- and multi-scale, as the authors published
-it; the config that trains it stands beside.
+Made by `python -m denseformer.zoo docs/zoo.md`; do not edit. Parameters are those of the backbone with four output
+maps. GFLOPs count one multiply-add as one, as papers do, in what our code executes on one square image of 224 or 512
+pixels: where a network pads small maps that is more than the formula of its paper. Times are measured for the smallest
+variant of each family (`python -m benchmarks backbones --threads 2`: 512 x 512, batch 1, float32, on a processor). mIoU
+is ADE20K with UPerNet, single- and multi-scale, as the authors published it, and the config beside it trains it.
 """
 COLUMNS = ('variant', 'channels', 'parameters, M', 'GFLOPs 224', 'GFLOPs 512', 'ms', 'mIoU ss / ms', 'config')
 
@@ -63,21 +64,17 @@ def published_results() -> dict[tuple[str, str], Published]:
 
 def gflops(cls: type[Backbone], arch: str, side: int) -> float:
     """Multiply-adds of one forward pass on a square image, in billions."""
-
-    def fused_attention(query, key, value, *_, out_shape=None, **options) -> int:
-        return sdpa_flop_count(query, key, value)
-
-    fused = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: fused_attention}
     network = cls(arch=arch).eval()
-    with torch.inference_mode(), FlopCounterMode(display=False, custom_mapping=fused) as counter:
-        network(torch.zeros(1, 3, side, side))
-    return counter.get_total_flops() / 2e9
+    with torch.inference_mode():
+        return multiply_adds(lambda: network(torch.zeros(1, 3, side, side)))
 
 
-def measured_times() -> Mapping[str, float]:
+def measured_times() -> dict[str, float]:
     """'Swin-tiny' -> milliseconds, from the last benchmark."""
     path = ROOT / 'benchmarks/results/backbones.json'
-    return json.loads(path.read_text())['milliseconds'] if path.is_file() else {}
+    comparisons = json.loads(path.read_text())['comparisons'] if path.is_file() else {}
+    entries = (entry for group in comparisons.values() for entry in group)
+    return {entry['name']: 1000 * statistics.median(entry['seconds']) for entry in entries}
 
 
 def rows(cls: type[Backbone]) -> Iterator[list[str]]:
@@ -107,7 +104,8 @@ def page() -> Iterator[str]:
     yield HEAD
     for cls in families():
         source = cls.source
-        yield f'\n## {registered_name(cls)}\n\n{source.paper}. [Code of the authors]({source.code}), {source.licence}.\n'
+        yield f'\n## {registered_name(cls)}\n'
+        yield f'{source.paper}. [Code of the authors]({source.code}), {source.licence}.\n'
         yield '| ' + ' | '.join(COLUMNS) + ' |'
         yield '|' + '---|' * len(COLUMNS)
         for row in rows(cls):

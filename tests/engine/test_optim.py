@@ -1,0 +1,75 @@
+"""Learning rates and weight decay per parameter follow from what a backbone says of itself."""
+
+import pytest
+import torch
+from torch import nn
+
+from denseformer.backbones import DiNAT
+from denseformer.engine import RoleOptimWrapperConstructor
+
+ARCH = dict(width=16, depths=(1, 1, 2, 1), heads=(1, 2, 4, 8), mlp_ratio=2)
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.backbone = DiNAT(arch=ARCH, dilations='none')
+        self.head = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+        self.head_norm = nn.LayerNorm(4)
+
+
+def settings(paramwise: dict | None = None) -> dict[str, dict]:
+    model = Model()
+    config = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.1))
+    optimizer = RoleOptimWrapperConstructor(config, paramwise)(model).optimizer
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return {names[p]: group for group in optimizer.param_groups for p in group['params']}
+
+
+def test_every_parameter_is_trained_once():
+    assert set(settings()) == {name for name, _ in Model().named_parameters()}
+
+
+def test_norms_and_position_biases_take_no_decay():
+    groups = settings()
+    assert groups['backbone.stages.0.blocks.0.attn.rpb']['weight_decay'] == 0
+    assert groups['backbone.stages.0.blocks.0.norm1.weight']['weight_decay'] == 0
+    assert groups['head_norm.weight']['weight_decay'] == 0
+    assert groups['backbone.stages.0.blocks.0.attn.qkv.bias']['weight_decay'] == 0.1
+    assert groups['head.0.weight']['weight_decay'] == 0.1
+
+
+def test_layer_decay_lowers_the_rate_with_depth():
+    groups = settings(dict(layer_decay=0.5))
+    rates = {name: group['lr'] for name, group in groups.items()}
+    assert rates['head.0.weight'] == rates['backbone.out_norms.3.weight'] == 1
+    assert rates['backbone.stages.3.blocks.0.attn.qkv.weight'] == 0.5
+    assert rates['backbone.stages.2.blocks.0.attn.qkv.weight'] == 0.5**3
+    assert rates['backbone.patch_embed.norm.weight'] == 0.5**6
+
+
+def test_the_backbone_can_learn_slower_as_a_whole():
+    rates = {name: group['lr'] for name, group in settings(dict(backbone_lr_mult=0.1)).items()}
+    assert rates['backbone.patch_embed.norm.weight'] == pytest.approx(0.1)
+    assert rates['head.0.weight'] == 1
+
+
+def test_frozen_parameters_are_left_out():
+    model = Model()
+    model.backbone.requires_grad_(False)
+    config = dict(optimizer=dict(type='SGD', lr=1.0))
+    optimizer = RoleOptimWrapperConstructor(config)(model).optimizer
+    assert sum(len(group['params']) for group in optimizer.param_groups) == 6
+
+
+def test_options_of_another_constructor_are_refused():
+    with pytest.raises(ValueError, match='custom_keys'):
+        RoleOptimWrapperConstructor(dict(optimizer=dict(type='SGD', lr=1.0)), dict(custom_keys={}))
+
+
+def test_a_step_changes_the_weights():
+    model = Model()
+    wrapper = RoleOptimWrapperConstructor(dict(optimizer=dict(type='SGD', lr=0.1)))(model)
+    before = model.head[0].weight.clone()
+    wrapper.update_params(model.head(torch.ones(2, 4)).sum())
+    assert not torch.equal(before, model.head[0].weight)
