@@ -29,12 +29,16 @@ MATRIX_SIDE = 1536
 
 @dataclass(frozen=True)
 class Contender:
-    """make: builds everything and returns the function to time; units: what the time is divided by, such as pixels."""
+    """make: builds everything and returns the function to time; units: what the time is divided by, such as pixels.
+
+    countable: whether PyTorch's counter can look inside; it cannot look into a compiled function.
+    """
 
     name: str
     make: Callable[[], Callable[[], object]]
     dtype: torch.dtype = torch.float32
     units: float = 1.0
+    countable: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,8 @@ def measure(comparison: Comparison, *, rounds: int, memory: bool) -> list[Measur
     measurements = []
     for contender, function in zip(comparison.contenders, functions, strict=True):
         peak = peak_memory(comparison.title, contender.name) if memory else None
-        gflop, machine = count_gflop(function), matrix_gflops(contender.dtype)
+        gflop = count_gflop(function) if contender.countable else 0.0
+        machine = matrix_gflops(contender.dtype)
         measurements.append(Measurement(comparison.title, contender.name, contender.units, gflop, machine, peak))
     for _ in range(rounds):
         for measurement, function in zip(measurements, functions, strict=True):

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from denseformer.attention.neighborhood_tiles import tiled_attention, tiled_attention_backward
+from denseformer.attention.projection import project
 
 
 def neighborhood_attention(
@@ -173,13 +174,13 @@ class NeighborhoodAttention(nn.Module):
         _, H, W, C = x.shape
         need = self.kernel_size * self.dilation
         if min(H, W) >= need:
-            qkv = self.qkv(x)
+            qkv = project(x, self.qkv.weight, self.qkv.bias)
         else:  # a padded token is zero before the projection, so it is the projection's bias after
-            products = F.linear(x, self.qkv.weight)
+            products = project(x, self.qkv.weight, None)
             qkv = F.pad(products, (0, 0, 0, max(need - W, 0), 0, max(need - H, 0))) + self.qkv.bias
         q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).unbind(3)  # each (B, H, W, h, d), padded
         out = attend(q[:, :H, :W], k, v, self.rpb, self.kernel_size, self.dilation, (C // self.heads) ** -0.5)
-        return self.proj(out.flatten(3))  # (B, H, W, C)
+        return project(out.flatten(3), self.proj.weight, self.proj.bias)  # (B, H, W, C)
 
     def extra_repr(self) -> str:
         return f'heads={self.heads}, kernel_size={self.kernel_size}, dilation={self.dilation}'

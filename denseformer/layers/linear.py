@@ -1,33 +1,12 @@
-"""A linear layer that predicts on a processor by the faster of PyTorch's two matrix products."""
+"""A linear layer whose predictions on a processor take the faster matrix product."""
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-ONEDNN_LINEAR = getattr(torch.ops.mkldnn, '_linear_pointwise', None) if torch.backends.mkldnn.is_available() else None
-"""PyTorch's compiler calls oneDNN through this operator; None in a PyTorch without it."""
+from denseformer.attention.projection import project
 
 
 class Linear(nn.Linear):
-    """nn.Linear: (..., C) -> (..., C').
-
-    A float32 prediction on a processor goes through oneDNN, as bfloat16 always does; PyTorch's own choice, MKL, reaches
-    two thirds of its speed where the output is wide and the processor not Intel's. The results agree to rounding.
-    """
+    """nn.Linear by `project`: (..., C) -> (..., C')."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if predicts_on_cpu(x, self.weight):
-            return ONEDNN_LINEAR(x.contiguous(), self.weight, self.bias, 'none', [], '')
-        return F.linear(x, self.weight, self.bias)
-
-
-def predicts_on_cpu(x: Tensor, weight: Tensor) -> bool:
-    return (
-        ONEDNN_LINEAR is not None
-        and not torch.is_grad_enabled()
-        and x.device.type == 'cpu'
-        and x.dtype == weight.dtype == torch.float32
-        and not torch.is_autocast_enabled('cpu')
-        and not torch.compiler.is_compiling()
-        and type(x) is Tensor
-    )
+        return project(x, self.weight, self.bias)
