@@ -17,6 +17,7 @@ from denseformer import backbones
 from denseformer.backbones import Backbone
 from denseformer.engine.config import load_config
 from denseformer.flops import multiply_adds
+from denseformer.registry import MODELS
 
 ROOT = Path(__file__).parents[1]
 HEAD = """# Zoo
@@ -64,7 +65,7 @@ def published_results() -> dict[tuple[str, str], Published]:
 
 def gflops(cls: type[Backbone], arch: str, side: int) -> float:
     """Multiply-adds of one forward pass on a square image, in billions."""
-    network = cls(arch=arch).eval()
+    network = MODELS.build({'type': f'denseformer.{registered_name(cls)}', 'arch': arch}).eval()
     with torch.inference_mode():
         return multiply_adds(lambda: network(torch.zeros(1, 3, side, side)))
 

@@ -14,15 +14,14 @@ def project(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     A float32 prediction on a processor goes through oneDNN, as bfloat16 always does; PyTorch's own choice, MKL, reaches
     two thirds of its speed where the output is wide and the processor not Intel's. The results agree to rounding.
     """
-    if predicts_on_cpu(x, weight):
+    if ONEDNN_LINEAR is not None and predicts_on_cpu(x, weight):
         return ONEDNN_LINEAR(x.contiguous(), weight, bias, 'none', [], '')
     return F.linear(x, weight, bias)
 
 
 def predicts_on_cpu(x: Tensor, weight: Tensor) -> bool:
     return (
-        ONEDNN_LINEAR is not None
-        and not torch.is_grad_enabled()
+        not torch.is_grad_enabled()
         and x.device.type == 'cpu'
         and x.dtype == weight.dtype == torch.float32
         and not torch.is_autocast_enabled('cpu')

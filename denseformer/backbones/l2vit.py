@@ -133,7 +133,7 @@ class Block(PreNormBlock):
         self.local = LocalConcentration(dim, drop_path) if linear else Reposition(dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.pos_embed(x)
+        x = self.encode_position(x)
         x = self.local(x + self.drop_path(self.attn(self.norm1(x))))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 

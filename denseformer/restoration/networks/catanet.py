@@ -163,9 +163,9 @@ class PatchAttention(HeadProjections):
         self.patch = patch
 
     def forward(self, x: Tensor) -> Tensor:
-        size = tuple(x.shape[1:3])
-        patch = tuple(min(side, self.patch) for side in size)
-        starts = tuple(stepped_starts(side, ps, self.patch - 2) for side, ps in zip(size, patch, strict=True))
+        _, H, W, _ = x.shape
+        size, patch = (H, W), (min(H, self.patch), min(W, self.patch))
+        starts = stepped_starts(H, patch[0], self.patch - 2), stepped_starts(W, patch[1], self.patch - 2)
         patches = extract_patches(x, patch, starts).flatten(0, 1)  # (B*n, N, C)
         outs = []
         for piece in patches.split(max(1, CHUNK // patches.shape[1])):

@@ -74,15 +74,15 @@ class GlobalAttention(nn.Module):
         self.proj = nn.Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        size = tuple(x.shape[1:3])
+        _, H, W, _ = x.shape
         qkv = self.dwconv(self.qkv(x))
-        if self.training or self.window is None or max(size) <= self.window:
+        if self.training or self.window is None or max(H, W) <= self.window:
             return self.attend(qkv.flatten(1, 2)).view(x.shape)
-        window = tuple(min(side, self.window) for side in size)
-        starts = tuple(balanced_starts(side, self.window) for side in size)
+        window = min(H, self.window), min(W, self.window)
+        starts = balanced_starts(H, self.window), balanced_starts(W, self.window)
         windows = extract_patches(qkv, window, starts)  # (B, n, N, 3C)
         out = self.attend(windows.flatten(0, 1))
-        return average_patches(out.view(*windows.shape[:3], -1), window, starts, size)
+        return average_patches(out.view(*windows.shape[:3], -1), window, starts, (H, W))
 
     def attend(self, qkv: Tensor) -> Tensor:
         """(B, N, 3C), laid out (3, h, d) on the last axis -> (B, N, C)."""
