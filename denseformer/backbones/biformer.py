@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from denseformer.attention.routing import route_windows, routed_attention
 from denseformer.attention.windows import window_partition, window_reverse, windowed_attention
+from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import (
     ConvBatchNormDownsample,
@@ -88,17 +89,11 @@ def block(dim: int, topk: int | None, *, windows_per_side: int, mlp_ratio: int, 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arch:
-    """width: channels of the first stage, doubled at each further one; topk: chosen windows, None for all tokens."""
+class Arch(DoublingArch):
+    """topk: chosen windows, None for all tokens."""
 
-    width: int
-    depths: tuple[int, ...]
     topk: tuple[int | None, ...] = (1, 4, 16, None)
     mlp_ratio: int = 3
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        return tuple(self.width * 2**i for i in range(len(self.depths)))
 
 
 @MODELS.register_module()

@@ -25,10 +25,11 @@ from torch import Tensor, nn
 
 from denseformer.attention.groups import group_attention
 from denseformer.attention.windows import Size
+from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import DepthwiseConv, Mlp, PreNormBlock, pad_image_to_multiple
 from denseformer.layers.dynamic_position import DynamicPositionBias
-from denseformer.layers.keys import rename, strip_classifier
+from denseformer.layers.keys import rename, stages_from, strip_classifier
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -125,17 +126,11 @@ class Block(PreNormBlock):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arch:
-    """width: channels of the first stage, doubled at each further one; cooling: CrossFormer++'s extra convolutions."""
+class Arch(DoublingArch):
+    """cooling: CrossFormer++'s extra convolutions."""
 
-    width: int
-    depths: tuple[int, ...]
     heads: tuple[int, ...]
     cooling: bool = False
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        return tuple(self.width * 2**i for i in range(len(self.depths)))
 
 
 @MODELS.register_module()
@@ -212,8 +207,7 @@ class CrossFormer(Backbone):
         """From `layers.i`, where merging closes the stage before; the position network's parts are numbered anew."""
         return rename(
             strip_classifier(state_dict, official=r'^layers\.'),
-            (r'^layers\.(\d+)\.downsample\.', lambda match: f'stages.{int(match[1]) + 1}.downsample.'),
-            (r'^layers\.(\d+)\.', r'stages.\1.'),
+            *stages_from('layers'),
             (r'\.reductions\.', '.projs.'),
             (r'\.ex_conv\.', '.cooling.conv.'),
             (r'\.ex_ln\.', '.cooling.norm.'),

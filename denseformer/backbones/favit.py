@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from denseformer.attention.cache import remember
+from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import ConvDownsample, ConvMlp, DepthwiseConv, OverlapPatchEmbed, PreNormBlock
 from denseformer.layers.keys import linear_from_pointwise, rename, stages_from_numbers, strip_classifier
@@ -127,18 +128,10 @@ class FactorizedAttention(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arch:
-    """width: channels of the first stage, doubled at each further one."""
-
-    width: int
-    depths: tuple[int, ...]
+class Arch(DoublingArch):
     heads: tuple[int, ...] = (1, 2, 4, 8)
     mlp_ratios: tuple[int, ...] = (8, 6, 4, 4)
     reductions: tuple[int, ...] = (8, 4, 2, 1)
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        return tuple(self.width * 2**i for i in range(len(self.depths)))
 
 
 @MODELS.register_module()

@@ -29,6 +29,7 @@ from denseformer.attention.windows import (
     window_reverse,
     windowed_attention,
 )
+from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import Mlp, PreNormBlock, pad_to_multiple
 from denseformer.layers.channel_first import fast_layout
@@ -155,18 +156,10 @@ class GlobalStage(Stage):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arch:
-    """width: channels of the first stage, doubled at each further one."""
-
-    width: int
-    depths: tuple[int, ...]
+class Arch(DoublingArch):
     heads: tuple[int, ...]
     mlp_ratio: int
     layer_scale: float | None = None
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        return tuple(self.width * 2**i for i in range(len(self.depths)))
 
 
 @MODELS.register_module()

@@ -12,7 +12,6 @@ Legend: B batch, H W map, C channels, h heads, d head width.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from denseformer.attention.linear import linear_attention
 from denseformer.attention.windows import window_partition, window_reverse, windowed_attention
+from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import (
     ConvStem,
@@ -138,18 +138,6 @@ class Block(PreNormBlock):
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Arch:
-    """width: channels of the first stage, doubled at each further one."""
-
-    width: int
-    depths: tuple[int, ...]
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        return tuple(self.width * 2**i for i in range(len(self.depths)))
-
-
 @MODELS.register_module()
 class L2ViT(Backbone):
     """Linear-attention vision transformer with local concentration. The arguments are described in `Backbone`."""
@@ -216,7 +204,7 @@ class L2ViT(Backbone):
 
 
 L2ViT.archs = {
-    'tiny': Arch(width=96, depths=(2, 2, 6, 2)),
-    'small': Arch(width=96, depths=(2, 2, 18, 2)),
-    'base': Arch(width=128, depths=(2, 2, 18, 2)),
+    'tiny': DoublingArch(width=96, depths=(2, 2, 6, 2)),
+    'small': DoublingArch(width=96, depths=(2, 2, 18, 2)),
+    'base': DoublingArch(width=128, depths=(2, 2, 18, 2)),
 }

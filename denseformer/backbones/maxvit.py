@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from denseformer.attention.groups import group_attention
 from denseformer.attention.windows import position_bias, resize_position_table
+from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import DropPath, Mlp, PreNormBlock
 from denseformer.layers.channel_first import fast_layout
@@ -137,16 +138,10 @@ class Block(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arch:
-    """width: channels of the first stage, doubled at each further one; stem: channels of the stem."""
+class Arch(DoublingArch):
+    """stem: channels of the stem."""
 
-    width: int
-    depths: tuple[int, ...]
     stem: int
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        return tuple(self.width * 2**i for i in range(len(self.depths)))
 
 
 @MODELS.register_module()
