@@ -1,6 +1,7 @@
 """Weights: reading and writing files safely, and giving networks what their authors published."""
 
-from denseformer.checkpoints.files import CheckpointError, read_checkpoint, weights_of
+from denseformer.checkpoints.common import CheckpointError
+from denseformer.checkpoints.files import read_checkpoint, weights_of
 from denseformer.checkpoints.writing import newest_checkpoint, remove_checkpoint, write_checkpoint
 
 __all__ = [

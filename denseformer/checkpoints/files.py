@@ -17,26 +17,34 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from denseformer.checkpoints.common import CheckpointError
+from denseformer.checkpoints.download import local_copy
+
 WRAPPERS = ('state_dict', 'model', 'params_ema', 'params', 'model_state', 'model_state_dict', 'net')
 """Keys that authors nest the weights under, the preferred one first."""
-
-
-class CheckpointError(ValueError):
-    """A checkpoint file that cannot be used; the message names it, says why and what to do."""
+BROKEN = (
+    *(RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError),
+    *(AttributeError, AssertionError, OverflowError, MemoryError),
+)
+"""What readers raise, depending on where a damaged file is damaged."""
 
 
 def read_checkpoint(
-    path: str | Path, *, map_location: str | torch.device | None = 'cpu', trust: bool = False
+    path: str | Path, *, map_location: Any = 'cpu', trust: bool = False, mmap: bool = False
 ) -> dict[str, Any]:
     """The content of a checkpoint file: a mapping, of tensors or of what a training run wrote.
 
+    path: a file, or an http(s) address that says which hash the file has, see `download.local_copy`.
     trust: let the file execute code while it is read, as Python pickles do. Only for files you made yourself.
+    mmap: leave tensors on the disk until they are used, to look at what else a large file says.
     Raises CheckpointError when the file is missing, broken, not a mapping, or holds more than data.
     """
-    path = Path(path)
+    path = local_copy(str(path)) if '://' in str(path) else Path(path)
     if not path.is_file():
         raise CheckpointError(f'{path}: no such checkpoint file.')
-    content = _read_safetensors(path) if path.suffix == '.safetensors' else _read_pickle(path, map_location, trust)
+    content = (
+        _read_safetensors(path) if path.suffix == '.safetensors' else _read_pickle(path, map_location, trust, mmap)
+    )
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{path}: holds a {type(content).__name__}, not a mapping of names to tensors.')
     return dict(content)
@@ -49,13 +57,13 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f'{path}: not a complete safetensors file ({error}). Fetch or save it again.') from error
 
 
-def _read_pickle(path: Path, map_location: Any, trust: bool) -> Any:
+def _read_pickle(path: Path, map_location: Any, trust: bool, mmap: bool) -> Any:
     try:
         with torch.serialization.safe_globals(allowed_types()):
-            return torch.load(path, map_location=map_location, weights_only=not trust)
+            return torch.load(path, map_location=map_location, weights_only=not trust, mmap=mmap)
     except pickle.UnpicklingError as error:
         raise CheckpointError(_explain_refusal(path, error)) from error
-    except (RuntimeError, EOFError, OSError, KeyError) as error:
+    except BROKEN as error:
         raise CheckpointError(
             f'{path}: not a complete PyTorch checkpoint ({error}). Fetch or save it again.'
         ) from error

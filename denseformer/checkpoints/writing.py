@@ -9,16 +9,17 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
-from denseformer.checkpoints.files import CheckpointError, read_checkpoint
+from denseformer.checkpoints.common import CheckpointError, file_hash
+from denseformer.checkpoints.files import read_checkpoint
 
 HASHES = '.sha256'
 TEMPORARY = '.writing'
-BLOCK = 1 << 22
 
 
 class _HashingFile:
@@ -50,7 +51,8 @@ def write_checkpoint(content: Mapping[str, Any], path: str | Path) -> str:
         os.replace(temporary, path)
         _write_hashes(path, digest)
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True) if os.access(path.parent, os.W_OK) else None
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise CheckpointError(
             f'{path}: could not be written ({error}). Checkpoints written before it are untouched; make room or choose '
             'another --work-dir, then go on with --resume.'
@@ -61,7 +63,7 @@ def write_checkpoint(content: Mapping[str, Any], path: str | Path) -> str:
 def _write_and_verify(content: dict[str, Any], path: Path) -> str:
     with path.open('wb') as file:
         hashing = _HashingFile(file)
-        torch.save(content, hashing)  # type: ignore[arg-type]
+        torch.save(content, hashing)
         file.flush()
         os.fsync(file.fileno())
     digest = hashing.hash.hexdigest()
@@ -83,15 +85,6 @@ def _write_hashes(path: Path, *digests: str) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file, read block by block."""
-    digest = hashlib.sha256()
-    with Path(path).open('rb') as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def known_hashes(path: Path) -> list[str]:
@@ -134,7 +127,7 @@ def newest_checkpoint(folder: str | Path) -> tuple[Path | None, list[str]]:
     progress: list[tuple[tuple[int, int], Path]] = []
     for path in _candidates(folder):
         try:
-            content = read_checkpoint(path)
+            content = read_checkpoint(path, mmap=True)
             meta = content.get('meta')
             if 'optimizer' in content and isinstance(meta, Mapping):
                 progress.append(((int(meta['iter']), path.stat().st_mtime_ns), path))

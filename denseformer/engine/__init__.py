@@ -1,8 +1,22 @@
-"""What wraps mmengine's Runner: configs, their audit, optimiser settings, safe checkpoints."""
+"""What wraps mmengine's Runner: configs, their audit, optimiser settings, runs that survive."""
 
+from denseformer.engine.checkpoint_hook import CheckpointHook
 from denseformer.engine.config import ConfigError, load_config
 from denseformer.engine.initializers import Pretrained
+from denseformer.engine.interruption import InterruptionHook
+from denseformer.engine.nonfinite import NonFiniteGuard
 from denseformer.engine.optim import RoleOptimWrapperConstructor
+from denseformer.engine.repeatable import IterationSeedHook
 from denseformer.engine.runner import Runner
 
-__all__ = ['ConfigError', 'Pretrained', 'RoleOptimWrapperConstructor', 'Runner', 'load_config']
+__all__ = [
+    'CheckpointHook',
+    'ConfigError',
+    'InterruptionHook',
+    'IterationSeedHook',
+    'NonFiniteGuard',
+    'Pretrained',
+    'RoleOptimWrapperConstructor',
+    'Runner',
+    'load_config',
+]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ RUN_KEYS = RUNNER_KEYS | {
     'tta_pipeline',
     'vis_backends',
     'find_unused_parameters',
+    'model_wrapper_cfg',
 }
 """Top-level keys that mmengine or this project reads."""
 VOCABULARY = {'backbone', 'channels', 'num_classes', 'published'}
@@ -45,7 +47,7 @@ REGISTRIES = (
     *(root.MODELS, root.DATASETS, root.TRANSFORMS, root.METRICS, root.EVALUATOR, root.HOOKS, root.LOOPS),
     *(root.OPTIMIZERS, root.OPTIM_WRAPPERS, root.OPTIM_WRAPPER_CONSTRUCTORS, root.PARAM_SCHEDULERS),
     *(root.DATA_SAMPLERS, root.WEIGHT_INITIALIZERS, root.TASK_UTILS),
-    *(root.VISUALIZERS, root.VISBACKENDS, root.LOG_PROCESSORS),
+    *(root.VISUALIZERS, root.VISBACKENDS, root.LOG_PROCESSORS, root.MODEL_WRAPPERS),
 )
 LISTED = 5
 
@@ -150,7 +152,7 @@ def find_component(name: str) -> Any:
             found = scoped.get(name)
         if found is not None:
             return found
-    return None
+    return getattr(import_module('mmcv.ops'), name, None)  # mmdetection names RoIAlign and nms, which no registry has
 
 
 def component_names(scope: str | None) -> set[str]:
@@ -200,7 +202,7 @@ def did_you_mean(name: str, known: Iterable[str] | None) -> str:
 
 
 def class_counts(config: Config) -> Iterator[Finding]:
-    """num_classes against the data sets' class names and against every semantic head."""
+    """num_classes against the data sets' class names and against every head."""
     count = config.get('num_classes')
     if count is None:
         return
@@ -214,15 +216,11 @@ def class_counts(config: Config) -> Iterator[Finding]:
             yield Finding(
                 f'{loader}.dataset.metainfo.palette', f'has {len(palette)} colours for {len(classes)} classes.'
             )
-    for name in ('decode_head', 'auxiliary_head'):
-        head = (config.get('model') or {}).get(name) or {}
-        for i, part in enumerate(head if isinstance(head, (list, tuple)) else [head]):
-            if part.get('num_classes', count) != count:
-                key = f'model.{name}[{i}]' if isinstance(head, (list, tuple)) else f'model.{name}'
-                yield Finding(
-                    f'{key}.num_classes',
-                    f"is {part['num_classes']}, the data set has {count}: write '${{num_classes}}'.",
-                )
+    for key, part in walk(config.get('model') or {}, 'model'):
+        if isinstance(part, Mapping) and part.get('num_classes', count) != count:
+            yield Finding(
+                f'{key}.num_classes', f"is {part['num_classes']}, the data set has {count}: write '${{num_classes}}'."
+            )
 
 
 def metainfo(dataset: Mapping[str, Any]) -> tuple[Sequence | None, Sequence | None]:

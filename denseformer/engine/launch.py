@@ -13,17 +13,27 @@ from typing import Any
 import mmengine.device.utils
 import torch
 from mmengine.config import Config
+from mmengine.dist import all_gather_object
 from rich.console import Console
 from rich.table import Table
 
+from denseformer.checkpoints import CheckpointError, newest_checkpoint, read_checkpoint
+from denseformer.checkpoints.writing import fault
+from denseformer.engine import doctor
 from denseformer.engine.audit import check_config
 from denseformer.engine.config import ConfigError, load_config
+from denseformer.engine.distributed import join_processes
+from denseformer.engine.interruption import parse_duration
+from denseformer.engine.run_report import write_run_report
 from denseformer.engine.runner import Runner
+from denseformer.ops import choice as operators
 
 AMP_WRAPPERS = {
     'bf16': {'type': 'denseformer.BFloat16OptimWrapper'},
     'fp16': {'type': 'mmengine.AmpOptimWrapper', 'dtype': 'float16'},
 }
+DRY_RUN_SAMPLES = 50
+"""Of each split, which a dry run reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +47,7 @@ class Options:
     compile: bool = False
     seed: int | None = None
     deterministic: bool = False
+    time_limit: str | None = None
     launcher: str = 'none'
     device: str = 'auto'
     cfg_options: Mapping[str, Any] = field(default_factory=dict)
@@ -60,6 +71,8 @@ def prepare(config_path: str, options: Options) -> Config:
         config.compile = True
     if options.seed is not None or options.deterministic:
         config.randomness = dict(seed=options.seed, deterministic=options.deterministic)
+    if options.time_limit:
+        set_time_limit(config, options.time_limit)
     use_device(options.device)
     if not torch.cuda.is_available() or options.device == 'cpu':
         config.env_cfg = dict(config.get('env_cfg') or {}, dist_cfg=dict(backend='gloo'))
@@ -77,6 +90,17 @@ def use_mixed_precision(config: Config, amp: str) -> None:
     config.optim_wrapper = {**wrapper, **AMP_WRAPPERS[amp]}
 
 
+def set_time_limit(config: Config, limit: str) -> None:
+    """Let the run save and stop before `limit` ('11h30m') is over."""
+    parse_duration(limit)
+    hooks = config.get('default_hooks') or {}
+    if 'interruption' not in hooks:
+        raise ConfigError(
+            "--time-limit: the config has no default_hooks.interruption ('denseformer.InterruptionHook')."
+        )
+    hooks['interruption']['time_limit'] = limit
+
+
 def use_device(device: str) -> None:
     """Make `device` ('auto', 'cpu', 'cuda', 'cuda:1' ...) the one mmengine works on."""
     if device == 'auto':
@@ -88,16 +112,70 @@ def use_device(device: str) -> None:
 
 def build_runner(config: Config, options: Options) -> Runner:
     """The Runner of a prepared config, with distributed training set up by the launcher."""
+    notes = choose_start(config, options.resume)
     if options.launcher != 'none':
         os.environ.setdefault('LOCAL_RANK', '0')
+        join_processes(options.launcher, config)
     runner = Runner.from_cfg(config)
     runner.trust_checkpoint = options.trust_checkpoint
+    check_agreement(config)
+    for note in notes:
+        runner.logger.warning(note)
+    if config.get('default_scope') == 'mmdet':
+        runner.logger.info(operators.describe())
     return runner
+
+
+def choose_start(config: Config, resume: str | bool) -> list[str]:
+    """Set what a run goes on from, and its seed; return what to tell the user.
+
+    resume: True for the newest whole checkpoint of the work_dir, or, when there is none yet, a beginning from
+        `load_from`, so that the same command starts and restarts a run; or the path of a checkpoint.
+    """
+    if not resume:
+        return []
+    if isinstance(resume, str):
+        problem = fault(resume) if Path(resume).is_file() else 'there is no such file'
+        if problem:
+            raise CheckpointError(f'--resume {resume}: {problem}. --resume without a path takes the newest whole one.')
+        path = Path(resume)
+        notes: list[str] = []
+    else:
+        found, notes = newest_checkpoint(config.work_dir)
+        if found is None:
+            config.resume = False
+            return [*notes, f'{config.work_dir} has no checkpoint to go on from: the run starts at its beginning.']
+        path = found
+    config.resume, config.load_from = True, str(path)
+    return [*notes, f'Goes on from {path}.', *take_over_seed(config, path)]
+
+
+def check_agreement(config: Config) -> None:
+    """Raise ConfigError when processes on different machines would go on from different checkpoints."""
+    chosen = all_gather_object(str(config.load_from) if config.get('resume') else '')
+    if len(set(chosen)) > 1:
+        raise ConfigError(
+            f'The processes found different checkpoints to go on from: {", ".join(sorted(set(chosen)))}. '
+            '--work-dir has to be a folder that all machines share.'
+        )
+
+
+def take_over_seed(config: Config, path: Path) -> list[str]:
+    """Let the run draw from the seed it was started with."""
+    seed = (read_checkpoint(path, mmap=True).get('meta') or {}).get('seed')
+    randomness = dict(config.get('randomness') or {})
+    given = randomness.get('seed')
+    if seed is None or seed == given:
+        return []
+    config.randomness = {**randomness, 'seed': seed}
+    return [] if given is None else [f'The run began with seed {seed}, which it keeps; {given} is not used.']
 
 
 def train(config_path: str, options: Options) -> Runner:
     """Train; returns the Runner, whose work_dir holds logs, the config as run, and checkpoints."""
     runner = build_runner(prepare(config_path, options), options)
+    if runner.rank == 0:
+        write_run_report(runner)
     runner.train()
     return runner
 
@@ -146,10 +224,13 @@ def use_test_time_augmentation(config: Config) -> None:
 
 
 def draw_predictions(config: Config, folder: str) -> None:
+    """Let the test draw what the model finds into `folder`."""
+    kind = 'Det' if config.get('default_scope') == 'mmdet' else 'Seg'
+    place = dict(test_out_dir=str(Path(folder).resolve())) if kind == 'Det' else {}
     config.visualizer = dict(
-        type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], save_dir=folder, alpha=0.6
+        type=f'{kind}LocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], save_dir=folder, alpha=0.6
     )
-    config.default_hooks.visualization = dict(type='SegVisualizationHook', draw=True, interval=1)
+    config.default_hooks.visualization = dict(type=f'{kind}VisualizationHook', draw=True, interval=1, **place)
 
 
 def print_scores(result: Mapping[str, Any]) -> None:
@@ -168,12 +249,13 @@ def score_text(name: str, value: float) -> str:
 
 
 def dry_run(config_path: str, options: Options) -> dict[str, Any]:
-    """Build everything, run one training iteration and one validation step, and say what a run will cost.
+    """Look at a part of the data, build everything, run a training iteration and a validation step, and say the cost.
 
     Returns parameters (total and trained), seconds per iteration, peak memory in GiB, and hours for the whole run
     without validation.
     """
     config = prepare(config_path, options)
+    check_data(config)
     runner = build_runner(config, options)
     runner.optim_wrapper = runner.build_optim_wrapper(config.optim_wrapper)
     runner._init_model_weights()
@@ -202,6 +284,14 @@ def dry_run(config_path: str, options: Options) -> dict[str, Any]:
         table.add_row(name, f'{value:,}')
     Console().print(table)
     return report
+
+
+def check_data(config: Config) -> None:
+    """Raise ConfigError with what the doctor finds wrong in a sample of each split."""
+    reports = doctor.examine(config, limit=DRY_RUN_SAMPLES)
+    if doctor.count_errors(reports):
+        doctor.print_reports(reports)
+        raise ConfigError(f'{config.filename}: its data is not sound; `denseformer doctor` looks at all of it.')
 
 
 def peak_memory() -> int:

@@ -1,21 +1,78 @@
-"""mmengine's Runner with checkpoints that are read safely."""
+"""mmengine's Runner with checkpoints that are read and written safely, and runs that can be cut and continued."""
 
+import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-from mmengine.model import BaseTTAModel, is_model_wrapper
+import mmengine
+from mmengine.device import get_device
+from mmengine.dist import master_only
+from mmengine.model import (
+    BaseTTAModel,
+    MMDistributedDataParallel,
+    is_model_wrapper,
+    revert_sync_batchnorm,
+)
+from mmengine.runner import BaseLoop
 from mmengine.runner import Runner as MMEngineRunner
+from mmengine.runner.checkpoint import weights_to_cpu
+from mmengine.utils import apply_to
 from torch import nn
+from torch.utils.data import DataLoader
 
-from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of
+from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of, write_checkpoint
+from denseformer.engine.interruption import start_worker
+from denseformer.engine.repeatable import EpochLoop, repeatable
 
 
 class Runner(MMEngineRunner):
-    """mmengine's Runner, except that a checkpoint executes nothing and what does not fit is an error or a warning.
+    """mmengine's Runner, except for what is written below about checkpoints, randomness and CPUs.
 
-    mmengine falls back to an unrestricted unpickler and runs the config text that it finds in a checkpoint.
+    Reading: a checkpoint executes nothing and what does not fit is an error or a warning; mmengine falls back to an
+    unrestricted unpickler and runs the config text that it finds in a checkpoint.
+    Writing: a file is whole or not there; mmengine writes to the final name.
+    Randomness: see `repeatable`; mmengine restores the order of samples at best.
+    CPUs: several processes without a GPU; mmengine's wrapper and SyncBatchNorm ask for one.
     """
 
     trust_checkpoint = False
+    _train_dataloader: Any
+    optim_wrapper: Any
+
+    def train(self) -> nn.Module:
+        """Train; afterwards, and after an error, hooks with an `on_exit` take back what they changed."""
+        try:
+            return super().train()
+        finally:
+            self.call_hook('on_exit')
+
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """The training loop, over samples that depend on nothing but the seed and their place in the run."""
+        if not isinstance(loop, dict):
+            return super().build_train_loop(loop)
+        self._train_dataloader = repeatable(self._train_dataloader, self.seed)
+        if loop.get('type') == 'EpochBasedTrainLoop' or loop.get('by_epoch'):
+            loop = {'type': EpochLoop, **{key: loop[key] for key in loop if key not in ('type', 'by_epoch')}}
+        return super().build_train_loop(loop)
+
+    @staticmethod
+    def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> DataLoader:
+        """mmengine's, with workers that outlive the signals by which a cluster asks all processes to stop."""
+        loader = MMEngineRunner.build_dataloader(dataloader, seed, diff_rank_seed)
+        loader.worker_init_fn = partial(start_worker, loader.worker_init_fn)
+        return loader
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """The model, distributed if the run is."""
+        if not self.distributed or model_wrapper_cfg is not None or get_device() != 'cpu' or is_model_wrapper(model):
+            return super().wrap_model(model_wrapper_cfg, model)
+        return MMDistributedDataParallel(
+            module=revert_sync_batchnorm(model),
+            broadcast_buffers=False,
+            find_unused_parameters=self.cfg.get('find_unused_parameters', False),
+        )
 
     def load_checkpoint(
         self, filename: str, map_location: str | Callable = 'cpu', strict: bool = False, revise_keys: list | None = None
@@ -33,6 +90,54 @@ class Runner(MMEngineRunner):
         self._has_loaded = True
         self.logger.info(f'Loaded {filename}')
         return checkpoint
+
+    @master_only
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: dict | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict | None = None,
+        by_epoch: bool = True,
+        backend_args: dict | None = None,
+    ) -> None:
+        """Write what a run needs to go on, with mmengine's arguments and content, by `write_checkpoint`.
+
+        Raises CheckpointError when it cannot be written.
+        """
+        if file_client_args or backend_args:
+            raise ValueError('Checkpoints are written to local or mounted folders: leave backend_args out.')
+        model: Any = self.model.module if is_model_wrapper(self.model) else self.model
+        content: dict[str, Any] = {
+            'meta': {**self._describe_run(by_epoch), **(meta or {})},
+            'state_dict': weights_to_cpu(model.state_dict()),
+            'message_hub': _to_cpu(self.message_hub.state_dict()),
+        }
+        if save_optimizer:
+            content['optimizer'] = _to_cpu(self.optim_wrapper.state_dict())
+        schedulers = self.param_schedulers if save_param_scheduler else None
+        if isinstance(schedulers, dict):
+            content['param_schedulers'] = {name: [s.state_dict() for s in each] for name, each in schedulers.items()}
+        elif schedulers is not None:
+            content['param_schedulers'] = [scheduler.state_dict() for scheduler in schedulers]
+        self.call_hook('before_save_checkpoint', checkpoint=content)
+        write_checkpoint(content, Path(out_dir) / filename)
+
+    def _describe_run(self, by_epoch: bool) -> dict[str, Any]:
+        meta = {
+            'epoch': self.epoch + by_epoch,
+            'iter': self.iter + (not by_epoch),
+            'cfg': self.cfg.pretty_text,
+            'seed': self.seed,
+            'experiment_name': self.experiment_name,
+            'time': time.strftime('%Y%m%d_%H%M%S'),
+            'mmengine_version': mmengine.__version__,
+            'world_size': self.world_size,
+        }
+        dataset = self.train_dataloader.dataset
+        return {**meta, 'dataset_meta': dataset.metainfo} if hasattr(dataset, 'metainfo') else meta
 
 
 def load_weights(model: nn.Module, checkpoint: dict, filename: str) -> list[str]:
@@ -63,6 +168,10 @@ def load_weights(model: nn.Module, checkpoint: dict, filename: str) -> list[str]
     if left.unexpected_keys:
         warnings.append(f'{filename} has {len(left.unexpected_keys)} unknown tensors: {_some(left.unexpected_keys)}')
     return warnings
+
+
+def _to_cpu(state: Any) -> Any:
+    return apply_to(state, lambda value: hasattr(value, 'cpu'), lambda value: value.cpu())
 
 
 def _some(names: list[str], limit: int = 8) -> str:

@@ -98,3 +98,10 @@ def test_an_empty_folder_is_named(folders):
 def test_palette_and_classes_must_agree_in_number(folders):
     config = load_config('configs/upernet_dinat_mini_camvid.py', {'data_root': str(folders), 'palette': [(0, 0, 0)]})
     assert any('has 1 colours for 11 classes' in str(finding) for finding in audit(config))
+
+
+def test_a_detector_with_a_class_count_of_its_own_is_found():
+    config = load_config('configs/mask_rcnn_dinat_nano_sample.py', {'model.roi_head.mask_head.num_classes': 9})
+    (finding,) = audit(config, data=False)
+    assert finding.key == 'model.roi_head.mask_head.num_classes'
+    assert 'is 9, the data set has 5' in finding.problem

@@ -2,12 +2,16 @@
 
 import os
 import signal
+import time
+from pathlib import Path
 
 import pytest
 import tiny
 import torch
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from denseformer.checkpoints import newest_checkpoint, read_checkpoint
+from denseformer.engine import ConfigError
 from denseformer.engine.distributed import process_variables
 
 tiny.ACTIONS['kill'] = lambda: os.kill(os.getpid(), signal.SIGKILL)
@@ -57,6 +61,83 @@ def test_two_killed_ranks_go_on_as_if_nothing_had_happened(tmp_path):
     assert tiny.in_processes(2, whole) == [0, 0]
     assert tiny.in_processes(2, cut) == [-signal.SIGKILL] * 2
     assert tiny.in_processes(2, resumed) == [0, 0]
+    one, two = state(tmp_path / 'whole'), state(tmp_path / 'cut')
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-6)
+
+
+def test_a_dead_rank_ends_the_others_with_a_message(tmp_path):
+    def work(rank):
+        act = {'at': 3, 'act': 'kill'} if rank == 1 else {}
+        try:
+            tiny.train(tiny.config(tmp_path, iters=50, interval=2, batch=2, launcher='pytorch', record=act))
+        except RuntimeError as error:
+            (tmp_path / 'message').write_text(str(error))
+            raise SystemExit(3) from error
+
+    began = time.monotonic()
+    assert tiny.in_processes(2, work) == [3, -signal.SIGKILL]
+    assert time.monotonic() - began < 60
+    assert (tmp_path / 'message').read_text()
+    assert newest_checkpoint(tmp_path) == (tmp_path / 'iter_2.pth', [])
+
+
+def test_a_rank_that_hangs_ends_the_others_with_a_message(tmp_path):
+    def hang():
+        deadline = time.monotonic() + 60
+        while not (tmp_path / 'message_0').exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    tiny.ACTIONS['hang'] = hang
+
+    def work(rank):
+        act = {'at': 2, 'act': 'hang'} if rank == 1 else {}
+        cfg = tiny.config(tmp_path, iters=4, interval=100, batch=2, launcher='pytorch', record=act)
+        cfg.env_cfg.dist_cfg.timeout = 3
+        try:
+            tiny.train(cfg)
+        except RuntimeError as error:
+            (tmp_path / f'message_{rank}').write_text(str(error))
+
+    assert tiny.in_processes(2, work) == [0, 0]
+    assert 'imed out' in (tmp_path / 'message_0').read_text()
+
+
+def test_ranks_that_find_different_checkpoints_are_stopped(tmp_path):
+    tiny.train(tiny.config(tmp_path / '0', iters=1, interval=1))
+
+    def work(rank):
+        with pytest.raises(ConfigError, match='a folder that all machines share'):
+            tiny.build(tiny.config(tmp_path / str(rank), iters=2, launcher='pytorch'), resume=True)
+
+    assert tiny.in_processes(2, work) == [0, 0]
+
+
+def elastic_worker(folder, settings):
+    """One rank of a group that torchrun restarts: the first time, rank 1 dies."""
+    marker = Path(folder) / 'died'
+    first = os.environ['RANK'] == '1' and not marker.exists()
+    if first:
+        marker.touch()
+    act = {'at': 5, 'act': 'kill'} if first else {}
+    tiny.train(tiny.config(folder, **settings, record=act), resume=True)
+
+
+def test_torchrun_restarts_a_killed_group_which_resumes_by_itself(tmp_path):
+    settings = dict(iters=8, interval=3, batch=2, launcher='pytorch')
+    assert tiny.in_processes(2, lambda rank: tiny.train(tiny.config(tmp_path / 'whole', **settings))) == [0, 0]
+    (tmp_path / 'cut').mkdir()
+    launch = LaunchConfig(
+        *(1, 1, 2),
+        max_restarts=1,
+        monitor_interval=0.1,
+        start_method='spawn',
+        rdzv_backend='c10d',
+        rdzv_endpoint='127.0.0.1:0',
+        run_id='tiny',
+    )
+    elastic_launch(launch, elastic_worker)(str(tmp_path / 'cut'), settings)
+    assert (tmp_path / 'cut' / 'died').exists()
     one, two = state(tmp_path / 'whole'), state(tmp_path / 'cut')
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-6)

@@ -12,7 +12,7 @@ from denseformer.engine.config import ConfigError, load_config
 from denseformer.engine.interruption import parse_duration
 
 CONFIG = 'configs/upernet_dinat_ade20k.py'
-BOUNDED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+BOUNDED = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner), max_leaves=8
@@ -44,7 +44,7 @@ ROWS = st.lists(
 )
 
 
-@settings(BOUNDED, max_examples=100)
+@settings(BOUNDED, max_examples=60)
 @given(st.fixed_dictionaries({'images': ROWS | JSON, 'annotations': ROWS | JSON}, optional={'categories': ROWS | JSON}))
 def test_any_annotation_file_gets_sentences(tmp_path, content):
     path = Path(tmp_path / 'ann.json')
@@ -52,7 +52,7 @@ def test_any_annotation_file_gets_sentences(tmp_path, content):
     assert all(isinstance(text, str) and text for text in check_annotations(path, tmp_path))
 
 
-@settings(BOUNDED, max_examples=200)
+@settings(BOUNDED, max_examples=100)
 @given(st.text(max_size=12))
 def test_any_text_is_a_duration_or_refused(text):
     try:

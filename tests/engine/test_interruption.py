@@ -1,5 +1,6 @@
 """A run that is asked to stop saves, says so by its exit status, and goes on as if it had not stopped."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -33,6 +34,20 @@ def test_a_signal_saves_and_the_run_goes_on_from_there(tmp_path, length, act):
     assert not (tmp_path / 'cut' / 'interrupted.pth').exists()
 
 
+def test_data_workers_outlive_a_signal_to_all_processes(tmp_path):
+    def signal_all():
+        for child in multiprocessing.active_children():
+            child.terminate()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.5)
+
+    tiny.ACTIONS['term_all'] = signal_all
+    settings = dict(iters=8, interval=100, workers=2)
+    cut = tiny.config(tmp_path, **settings, record={'at': 4, 'act': 'term_all'})
+    assert tiny.in_child(lambda: tiny.train(cut)) == EXIT_STATUS
+    assert read_checkpoint(newest_checkpoint(tmp_path)[0])['meta']['iter'] == 4
+
+
 def test_accumulation_is_finished_before_leaving(tmp_path):
     cfg = tiny.config(tmp_path, iters=8, optim={'accumulative_counts': 4}, record={'at': 2, 'act': 'term'})
     assert tiny.in_child(lambda: tiny.train(cfg)) == EXIT_STATUS
@@ -61,6 +76,10 @@ def test_a_saved_validation_is_cut_short(tmp_path, monkeypatch):
 def test_the_handlers_are_put_back(tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     tiny.train(tiny.config(tmp_path, iters=1))
+    assert signal.getsignal(signal.SIGTERM) is before
+    tiny.ACTIONS['fail'] = lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        tiny.train(tiny.config(tmp_path, iters=2, record={'at': 1, 'act': 'fail'}))
     assert signal.getsignal(signal.SIGTERM) is before
 
 

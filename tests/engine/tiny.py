@@ -112,7 +112,7 @@ def config(work_dir, *, epochs=None, iters=6, interval=3, workers=0, batch=3, la
             ),
             param_scheduler=[dict(type='LinearLR', start_factor=0.1, begin=0, end=10, by_epoch=by_epoch)],
             default_hooks=dict(
-                logger=dict(type='LoggerHook', interval=1),
+                logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=by_epoch),
                 checkpoint=dict(
                     type='denseformer.CheckpointHook', by_epoch=by_epoch, interval=interval, max_keep_ckpts=2
                 ),

@@ -1,0 +1,19 @@
+"""What reading, writing and fetching of checkpoints share."""
+
+import hashlib
+from pathlib import Path
+
+BLOCK = 1 << 22
+
+
+class CheckpointError(ValueError):
+    """A checkpoint file that cannot be used; the message names it, says why and what to do."""
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file, read block by block."""
+    digest = hashlib.sha256()
+    with Path(path).open('rb') as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

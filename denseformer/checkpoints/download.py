@@ -1,0 +1,129 @@
+"""Fetching published files: nothing is used before its hash is right, and what was fetched is not fetched twice."""
+
+import os
+import re
+import tarfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urldefrag, urlparse
+
+from denseformer.checkpoints.common import CheckpointError, file_hash
+
+IN_NAME = re.compile(r'-([0-9a-f]{8,64})\.[^.]+$')
+GIVEN = re.compile(r'sha256=([0-9a-f]{8,64})')
+BLOCK = 1 << 20
+PAUSE = 1.0
+"""Seconds before the second attempt; doubled for each further one."""
+
+
+def cache_folder() -> Path:
+    """Where fetched files are kept: $DENSEFORMER_CACHE, or a folder of the user's cache."""
+    return Path(os.environ.get('DENSEFORMER_CACHE') or Path.home() / '.cache' / 'denseformer')
+
+
+def local_copy(address: str) -> Path:
+    """The file at `address`, fetched into the cache unless it is there.
+
+    The address says which hash the file has to have, by `#sha256=...` at its end or, as OpenMMLab and torch hub do, by
+    `-<8 or more digits>` before the suffix of the file's name. Raises CheckpointError when it says neither.
+    """
+    url, fragment = urldefrag(address)
+    name = PurePosixPath(unquote(urlparse(url).path)).name
+    match = GIVEN.fullmatch(fragment) or IN_NAME.search(name)
+    if match is None:
+        raise CheckpointError(
+            f'{address}: says no hash to check the file against. Append #sha256= and its digits, or fetch it yourself '
+            'and name the file.'
+        )
+    return download(url, cache_folder() / f'{match[1][:16]}-{name}', match[1])
+
+
+def download(url: str, path: str | Path, sha256: str, *, attempts: int = 4) -> Path:
+    """Fetch `url` to `path`; `sha256` is the file's hash or its first digits.
+
+    What a broken connection left in `path.part` is completed, not fetched again. Raises CheckpointError when the file
+    cannot be fetched or has another hash; then nothing stands at `path`.
+    """
+    path = Path(path)
+    if urlparse(url).scheme not in ('http', 'https'):
+        raise CheckpointError(f'{url}: only http and https addresses are fetched.')
+    if path.is_file() and file_hash(path).startswith(sha256):
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + '.part')
+    for attempt in range(attempts):
+        try:
+            _fetch_rest(url, part)
+            break
+        except (OSError, HTTPException) as error:
+            permanent = isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500
+            if permanent or attempt == attempts - 1:
+                raise CheckpointError(
+                    f'{url}: could not be fetched ({error}). Try again: it goes on from there.'
+                ) from error
+            time.sleep(PAUSE * 2**attempt)
+    found = file_hash(part)
+    if not found.startswith(sha256):
+        part.unlink()
+        raise CheckpointError(f'{url}: has the hash {found}, not {sha256}: it was changed or damaged, and is not used.')
+    os.replace(part, path)
+    return path
+
+
+def _fetch_rest(url: str, part: Path) -> None:
+    """Append what is missing; begin anew when the server cannot continue."""
+    have = part.stat().st_size if part.is_file() else 0
+    request = urllib.request.Request(url, headers={'Range': f'bytes={have}-'} if have else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=60)
+    except urllib.error.HTTPError as error:
+        if error.code != 416:
+            raise
+        part.unlink()  # the part is as long as the file, or longer: it cannot be continued
+        response = urllib.request.urlopen(url, timeout=60)
+    with response:
+        continues = response.status == 206 and response.headers.get('Content-Range', '').startswith(f'bytes {have}-')
+        length = response.headers.get('Content-Length')
+        with part.open('ab' if continues else 'wb') as file:
+            before = file.tell()
+            while block := response.read(BLOCK):
+                file.write(block)
+            if length is not None and file.tell() - before < int(length):
+                raise OSError(f'the connection ended after {file.tell()} bytes')
+
+
+def unpack(archive: str | Path, folder: str | Path, *, max_bytes: int = 1 << 40) -> None:
+    """Unpack a .zip or .tar file, refusing members that would leave `folder`, and more than `max_bytes` in all."""
+    archive, folder = Path(archive), Path(folder)
+    try:
+        if zipfile.is_zipfile(archive):
+            _unpack_zip(archive, folder, max_bytes)
+        else:
+            _unpack_tar(archive, folder, max_bytes)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+        raise CheckpointError(f'{archive}: not unpacked ({error}).') from error
+
+
+def _unpack_zip(archive: Path, folder: Path, max_bytes: int) -> None:
+    with zipfile.ZipFile(archive) as content:
+        members = content.infolist()
+        _check_size(archive, sum(member.file_size for member in members), max_bytes)
+        for member in members:
+            if not (folder / member.filename).resolve().is_relative_to(folder.resolve()):
+                raise CheckpointError(f"{archive}: its member '{member.filename}' leads out of the folder; refused.")
+        content.extractall(folder)
+
+
+def _unpack_tar(archive: Path, folder: Path, max_bytes: int) -> None:
+    with tarfile.open(archive) as content:
+        _check_size(archive, sum(member.size for member in content.getmembers()), max_bytes)
+        content.extractall(folder, filter='data')
+
+
+def _check_size(archive: Path, size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise CheckpointError(f'{archive}: would become {size} bytes, more than max_bytes={max_bytes}; refused.')
