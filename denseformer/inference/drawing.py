@@ -1,7 +1,7 @@
 """Drawing predictions over images."""
 
 import colorsys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -57,4 +57,29 @@ def with_legend(picture: Image.Image, entries: Sequence[tuple[str, tuple[int, ..
 def spread_colours(count: int) -> list[tuple[int, int, int]]:
     """Colours that differ from their neighbours in the list: hues a golden angle apart, in two brightnesses."""
     hues = ((i * 0.61803 % 1, 0.65, 0.95 if i % 2 else 0.7) for i in range(count))
-    return [tuple(int(255 * channel) for channel in colorsys.hsv_to_rgb(*hue)) for hue in hues]
+    rgb = np.array([colorsys.hsv_to_rgb(*hue) for hue in hues]).reshape(-1, 3)
+    return [(int(r), int(g), int(b)) for r, g, b in 255 * rgb]
+
+
+def draw_instances(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    names: Sequence[str],
+    colours: Sequence[tuple[int, int, int]],
+    masks: Iterable[np.ndarray] | None,
+) -> Image.Image:
+    """`image` (H, W, 3), R, G, B, with boxes (n, 4), a name beside each, and masks, n of (H, W), tinted."""
+    picture = image.copy()
+    for mask, colour in zip(masks or (), colours, strict=masks is not None):
+        picture[mask] = picture[mask] * 0.5 + np.asarray(colour) * 0.5
+        picture[borders(mask)] = colour
+    canvas = Image.fromarray(picture)
+    draw = ImageDraw.Draw(canvas)
+    size = max(10, max(canvas.size) // 60)
+    font = ImageFont.load_default(size)
+    for (left, top, right, bottom), name, colour in zip(boxes.tolist(), names, colours, strict=True):
+        draw.rectangle((left, top, max(left, right), max(top, bottom)), outline=colour, width=max(1, size // 6))
+        above = max(0, top - size - 2)
+        draw.rectangle((left, above, left + font.getlength(name) + 4, above + size + 2), fill=colour)
+        draw.text((left + 2, above + 1), name, fill='black' if sum(colour) > 380 else 'white', font=font)
+    return canvas

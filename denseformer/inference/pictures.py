@@ -104,7 +104,7 @@ def read_picture(path: str | Path, *, page: int | None = None, max_pixels: int =
 def refuse_animation(path: str | Path, header: Image.Image) -> None:
     frames = getattr(header, 'n_frames', 1)
     if frames > 1 and header.format in ('GIF', 'WEBP', 'PNG'):
-        raise ValueError(f"'{path}' is animated ({frames} frames). Convert it to a video, or to an image per frame.")
+        raise ValueError(f"'{path}' is animated ({frames} frames). Convert it to an image per frame.")
 
 
 def pages_of(path: str | Path) -> list[int]:

@@ -1,6 +1,7 @@
 """From a config and a checkpoint, or a checkpoint alone, to predictions."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,28 @@ from denseformer.checkpoints import read_checkpoint
 from denseformer.datasets.loading import MAX_PIXELS
 from denseformer.engine import load_config
 from denseformer.engine.runner import load_weights
+from denseformer.inference.exported import RUNNERS, load_exported
+from denseformer.inference.restoration import RestorationTask
 from denseformer.inference.results import Result
 from denseformer.inference.segmentation import SegmentationTask
 from denseformer.inference.sources import Item, Source, find_items
 from denseformer.inference.task import Prepared, Settings, Task
 from denseformer.restoration import from_checkpoint
+from denseformer.restoration.restorer import Restorer
 
+INITIAL = ('init_cfg', 'pretrained', 'start_from')
 WEIGHTS = ('.pth', '.pt', '.ckpt', '.safetensors')
 
 
 class Predictor:
     """A trained model that predicts on images, as its config tests it, at each image's own size.
 
-    `Predictor('CFSR_x2.pth')('photographs')` needs no config: a restoration network is recognised by its weights.
+    `Predictor('CFSR_x2.pth')('photographs')` needs no config: a restoration network is recognised by its weights, and
+    an exported file (.onnx, .pt2) says what it is.
 
     Args:
-        config: path of a config, one that `load_config` returned, or the path of a restoration network's weights.
+        config: path of a config, one that `load_config` returned, or the path of a restoration network's weights
+            or of an exported file.
         checkpoint: path of the weights; None leaves a config's model as it was initialised.
         device: 'auto' for a GPU where there is one, 'cpu', 'cuda', 'cuda:1' ...
         amp: predict under bfloat16 autocast.
@@ -43,6 +50,7 @@ class Predictor:
         native: predict at the image's own size, whatever the config resizes to.
         augment: average over copies: mirrored for segmentation, turned and mirrored (8) for restoration.
         probabilities: keep the probability of each class (segmentation).
+        score: the least of an instance that is kept (detection).
         suffix: format of restored images, as '.png'; None for that of their source.
         trust_checkpoint: let the checkpoint execute code while it loads.
         max_pixels: the largest image that is decoded, in pixels.
@@ -64,6 +72,7 @@ class Predictor:
         native: bool = False,
         augment: bool = False,
         probabilities: bool = False,
+        score: float = 0.3,
         suffix: str | None = None,
         trust_checkpoint: bool = False,
         max_pixels: int = MAX_PIXELS,
@@ -71,13 +80,20 @@ class Predictor:
         self.device = torch.device(get_device() if device == 'auto' else device)
         self.settings = Settings(
             device=self.device, amp=amp, tile=tile, overlap=overlap, batch_size=batch_size, native=native,
-            augment=augment, probabilities=probabilities, suffix=suffix, max_pixels=max_pixels,
+            augment=augment, probabilities=probabilities, score=score, suffix=suffix, max_pixels=max_pixels,
         )  # fmt: skip
         if not isinstance(config, Config) and Path(config).suffix in WEIGHTS:
             if checkpoint is not None:
                 raise ValueError(f"'{config}' holds weights; before the checkpoint a config is expected.")
             self.model: nn.Module = from_checkpoint(config)
             self.config = None
+        elif not isinstance(config, Config) and Path(config).suffix in RUNNERS:
+            if checkpoint is not None or compile or amp or self.device.type != 'cpu':
+                raise ValueError(
+                    f"'{config}' is exported: it takes no checkpoint, no amp or compile, and device 'cpu'."
+                )
+            self.model, self.config = load_exported(Path(config))
+            self.settings = replace(self.settings, tile=self.model.size)
         else:
             self.config = config if isinstance(config, Config) else load_config(config)
             self.model = build_model(self.config)
@@ -94,8 +110,7 @@ class Predictor:
         """Predict on every image of a source, one after the other; the first bad image raises ValueError."""
         for item in find_items(source):
             prepared = self.prepare(item)
-            if prepared.window is not None:
-                raise ValueError(f"'{item.path}' is too large for a result in memory: predict it into a folder.")
+            prepared.source  # noqa: B018 - an error for a file that is read in windows
             yield self.predict([prepared])[0]
 
     def prepare(self, item: Item) -> Prepared:
@@ -109,13 +124,18 @@ class Predictor:
 
 def task_of(config: Config | None, model: nn.Module, settings: Settings) -> Task:
     """What adapts a model to pictures and results."""
-    if config is None:
-        from denseformer.inference.restoration import RestorationTask
-
-        return RestorationTask(model, settings)
+    if config is None or isinstance(model, Restorer):
+        return RestorationTask(model.network if isinstance(model, Restorer) else model, settings)
     if hasattr(model, 'encode_decode'):
         return SegmentationTask(config, model, settings)
-    raise ValueError(f'{type(model).__name__}: there is prediction for segmentation models and restoration networks.')
+    if any(cls.__name__ == 'BaseDetector' for cls in type(model).__mro__):
+        from denseformer.inference.detection import DetectionTask
+
+        return DetectionTask(config, model, settings)
+    raise ValueError(
+        f'{type(model).__name__} cannot be predicted with: it is no segmentor with encode_decode, no detector of '
+        'mmdetection, and no restoration network.'
+    )
 
 
 def build_model(config: Config) -> nn.Module:
@@ -123,13 +143,15 @@ def build_model(config: Config) -> nn.Module:
     if config.get('custom_imports'):
         import_modules_from_strings(**config.custom_imports)
     init_default_scope(config.get('default_scope') or 'mmengine')
-    return MODELS.build(without_initial_weights(config.model))
+    settings = without_initial_weights(config.model)
+    settings.pop('losses', None)  # of a restorer; they may bring networks of their own
+    return MODELS.build(settings)
 
 
 def without_initial_weights(node):
     """A model's config without the checkpoints its training starts from."""
     if isinstance(node, dict):
-        kept = {key: value for key, value in node.items() if key not in ('init_cfg', 'pretrained')}
+        kept = {key: value for key, value in node.items() if key not in INITIAL}
         return type(node)({key: without_initial_weights(value) for key, value in kept.items()})
     if isinstance(node, (list, tuple)):
         return type(node)(without_initial_weights(value) for value in node)

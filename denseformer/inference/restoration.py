@@ -14,8 +14,8 @@ from torch import Tensor
 
 from denseformer.inference.pictures import Picture
 from denseformer.inference.results import RestorationResult
-from denseformer.inference.tiffs import Layout
 from denseformer.inference.task import Prepared, Settings, Task, Windows
+from denseformer.inference.tiffs import Layout
 from denseformer.inference.tiling import Reader, as_bands
 from denseformer.restoration.networks import RestorationNetwork
 
@@ -46,8 +46,8 @@ class RestorationTask(Task):
     def inputs_of(self, picture: Picture, name: PurePosixPath) -> tuple[np.ndarray, Any]:
         return picture.pixels, (picture.pixels.shape, picture.pixels.dtype)
 
-    def reader(self, prepared: Prepared) -> Reader:
-        return pixel_reader(prepared.inputs)
+    def batch_size(self, prepared: Prepared) -> int:
+        return self.windows.how_many(pixel_reader(prepared.inputs), prepared.source.size)
 
     @torch.inference_mode()
     def predict(self, batch: Sequence[Prepared]) -> list[RestorationResult]:
@@ -67,12 +67,12 @@ class RestorationTask(Task):
         return restored
 
     def _result(self, prepared: Prepared, pixels: np.ndarray) -> RestorationResult:
-        alpha = prepared.picture.alpha
+        alpha = prepared.source.alpha
         if alpha is not None and self.scale > 1:
             alpha = cv2.resize(alpha, pixels.shape[1::-1], interpolation=cv2.INTER_CUBIC)
         suffix = '.tif' if prepared.geography else self.settings.suffix or prepared.name.suffix
         picture = Picture(pixels, alpha)
-        return RestorationResult(prepared.name, prepared.picture, picture, suffix, prepared.geography)
+        return RestorationResult(prepared.name, prepared.source, picture, suffix, prepared.geography)
 
     @torch.inference_mode()
     def restore(self, images: Tensor) -> Tensor:
@@ -101,14 +101,14 @@ class RestorationTask(Task):
 
         with torch.inference_mode():
             blocks = self.windows.blocks(read, window.size)
-            width, dtype = window.size[1] * self.scale, window.page.dtype
+            width, dtype = window.size[1] * self.scale, window.dtype
             yield from as_bands(blocks, width, lambda values: to_array(values, dtype)[..., ::-1])
 
     def layout(self, prepared: Prepared) -> Layout:
         """The file that `bands` make up."""
         H, W = prepared.window.size
         size = H * self.scale, W * self.scale
-        return Layout(size, prepared.window.channels, prepared.window.page.dtype, prepared.geography)
+        return Layout(size, prepared.window.channels, prepared.window.dtype, prepared.geography)
 
 
 def self_ensemble(network, images: Tensor) -> Tensor:
@@ -129,7 +129,7 @@ def pixel_reader(pixels: np.ndarray) -> Reader:
 
 def to_tensor(pixels: np.ndarray) -> Tensor:
     """(H, W, C) integers, B, G, R -> (C, H, W) in [0, 1], R, G, B."""
-    return as_fractions(torch.from_numpy(np.ascontiguousarray(pixels[..., ::-1]))).permute(2, 0, 1)
+    return as_fractions(torch.from_numpy(pixels[..., ::-1].copy())).permute(2, 0, 1)
 
 
 def as_fractions(pixels: Tensor) -> Tensor:

@@ -100,12 +100,9 @@ class SegmentationResult(Result):
         mask = Output('masks', '.tif', self.save_geographic) if self.geography else Output('masks', '.png', self.save)
         files = {'mask': mask, 'overlay': Output('overlays', '.jpg', lambda path: save_jpeg(self.plot(), path))}
         if self.probabilities is not None:
-            files['probabilities'] = Output('probabilities', '.npz', self._save_probabilities)
+            arrays = {'probabilities': self.probabilities, 'classes': np.array(self.classes)}
+            files['probabilities'] = Output('probabilities', '.npz', lambda path: save_arrays(path, arrays))
         return files
-
-    def _save_probabilities(self, path: Path) -> None:
-        with path.open('wb') as file:
-            np.savez_compressed(file, probabilities=self.probabilities, classes=np.array(self.classes))
 
     def facts(self) -> dict[str, Any]:
         H, W = self.mask.shape
@@ -180,6 +177,11 @@ class RestorationResult(Result):
     def facts(self) -> dict[str, Any]:
         H, W, channels = self.image.shape
         return {'height': H, 'width': W, 'channels': channels, 'bits': 8 * self.picture.pixels.itemsize}
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with path.open('wb') as file:  # numpy would add a suffix to a name
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def save_jpeg(picture: Image.Image, path: Path, quality: int = 90) -> None:

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,7 +95,7 @@ def predict_items(predictor: Predictor, items: Iterable[Item], folder: RunFolder
                     if fail_fast and isinstance(outcome, BaseException):
                         raise outcome
                     pending.append(writer.submit(record, folder, item, outcome, milliseconds))
-                while len(pending) > AHEAD * len(batch):
+                while len(pending) > AHEAD + len(batch):
                     yield pending.pop(0).result()
             while pending:
                 yield pending.pop(0).result()
@@ -105,6 +105,7 @@ def predict_items(predictor: Predictor, items: Iterable[Item], folder: RunFolder
 
 
 Waiting = tuple[Item, Prepared | BaseException]
+Batch = list[tuple[Item, Prepared]]
 
 
 def ahead(pool: ThreadPoolExecutor, work: Callable[[Item], Prepared], items: Iterable[Item]) -> Iterator[Waiting]:
@@ -125,19 +126,18 @@ def outcome_of(item: Item, future: Future) -> Waiting:
         return item, error
 
 
-def batches(predictor: Predictor, waiting: Iterable[Waiting]) -> Iterator[list[Waiting]]:
-    """Neighbours of one group together, as many as the network takes; what cannot be predicted stands alone."""
-    batch: list[Waiting] = []
+def batches(predictor: Predictor, waiting: Iterable[Waiting]) -> Iterator[Batch | tuple[Item, BaseException]]:
+    """Neighbours of one group together, as many as the network takes; and what could not be read, by itself."""
+    batch: Batch = []
     for item, prepared in waiting:
-        alone = isinstance(prepared, BaseException) or prepared.group is None
-        if batch and (alone or batch[0][1].group != prepared.group):
+        if batch and (isinstance(prepared, BaseException) or batch[0][1].group != prepared.group):
             yield batch
             batch = []
-        if alone:
-            yield [(item, prepared)]
+        if isinstance(prepared, BaseException):
+            yield item, prepared
             continue
         batch.append((item, prepared))
-        if len(batch) >= predictor.task.batch_size(batch[0][1]):
+        if prepared.window is not None or len(batch) >= predictor.task.batch_size(prepared):
             yield batch
             batch = []
     if batch:
@@ -147,21 +147,26 @@ def batches(predictor: Predictor, waiting: Iterable[Waiting]) -> Iterator[list[W
 Outcome = tuple[Item, Result | Entry | BaseException, float]
 
 
-def outcomes(predictor: Predictor, batch: list[Waiting], folder: RunFolder) -> Iterator[Outcome]:
+def outcomes(predictor: Predictor, batch: Batch | tuple[Item, BaseException], folder: RunFolder) -> Iterator[Outcome]:
     """The result of each image, or what went wrong, and the milliseconds it took."""
+    if isinstance(batch, tuple):
+        item, error = batch
+        yield item, error, 0.0
+        return
     prepared = [ready for _, ready in batch]
     started = time.perf_counter()
+    results: Sequence[Result | Entry | BaseException]
     try:
-        if isinstance(prepared[0], BaseException):
-            raise prepared[0]
-        streamed = prepared[0].window is not None
-        results = [folder.write_bands(predictor.task, prepared[0])] if streamed else predictor.predict(prepared)
-    except FAULTS as error:
+        if prepared[0].window is not None:
+            results = [folder.write_bands(predictor.task, prepared[0])]
+        else:
+            results = predictor.predict(prepared)
+    except FAULTS as fault:
         if len(batch) > 1:  # so that only the image that is at fault fails
             for single in batch:
                 yield from outcomes(predictor, [single], folder)
             return
-        results = [error]
+        results = [fault]
     milliseconds = round(1000 * (time.perf_counter() - started) / len(batch), 1)
     for (item, _), result in zip(batch, results, strict=True):
         yield item, result, milliseconds

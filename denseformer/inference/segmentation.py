@@ -22,7 +22,7 @@ from denseformer.inference.pictures import Picture
 from denseformer.inference.results import SegmentationResult
 from denseformer.inference.task import Prepared, Settings, Task, Windows
 from denseformer.inference.tiffs import Layout
-from denseformer.inference.tiling import Reader, as_bands, assemble, reader_of
+from denseformer.inference.tiling import as_bands, assemble, reader_of
 
 LOADERS = ('LoadImage', 'LoadSegmentation', 'LoadAnnotations', 'LoadImageFromFile')
 RESIZERS = ('Resize', 'ResizeImage', 'ResizeShortestEdge', 'ResizeToMultiple')
@@ -40,7 +40,7 @@ class SegmentationTask(Task):
         self.model = model
         self.classes, self.palette = class_names(config)
         self.pipeline = prediction_pipeline(config, native=settings.native)
-        self.windows = Windows(self.scores, settings, overlap=OVERLAP, multiple=MULTIPLE)
+        self.windows = Windows(self.scores, settings, overlap=OVERLAP, multiple=MULTIPLE, padding=MULTIPLE)
 
     def inputs_of(self, picture: Picture, name: PurePosixPath) -> tuple[Tensor, Any]:
         size = picture.size
@@ -48,11 +48,8 @@ class SegmentationTask(Task):
         inputs = self.pipeline(sample)['inputs']  # (3, h, w)
         return inputs, (tuple(inputs.shape), size)
 
-    def reader(self, prepared: Prepared) -> Reader:
-        return reader_of(prepared.inputs)
-
-    def size_of(self, prepared: Prepared) -> tuple[int, int]:
-        return tuple(prepared.inputs.shape[1:])
+    def batch_size(self, prepared: Prepared) -> int:
+        return self.windows.how_many(reader_of(prepared.inputs), prepared.inputs.shape[1:])
 
     @torch.inference_mode()
     def predict(self, batch: Sequence[Prepared]) -> list[SegmentationResult]:
@@ -62,21 +59,21 @@ class SegmentationTask(Task):
         else:
             (prepared,) = batch
             size = tuple(prepared.inputs.shape[1:])
-            if size == prepared.picture.size and not self.settings.probabilities:
+            if size == prepared.source.size and not self.settings.probabilities:
                 return [self._result(prepared, *self._in_blocks(prepared.inputs, size))]
             maps = [assemble(self.windows.blocks(reader_of(prepared.inputs), size), size)]
         pairs = zip(maps, batch, strict=True)
         return [self._result(prepared, *self._labels(scores, prepared)) for scores, prepared in pairs]
 
     def _result(self, prepared: Prepared, mask: np.ndarray, probabilities: np.ndarray | None) -> SegmentationResult:
+        image = np.ascontiguousarray(prepared.source.as_bgr8()[..., ::-1])
         return SegmentationResult(
-            prepared.name, np.ascontiguousarray(prepared.picture.as_bgr8()[..., ::-1]), mask, self.classes, self.palette,
-            probabilities=probabilities, geography=prepared.geography,
-        )  # fmt: skip
+            prepared.name, image, mask, self.classes, self.palette, probabilities, prepared.geography
+        )
 
     def _in_blocks(self, inputs: Tensor, size: tuple[int, int]) -> tuple[np.ndarray, None]:
         """Labels without ever holding the scores of the whole image."""
-        mask = np.empty(size, self.dtype)
+        mask: np.ndarray = np.empty(size, self.dtype)
         for block in self.windows.blocks(reader_of(inputs), size):
             labels = self.to_labels(block.values)
             mask[block.top : block.top + labels.shape[0], block.left : block.left + labels.shape[1]] = labels
@@ -85,7 +82,7 @@ class SegmentationTask(Task):
     def _labels(self, scores: Tensor, prepared: Prepared) -> tuple[np.ndarray, np.ndarray | None]:
         """Labels, and probabilities if asked for, from scores (K, h, w), at the picture's size."""
         labels, probabilities = [], []
-        for rows in enlarged(scores, prepared.picture.size, getattr(self.model, 'align_corners', False)):
+        for rows in enlarged(scores, prepared.source.size, getattr(self.model, 'align_corners', False)):
             labels.append(self.to_labels(rows))
             if self.settings.probabilities:
                 chances = rows.float().softmax(0) if len(rows) > 1 else rows.float().sigmoid()
@@ -178,4 +175,5 @@ def class_names(config: Config) -> tuple[tuple[str, ...], tuple[tuple[int, int, 
     init_default_scope(config.get('default_scope') or 'mmengine')
     classes, palette = metainfo(config.test_dataloader.dataset)
     classes = tuple(classes or (f'class {i}' for i in range(config.num_classes)))
-    return classes, tuple(tuple(int(c) for c in colour) for colour in palette or spread_colours(len(classes)))
+    colours = palette or spread_colours(len(classes))
+    return classes, tuple((int(r), int(g), int(b)) for r, g, b in colours)

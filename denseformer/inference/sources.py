@@ -1,4 +1,4 @@
-"""What can be predicted on: an image, a video, a folder, a glob, a list file, an array, a Pillow image, or several."""
+"""What can be predicted on: an image, a folder, a glob, a list file, an array, a Pillow image, or several."""
 
 import glob
 from collections.abc import Iterable, Iterator
@@ -15,14 +15,12 @@ SUFFIXES = frozenset(
 )
 """Endings by which a folder's files are taken for images; files named one by one may have any."""
 
-VIDEOS = frozenset('.avi .m4v .mkv .mov .mp4 .webm'.split())  # noqa: SIM905
-
 Source = str | Path | np.ndarray | Image.Image
 
 
 @dataclass(frozen=True)
 class Item:
-    """One image or video to predict on: where it stands below its source, and the file, page or picture it is.
+    """One image to predict on: where it stands below its source, and the file, page or picture it is.
 
     page: of a file that holds several images, counted from 0.
     """
@@ -33,8 +31,11 @@ class Item:
     picture: Picture | None = None
 
     @property
-    def is_video(self) -> bool:
-        return self.path is not None and self.path.suffix.lower() in VIDEOS
+    def file(self) -> Path:
+        """The file that holds the image."""
+        if self.path is None:
+            raise ValueError(f"'{self.name}' was given as an array: it is in no file.")
+        return self.path
 
     @property
     def pixels(self) -> np.ndarray | None:
@@ -72,7 +73,7 @@ def pages(item: Item) -> Iterator[Item]:
 def find_files(source: str | Path) -> Iterator[Item]:
     path = Path(source)
     if path.is_dir():
-        files = sorted(file for file in path.rglob('*') if file.suffix.lower() in SUFFIXES | VIDEOS and file.is_file())
+        files = sorted(file for file in path.rglob('*') if file.suffix.lower() in SUFFIXES and file.is_file())
         root = path
     elif path.suffix == '.txt' and path.is_file():
         files, root = listed_files(path), path.parent

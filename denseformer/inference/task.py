@@ -30,10 +30,10 @@ class Settings:
 
     amp: under bfloat16 autocast; tile: the side of the windows that larger images are cut into, None for what the free
     memory allows; overlap: of neighbouring windows, None for what the network needs; batch_size: how many images or
-    windows of one size go through the network together, None for what the free memory allows; native: at the image's own size, whatever the config resizes
-    to; augment: predict on flipped, turned or resized copies and average; probabilities: keep them for each class;
-    score: the least of an instance that is kept; max_pixels: the largest image that is decoded; suffix: what restored
-    images are written as, None for the format of their source.
+    windows of one size go through the network together, None for what the free memory allows; native: at the image's
+    own size, whatever the config resizes to; augment: predict on mirrored or turned copies too, and average;
+    probabilities: keep them for each class; score: the least of an instance that is kept; max_pixels: the largest image
+    that is decoded; suffix: what restored images are written as, None for the format of their source.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device('cpu'))
@@ -75,12 +75,18 @@ class Prepared:
     def name(self) -> PurePosixPath:
         return self.item.name
 
+    @property
+    def source(self) -> Picture:
+        """The picture of an item that was read whole."""
+        if self.picture is None:
+            raise ValueError(f"'{self.item.path}' is too large for a result in memory: predict it into a folder.")
+        return self.picture
+
 
 class Task(ABC):
     """Images to results; a subclass sets `scale` of its output and says what happens between them."""
 
     scale = 1
-    windows: 'Windows'
 
     def __init__(self, settings: Settings):
         self.settings = settings
@@ -92,13 +98,13 @@ class Task(ABC):
             if self.settings.native and (window := too_large(item, self.settings.max_pixels)):
                 return Prepared(item=item, window=window, geography=window.geography(self.scale))
             geography = self._geography(item)
-        picture = item.picture or read_picture(item.path, page=item.page, max_pixels=self.settings.max_pixels)
+        picture = item.picture or read_picture(item.file, page=item.page, max_pixels=self.settings.max_pixels)
         inputs, group = self.inputs_of(picture, item.name)
         return Prepared(item=item, picture=picture, inputs=inputs, group=group, geography=geography)
 
     def _geography(self, item: Item) -> list:
         try:
-            return geography_of(item.path, item.page or 0, self.scale)
+            return geography_of(item.file, item.page or 0, self.scale)
         except Exception as error:  # tifffile raises many kinds for a damaged file
             raise ValueError(f"'{item.path}' cannot be read as a TIFF file: {error}") from error
 
@@ -107,33 +113,25 @@ class Task(ABC):
         """What the network is given for a picture, and what it must share with others to be predicted beside them."""
 
     @abstractmethod
-    def reader(self, prepared: Prepared) -> Reader:
-        """Reads windows of what the network is given."""
-
-    def size_of(self, prepared: Prepared) -> tuple[int, int]:
-        """The size (h, w) of what the network is given."""
-        return prepared.picture.size
-
     def batch_size(self, prepared: Prepared) -> int:
         """How many images like this one go through the network together."""
-        return self.settings.batch_size or self.windows.how_many(self.reader(prepared), self.size_of(prepared))
 
     @abstractmethod
     def predict(self, batch: Sequence[Prepared]) -> list[Result]:
         """Predict on images of one group."""
 
-    @abstractmethod
     def bands(self, prepared: Prepared) -> Iterator[np.ndarray]:
         """The prediction for a file that is read in windows, from top to bottom."""
+        raise ValueError(f"'{prepared.item.path}' is too large: raise max_pixels, this task reads images whole.")
 
-    @abstractmethod
     def layout(self, prepared: Prepared) -> Layout:
         """The file that `bands` make up."""
+        raise ValueError(f"'{prepared.item.path}' is too large: raise max_pixels, this task reads images whole.")
 
 
 def too_large(item: Item, max_pixels: int) -> WindowedTiff | None:
     """The file, opened for reading in windows, when it has more than `max_pixels`."""
-    file = WindowedTiff(item.path, item.page or 0)
+    file = WindowedTiff(item.file, item.page or 0)
     if file.size[0] * file.size[1] > max_pixels:
         return file
     file.close()
@@ -148,15 +146,18 @@ class Windows:
         settings: its tile, overlap and batch_size count.
         overlap: of neighbouring windows, when the settings name none.
         multiple: what windows start at multiples of.
+        padding: what windows are reflected up to multiples of, before they are given to the network.
         scale: of the output.
     """
 
-    def __init__(self, network: Network, settings: Settings, *, overlap: int, multiple: int, scale: int = 1):
+    def __init__(
+        self, network: Network, settings: Settings, *, overlap: int, multiple: int, padding: int = 1, scale: int = 1
+    ):
         overlap = overlap if settings.overlap is None else settings.overlap
         margin = overlap * 2 // 5
         self.settings = settings
-        smallest = Tiling(1 << 30, margin, overlap - 2 * margin, multiple)
-        self.tiling = replace(smallest, size=settings.tile or max(512, smallest.smallest))
+        any_size = Tiling(1 << 30, margin, overlap - 2 * margin, multiple, padding)
+        self.tiling = replace(any_size, size=settings.tile or max(512, any_size.smallest))
         self.elastic = ElasticNetwork(network, self.tiling, scale)
         self.fits: int | None = settings.tile**2 if settings.tile else None
 
@@ -164,7 +165,7 @@ class Windows:
         """The prediction for an image (H, W) in blocks, from top to bottom."""
         H, W = size
         self._measure(read, size)
-        whole = H * W <= (self.fits or UNMEASURED) and (not self.settings.tile or max(size) <= self.settings.tile)
+        whole = (self.fits or UNMEASURED) >= H * W and (not self.settings.tile or max(size) <= self.settings.tile)
         tiling = replace(self.tiling, size=max(*size, self.tiling.smallest)) if whole else self.tiling
         batch_size = 1 if whole or not self.settings.batch_size else self.settings.batch_size
         return predict_blocks(self.elastic, read, size, tiling, scale=self.elastic.scale, batch_size=batch_size)
@@ -176,15 +177,17 @@ class Windows:
         self._probe(read, size)
 
     def how_many(self, read: Reader, size: tuple[int, int]) -> int:
-        """How many images (H, W) have room beside one another, up to 16."""
-        if self.fits is None:
-            self._probe(read, size)
-        return max(1, min(16, self.fits // (size[0] * size[1])))
+        """How many images (H, W) go through together: as the settings say, or up to 16 that have room."""
+        if self.settings.batch_size:
+            return self.settings.batch_size
+        fits = self._probe(read, size) if self.fits is None else self.fits
+        return max(1, min(16, fits // (size[0] * size[1])))
 
-    def _probe(self, read: Reader, size: tuple[int, int]) -> None:
+    def _probe(self, read: Reader, size: tuple[int, int]) -> int:
         probe = read(slice(0, min(256, size[0])), slice(0, min(256, size[1])))[None]
         side = side_that_fits(self.elastic, probe.to(self.settings.device), self.settings.device)
         self.fits = max(side, self.tiling.smallest) ** 2
         multiple = self.tiling.multiple
         side = max(self.tiling.smallest, min(side // max(1, round((self.settings.batch_size or 1) ** 0.5)), 2048))
         self.tiling = replace(self.tiling, size=max(self.tiling.smallest, side // multiple * multiple))
+        return self.fits

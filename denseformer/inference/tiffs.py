@@ -29,23 +29,23 @@ class WindowedTiff:
         self.path = Path(path)
         try:
             self.file = tifffile.TiffFile(self.path)
-            self.page = self.file.pages[page].aspage()
+            self.page = stored = self.file.pages[page].aspage()
         except (tifffile.TiffFileError, OSError, ValueError, IndexError) as error:
             raise ValueError(f"'{path}' cannot be read as a TIFF file: {error}") from error
-        page = self.page
-        if page.dtype not in (np.uint8, np.uint16) or page.planarconfig != 1 or page.photometric not in (0, 1, 2):
+        if stored.dtype not in (np.uint8, np.uint16) or stored.planarconfig != 1 or stored.photometric not in (0, 1, 2):
             raise ValueError(
-                f"'{path}' cannot be read in windows: it holds {page.dtype} pixels, {page.photometric.name}. "
+                f"'{path}' cannot be read in windows: it holds {stored.dtype} pixels, {stored.photometric!r}. "
                 'Convert it to interleaved grey or RGB of 8 or 16 bits.'
             )
-        self.size: tuple[int, int] = (page.imagelength, page.imagewidth)
-        self.channels: int = page.samplesperpixel
+        self.size: tuple[int, int] = (stored.imagelength, stored.imagewidth)
+        self.dtype = np.dtype(stored.dtype)
+        self.channels: int = stored.samplesperpixel
         self.decoded: OrderedDict[int, np.ndarray] = OrderedDict()
 
     def read(self, rows: slice, columns: slice) -> np.ndarray:
         """(h, w, C) of the file's type, R, G, B."""
         top, left = rows.start, columns.start
-        window = np.empty((rows.stop - top, columns.stop - left, self.channels), self.page.dtype)
+        window = np.empty((rows.stop - top, columns.stop - left, self.channels), self.dtype)
         high, wide = self._segment_size()
         across = -(-self.size[1] // wide)
         for i in range(top // high, (rows.stop - 1) // high + 1):
@@ -74,7 +74,7 @@ class WindowedTiff:
             raise ValueError(f"'{self.path}': part {index} cannot be decoded: {error}") from error
         high, wide = self._segment_size()
         if segment is None:  # stored as nothing
-            segment = np.full((1, high, wide, self.channels), self.page.nodata, self.page.dtype)
+            segment = np.full((1, high, wide, self.channels), self.page.nodata, self.dtype)
         self.decoded[index] = segment[0]
         while len(self.decoded) > 1 and len(self.decoded) * segment[0].nbytes > REMEMBERED:
             self.decoded.popitem(last=False)

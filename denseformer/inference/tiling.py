@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from denseformer.layers.padding import reflect_image_to_multiple
+
 Network = Callable[[Tensor], Tensor]
 """(B, C, h, w) -> (B, K, scale * h, scale * w)."""
 Reader = Callable[[slice, slice], Tensor]
@@ -28,13 +30,15 @@ class Tiling:
 
     size: side of a window; margin: pixels discarded at inner sides; fade: pixels over which neighbours are blended;
     multiple: windows start at multiples of it, so that a network that pools or has windows of its own sees the same
-    grid as in the whole image. Raises ValueError for a size that leaves too little between its sides.
+    grid as in the whole image; padding: where there are several windows, each is reflected at its right and lower side
+    up to multiples of it. Raises ValueError for a size that leaves too little between its sides.
     """
 
     size: int
     margin: int = 32
     fade: int = 16
     multiple: int = 32
+    padding: int = 1
 
     def __post_init__(self):
         if min(self.margin, self.fade) < 0 or self.size < self.smallest:
@@ -49,7 +53,7 @@ class Tiling:
 
     @property
     def smallest(self) -> int:
-        return self.overlap + 2 * self.fade + self.multiple
+        return self.overlap + max(2 * self.fade, self.multiple)
 
     def halved(self) -> 'Tiling | None':
         """Windows of half the size, or None when these are the smallest already."""
@@ -115,9 +119,11 @@ def predict_blocks(
     Blocks lie at `scale` times the image's coordinates and on the device of the network's output.
     """
     H, W = size
-    columns = plan(W, tiling)
+    columns, rows = plan(W, tiling), plan(H, tiling)
+    if len(columns) * len(rows) > 1:
+        network = padded(network, tiling.padding, scale)
     above: Tensor | None = None  # (K, fade, W): what the row of windows above leaves to this one
-    for row in plan(H, tiling):
+    for row in rows:
         below: Tensor | None = None
         beside: Tensor | None = None  # (K, h, fade): what the window on the left leaves to this one
         rise, fall = ((end - begin) * scale for begin, end in (row.fade_in, row.fade_out))
@@ -148,6 +154,16 @@ def outputs(network: Network, read: Reader, row: Span, columns: list[Span], batc
             waiting = []
         waiting.append(column)
     yield from together(network, read, row, waiting)
+
+
+def padded(network: Network, multiple: int, scale: int) -> Network:
+    """The network, given images reflected up to multiples of `multiple`; the output is cropped again."""
+
+    def run(images: Tensor) -> Tensor:
+        h, w = images.shape[2:]
+        return network(reflect_image_to_multiple(images, multiple))[..., : h * scale, : w * scale]
+
+    return run
 
 
 def width(span: Span) -> int:

@@ -33,7 +33,7 @@ class RunFolder:
         self.thumbnails = thumbnails
         root.mkdir(parents=True, exist_ok=True)
         path = root / 'results.jsonl'
-        cut_short = path.is_file() and not path.read_bytes()[-1:] in (b'', b'\n')
+        cut_short = path.is_file() and path.read_bytes()[-1:] not in (b'', b'\n')
         self.record = path.open('a', buffering=1)
         if cut_short:
             self.record.write('\n')

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from mmengine.config import Config
 from PIL import Image
 
 from denseformer.cli import main
@@ -82,6 +83,20 @@ def test_the_self_ensemble_turns_with_the_image(weights):
     picture = image_of(24, 32)
     (upright,), (turned,) = predictor(picture), predictor(np.ascontiguousarray(np.rot90(picture)))
     assert np.abs(np.rot90(upright.image).astype(int) - turned.image).max() <= 1
+
+
+def test_a_restorer_is_predicted_with_by_its_config(weights, predictor, tmp_path):
+    arch = dict(dim=16, groups=1, blocks=1, kernel_size=9, mlp_ratio=2)
+    network = dict(type='denseformer.CFSR', arch=arch, scale=2)
+    config = Config(
+        dict(model=dict(type='denseformer.Restorer', network=network, losses=[dict(type='denseformer.L1Loss')]))
+    )
+    restorer = Predictor(config, weights, device='cpu')
+    torch.save({'state_dict': restorer.model.state_dict()}, tmp_path / 'trained.pth')
+    picture = image_of(20, 24)
+    results = [next(p(picture)).image for p in (predictor, restorer, Predictor(config, tmp_path / 'trained.pth'))]
+    assert np.array_equal(results[0], results[1])
+    assert np.array_equal(results[0], results[2])
 
 
 def test_a_network_for_one_channel_restores_each(tmp_path):
