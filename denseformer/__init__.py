@@ -1,10 +1,13 @@
 """denseformer: attention backbones and restoration networks for dense prediction, on the OpenMMLab stack.
 
-Importing this package registers the scope `denseformer` with mmengine and nothing more: the components
-themselves are imported when a config first names one of them.
+Importing this package registers the scope `denseformer` with mmengine, answers for mmcv's operators where they were not
+compiled, and does nothing more: components and operators are imported when they are first asked for.
 """
 
 from denseformer import registry
+from denseformer.ops import finder
 
 __all__ = ['__version__', 'registry']
 __version__ = '0.1.0'
+
+finder.install()

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmengine.config import DictAction
 
@@ -10,13 +11,19 @@ CHECKPOINT = 'a checkpoint of a run here, or one its authors published (.pth, .s
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0, 1 when some images failed, 2 for wrong usage, 130 when interrupted."""
+    """Run one command; returns the exit status.
+
+    0: done, 1: some images failed, 2: wrong usage, 130: interrupted.
+    """
     options = build_parser().parse_args(arguments)
     try:
         return options.run(options)
     except ValueError as error:
         print(f'denseformer {options.command}: {error}', file=sys.stderr)
         return 2
+    except FloatingPointError as error:
+        print(f'denseformer {options.command}: {error}', file=sys.stderr)
+        return 1
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -25,6 +32,10 @@ def build_parser() -> argparse.ArgumentParser:
     add_train(commands)
     add_test(commands)
     add_infer(commands)
+    add_export(commands)
+    add_doctor(commands)
+    add_browse(commands)
+    add_prepare(commands)
     return parser
 
 
@@ -63,6 +74,7 @@ def add_train(commands) -> None:
     parser.add_argument('--compile', action='store_true', help='torch.compile the model')
     parser.add_argument('--seed', type=int)
     parser.add_argument('--deterministic', action='store_true', help='only deterministic GPU operators')
+    parser.add_argument('--time-limit', metavar='11h30m', help='save and stop before so much time is over (status 75)')
     parser.add_argument('--dry-run', action='store_true', help='build, check the data, run one iteration, say the cost')
     add_common(parser)
 
@@ -86,7 +98,7 @@ def add_infer(commands) -> None:
         'paths',
         nargs='+',
         metavar='[CONFIG] CHECKPOINT SOURCE',
-        help=f'CHECKPOINT: {CHECKPOINT}; a restoration network needs no CONFIG. SOURCE: an image, a video, a folder, '
+        help=f'CHECKPOINT: {CHECKPOINT}; a restoration network needs no CONFIG. SOURCE: an image, a folder, '
         'a glob in quotes, or a .txt file that lists images',
     )
     parser.add_argument('--out', required=True, metavar='FOLDER', help='where predictions and the record go')
@@ -133,11 +145,63 @@ def add_prediction_flags(parser) -> None:
     parser.add_argument('--native', action='store_true', help="at the image's own size, whatever the config resizes to")
     parser.add_argument('--tta', action='store_true', help='average over mirrored (restoration: and turned) copies')
     parser.add_argument('--probabilities', action='store_true', help='write the probability of each class')
+    parser.add_argument('--score', type=float, default=0.3, help='leave out instances of a lower score')
     parser.add_argument('--format', metavar='SUFFIX', help="of restored images, as 'png'; default: the source's")
+
+
+def add_export(commands) -> None:
+    parser = commands.add_parser('export', help='write a model as one file that runs without its code')
+    parser.set_defaults(run=run_export)
+    parser.usage = 'denseformer export [CONFIG] CHECKPOINT --out FILE.onnx [options]'
+    parser.add_argument('paths', nargs='+', metavar='[CONFIG] CHECKPOINT', help=f'CHECKPOINT: {CHECKPOINT}')
+    parser.add_argument('--out', required=True, metavar='FILE', help='FILE.onnx, or FILE.pt2 for torch.export')
+    parser.add_argument('--size', type=int, default=512, metavar='PIXELS', help='side of the windows that it takes')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='override keys of the config',
+    )
 
 
 def number_or_auto(text: str) -> int | None:
     return None if text == 'auto' else int(text)
+
+
+def add_doctor(commands) -> None:
+    parser = commands.add_parser('doctor', help="look for what is wrong in a config's data")
+    parser.set_defaults(run=run_doctor)
+    parser.add_argument('config')
+    parser.add_argument('--limit', type=int, metavar='N', help='look at N samples of each split instead of all')
+    parser.add_argument('--json', metavar='FILE.json', help='write everything that was found here')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='override keys of the config',
+    )
+
+
+def add_browse(commands) -> None:
+    parser = commands.add_parser('browse', help='draw what the network will see, after augmentation')
+    parser.set_defaults(run=run_browse)
+    parser.add_argument('config')
+    parser.add_argument('--out', required=True, metavar='FILE.png', help='where the contact sheet goes')
+    parser.add_argument('--count', type=int, default=16, metavar='N', help='how many samples, spread over the split')
+    parser.add_argument('--split', default='train', choices=('train', 'val', 'test'))
+    parser.add_argument('--seed', type=int, default=0, help='another one draws other augmentations')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='override keys of the config',
+    )
 
 
 def common_options(options: argparse.Namespace, *names: str) -> dict:
@@ -145,10 +209,23 @@ def common_options(options: argparse.Namespace, *names: str) -> dict:
     return {name: getattr(options, name) for name in names}
 
 
+def add_prepare(commands) -> None:
+    parser = commands.add_parser('prepare', help='make training images quick to read: sub-images, LMDB data bases')
+    kinds = parser.add_subparsers(dest='kind', required=True)
+    cut = kinds.add_parser('sub-images', help='cut the images of a folder into overlapping squares')
+    cut.add_argument('--size', type=int, default=480, help='side of the squares')
+    cut.add_argument('--step', type=int, default=240, help='from one square to the next')
+    pack = kinds.add_parser('lmdb', help='pack the images of a folder into one data base')
+    for kind in (cut, pack):
+        kind.add_argument('source', help='a folder of images')
+        kind.add_argument('out', help='a new folder; for lmdb its name ends in .lmdb')
+        kind.set_defaults(run=run_prepare)
+
+
 def run_train(options: argparse.Namespace) -> int:
     from denseformer.engine import launch
 
-    flags = common_options(options, 'resume', 'load_from', 'amp', 'compile', 'seed', 'deterministic')
+    flags = common_options(options, 'resume', 'load_from', 'amp', 'compile', 'seed', 'deterministic', 'time_limit')
     command = launch.dry_run if options.dry_run else launch.train
     command(options.config, launch.Options(**flags))
     return 0
@@ -168,6 +245,45 @@ def run_test(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_doctor(options: argparse.Namespace) -> int:
+    from denseformer.engine import doctor, load_config
+    from denseformer.engine.audit import check_config
+
+    config = load_config(options.config, options.cfg_options)
+    check_config(config)
+    reports = doctor.examine(config, limit=options.limit)
+    doctor.print_reports(reports)
+    if options.json:
+        doctor.write_reports(reports, options.json)
+    return 1 if doctor.count_errors(reports) else 0
+
+
+def run_prepare(options: argparse.Namespace) -> int:
+    from denseformer.datasets.image_store import write_store
+    from denseformer.datasets.restoration_images import image_files
+    from denseformer.datasets.sub_images import cut_folder
+
+    files = image_files(options.source)
+    if options.kind == 'lmdb':
+        size = write_store(files, Path(options.out))
+        print(f'{len(files)} images, {size / 2**20:.1f} MiB -> {options.out}')
+    else:
+        count = cut_folder(files, Path(options.out), size=options.size, step=options.step)
+        print(f'{len(files)} images, {count} squares of {options.size} pixels -> {options.out}')
+    return 0
+
+
+def run_browse(options: argparse.Namespace) -> int:
+    from denseformer.engine import load_config
+    from denseformer.engine.audit import check_config
+    from denseformer.engine.browse import write_sheet
+
+    config = load_config(options.config, options.cfg_options)
+    check_config(config)
+    write_sheet(config, options.out, count=options.count, split=options.split, seed=options.seed)
+    return 0
+
+
 def run_infer(options: argparse.Namespace) -> int:
     from denseformer.engine import load_config
     from denseformer.inference.predictor import Predictor
@@ -176,10 +292,21 @@ def run_infer(options: argparse.Namespace) -> int:
     if len(options.paths) not in (2, 3):
         raise ValueError('expected [CONFIG] CHECKPOINT SOURCE; put a glob in quotes.')
     *config, checkpoint, source = options.paths
-    names = 'device amp compile batch_size tile overlap native probabilities max_pixels trust_checkpoint'.split()
+    names = [
+        'device',
+        'amp',
+        'compile',
+        'batch_size',
+        'tile',
+        'overlap',
+        'native',
+        'probabilities',
+        'score',
+        'max_pixels',
+    ]
     predictor = Predictor(
         *([load_config(config[0], options.cfg_options), checkpoint] if config else [checkpoint]),
-        **{name: getattr(options, name) for name in names},
+        **{name: getattr(options, name) for name in [*names, 'trust_checkpoint']},
         augment=options.tta,
         suffix=f'.{options.format.lstrip(".")}' if options.format else None,
     )
@@ -187,6 +314,20 @@ def run_infer(options: argparse.Namespace) -> int:
     summary = predict_folder(predictor, source, options.out, **flags)
     print_summary(summary)
     return 130 if summary['interrupted'] else 1 if summary['failed'] else 0
+
+
+def run_export(options: argparse.Namespace) -> int:
+    from denseformer.engine import load_config
+    from denseformer.inference.export import export
+    from denseformer.inference.predictor import Predictor
+
+    if len(options.paths) not in (1, 2):
+        raise ValueError('expected [CONFIG] CHECKPOINT.')
+    *config, checkpoint = options.paths
+    model = [load_config(config[0], options.cfg_options), checkpoint] if config else [checkpoint]
+    for name, value in export(Predictor(*model, device='cpu'), options.out, options.size).items():
+        print(f'{name}: {value}')
+    return 0
 
 
 if __name__ == '__main__':

@@ -15,7 +15,8 @@ import torch
 from mmcv.transforms import BaseTransform
 from torch import Tensor
 
-from denseformer.datasets.loading import decode_image, read_bytes
+from denseformer.datasets.image_store import read_file
+from denseformer.datasets.loading import decode_image
 from denseformer.registry import TRANSFORMS
 from denseformer.restoration.data_sample import RestorationSample
 from denseformer.restoration.resize import imresize
@@ -68,7 +69,7 @@ class ShrinkTarget(BaseTransform):
         scale: how many times smaller `img` gets; the sides of the target must be multiples of it.
         patch: None for the whole image, or the side of a random patch of `img`, which is what that patch of the whole
             image would be; only its surroundings are looked at. With an `img`, the patch is cut out of both; without,
-            a target that is smaller than the patch is mirrored up to it.
+            a target that is smaller than the patch is stretched to it, as in HAT's training on ImageNet.
     """
 
     def __init__(self, *, scale: int, patch: int | None = None):
@@ -83,8 +84,8 @@ class ShrinkTarget(BaseTransform):
             return results
         if 'img' in results:
             return cut_patch(results, self.patch, scale)
-        target = mirrored_up_to(target, scale * self.patch)
-        top, left = random_corner(target.shape[0] // scale, target.shape[1] // scale, self.patch, results['gt_path'])
+        target = stretched_up_to(target, scale * self.patch)
+        top, left = random_corner(target, scale, self.patch, results['gt_path'])
         results['img'] = shrink_window(target, scale, top, left, self.patch)
         results['gt_img'] = window(target, scale * top, scale * left, scale * self.patch)
         return results
@@ -122,18 +123,20 @@ class RandomOrientation(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PackRestoration(BaseTransform):
-    """Hand over {'inputs': `img`, 'data_samples': RestorationSample with `gt_img`} as tensors, colours as R, G, B."""
+    """Hand over {'inputs': `img`, 'data_samples': RestorationSample with `gt_img`, `mask`}, tensors, R, G, B."""
 
     def transform(self, results: dict) -> dict:
         sample = RestorationSample(metainfo={key: results[key] for key in ('img_path', 'gt_path') if key in results})
         if 'gt_img' in results:
             sample.gt_img = to_tensor(results['gt_img'])
+        if 'mask' in results:
+            sample.mask = to_tensor(results['mask'])
         return {'inputs': to_tensor(results['img']), 'data_samples': sample}
 
 
 def read_image(path: str, channels: int) -> np.ndarray:
     """(H, W, channels) uint8 or uint16, colours as B, G, R."""
-    image = decode_image(path, read_bytes(path, 'image'), FLAGS[channels])
+    image = decode_image(path, read_file(path), FLAGS[channels])
     if image.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"'{path}' holds {image.dtype} pixels; legal are 8 and 16 bits without sign.")
     return with_channels(image)
@@ -143,20 +146,25 @@ def with_channels(image: np.ndarray) -> np.ndarray:
     return image[..., None] if image.ndim == 2 else image
 
 
-def random_corner(height: int, width: int, size: int, path: str) -> tuple[int, int]:
+def random_corner(image: np.ndarray, scale: int, size: int, path: str) -> tuple[int, int]:
+    """Where a random square of `size` pixels begins in the image shrunk by `scale`."""
+    height, width = (side // scale for side in image.shape[:2])
     if size > min(height, width):
         raise ValueError(f"'{path}' gives an image of {height} x {width}, too small for patches of {size} pixels.")
     return np.random.randint(height - size + 1), np.random.randint(width - size + 1)
 
 
-def mirrored_up_to(image: np.ndarray, side: int) -> np.ndarray:
-    missing = [max(0, side - length) for length in image.shape[:2]]
-    return np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)), 'symmetric') if any(missing) else image
+def stretched_up_to(image: np.ndarray, side: int) -> np.ndarray:
+    """The image with sides of at least `side`."""
+    height, width = (max(side, length) for length in image.shape[:2])
+    if (height, width) == image.shape[:2]:
+        return image
+    return with_channels(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def cut_patch(results: dict, size: int, scale: int) -> dict:
     image = results.get('img', results['gt_img'])
-    top, left = random_corner(*image.shape[:2], size, results['gt_path'])
+    top, left = random_corner(image, 1, size, results['gt_path'])
     if 'img' not in results:
         results['gt_img'] = window(image, top, left, size)
         return results

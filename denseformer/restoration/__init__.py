@@ -1,24 +1,40 @@
 """Image restoration: networks behind one contract, and what trains and tests them."""
 
 from denseformer.restoration import networks
+from denseformer.restoration.adversarial import (
+    AdversarialRestorer,
+    GANLoss,
+    PartsOptimWrapperConstructor,
+    UNetDiscriminator,
+)
 from denseformer.restoration.checkpoint import from_checkpoint
 from denseformer.restoration.data_sample import RestorationSample
+from denseformer.restoration.inpainting import InpaintingRestorer
 from denseformer.restoration.losses import CharbonnierLoss, FrequencyLoss, L1Loss, MSELoss
 from denseformer.restoration.metrics import PSNR, SSIM
+from denseformer.restoration.perceptual import PerceptualLoss
 from denseformer.restoration.preprocessor import RestorationPreprocessor
 from denseformer.restoration.resize import imresize
 from denseformer.restoration.restorer import Restorer
+from denseformer.restoration.spectral_metrics import SpectralMetric
 
 __all__ = [
     'PSNR',
     'SSIM',
+    'AdversarialRestorer',
     'CharbonnierLoss',
     'FrequencyLoss',
+    'GANLoss',
+    'InpaintingRestorer',
     'L1Loss',
     'MSELoss',
+    'PartsOptimWrapperConstructor',
+    'PerceptualLoss',
     'RestorationPreprocessor',
     'RestorationSample',
     'Restorer',
+    'SpectralMetric',
+    'UNetDiscriminator',
     'from_checkpoint',
     'imresize',
     'networks',

@@ -31,14 +31,16 @@ def from_checkpoint(path: str | Path) -> RestorationNetwork:
 
 
 def read_weights(path: str | Path) -> StateDict:
-    """The tensors of a file by name, out of the wrappers that training code puts them in."""
+    """The tensors of a file by name, out of the wrappers that training code, ours among it, puts them in."""
     from denseformer.checkpoints.files import read_checkpoint, weights_of  # imports networks itself
 
     content = read_checkpoint(path)
     try:
-        return weights_of(content)
+        weights = weights_of(content)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from None
+    own = {key.removeprefix('network.'): value for key, value in weights.items() if key.startswith('network.')}
+    return own or weights
 
 
 def recognise(state_dict: StateDict, path: str | Path) -> tuple[type[RestorationNetwork], dict[str, Any]]:

@@ -13,3 +13,4 @@ class RestorationSample(BaseDataElement):
 
     gt_img: Tensor
     pred_img: Tensor
+    mask: Tensor

@@ -26,13 +26,13 @@ def imresize(
         raise ValueError(
             f'imresize takes (H, W) or (H, W, C) images, unsigned or floating; got {image.dtype} {image.shape}.'
         )
-    if scale is not None:
-        if scale <= 0:
-            raise ValueError(f'scale must be positive, got {scale}.')
-        size = math.ceil(image.shape[0] * scale), math.ceil(image.shape[1] * scale)
-        factors = (scale, scale)
-    else:
+    if size is not None:
         factors = size[0] / image.shape[0], size[1] / image.shape[1]
+    elif scale is not None and scale > 0:
+        size = math.ceil(image.shape[0] * scale), math.ceil(image.shape[1] * scale)
+        factors = scale, scale
+    else:
+        raise ValueError(f'scale must be positive, got {scale}.')
     integer = image.dtype.kind == 'u'
     out = image.astype(np.float64)
     for axis in sorted((0, 1), key=lambda axis: factors[axis]):

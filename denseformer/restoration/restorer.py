@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.logging import MMLogger
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor, nn
 
 from denseformer.network import StateDict
@@ -44,7 +43,7 @@ class Restorer(BaseModel):
     ):
         super().__init__(data_preprocessor or dict(type='denseformer.RestorationPreprocessor'), init_cfg)
         self.network = MODELS.build(network)
-        self.losses = nn.ModuleDict({loss_name(loss): MODELS.build(loss) for loss in losses})
+        self.losses = ModuleDict({loss_name(loss): MODELS.build(loss) for loss in losses})
         if len(self.losses) < len(losses):
             raise ValueError(f'Each loss can stand in `losses` once, got {[loss["type"] for loss in losses]}.')
         self.start_from = start_from
@@ -67,7 +66,9 @@ class Restorer(BaseModel):
     def loss(self, inputs: Tensor, data_samples: Sequence[RestorationSample]) -> dict[str, Tensor]:
         """Each loss of the batch; the samples hold `gt_img`."""
         if not self.losses:
-            raise ValueError("This model has no losses: set model.losses, as in losses=[dict(type='denseformer.L1Loss')].")
+            raise ValueError(
+                "This model has no losses: set model.losses, as in losses=[dict(type='denseformer.L1Loss')]."
+            )
         restored, targets = self.network(inputs), targets_of(data_samples)
         return {f'loss_{name}': loss(restored, targets) for name, loss in self.losses.items()}
 
@@ -123,9 +124,8 @@ def load_what_fits(network: nn.Module, path: Path) -> None:
 
     Raises ValueError where that is less than half of the network.
     """
-    weights = {key.removeprefix(PREFIX): value for key, value in read_weights(path).items()}
     own = network.state_dict()
-    weights = network.remap_official_keys(weights, network)
+    weights = network.remap_official_keys(read_weights(path), network)
     fitting: StateDict = {key: value for key, value in weights.items() if key in own and value.shape == own[key].shape}
     set_here = sum(value.numel() for value in fitting.values())
     if 2 * set_here < sum(value.numel() for value in own.values()):
@@ -133,4 +133,6 @@ def load_what_fits(network: nn.Module, path: Path) -> None:
     network.load_state_dict(fitting, strict=False)
     left = sorted({key.rpartition('.')[0] for key, _ in network.named_parameters() if key not in fitting})
     logger = MMLogger.get_current_instance()
-    logger.info(f'{path}: set {len(fitting)} of {len(own)} tensors. Keep their random weights: {", ".join(left) or "none"}')
+    logger.info(
+        f'{path}: set {len(fitting)} of {len(own)} tensors. Keep their random weights: {", ".join(left) or "none"}'
+    )

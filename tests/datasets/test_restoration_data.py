@@ -1,5 +1,7 @@
 """Pairs for restoration: which files belong together, exact bicubic patches, depth that is kept, degradations."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -21,8 +23,8 @@ def picture(height: int = 40, width: int = 56, dtype=np.uint8) -> np.ndarray:
     return np.random.default_rng(0).integers(np.iinfo(dtype).max, size=(height, width, 3)).astype(dtype)
 
 
-def transform(name: str, **options):
-    return TRANSFORMS.build({'type': f'denseformer.{name}', **options})
+def transform(component: str, **options):
+    return TRANSFORMS.build({'type': f'denseformer.{component}', **options})
 
 
 @pytest.fixture
@@ -41,8 +43,8 @@ def dataset(root, pair: bool = True, pipeline=(), **options) -> RestorationImage
 
 
 def test_pairs_are_found_by_name_with_or_without_the_scale(root):
-    pairs = [(info['gt_path'][-8:], info['img_path'][-9:]) for info in dataset(root)]
-    assert pairs == [('HR/a.png', '/ax2.png'), ('HR/b.png', 'LR/b.png')]
+    pairs = [(Path(info['gt_path']).name, Path(info['img_path']).name) for info in dataset(root)]
+    assert pairs == [('a.png', 'ax2.png'), ('b.png', 'b.png')]
 
 
 def test_a_target_without_an_image_is_named(root):
@@ -81,7 +83,7 @@ def test_training_patches_match_their_targets(root):
         assert np.array_equal(inner, sample['inputs'].permute(1, 2, 0).numpy()[3:-3, 3:-3])
 
 
-def test_a_small_target_is_mirrored_up_to_the_patch():
+def test_a_small_target_is_stretched_to_the_patch():
     results = transform('ShrinkTarget', scale=4, patch=16)({'gt_img': picture(40, 56), 'gt_path': 'a'})
     assert results['img'].shape == (16, 16, 3)
     assert results['gt_img'].shape == (64, 64, 3)
@@ -105,7 +107,8 @@ def test_sixteen_bits_are_kept(tmp_path, channels):
     assert np.array_equal(results['gt_img'], image)
     packed = to_tensor(results['gt_img'])
     assert packed.dtype == torch.float32
-    assert torch.equal((packed * 65535).round().to(torch.int64).flip(0)[0], torch.from_numpy(image[..., 0].astype(np.int64)))
+    blue = (packed[-1] * 65535).round().numpy()
+    assert np.array_equal(blue, image[..., 0])
 
 
 def test_sizes_that_do_not_belong_together_are_refused(root):
@@ -145,7 +148,8 @@ def test_jpeg_is_opencvs(channels):
 def test_degradations_follow_one_another_and_leave_the_target():
     image = picture()
     results = {'gt_img': image.copy()}
-    for name, options in (('Blur', {'sigma': (1, 2)}), ('Albumented', {'name': 'MotionBlur'}), ('CompressJPEG', {'quality': 50})):
+    steps = {'Blur': {'sigma': (1, 2)}, 'Albumented': {'name': 'MotionBlur'}, 'CompressJPEG': {'quality': 50}}
+    for name, options in steps.items():
         results = transform(name, **options)(results)
     assert np.array_equal(results['gt_img'], image)
     assert results['img'].shape == image.shape

@@ -1,0 +1,42 @@
+# What all instance segmentation data sets share. A data set's base sets num_classes, data_root, the two datasets and
+# image_scale (the long and the short side images are resized to fit); the schedule says how images are augmented.
+batch_size = 2  # per GPU
+num_workers = 4
+key_metric = 'segm_mAP'  # by which the best checkpoint is chosen
+
+train_pipeline = [
+    dict(type='denseformer.LoadImage'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='RandomChoice', transforms='${augmentation}'),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='denseformer.LoadImage'),
+    dict(type='Resize', scale='${image_scale}', keep_ratio=True),
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+]
+
+train_dataloader = dict(
+    batch_size='${batch_size}',
+    num_workers='${num_workers}',
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    batch_sampler=dict(type='AspectRatioBatchSampler'),
+    dataset=dict(pipeline='${train_pipeline}'),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers='${num_workers}',
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(pipeline='${test_pipeline}', test_mode=True),
+)
+test_dataloader = '${val_dataloader}'
+val_evaluator = dict(
+    type='denseformer.CocoMetric',
+    data_root='${data_root}',
+    ann_file='${val_dataloader.dataset.ann_file}',
+    metric=['bbox', 'segm'],
+)
+test_evaluator = '${val_evaluator}'

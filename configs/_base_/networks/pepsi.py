@@ -1,0 +1,1 @@
+network = dict(type='denseformer.PEPSI', arch='base')

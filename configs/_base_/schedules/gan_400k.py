@@ -1,0 +1,11 @@
+# Real-ESRGAN's second stage: the network and the discriminator at the same constant rate.
+_base_ = './adam_500k.py'
+max_iters = 400_000
+milestones = (400_000,)
+_part = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99)))
+optim_wrapper = dict(
+    _delete_=True,
+    constructor='denseformer.PartsOptimWrapperConstructor',
+    network=_part,
+    discriminator=_part,
+)

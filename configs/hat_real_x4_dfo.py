@@ -1,0 +1,8 @@
+_base_ = [
+    './_base_/networks/hat.py',
+    './_base_/restorers/l1.py',
+    './_base_/datasets/real_world.py',
+    './_base_/schedules/adam_1m.py',
+    './_base_/runtime/restoration_ema.py',
+]
+scale = 4

@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/networks/swinir.py',
+    './_base_/restorers/charbonnier.py',
+    './_base_/datasets/denoising.py',
+    './_base_/schedules/adam_1600k.py',
+    './_base_/runtime/restoration_ema.py',
+]
+network = dict(arch='denoising', in_channels=1)
+sigma, channels, protocol, test_root = 15, 1, 'y', 'data/Set12'
+published = dict(metric='PSNR', value=33.36, data='Set12', source='JingyunLiang/SwinIR, figs')

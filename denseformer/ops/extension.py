@@ -1,0 +1,365 @@
+"""The operators under the names and with the arguments by which mmcv calls its compiled `_ext`.
+
+mmcv hands over the tensors that results go into, and defines the gradient of each operator by a call of its own; such a
+call computes the operator again and differentiates it.
+"""
+# ruff: noqa: N803 -- the arguments' names are mmcv's
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from denseformer.ops import choice, focal_loss
+from denseformer.ops.deform_attention import multi_scale_deformable_attention
+from denseformer.ops.nms import nms_match as match
+from denseformer.ops.nms import soft_nms
+from denseformer.ops.roi_align import spread_maximum
+
+SOFT_METHODS = ('naive', 'linear', 'gaussian')
+
+
+def operator(name: str) -> Callable[..., Any]:
+    """The operator that mmcv calls `name`, or, where nobody has it, one that says so when it is called."""
+    if name.startswith('__'):
+        raise AttributeError(name)
+    return OPERATORS.get(name) or absent(name)
+
+
+def absent(name: str) -> Callable[..., NoReturn]:
+    def call(*args: Any, **kwargs: Any) -> NoReturn:
+        raise NotImplementedError(
+            f"mmcv's operator '{name}' is compiled, and mmcv was installed without a compiler; neither torchvision nor "
+            "denseformer has it. `make install-ops` compiles mmcv's operators."
+        )
+
+    return call
+
+
+def gradients(function: Callable[..., Tensor], inputs: tuple[Tensor, ...], grad: Tensor) -> tuple[Tensor, ...]:
+    """The gradients of `function`'s output, weighted by `grad`, for each of its inputs."""
+    with torch.enable_grad():
+        leaves = tuple(tensor.detach().requires_grad_() for tensor in inputs)
+        return torch.autograd.grad(function(*leaves), leaves, grad)
+
+
+def fill(targets: tuple[Tensor, ...], values: tuple[Tensor, ...]) -> None:
+    for target, value in zip(targets, values, strict=True):
+        target.copy_(value)
+
+
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
+    return choice.nms(boxes, scores, iou_threshold, offset)
+
+
+def softnms(
+    boxes: Tensor,
+    scores: Tensor,
+    dets: Tensor,
+    iou_threshold: float,
+    sigma: float,
+    min_score: float,
+    method: int,
+    offset: int,
+) -> Tensor:
+    found, inds = soft_nms(boxes, scores, iou_threshold, sigma, min_score, SOFT_METHODS[method], offset)
+    dets[: len(found)] = found
+    return inds
+
+
+def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
+    return match(dets, iou_threshold)
+
+
+def roi_align_forward(
+    feature: Tensor,
+    rois: Tensor,
+    output: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
+    size, mode = (aligned_height, aligned_width), 'avg' if pool_mode else 'max'
+    targets = (output,) if pool_mode else (output, argmax_y, argmax_x)
+    fill(targets, choice.roi_pool(feature, rois, size, spatial_scale, sampling_ratio, mode, aligned))
+
+
+def roi_align_backward(
+    grad: Tensor,
+    rois: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    grad_input: Tensor,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
+    if not pool_mode:
+        grad_input.copy_(spread_maximum(grad, rois, argmax_y, argmax_x, tuple(grad_input.shape)))
+        return
+    size = (aligned_height, aligned_width)
+
+    def pooled(feature: Tensor) -> Tensor:
+        return choice.roi_pool(feature, rois, size, spatial_scale, sampling_ratio, 'avg', aligned)[0]
+
+    # The mean is linear in the map, so its gradient is the same wherever it is taken.
+    fill((grad_input,), gradients(pooled, (torch.zeros_like(grad_input),), grad))
+
+
+def deform_conv_forward(
+    x: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    output: Tensor,
+    columns: Tensor,
+    ones: Tensor,
+    kW: int,
+    kH: int,
+    dW: int,
+    dH: int,
+    padW: int,
+    padH: int,
+    dilationW: int,
+    dilationH: int,
+    group: int,
+    deformable_group: int,
+    im2col_step: int,
+) -> None:
+    convolve = plain_convolution(dW, dH, padW, padH, dilationW, dilationH, group, deformable_group)
+    output.copy_(convolve(x, offset, weight))
+
+
+def deform_conv_backward_input(
+    x: Tensor,
+    offset: Tensor,
+    grad: Tensor,
+    grad_input: Tensor,
+    grad_offset: Tensor,
+    weight: Tensor,
+    columns: Tensor,
+    kW: int,
+    kH: int,
+    dW: int,
+    dH: int,
+    padW: int,
+    padH: int,
+    dilationW: int,
+    dilationH: int,
+    group: int,
+    deformable_group: int,
+    im2col_step: int,
+) -> None:
+    convolve = plain_convolution(dW, dH, padW, padH, dilationW, dilationH, group, deformable_group)
+    fill((grad_input, grad_offset), gradients(lambda x, offset: convolve(x, offset, weight), (x, offset), grad))
+
+
+def deform_conv_backward_parameters(
+    x: Tensor,
+    offset: Tensor,
+    grad: Tensor,
+    grad_weight: Tensor,
+    columns: Tensor,
+    ones: Tensor,
+    kW: int,
+    kH: int,
+    dW: int,
+    dH: int,
+    padW: int,
+    padH: int,
+    dilationW: int,
+    dilationH: int,
+    group: int,
+    deformable_group: int,
+    scale: float,
+    im2col_step: int,
+) -> None:
+    convolve = plain_convolution(dW, dH, padW, padH, dilationW, dilationH, group, deformable_group)
+    weight = torch.zeros_like(grad_weight)  # the output is linear in it
+    (found,) = gradients(lambda weight: convolve(x, offset, weight), (weight,), grad)
+    grad_weight.add_(found, alpha=scale)
+
+
+def plain_convolution(
+    dW: int, dH: int, padW: int, padH: int, dilationW: int, dilationH: int, group: int, deformable_group: int
+) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    def convolve(x: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
+        return choice.deform_conv2d(
+            *(x, offset, weight),
+            stride=(dH, dW),
+            padding=(padH, padW),
+            dilation=(dilationH, dilationW),
+            groups=group,
+            deform_groups=deformable_group,
+        )
+
+    return convolve
+
+
+def modulated_deform_conv_forward(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    ones: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    output: Tensor,
+    columns: Tensor,
+    kernel_h: int,
+    kernel_w: int,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_h: int,
+    dilation_w: int,
+    group: int,
+    deformable_group: int,
+    with_bias: bool,
+) -> None:
+    out = choice.deform_conv2d(
+        *(x, offset, weight, bias if with_bias else None, mask),
+        stride=(stride_h, stride_w),
+        padding=(pad_h, pad_w),
+        dilation=(dilation_h, dilation_w),
+        groups=group,
+        deform_groups=deformable_group,
+    )
+    output.copy_(out)
+
+
+def modulated_deform_conv_backward(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    ones: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    columns: Tensor,
+    grad_input: Tensor,
+    grad_weight: Tensor,
+    grad_bias: Tensor,
+    grad_offset: Tensor,
+    grad_mask: Tensor,
+    grad: Tensor,
+    kernel_h: int,
+    kernel_w: int,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_h: int,
+    dilation_w: int,
+    group: int,
+    deformable_group: int,
+    with_bias: bool,
+) -> None:
+    def convolve(x: Tensor, offset: Tensor, weight: Tensor, mask: Tensor) -> Tensor:
+        return choice.deform_conv2d(
+            *(x, offset, weight, None, mask),
+            stride=(stride_h, stride_w),
+            padding=(pad_h, pad_w),
+            dilation=(dilation_h, dilation_w),
+            groups=group,
+            deform_groups=deformable_group,
+        )
+
+    targets = (grad_input, grad_offset, grad_weight, grad_mask)
+    fill(targets, gradients(convolve, (x, offset, weight, mask), grad))
+    if with_bias:
+        grad_bias.copy_(grad.sum((0, 2, 3)))
+
+
+def ms_deform_attn_forward(
+    value: Tensor, shapes: Tensor, level_starts: Tensor, locations: Tensor, weights: Tensor, im2col_step: int
+) -> Tensor:
+    return multi_scale_deformable_attention(value, shapes.tolist(), locations, weights)
+
+
+def ms_deform_attn_backward(
+    value: Tensor,
+    shapes: Tensor,
+    level_starts: Tensor,
+    locations: Tensor,
+    weights: Tensor,
+    grad: Tensor,
+    grad_value: Tensor,
+    grad_locations: Tensor,
+    grad_weights: Tensor,
+    im2col_step: int,
+) -> None:
+    sizes = shapes.tolist()
+
+    def attend(value: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
+        return multi_scale_deformable_attention(value, sizes, locations, weights)
+
+    targets = (grad_value, grad_locations, grad_weights)
+    fill(targets, gradients(attend, (value, locations, weights), grad))
+
+
+def sigmoid_focal_loss_forward(
+    logits: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float, alpha: float
+) -> None:
+    output.copy_(focal_loss.sigmoid_focal_loss(logits, target, given(weight), gamma, alpha))
+
+
+def sigmoid_focal_loss_backward(
+    logits: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, gamma: float, alpha: float
+) -> None:
+    def loss(logits: Tensor) -> Tensor:
+        return focal_loss.sigmoid_focal_loss(logits, target, given(weight), gamma, alpha)
+
+    fill((grad_input,), gradients(loss, (logits,), torch.ones_like(logits)))
+
+
+def softmax_focal_loss_forward(
+    probabilities: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float, alpha: float
+) -> None:
+    output.copy_(focal_loss.softmax_focal_loss(probabilities, target, given(weight), gamma, alpha))
+
+
+def softmax_focal_loss_backward(
+    probabilities: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    buffer: Tensor,
+    grad_input: Tensor,
+    gamma: float,
+    alpha: float,
+) -> None:
+    grad_input.copy_(focal_loss.softmax_focal_grad(probabilities, target, given(weight), gamma, alpha))
+
+
+def given(weight: Tensor) -> Tensor | None:
+    """mmcv writes an empty tensor for no weight."""
+    return weight if weight.numel() else None
+
+
+def get_compiler_version() -> str:
+    return 'none: mmcv was installed without its compiled operators'
+
+
+def get_compiling_cuda_version() -> str:
+    return 'not available'
+
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (
+        *(nms, softnms, nms_match, roi_align_forward, roi_align_backward),
+        *(deform_conv_forward, deform_conv_backward_input, deform_conv_backward_parameters),
+        *(modulated_deform_conv_forward, modulated_deform_conv_backward),
+        *(ms_deform_attn_forward, ms_deform_attn_backward),
+        *(sigmoid_focal_loss_forward, sigmoid_focal_loss_backward),
+        *(softmax_focal_loss_forward, softmax_focal_loss_backward),
+        *(get_compiler_version, get_compiling_cuda_version),
+    )
+}
