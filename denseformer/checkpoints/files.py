@@ -6,6 +6,7 @@ about a run beside the weights (history buffers, numpy arrays) is on the list of
 """
 
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ WRAPPERS = ('state_dict', 'model', 'params_ema', 'params', 'model_state', 'model
 """Keys that authors nest the weights under, the preferred one first."""
 BROKEN = (
     *(RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError),
-    *(AttributeError, AssertionError, OverflowError, MemoryError),
+    *(AttributeError, AssertionError, OverflowError, MemoryError, struct.error),
 )
 """What readers raise, depending on where a damaged file is damaged."""
 

@@ -128,7 +128,9 @@ def unknown_components(config: Config) -> Iterator[Finding]:
                 continue
             component = found
         accepted = accepted_arguments(component)
-        for argument in node if accepted is not None else ():
+        if accepted is None:
+            continue
+        for argument in node:
             if argument not in accepted | BUILDER_KEYS:
                 name = getattr(component, '__name__', component)
                 yield Finding(f'{key}.{argument}', f'{name} takes no such argument.{did_you_mean(argument, accepted)}')
@@ -181,7 +183,7 @@ def accepted_arguments(component: Any) -> frozenset[str] | None:
     for cls in component.__mro__:
         if '__init__' not in vars(cls):
             continue
-        signature = inspect.signature(cls.__init__)
+        signature = inspect.signature(vars(cls)['__init__'])
         own = _named(signature)
         names |= own or {p.name for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD}
         if own is not None:
@@ -292,7 +294,7 @@ def unmatched_labels(key: str, dataset: Mapping[str, Any], cls: type, images: Pa
 
 def default_of(cls: type, argument: str) -> Any:
     for base in cls.__mro__:
-        parameter = inspect.signature(base.__init__).parameters.get(argument)
+        parameter = inspect.signature(vars(base).get('__init__', object.__init__)).parameters.get(argument)
         if parameter is not None and parameter.default is not parameter.empty:
             return parameter.default
     return None

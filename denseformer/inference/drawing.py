@@ -70,7 +70,7 @@ def draw_instances(
 ) -> Image.Image:
     """`image` (H, W, 3), R, G, B, with boxes (n, 4), a name beside each, and masks, n of (H, W), tinted."""
     picture = image.copy()
-    for mask, colour in zip(masks or (), colours, strict=masks is not None):
+    for mask, colour in zip(() if masks is None else masks, colours, strict=masks is not None):
         picture[mask] = picture[mask] * 0.5 + np.asarray(colour) * 0.5
         picture[borders(mask)] = colour
     canvas = Image.fromarray(picture)

@@ -93,7 +93,8 @@ class Predictor:
                     f"'{config}' is exported: it takes no checkpoint, no amp or compile, and device 'cpu'."
                 )
             self.model, self.config = load_exported(Path(config))
-            self.settings = replace(self.settings, tile=self.model.size)
+            shared = self.model.size // 4 if overlap is None else overlap
+            self.settings = replace(self.settings, tile=self.model.size, overlap=shared)
         else:
             self.config = config if isinstance(config, Config) else load_config(config)
             self.model = build_model(self.config)

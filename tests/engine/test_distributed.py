@@ -115,6 +115,7 @@ def test_ranks_that_find_different_checkpoints_are_stopped(tmp_path):
 
 def elastic_worker(folder, settings):
     """One rank of a group that torchrun restarts: the first time, rank 1 dies."""
+    torch.set_num_threads(1)  # sums are rounded alike in both runs
     marker = Path(folder) / 'died'
     first = os.environ['RANK'] == '1' and not marker.exists()
     if first:
@@ -129,7 +130,7 @@ def test_torchrun_restarts_a_killed_group_which_resumes_by_itself(tmp_path):
     (tmp_path / 'cut').mkdir()
     launch = LaunchConfig(
         *(1, 1, 2),
-        max_restarts=1,
+        max_restarts=3,  # a port can still be taken at the first
         monitor_interval=0.1,
         start_method='spawn',
         rdzv_backend='c10d',
