@@ -14,7 +14,7 @@ def _child(parent: Registry, *modules: str) -> Registry:
     return Registry(parent.name, parent=parent, scope='denseformer', locations=locations)
 
 
-MODELS = _child(root.MODELS, 'backbones', 'necks', 'restoration')
+MODELS = _child(root.MODELS, 'backbones', 'restoration')
 DATASETS = _child(root.DATASETS, 'datasets')
 TRANSFORMS = _child(root.TRANSFORMS, 'datasets')
 METRICS = _child(root.METRICS, 'segmentation', 'detection', 'restoration')
