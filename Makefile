@@ -18,8 +18,8 @@ $(STAMP): pyproject.toml constraints.txt
 # mmcv's compiled operators, for those who want them: needs a compiler and some minutes. Everything works without.
 install-ops: install
 	$(BIN)/python -m pip install --quiet -c constraints.txt setuptools wheel ninja psutil
-	MMCV_WITH_OPS=1 $(BIN)/python -m pip install --force-reinstall --no-deps --no-build-isolation --no-binary onedl-mmcv \
-		-c constraints.txt onedl-mmcv
+	$(BIN)/python -m pip install --force-reinstall --no-cache-dir --no-deps --no-build-isolation \
+		--no-binary onedl-mmcv -c constraints.txt onedl-mmcv
 	$(BIN)/python -c 'import mmcv._ext' || { echo 'mmcv was installed without its operators: is torch importable in $(VENV)?'; exit 1; }
 
 demo: install
