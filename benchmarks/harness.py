@@ -129,7 +129,7 @@ def matrix_gflops(dtype: torch.dtype) -> float:
 
 
 def peak_memory(title: str, name: str) -> float | None:
-    """Megabytes that one call needs beyond what was there before, in a fresh process; None where it cannot be had."""
+    """Megabytes at the peak of one contender, in a fresh process; None where it cannot be had."""
     command = [
         sys.executable,
         '-m',
@@ -145,18 +145,16 @@ def peak_memory(title: str, name: str) -> float | None:
 
 
 def working_memory(contender: Contender) -> float:
-    """Megabytes that the second call of a function needs; to be run in a process of its own."""
-    function = contender.make()
-    function()
+    """Megabytes at the peak of building a function and calling it, weights included; in a process of its own."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        function()
+        contender.make()()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
     before = resident_memory('VmRSS')
     with suppress(OSError):
         Path('/proc/self/clear_refs').write_text('5')  # forgets the earlier peak
-    function()
+    contender.make()()
     return resident_memory('VmHWM') - before
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
+from mmseg.models.backbones import SwinTransformer
 from torch import Tensor, nn
 
 from benchmarks.harness import Comparison, Contender
@@ -120,8 +121,6 @@ def compiled_dinat() -> nn.Module:
 
 
 def mmseg_swin() -> nn.Module:
-    from mmseg.models.backbones import SwinTransformer
-
     return SwinTransformer(drop_path_rate=0.0).to(DEVICE)
 
 
