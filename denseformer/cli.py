@@ -41,11 +41,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--work-dir', help='folder of this run; default: work_dirs/<name of the config>')
-    parser.add_argument('--device', default='auto', help="'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1' ...")
+    add_device(parser)
     parser.add_argument('--launcher', default='none', choices=('none', 'pytorch', 'slurm', 'mpi'))
-    parser.add_argument(
-        '--trust-checkpoint', action='store_true', help='let the checkpoint execute code while it loads'
-    )
+    add_trust(parser)
+    add_overrides(parser)
+    parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)  # of old launchers
+
+
+def add_overrides(parser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -54,7 +57,16 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='override keys of the config',
     )
-    parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)  # of old launchers
+
+
+def add_trust(parser) -> None:
+    parser.add_argument(
+        '--trust-checkpoint', action='store_true', help='let the checkpoint execute code while it loads'
+    )
+
+
+def add_device(parser) -> None:
+    parser.add_argument('--device', default='auto', help="'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1' ...")
 
 
 def add_train(commands) -> None:
@@ -72,6 +84,8 @@ def add_train(commands) -> None:
     parser.add_argument('--load-from', metavar='PATH', help=f'start from the weights of {CHECKPOINT}')
     parser.add_argument('--amp', nargs='?', const='bf16', choices=('bf16', 'fp16'), help='mixed precision')
     parser.add_argument('--compile', action='store_true', help='torch.compile the model')
+    parser.add_argument('--fsdp', action='store_true', help='divide the model, not only the batch, among the processes')
+    parser.add_argument('--auto-scale-lr', action='store_true', help="scale the learning rate to the run's batch size")
     parser.add_argument('--seed', type=int)
     parser.add_argument('--deterministic', action='store_true', help='only deterministic GPU operators')
     parser.add_argument('--time-limit', metavar='11h30m', help='save and stop before so much time is over (status 75)')
@@ -99,7 +113,7 @@ def add_infer(commands) -> None:
         nargs='+',
         metavar='[CONFIG] CHECKPOINT SOURCE',
         help=f'CHECKPOINT: {CHECKPOINT}; a restoration network needs no CONFIG. SOURCE: an image, a folder, '
-        'a glob in quotes, or a .txt file that lists images',
+        'a video, a glob in quotes, or a .txt file that lists images',
     )
     parser.add_argument('--out', required=True, metavar='FOLDER', help='where predictions and the record go')
     add_run_flags(parser.add_argument_group('the run'))
@@ -115,21 +129,12 @@ def add_run_flags(parser) -> None:
     parser.add_argument(
         '--max-pixels', type=int, default=178_956_970, help='refuse larger images, before decoding them'
     )
-    parser.add_argument(
-        '--trust-checkpoint', action='store_true', help='let the checkpoint execute code while it loads'
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='override keys of the config',
-    )
+    add_trust(parser)
+    add_overrides(parser)
 
 
 def add_prediction_flags(parser) -> None:
-    parser.add_argument('--device', default='auto', help="'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1' ...")
+    add_device(parser)
     parser.add_argument('--amp', action='store_true', help='predict in bfloat16')
     parser.add_argument('--compile', action='store_true', help='torch.compile the network')
     parser.add_argument(
@@ -143,9 +148,14 @@ def add_prediction_flags(parser) -> None:
     )
     parser.add_argument('--overlap', type=int, metavar='PIXELS', help='of windows; default: what the network needs')
     parser.add_argument('--native', action='store_true', help="at the image's own size, whatever the config resizes to")
-    parser.add_argument('--tta', action='store_true', help='average over mirrored (restoration: and turned) copies')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='average over copies: sizes, mirrored; restoration: turned, mirrored',
+    )
     parser.add_argument('--probabilities', action='store_true', help='write the probability of each class')
     parser.add_argument('--score', type=float, default=0.3, help='leave out instances of a lower score')
+    parser.add_argument('--classes', nargs='+', default=(), metavar='NAME', help='find these only; default: all')
     parser.add_argument('--format', metavar='SUFFIX', help="of restored images, as 'png'; default: the source's")
 
 
@@ -156,14 +166,7 @@ def add_export(commands) -> None:
     parser.add_argument('paths', nargs='+', metavar='[CONFIG] CHECKPOINT', help=f'CHECKPOINT: {CHECKPOINT}')
     parser.add_argument('--out', required=True, metavar='FILE', help='FILE.onnx, or FILE.pt2 for torch.export')
     parser.add_argument('--size', type=int, default=512, metavar='PIXELS', help='side of the windows that it takes')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='override keys of the config',
-    )
+    add_overrides(parser)
 
 
 def number_or_auto(text: str) -> int | None:
@@ -176,14 +179,7 @@ def add_doctor(commands) -> None:
     parser.add_argument('config')
     parser.add_argument('--limit', type=int, metavar='N', help='look at N samples of each split instead of all')
     parser.add_argument('--json', metavar='FILE.json', help='write everything that was found here')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='override keys of the config',
-    )
+    add_overrides(parser)
 
 
 def add_browse(commands) -> None:
@@ -194,14 +190,7 @@ def add_browse(commands) -> None:
     parser.add_argument('--count', type=int, default=16, metavar='N', help='how many samples, spread over the split')
     parser.add_argument('--split', default='train', choices=('train', 'val', 'test'))
     parser.add_argument('--seed', type=int, default=0, help='another one draws other augmentations')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='override keys of the config',
-    )
+    add_overrides(parser)
 
 
 def common_options(options: argparse.Namespace, *names: str) -> dict:
@@ -225,7 +214,8 @@ def add_prepare(commands) -> None:
 def run_train(options: argparse.Namespace) -> int:
     from denseformer.engine import launch
 
-    flags = common_options(options, 'resume', 'load_from', 'amp', 'compile', 'seed', 'deterministic', 'time_limit')
+    names = ('resume', 'load_from', 'amp', 'compile', 'fsdp', 'auto_scale_lr', 'seed', 'deterministic', 'time_limit')
+    flags = common_options(options, *names)
     command = launch.dry_run if options.dry_run else launch.train
     command(options.config, launch.Options(**flags))
     return 0
@@ -285,12 +275,16 @@ def run_browse(options: argparse.Namespace) -> int:
 
 
 def run_infer(options: argparse.Namespace) -> int:
+    from PIL import Image
+
     from denseformer.engine import load_config
+    from denseformer.inference.formats import checked_suffix
     from denseformer.inference.predictor import Predictor
     from denseformer.inference.run import predict_folder, print_summary
 
     if len(options.paths) not in (2, 3):
         raise ValueError('expected [CONFIG] CHECKPOINT SOURCE; put a glob in quotes.')
+    Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit; --max-pixels is looked up before it
     *config, checkpoint, source = options.paths
     names = [
         'device',
@@ -302,13 +296,14 @@ def run_infer(options: argparse.Namespace) -> int:
         'native',
         'probabilities',
         'score',
+        'classes',
         'max_pixels',
     ]
     predictor = Predictor(
         *([load_config(config[0], options.cfg_options), checkpoint] if config else [checkpoint]),
         **{name: getattr(options, name) for name in [*names, 'trust_checkpoint']},
         augment=options.tta,
-        suffix=f'.{options.format.lstrip(".")}' if options.format else None,
+        suffix=checked_suffix(options.format) if options.format else None,
     )
     flags = {name: getattr(options, name) for name in ('resume', 'overwrite', 'share', 'fail_fast', 'report')}
     summary = predict_folder(predictor, source, options.out, **flags)

@@ -8,9 +8,9 @@ and the nearest legal name.
 
 import ast
 import inspect
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -19,25 +19,10 @@ from typing import Any
 from mmengine import registry as root
 from mmengine.config import Config
 from mmengine.registry.utils import init_default_scope
-from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
-from denseformer.engine.config import REFERENCE, ConfigError
+from denseformer.engine.config import RUN_KEYS, VOCABULARY, ConfigError, did_you_mean
 
-RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}
-RUN_KEYS = RUNNER_KEYS | {
-    'custom_imports',
-    'sync_bn',
-    'compile',
-    'tta_model',
-    'tta_pipeline',
-    'vis_backends',
-    'find_unused_parameters',
-    'model_wrapper_cfg',
-}
-"""Top-level keys that mmengine or this project reads."""
-VOCABULARY = {'backbone', 'channels', 'num_classes', 'published'}
-"""Top-level keys by which the bases of this project speak to one another."""
 BUILDER_KEYS = {
     *('type', '_scope_', 'constructor', 'paramwise_cfg', 'priority'),
     *('convert_to_iter_based', 'requires_grad', 'fallback_on_stride'),
@@ -49,6 +34,8 @@ REGISTRIES = (
     *(root.DATA_SAMPLERS, root.WEIGHT_INITIALIZERS, root.TASK_UTILS),
     *(root.VISUALIZERS, root.VISBACKENDS, root.LOG_PROCESSORS, root.MODEL_WRAPPERS),
 )
+READ = re.compile(r'^(?:\$\{|\{\{ *_base_\.) *(\w+)')
+"""A reference of ours, or of mmengine's, and the top-level key that it reads."""
 LISTED = 5
 
 
@@ -100,25 +87,35 @@ def import_custom_modules(config: Config) -> None:
 
 def unknown_keys(config: Config) -> Iterator[Finding]:
     """Top-level keys that nobody reads: neither mmengine, nor this project, nor another part of the config."""
-    known = RUN_KEYS | VOCABULARY
+    known = RUN_KEYS | VOCABULARY | names_read(config.filename)
     for key in config:
-        if key in known or key in referenced_names(config.filename) or occurs(config[key], config, besides=key):
+        if key in known or (key in names_set(config.filename) and is_variable(key, config, known)):
             continue
-        hint = did_you_mean(key, known | referenced_names(config.filename))
+        hint = did_you_mean(key, known)
         yield Finding(key, f'nothing reads this key.{hint} A variable of the file itself is written with a leading _.')
 
 
-def occurs(value: Any, config: Mapping[str, Any], besides: str) -> bool:
-    """Whether a variable's value stands somewhere else in the config, as a pipeline or a crop size does."""
+def is_variable(key: str, config: Config, known: Iterable[str]) -> bool:
+    """Whether a key seems to be a variable that was read before the file was written, as in what a run leaves.
+
+    Its value stands somewhere else too; a number may do so by chance, so its name must not be like a known one.
+    """
+    value = config[key]
     if isinstance(value, bool) or value is None:
         return False
-    return any(value == node for key in config if key != besides for _, node in walk(config[key], key))
+    if not isinstance(value, Mapping | list | tuple) and did_you_mean(key, known):
+        return False
+    return any(value == node for other in config if other != key for _, node in walk(config[other], other))
 
 
 def unknown_components(config: Config) -> Iterator[Finding]:
-    """`type`s that no registry knows, and arguments that the component does not take."""
+    """`type`s that no registry knows, and arguments that the component does not take.
+
+    Arguments that a component calls `opaque` have `type`s of another library, which the component looks up itself.
+    """
+    opaque: set[str] = set()
     for key, node in walk(dict(config.items()), ''):
-        if not isinstance(node, Mapping) or 'type' not in node:
+        if not isinstance(node, Mapping) or 'type' not in node or any(key.startswith(prefix) for prefix in opaque):
             continue
         component = node['type']
         if isinstance(component, str):
@@ -127,6 +124,7 @@ def unknown_components(config: Config) -> Iterator[Finding]:
                 yield Finding(f'{key}.type', unknown_component(component))
                 continue
             component = found
+        opaque |= {f'{key}.{argument}[' for argument in getattr(component, 'opaque', ())}
         accepted = accepted_arguments(component)
         if accepted is None:
             continue
@@ -198,26 +196,18 @@ def _named(signature: inspect.Signature) -> frozenset[str] | None:
     return frozenset(p.name for p in parameters if p.kind is not p.VAR_POSITIONAL)
 
 
-def did_you_mean(name: str, known: Iterable[str] | None) -> str:
-    near = get_close_matches(name, list(known or ()), n=1, cutoff=0.7)
-    return f" Did you mean '{near[0]}'?" if near else ''
-
-
 def class_counts(config: Config) -> Iterator[Finding]:
     """num_classes against the data sets' class names and against every head."""
     count = config.get('num_classes')
     if count is None:
         return
-    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        dataset = (config.get(loader) or {}).get('dataset') or {}
+    for key, dataset in data_sets(config):
         classes, palette = metainfo(dataset)
         if classes is not None and len(classes) != count:
             names = ', '.join(map(str, classes[:4]))
-            yield Finding('num_classes', f'is {count}, but {loader}.dataset has {len(classes)} classes ({names} ...).')
+            yield Finding('num_classes', f'is {count}, but {key} has {len(classes)} classes ({names} ...).')
         if classes is not None and palette is not None and len(palette) != len(classes):
-            yield Finding(
-                f'{loader}.dataset.metainfo.palette', f'has {len(palette)} colours for {len(classes)} classes.'
-            )
+            yield Finding(f'{key}.metainfo.palette', f'has {len(palette)} colours for {len(classes)} classes.')
     for key, part in walk(config.get('model') or {}, 'model'):
         if isinstance(part, Mapping) and part.get('num_classes', count) != count:
             yield Finding(
@@ -227,9 +217,35 @@ def class_counts(config: Config) -> Iterator[Finding]:
 
 def metainfo(dataset: Mapping[str, Any]) -> tuple[Sequence | None, Sequence | None]:
     """Class names and palette of a data set's config: its own metainfo, else its class's."""
-    cls = find_component(dataset['type']) if isinstance(dataset.get('type'), str) else dataset.get('type')
-    info = {**getattr(cls, 'METAINFO', {}), **(dataset.get('metainfo') or {})}
+    own = dataset.get('metainfo') or {}
+    info = own if 'classes' in own else {**getattr(component_of(dataset), 'METAINFO', {}), **own}
     return info.get('classes'), info.get('palette')
+
+
+def component_of(config: Mapping[str, Any]) -> Any:
+    kind = config.get('type')
+    return find_component(kind) if isinstance(kind, str) else kind
+
+
+def data_sets(config: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(dotted key, config) of every data set, inside wrappers too; test data that are the validation data once."""
+    seen: list[Any] = []
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        dataset = (config.get(loader) or {}).get('dataset') or {}
+        if dataset not in seen:
+            seen.append(dataset)
+            yield from leaves(f'{loader}.dataset', dataset)
+
+
+def leaves(key: str, config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(dotted key, config) of the data sets inside wrappers such as ConcatDataset and RepeatDataset."""
+    if isinstance(config.get('dataset'), Mapping):
+        yield from leaves(f'{key}.dataset', config['dataset'])
+    elif config.get('datasets'):
+        for i, part in enumerate(config['datasets']):
+            yield from leaves(f'{key}.datasets[{i}]', part)
+    else:
+        yield key, config
 
 
 def missing_weights(config: Config) -> Iterator[Finding]:
@@ -242,13 +258,10 @@ def missing_weights(config: Config) -> Iterator[Finding]:
 
 def missing_data(config: Config) -> Iterator[Finding]:
     """Folders and lists that are missing or empty, and images without a label map."""
-    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        dataset = (config.get(loader) or {}).get('dataset') or {}
-        cls = find_component(dataset['type']) if isinstance(dataset.get('type'), str) else dataset.get('type')
-        if loader == 'test_dataloader' and dataset == (config.get('val_dataloader') or {}).get('dataset'):
-            continue
+    for key, dataset in data_sets(config):
+        cls = component_of(dataset)
         if cls is not None and not getattr(cls, 'makes_its_data', False):
-            yield from missing_files(f'{loader}.dataset', dataset, cls)
+            yield from missing_files(key, dataset, cls)
 
 
 def missing_files(key: str, dataset: Mapping[str, Any], cls: type) -> Iterator[Finding]:
@@ -322,17 +335,26 @@ def config_files(filename: str | None) -> tuple[Path, ...]:
 
 
 @lru_cache(maxsize=64)
-def referenced_names(filename: str | None) -> frozenset[str]:
-    """Top-level keys that a `${...}` in one of the config's files refers to."""
+def names_read(filename: str | None) -> frozenset[str]:
+    """Names that the config's files read: as Python variables, of a base (`_base_.name`), or in a `${...}`."""
     names = set()
     for file in config_files(filename):
         for node in ast.walk(ast.parse(file.read_text())):
-            match = (
-                REFERENCE.match(node.value) if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
-            )
-            if match:
-                names.add(match[1].replace('[', '.').split('.')[0].strip())
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                names.add(node.id)
+            elif isinstance(node, ast.Attribute) and getattr(node.value, 'id', None) == '_base_':
+                names.add(node.attr)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                names |= {*READ.findall(node.value)}
     return frozenset(names)
+
+
+@lru_cache(maxsize=64)
+def names_set(filename: str | None) -> frozenset[str]:
+    """Top-level names that the config's files set; a key besides came from the command line."""
+    statements = (node for file in config_files(filename) for node in ast.parse(file.read_text()).body)
+    targets = (target for node in statements if isinstance(node, ast.Assign) for target in node.targets)
+    return frozenset(node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name))
 
 
 class Origins:

@@ -8,19 +8,36 @@ out, and what a run's folder keeps, is a plain mmengine config.
 """
 
 import copy
+import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
 
 from denseformer.backbones.base import Backbone
 from denseformer.registry import MODELS
 
 REFERENCE = re.compile(r'^\$\{([^${}]+)\}$')
 STEP = re.compile(r'([A-Za-z_]\w*)|\[(-?\d+)\]|\.')
+RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}
+RUN_KEYS = RUNNER_KEYS | {
+    'custom_imports',
+    'sync_bn',
+    'compile',
+    'fsdp',
+    'tta_model',
+    'tta_pipeline',
+    'vis_backends',
+    'find_unused_parameters',
+    'model_wrapper_cfg',
+}
+"""Top-level keys that mmengine or this project reads."""
+VOCABULARY = {'backbone', 'channels', 'num_classes', 'published'}
+"""Top-level keys by which the bases of this project speak to one another."""
 
 
 class ConfigError(ValueError):
@@ -45,6 +62,11 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     add_channels(values)
     resolved = {key: resolve(value, values, (key,)) for key, value in values.items()}
     return Config(resolved, cfg_text=config.text, filename=config.filename)
+
+
+def did_you_mean(name: str, known: Iterable[str] | None) -> str:
+    near = get_close_matches(name, list(known or ()), n=1, cutoff=0.7)
+    return f" Did you mean '{near[0]}'?" if near else ''
 
 
 def add_channels(values: dict[str, Any]) -> None:

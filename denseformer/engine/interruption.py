@@ -1,5 +1,6 @@
 """A run that is asked to stop finishes its iteration, saves, and leaves with the status that means "start me again"."""
 
+import os
 import re
 import signal
 import threading
@@ -37,11 +38,22 @@ def parse_duration(text: str) -> float:
 
 
 def start_worker(before: Callable[[int], None] | None, worker: int) -> None:
-    """Begin a data worker: a signal that was sent to all processes of a job is for the one that saves."""
+    """Begin a data worker: a signal that was sent to all processes of a job is for the one that saves.
+
+    From the process that began the worker SIGTERM is the order to end, which multiprocessing gives when Python exits.
+    """
     if before is not None:
         before(worker)
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    threading.Thread(target=obey, args=(os.getppid(),), daemon=True).start()
+
+
+def obey(parent: int) -> None:
+    """End this process when the process `parent` says SIGTERM."""
+    while True:
+        received = signal.sigwaitinfo(SIGNALS)
+        if received.si_signo == signal.SIGTERM and received.si_pid == parent:
+            os._exit(0)
 
 
 @HOOKS.register_module()

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -36,9 +37,8 @@ def test_a_signal_saves_and_the_run_goes_on_from_there(tmp_path, length, act):
 
 def test_data_workers_outlive_a_signal_to_all_processes(tmp_path):
     def signal_all():
-        for child in multiprocessing.active_children():
-            child.terminate()
-        os.kill(os.getpid(), signal.SIGTERM)
+        job = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
+        subprocess.run(['kill', *map(str, job)], check=True)
         time.sleep(0.5)
 
     tiny.ACTIONS['term_all'] = signal_all
@@ -46,6 +46,19 @@ def test_data_workers_outlive_a_signal_to_all_processes(tmp_path):
     cut = tiny.config(tmp_path, **settings, record={'at': 4, 'act': 'term_all'})
     assert tiny.in_child(lambda: tiny.train(cut)) == EXIT_STATUS
     assert read_checkpoint(newest_checkpoint(tmp_path)[0])['meta']['iter'] == 4
+
+
+def test_data_workers_end_when_the_process_that_began_them_says_so(tmp_path):
+    def end_the_workers():
+        runner, _ = tiny.train(tiny.config(tmp_path, iters=1, workers=2))
+        workers = multiprocessing.active_children()
+        assert workers and runner
+        for worker in workers:
+            worker.terminate()
+            worker.join(timeout=20)
+        assert [worker.exitcode for worker in workers] == [0] * len(workers)
+
+    assert tiny.in_child(end_the_workers) == 0
 
 
 def test_accumulation_is_finished_before_leaving(tmp_path):
