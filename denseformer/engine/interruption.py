@@ -15,10 +15,8 @@ from mmengine.hooks import Hook
 
 from denseformer.engine.checkpoint_hook import CheckpointHook
 from denseformer.registry import HOOKS
+from denseformer.signals import EXIT_STATUS, SIGNALS
 
-EXIT_STATUS = 75
-"""EX_TEMPFAIL of sysexits.h: a failure that goes away when the same command is started again."""
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 DURATION = re.compile(r'(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?')
 
 
