@@ -2,4 +2,6 @@
 
 import torch
 
+import denseformer  # noqa: F401 (before a test imports mmcv, for whose operators it answers)
+
 torch.set_num_threads(1)

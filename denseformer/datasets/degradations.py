@@ -1,12 +1,13 @@
 """What spoils an image: noise, compression, blur. Each makes `img` from `gt_img` where there is none yet.
 
+All that Albumentations has is there besides: `Albumented` with only_img=True.
+
 Strengths are a number, or a (lowest, highest) pair that each image draws from evenly. Images come out in the depth they
 came in, except under noise that is not clipped, which gives float32 in [0, 1] and beyond.
 """
 
 from collections.abc import Sequence
 
-import albumentations
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -114,28 +115,6 @@ class Blur(Degradation):
         second = first if self.isotropic else draw(self.sigma)
         kernel = gaussian(self.size, first, second, np.random.uniform(0, np.pi))
         return in_depth_of(image, convolve(on_unit_scale(image), kernel))
-
-
-@TRANSFORMS.register_module()
-class Albumented(Degradation):
-    """Degrade by a transform of Albumentations that keeps the size.
-
-    Args:
-        name: of the class, such as 'MotionBlur' or 'ISONoise'.
-        options: its arguments; it is always applied unless they set p.
-    """
-
-    def __init__(self, *, name: str, options: dict | None = None):
-        cls = getattr(albumentations, name, None)
-        if cls is None:
-            raise ValueError(f"Albumentations has no transform '{name}'.")
-        self.spoil = cls(**{'p': 1.0, **(options or {})})
-
-    def degrade(self, image: np.ndarray) -> np.ndarray:
-        degraded = with_channels(self.spoil(image=image)['image'])
-        if degraded.shape != image.shape:
-            raise ValueError(f'{type(self.spoil).__name__} turned {image.shape} into {degraded.shape}.')
-        return degraded
 
 
 def draw(strength: Strength) -> float:

@@ -208,7 +208,7 @@ def decode_labels(path: str, data: bytes) -> np.ndarray:
         with Image.open(BytesIO(data)) as image:
             labels = np.array(image)
             return labels.astype(np.uint8) if labels.dtype == bool else labels
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
         raise ValueError(
             f"The label map '{path}' ({len(data)} bytes) cannot be decoded: {error}. "
             'Label maps are single-channel PNG files; fetch the file again or convert it.'

@@ -63,30 +63,31 @@ class RealWorldDegradation(Degradation):
 
     def __init__(self, *, scale: int):
         self.scale = scale
-        self.jpeg = CompressJPEG(quality=QUALITY)
 
     def degrade(self, image: np.ndarray) -> np.ndarray:
         size = tuple(side // self.scale for side in image.shape[:2])
         x = on_unit_scale(image)
-        x = self.compressed(self.spoiled(x, FIRST, image.shape[:2]))
-        x = self.spoiled(x, SECOND, size)
+        x = compressed(spoiled(x, FIRST, image.shape[:2]), QUALITY)
+        x = spoiled(x, SECOND, size)
         ringing = sinc_kernel(random_size(), np.random.uniform(np.pi / 3, np.pi)) if chance(LAST_SINC) else None
         compressed_last = chance(0.5)
-        x = finished(x if compressed_last else self.compressed(x), size, ringing)
-        x = self.compressed(x) if compressed_last else x
+        x = finished(x if compressed_last else compressed(x, QUALITY), size, ringing)
+        x = compressed(x, QUALITY) if compressed_last else x
         return in_depth_of(np.empty(0, np.uint8), x)
 
-    def spoiled(self, x: np.ndarray, rules: Round, size: tuple[int, ...]) -> np.ndarray:
-        """One round, up to its compression; `size` is what the image is resized relative to."""
-        if chance(rules.blur):
-            x = convolve(x, random_kernel(rules.sigma))
-        factor = random_factor(rules)
-        x = resize(x, tuple(max(1, int(side * factor)) for side in size))
-        noisy = gaussian_noise(x, rules.noise) if chance(GAUSSIAN_NOISE) else poisson_noise(x, rules.poisson)
-        return noisy.clip(0, 1)
 
-    def compressed(self, x: np.ndarray) -> np.ndarray:
-        return on_unit_scale(self.jpeg.degrade(in_depth_of(np.empty(0, np.uint8), x)))
+def spoiled(x: np.ndarray, rules: Round, size: tuple[int, ...]) -> np.ndarray:
+    """One round, up to its compression; `size` is what the image is resized relative to."""
+    if chance(rules.blur):
+        x = convolve(x, random_kernel(rules.sigma))
+    factor = random_factor(rules)
+    x = resize(x, tuple(max(1, int(side * factor)) for side in size))
+    noisy = gaussian_noise(x, rules.noise) if chance(GAUSSIAN_NOISE) else poisson_noise(x, rules.poisson)
+    return noisy.clip(0, 1)
+
+
+def compressed(x: np.ndarray, quality: Range) -> np.ndarray:
+    return on_unit_scale(CompressJPEG(quality=quality).degrade(in_depth_of(np.empty(0, np.uint8), x)))
 
 
 def chance(probability: float) -> bool:

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mmdet.datasets import CocoDataset
-
+from denseformer.datasets.coco import CocoDataset
 from denseformer.datasets.sample import PALETTE, THING_CLASSES, ensure_sample_set
 from denseformer.registry import DATASETS
 
@@ -18,7 +17,7 @@ class SampleInstances(CocoDataset):
         ann_file, data_prefix: the annotations, and 'img', the images, below `data_root`; the training split's by
             default.
         train, val, size, seed: see `ensure_sample_set`.
-        The others are described in mmdetection's `CocoDataset`.
+        The others are described in `CocoDataset`.
     """
 
     METAINFO: dict = {'classes': THING_CLASSES, 'palette': list(PALETTE[: len(THING_CLASSES)])}  # noqa: RUF012

@@ -12,15 +12,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mmengine import registry as root
 from mmengine.config import Config
 from mmengine.registry.utils import init_default_scope
 from mmengine.utils import import_modules_from_strings
 
+from denseformer.engine.components import accepted_arguments, component_of, unknown_component
 from denseformer.engine.config import RUN_KEYS, VOCABULARY, ConfigError, did_you_mean
 
 BUILDER_KEYS = {
@@ -28,12 +27,6 @@ BUILDER_KEYS = {
     *('convert_to_iter_based', 'requires_grad', 'fallback_on_stride'),
 }
 """Keys that builders take out of a component's dict before they call it."""
-REGISTRIES = (
-    *(root.MODELS, root.DATASETS, root.TRANSFORMS, root.METRICS, root.EVALUATOR, root.HOOKS, root.LOOPS),
-    *(root.OPTIMIZERS, root.OPTIM_WRAPPERS, root.OPTIM_WRAPPER_CONSTRUCTORS, root.PARAM_SCHEDULERS),
-    *(root.DATA_SAMPLERS, root.WEIGHT_INITIALIZERS, root.TASK_UTILS),
-    *(root.VISUALIZERS, root.VISBACKENDS, root.LOG_PROCESSORS, root.MODEL_WRAPPERS),
-)
 READ = re.compile(r'^(?:\$\{|\{\{ *_base_\.) *(\w+)')
 """A reference of ours, or of mmengine's, and the top-level key that it reads."""
 LISTED = 5
@@ -111,20 +104,20 @@ def is_variable(key: str, config: Config, known: Iterable[str]) -> bool:
 def unknown_components(config: Config) -> Iterator[Finding]:
     """`type`s that no registry knows, and arguments that the component does not take.
 
-    Arguments that a component calls `opaque` have `type`s of another library, which the component looks up itself.
+    What a component calls `opaque` has `type`s of another library, which the component looks up itself.
     """
-    opaque: set[str] = set()
-    for key, node in walk(dict(config.items()), ''):
-        if not isinstance(node, Mapping) or 'type' not in node or any(key.startswith(prefix) for prefix in opaque):
+    nodes = [
+        (key, node) for key, node in walk(dict(config.items()), '') if isinstance(node, Mapping) and 'type' in node
+    ]
+    named = [(key, node, component_of(node)) for key, node in nodes]
+    opaque = [node[name] for _, node, component in named for name in getattr(component, 'opaque', ()) if name in node]
+    foreign = [part for value in opaque for _, part in walk(value, '')]
+    for key, node, component in named:
+        if node in foreign:
             continue
-        component = node['type']
-        if isinstance(component, str):
-            found = find_component(component)
-            if found is None:
-                yield Finding(f'{key}.type', unknown_component(component))
-                continue
-            component = found
-        opaque |= {f'{key}.{argument}[' for argument in getattr(component, 'opaque', ())}
+        if component is None:
+            yield Finding(f'{key}.type', unknown_component(str(node['type'])))
+            continue
         accepted = accepted_arguments(component)
         if accepted is None:
             continue
@@ -143,57 +136,6 @@ def walk(node: Any, key: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(node, (list, tuple)):
         for i, item in enumerate(node):
             yield from walk(item, f'{key}[{i}]')
-
-
-def find_component(name: str) -> Any:
-    """The class or function that `name` stands for in the config's default scope; None when nobody knows it."""
-    for registry in REGISTRIES:
-        with registry.switch_scope_and_registry(None) as scoped:
-            found = scoped.get(name)
-        if found is not None:
-            return found
-    return getattr(import_module('mmcv.ops'), name, None)  # mmdetection names RoIAlign and nms, which no registry has
-
-
-def component_names(scope: str | None) -> set[str]:
-    """All names registered in `scope`; without one, those of the default scope and its parents."""
-    names: set[str] = set()
-    for registry in REGISTRIES:
-        if scope is None:
-            with registry.switch_scope_and_registry(None) as scoped:
-                names |= {*scoped.module_dict, *registry.module_dict}
-        elif scope in registry.children:
-            names |= {f'{scope}.{name}' for name in registry.children[scope].module_dict}
-    return names
-
-
-def unknown_component(name: str) -> str:
-    scope = name.rpartition('.')[0] or None
-    return f"no component is called '{name}'.{did_you_mean(name, component_names(scope))}"
-
-
-@lru_cache(maxsize=1024)
-def accepted_arguments(component: Any) -> frozenset[str] | None:
-    """Names a component can be built with; None when it takes any."""
-    if not inspect.isclass(component):
-        return _named(inspect.signature(component)) if callable(component) else None
-    names: set[str] = set()
-    for cls in component.__mro__:
-        if '__init__' not in vars(cls):
-            continue
-        signature = inspect.signature(vars(cls)['__init__'])
-        own = _named(signature)
-        names |= own or {p.name for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD}
-        if own is not None:
-            return frozenset(names)
-    return None
-
-
-def _named(signature: inspect.Signature) -> frozenset[str] | None:
-    parameters = signature.parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    return frozenset(p.name for p in parameters if p.kind is not p.VAR_POSITIONAL)
 
 
 def class_counts(config: Config) -> Iterator[Finding]:
@@ -220,11 +162,6 @@ def metainfo(dataset: Mapping[str, Any]) -> tuple[Sequence | None, Sequence | No
     own = dataset.get('metainfo') or {}
     info = own if 'classes' in own else {**getattr(component_of(dataset), 'METAINFO', {}), **own}
     return info.get('classes'), info.get('palette')
-
-
-def component_of(config: Mapping[str, Any]) -> Any:
-    kind = config.get('type')
-    return find_component(kind) if isinstance(kind, str) else kind
 
 
 def data_sets(config: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -1,10 +1,12 @@
-"""What COCO data sets drop or misread silently: boxes without area, boxes outside, references to nothing."""
+"""What detection data sets drop or misread silently: boxes without area, boxes outside, references to nothing."""
 
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from denseformer.datasets.voc import objects_in, read_xml
 
 SLACK = 1.0
 """Pixels by which a box may leave its image: annotators round."""
@@ -24,10 +26,12 @@ def check_annotations(path: Path, images: Path) -> Iterator[str]:
     known = {repr(row.get('id')): row for row in listed_images}
     categories = {repr(row.get('id')) for row in rows(content, 'categories') or ()}
     yield from repeated('image', listed_images)
-    yield from repeated('annotation', annotations)
     for row in listed_images:
         yield from check_image(row, images)
-    for row in annotations:
+    segments = [segment for row in annotations for segment in segments_of(row)]
+    if not segments:
+        yield from repeated('annotation', annotations)
+    for row in segments or annotations:
         yield from check_annotation(row, known, categories)
 
 
@@ -40,6 +44,18 @@ def rows(content: Any, name: str) -> list[dict] | None:
 def repeated(what: str, listed: list[dict]) -> Iterator[str]:
     counts = Counter(str(row.get('id')) for row in listed)
     yield from (f'{what} id {number} stands there {count} times' for number, count in counts.items() if count > 1)
+
+
+def segments_of(row: Mapping[str, Any]) -> list[dict]:
+    """The segments of a panoptic annotation, each with its image; ids are its own in each image only."""
+    return [{**segment, 'image_id': row.get('image_id')} for segment in rows(row, 'segments_info') or ()]
+
+
+def check_objects(path: str, width: int, height: int) -> Iterator[str]:
+    """What is wrong with the boxes of a Pascal VOC file whose image is this large."""
+    for name, _, (left, top, right, bottom) in objects_in(read_xml(path)):
+        box = [left, top, right - left, bottom - top]
+        yield from check_box(f"an object '{name}'", box, {'width': width, 'height': height})
 
 
 def check_image(row: Mapping[str, Any], images: Path) -> Iterator[str]:

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.registry import DATASETS
 from mmengine.registry.utils import init_default_scope
 from rich.console import Console
 from rich.table import Table
 
-from denseformer.engine.audit import import_custom_modules
-from denseformer.engine.coco_check import check_annotations
+from denseformer.engine.audit import import_custom_modules, leaves
+from denseformer.engine.coco_check import check_annotations, check_objects
+from denseformer.engine.listed_files import build_dataset
 
 SHOWN = 10
 WARNINGS = ('duplicate', 'class')
@@ -75,7 +75,7 @@ def examine(config: Config, *, limit: int | None = None) -> dict[str, SplitRepor
 
 def examine_split(config: Mapping[str, Any], limit: int | None) -> SplitReport:
     """Report on all parts of a split's data set, which may be repeated, concatenated or otherwise wrapped."""
-    parts = [examine_dataset(part, limit) for part in leaves(config)]
+    parts = [examine_dataset(part, limit) for _, part in leaves('', config)]
     report = parts[0]
     for other in parts[1:]:
         report.samples += other.samples
@@ -84,46 +84,45 @@ def examine_split(config: Mapping[str, Any], limit: int | None) -> SplitReport:
         report.hashes |= other.hashes
         report.seconds_per_thousand = max(report.seconds_per_thousand, other.seconds_per_thousand)
         for name, counts in other.classes.items():
-            row = report.classes.setdefault(name, {'pixels': 0, 'images': 0})
-            row.update({key: row[key] + counts[key] for key in row})
+            row = report.classes.setdefault(name, dict.fromkeys(counts, 0))
+            row.update({key: row.get(key, 0) + count for key, count in counts.items()})
     unused = [name for name, row in report.classes.items() if not row['images']]
     if unused and report.examined == report.samples:
-        report.problems.append(Problem('class', '', f'no pixel of this split is of class {", ".join(unused)}'))
+        report.problems.append(Problem('class', '', f'nothing in this split is of class {", ".join(unused)}'))
     return report
 
 
-def leaves(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The data sets inside wrappers such as ConcatDataset and RepeatDataset."""
-    inner = config.get('datasets') or ([config['dataset']] if isinstance(config.get('dataset'), Mapping) else [])
-    if not inner:
-        yield config
-    for part in inner:
-        yield from leaves(part)
-
-
 def examine_dataset(config: Mapping[str, Any], limit: int | None) -> SplitReport:
-    dataset = DATASETS.build({**config, 'pipeline': []})
-    if hasattr(dataset, 'full_init'):
-        dataset.full_init()
+    try:
+        dataset = build_dataset({**config, 'pipeline': []})
+    except ValueError as error:
+        if not config.get('ann_file'):
+            raise
+        found = [Problem('annotation', str(config['ann_file']), str(error))]
+        return SplitReport(samples=0, problems=[*found, *annotation_problems(config)])
     load = Compose([step for step in config.get('pipeline') or () if is_loading(step)])
     report = SplitReport(samples=len(dataset))
-    pixels: Counter[int] = Counter()
+    amounts: Counter[int] = Counter()
     images: Counter[int] = Counter()
     began = time.perf_counter()
     for index in spread(len(dataset), limit):
         info = dataset.get_data_info(index)
         report.examined += 1
         report.problems += outside(info, config.get('data_root'))
+        report.problems += object_problems(info)
         labels = examine_sample(load, info, report)
+        unit = 'pixels' if info.get('seg_map_path') else 'objects'
+        if unit == 'objects':
+            labels = np.array([row['bbox_label'] for row in info.get('instances', ())], int)
         if labels is not None:
             found, counts = np.unique(labels, return_counts=True)
-            pixels.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+            amounts.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
             images.update(found.tolist())
     report.seconds_per_thousand = round((time.perf_counter() - began) * 1000 / max(report.examined, 1), 2)
     if images:
         names = dataset.metainfo.get('classes') or ()
-        report.classes = {name: {'pixels': pixels[i], 'images': images[i]} for i, name in enumerate(names)}
-    report.problems += [Problem('annotation', file, text) for file, text in annotation_problems(config)]
+        report.classes = {name: {unit: amounts[i], 'images': images[i]} for i, name in enumerate(names)}
+    report.problems += annotation_problems(config)
     return report
 
 
@@ -163,13 +162,20 @@ def outside(info: Mapping[str, Any], root: str | None) -> Iterator[Problem]:
             yield Problem('path', path, f'{key} leads outside {root}; list only files below data_root')
 
 
-def annotation_problems(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def annotation_problems(config: Mapping[str, Any]) -> Iterator[Problem]:
     ann_file = config.get('ann_file')
     if not ann_file or not str(ann_file).endswith('.json'):
         return
     root = Path(config.get('data_root') or '')
     images = root / ((config.get('data_prefix') or {}).get('img') or '')
-    yield from ((str(root / ann_file), text) for text in check_annotations(root / ann_file, images))
+    for text in check_annotations(root / ann_file, images):
+        yield Problem('annotation', str(root / ann_file), text)
+
+
+def object_problems(info: Mapping[str, Any]) -> Iterator[Problem]:
+    if 'xml_path' in info:
+        for text in check_objects(info['xml_path'], info['width'], info['height']):
+            yield Problem('annotation', info['xml_path'], text)
 
 
 def find_duplicates(reports: Mapping[str, SplitReport]) -> None:
@@ -222,13 +228,16 @@ def print_problems(console: Console, split: str, report: SplitReport) -> None:
 
 
 def class_table(reports: Mapping[str, SplitReport], names: Iterable[str]) -> Table:
-    """Share of labelled pixels and number of images of each class, split by split."""
-    table = Table('class', *(f'{split} {what}' for split in reports for what in ('pixels', 'images')))
-    totals = {split: sum(row['pixels'] for row in report.classes.values()) for split, report in reports.items()}
+    """What there is of each class, and in how many images, split by split; pixels as shares of those with a label."""
+    units = {split: next(iter(next(iter(report.classes.values()), {'': 0}))) for split, report in reports.items()}
+    table = Table('class', *(f'{split} {what}' for split in reports for what in (units[split], 'images')))
     for name in names:
         cells = []
         for split, report in reports.items():
-            row = report.classes.get(name, {'pixels': 0, 'images': 0})
-            cells += [f'{100 * row["pixels"] / max(totals[split], 1):.2f} %', str(row['images'])]
+            row, unit = report.classes.get(name, {}), units[split]
+            amount = row.get(unit, 0)
+            total = sum(other.get(unit, 0) for other in report.classes.values())
+            share = f'{100 * amount / max(total, 1):.2f} %'
+            cells += [share if unit == 'pixels' else str(amount), str(row.get('images', 0))]
         table.add_row(name, *cells)
     return table

@@ -148,7 +148,8 @@ def test_jpeg_is_opencvs(channels):
 def test_degradations_follow_one_another_and_leave_the_target():
     image = picture()
     results = {'gt_img': image.copy()}
-    steps = {'Blur': {'sigma': (1, 2)}, 'Albumented': {'name': 'MotionBlur'}, 'CompressJPEG': {'quality': 50}}
+    motion = {'transforms': [{'type': 'MotionBlur', 'p': 1}], 'only_img': True}
+    steps = {'Blur': {'sigma': (1, 2)}, 'Albumented': motion, 'CompressJPEG': {'quality': 50}}
     for name, options in steps.items():
         results = transform(name, **options)(results)
     assert np.array_equal(results['gt_img'], image)

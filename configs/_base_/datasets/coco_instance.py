@@ -3,7 +3,7 @@ _base_ = './instances.py'
 data_root = 'data/coco'
 num_classes = 80
 image_scale = (1333, 800)
-_dataset = dict(type='CocoDataset', data_root='${data_root}')
+_dataset = dict(type='denseformer.CocoDataset', data_root='${data_root}')
 train_dataloader = dict(
     dataset=dict(
         **_dataset,

@@ -1,12 +1,15 @@
-# What all instance segmentation data sets share. A data set's base sets num_classes, data_root, the two datasets and
-# image_scale (the long and the short side images are resized to fit); the schedule says how images are augmented.
+# What all data sets of boxes and masks share; boxes.py leaves the masks out. A data set's base sets num_classes,
+# data_root, the two datasets and image_scale (the long and the short side images are resized to fit); the schedule says
+# how images are augmented.
 batch_size = 2  # per GPU
 num_workers = 4
 key_metric = 'segm_mAP'  # by which the best checkpoint is chosen
+with_mask = True
+scored = ['bbox', 'segm']
 
 train_pipeline = [
     dict(type='denseformer.LoadImage'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='denseformer.LoadInstances', with_mask='${with_mask}'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomChoice', transforms='${augmentation}'),
     dict(type='PackDetInputs'),
@@ -14,7 +17,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='denseformer.LoadImage'),
     dict(type='Resize', scale='${image_scale}', keep_ratio=True),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'instances')),
 ]
 
 train_dataloader = dict(
@@ -37,6 +40,6 @@ val_evaluator = dict(
     type='denseformer.CocoMetric',
     data_root='${data_root}',
     ann_file='${val_dataloader.dataset.ann_file}',
-    metric=['bbox', 'segm'],
+    metric='${scored}',
 )
 test_evaluator = '${val_evaluator}'

@@ -2,9 +2,9 @@
 _base_ = './super_resolution.py'
 patch_size, batch_size, num_workers = 48, 8, 0
 test_root = 'data'
-test_images = dict(gt_path='photographs')
+test_files = dict(gt_path='photographs')
 held_out = ('cat', 'grass', 'photographer')
-val_dataloader = dict(dataset=dict(only='${held_out}'))
+test_images = dict(only='${held_out}')
 train_images = dict(
     type='denseformer.RestorationImages',
     data_root='data',

@@ -2,11 +2,13 @@
 # bicubically, only shows that training goes on: what such networks are for has no targets.
 _base_ = './super_resolution.py'
 training_root = 'data/DFO'
+degraded_size = 400  # of the square of a target that is degraded, then cut to a patch
+train_degradation = dict(type='denseformer.RealWorldDegradation', scale='${scale}')
 train_pipeline = [
     dict(type='denseformer.LoadPair', scale='${scale}'),
-    dict(type='denseformer.RandomPatch', size=400),
+    dict(type='denseformer.RandomPatch', size='${degraded_size}'),
     dict(type='denseformer.RandomOrientation'),
-    dict(type='denseformer.RealWorldDegradation', scale='${scale}'),
+    '${train_degradation}',
     dict(type='denseformer.RandomPatch', size='${patch_size}', scale='${scale}'),
     dict(type='denseformer.PackRestoration'),
 ]

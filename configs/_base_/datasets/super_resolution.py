@@ -1,8 +1,7 @@
 # What all super-resolution training shares: patches, degraded as MATLAB's bicubic interpolation does it. A data set's
 # base sets the training images, train_images; a config the scale.
-_base_ = './set5.py'
+_base_ = ['./set5.py', './restoration_training.py']
 patch_size = 64  # of the degraded images
-batch_size = 4  # per GPU
 num_workers = 6
 train_pipeline = [
     dict(type='denseformer.LoadPair', scale='${scale}'),
@@ -10,10 +9,3 @@ train_pipeline = [
     dict(type='denseformer.RandomOrientation'),
     dict(type='denseformer.PackRestoration'),
 ]
-train_dataloader = dict(
-    batch_size='${batch_size}',
-    num_workers='${num_workers}',
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset='${train_images}',
-)

@@ -1,0 +1,3 @@
+# What all detection data sets without masks share.
+_base_ = './instances.py'
+with_mask, scored, key_metric = False, ['bbox'], 'bbox_mAP'

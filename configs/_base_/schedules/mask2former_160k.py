@@ -1,0 +1,15 @@
+# Mask2Former's recipe where it trains on crops: 8 GPUs of 2 images.
+max_iters = 160_000
+val_interval = 5000
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
+    clip_grad=dict(max_norm=0.01),
+    constructor='denseformer.RoleOptimWrapperConstructor',
+    paramwise_cfg=dict(backbone_lr_mult=0.1, head_no_decay=('norm', '.gn.', 'query_', 'level_')),
+)
+param_scheduler = [dict(type='PolyLR', eta_min=0.0, power=0.9, by_epoch=False, begin=0, end='${max_iters}')]
+train_cfg = dict(type='IterBasedTrainLoop', max_iters='${max_iters}', val_interval='${val_interval}')
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+auto_scale_lr = dict(enable=False, base_batch_size=16)

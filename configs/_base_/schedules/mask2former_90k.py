@@ -1,0 +1,2 @@
+_base_ = './mask2former_160k.py'
+max_iters = 90_000

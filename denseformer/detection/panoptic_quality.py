@@ -1,0 +1,162 @@
+"""Panoptic quality: how well segments agree with the truth, https://arxiv.org/abs/1801.00868.
+
+Legend: H W map, K classes, S segments of the truth, T found ones; map values 0 are nothing, others count from 1.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmdet.datasets.api_wrappers import COCOPanoptic
+from mmdet.structures import INSTANCE_OFFSET
+from mmengine.evaluator import BaseMetric
+from PIL import Image
+
+from denseformer.detection.annotation_files import match_categories, name_panoptic_maps
+from denseformer.registry import METRICS
+
+QUALITIES = ('PQ', 'SQ', 'RQ')
+COUNTS = ('TP', 'FP', 'FN')
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """numbers: (H, W) int, 0 for nothing, else from 1; labels: (n,) class of each; crowd: (n,) bool."""
+
+    numbers: np.ndarray
+    labels: np.ndarray
+    crowd: np.ndarray
+
+
+def segment_ids(colours: np.ndarray) -> np.ndarray:
+    """COCO's panoptic colours, (H, W, 3) uint8 R, G, B, as ids R + 256 G + 65536 B, (H, W) int32."""
+    return colours.astype(np.int32) @ np.array([1, 256, 65536], np.int32)
+
+
+def numbered(
+    ids: np.ndarray, listed: Iterable[int], labels: Sequence[int], crowd: Sequence[bool] | None = None
+) -> Segments:
+    """A map of ids, (H, W), with those listed as segments 1, 2 ... and all others as nothing."""
+    place = {number: i for i, number in enumerate(listed, 1)}
+    values, index = np.unique(ids, return_inverse=True)
+    numbers = np.array([place.get(value, 0) for value in values.tolist()])[index].reshape(ids.shape)
+    crowds = np.zeros(len(place), bool) if crowd is None else np.array(crowd, bool)
+    return Segments(numbers, np.array(labels, np.int64), crowds)
+
+
+def compare(truth: Segments, found: Segments, num_classes: int) -> np.ndarray:
+    """(K, 4): for each class the summed IoU of the matches, and how many are matched, too many and missed.
+
+    Two segments of a class match where they share more than half of their union, pixels without a true label apart.
+    What lies for its greater part on such pixels, or on a crowd of its class, is not too many; a crowd is not missed.
+    """
+    shape = len(truth.labels) + 1, len(found.labels) + 1
+    pairs = np.bincount((truth.numbers * shape[1] + found.numbers).ravel(), minlength=shape[0] * shape[1])
+    pairs = pairs.reshape(shape)
+    true_area, area = pairs.sum(1)[1:], pairs.sum(0)[1:]
+    unlabelled, shared = pairs[0, 1:], pairs[1:, 1:]  # (T,), (S, T)
+    same_class = truth.labels[:, None] == found.labels[None]  # (S, T)
+    union = true_area[:, None] + area - shared - unlabelled
+    iou = np.where(same_class & ~truth.crowd[:, None], shared / np.maximum(union, 1), 0)
+    matched = iou > 0.5
+    on_crowd = (shared * (same_class & truth.crowd[:, None])).sum(0)
+    too_many = ~matched.any(0) & (2 * (unlabelled + on_crowd) <= area) & (area > 0)
+    missed = ~matched.any(1) & ~truth.crowd
+    pair_labels = truth.labels[matched.nonzero()[0]]
+    return np.stack(
+        [
+            np.bincount(pair_labels, iou[matched], num_classes),
+            np.bincount(pair_labels, minlength=num_classes),
+            np.bincount(found.labels[too_many], minlength=num_classes),
+            np.bincount(truth.labels[missed], minlength=num_classes),
+        ],
+        axis=1,
+    )
+
+
+def qualities(counts: np.ndarray) -> np.ndarray:
+    """(K, 4) as `compare` gives them -> (K, 3) panoptic, segmentation and recognition quality, in 0 .. 1.
+
+    A class that neither occurs nor is found has nan.
+    """
+    iou, matched, too_many, missed = counts.T
+    seen = matched + (too_many + missed) / 2
+    with np.errstate(invalid='ignore', divide='ignore'):
+        recognition = np.where(seen > 0, matched / seen, np.nan)
+        segmentation = np.where(matched > 0, iou / matched, np.where(seen > 0, 0.0, np.nan))
+    return np.stack([segmentation * recognition, segmentation, recognition], 1)
+
+
+@METRICS.register_module()
+class PanopticMetric(BaseMetric):
+    """COCO's panoptic quality: PQ, SQ and RQ, and `PQ_things`, `PQ_stuff` and so on, each in 0 .. 1.
+
+    mmdetection's needs panopticapi, which no package index has, and writes every prediction to a file first.
+    `per_class` holds the last scores: class name -> {'PQ', 'SQ', 'RQ', 'TP', 'FP', 'FN'}, None for the qualities of a
+    class that neither occurs nor is found.
+
+    Args:
+        data_root: of the data set.
+        ann_file: the panoptic json below it.
+        seg_prefix: the folder of the panoptic maps below it.
+        collect_device, prefix: described in mmengine's `BaseMetric`.
+
+    Raises ValueError where the file's classes are not the data set's, or a prediction is not as large as its truth.
+    """
+
+    def __init__(
+        self, *, data_root: str, ann_file: str, seg_prefix: str, collect_device: str = 'cpu', prefix: str | None = None
+    ):
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.file = str(Path(data_root) / ann_file)
+        self.maps = Path(data_root) / seg_prefix
+        self.coco = COCOPanoptic(self.file)
+        name_panoptic_maps(self.coco)
+        self.label_of: dict[int, int] = {}
+        self.per_class: dict[str, dict[str, float | int | None]] = {}
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        classes = self.dataset_meta['classes']
+        if not self.label_of:
+            match_categories(self.coco, classes, file=self.file)
+            self.label_of = {category_id: i for i, category_id in enumerate(self.coco.get_cat_ids(cat_names=classes))}
+        for sample in data_samples:
+            truth = self.truth(sample['img_id'])
+            found = predicted(sample['pred_panoptic_seg']['sem_seg'].cpu().numpy()[0], len(self.label_of))
+            if truth.numbers.shape != found.numbers.shape:
+                raise ValueError(
+                    f"The prediction for image {sample['img_id']} is {found.numbers.shape}, its map in '{self.maps}' "
+                    f'{truth.numbers.shape} (H, W): the model must predict at the size of the file.'
+                )
+            self.results.append(compare(truth, found, len(self.label_of)))
+
+    def truth(self, image_id: int | str) -> Segments:
+        with Image.open(self.maps / self.coco.imgs[image_id]['segm_file']) as image:
+            ids = segment_ids(np.asarray(image.convert('RGB')))
+        rows = self.coco.imgToAnns[image_id]
+        labels = [self.label_of[row['category_id']] for row in rows]
+        return numbered(ids, [row['id'] for row in rows], labels, [row.get('iscrowd', 0) for row in rows])
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        classes = self.dataset_meta['classes']
+        counts = np.sum(results, 0)
+        table = qualities(counts)
+        for name, row, found in zip(classes, table.tolist(), counts[:, 1:].astype(int).tolist(), strict=True):
+            known = (None if np.isnan(value) else round(value, 4) for value in row)
+            self.per_class[name] = dict(zip((*QUALITIES, *COUNTS), (*known, *found), strict=True))
+        things = np.isin(classes, self.dataset_meta['thing_classes'])
+        scores: dict[str, float] = {}
+        for suffix, members in (('', things | True), ('_things', things), ('_stuff', ~things)):
+            rows = table[members & ~np.isnan(table[:, 0])]
+            means = rows.mean(0) if len(rows) else np.zeros(3)
+            names = [f'{name}{suffix}' for name in QUALITIES]
+            scores |= dict(zip(names, means.round(4).tolist(), strict=True))
+        return scores
+
+
+def predicted(panoptic: np.ndarray, num_classes: int) -> Segments:
+    """mmdetection's map, (H, W), of class + 1000 * instance, where `num_classes` stands for nothing."""
+    ids = [i for i in np.unique(panoptic).tolist() if i % INSTANCE_OFFSET < num_classes]
+    return numbered(panoptic, ids, [i % INSTANCE_OFFSET for i in ids])
