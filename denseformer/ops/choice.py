@@ -5,16 +5,19 @@ hand over to torchvision what its kernels can do.
 """
 
 import importlib.util
-from functools import cache
+from functools import cache, wraps
 from types import ModuleType
 
+import torch
 from torch import Tensor
 
 from denseformer.ops import nms as ours_nms
+from denseformer.ops.deform_attention import multi_scale_deformable_attention
 from denseformer.ops.deform_conv import Pair
 from denseformer.ops.deform_conv import deform_conv2d as ours_deform_conv2d
 from denseformer.ops.finder import EXTENSION, ExtensionFinder
 from denseformer.ops.roi_align import pool
+from denseformer.ops.roi_align import spread_average as ours_spread_average
 
 BY_TORCHVISION = ('deform_conv2d', 'nms', 'roi_align')
 OURS_ONLY = ('multi_scale_deformable_attention', 'nms_match', 'sigmoid_focal_loss', 'soft_nms', 'softmax_focal_loss')
@@ -68,13 +71,43 @@ def roi_pool(
     sampling_ratio: int,
     pool_mode: str,
     aligned: bool,
+    places: bool = False,
 ) -> tuple[Tensor, ...]:
     """See `denseformer.ops.roi_align.pool`; torchvision's knows only the mean."""
     torchvision = torchvision_ops()
     if torchvision is None or pool_mode != 'avg':
-        return pool(feature, rois, output_size, spatial_scale, sampling_ratio, pool_mode, aligned)
-    rois = rois.to(feature.dtype)
-    return (torchvision.roi_align(feature, rois, output_size, spatial_scale, sampling_ratio or -1, aligned),)
+        return pool(feature, rois, output_size, spatial_scale, sampling_ratio, pool_mode, aligned, places)
+    dtype = torch.promote_types(feature.dtype, torch.float32)  # its kernels know no bfloat16
+    feature, rois, narrow = feature.to(dtype), rois.to(dtype), feature.dtype
+    pooled = torchvision.roi_align(feature, rois, output_size, spatial_scale, sampling_ratio or -1, aligned)
+    return (pooled.to(narrow),)
+
+
+def spread_average(
+    grad: Tensor, rois: Tensor, shape: tuple[int, ...], spatial_scale: float, sampling_ratio: int, aligned: bool
+) -> Tensor:
+    """See `denseformer.ops.roi_align.spread_average`; the mean is linear: any map does for torchvision."""
+    if torchvision_ops() is None:
+        return ours_spread_average(grad, rois, shape, spatial_scale, sampling_ratio, aligned)
+    with torch.enable_grad():
+        feature = grad.new_zeros(shape).requires_grad_()
+        (pooled,) = roi_pool(feature, rois, tuple(grad.shape[2:]), spatial_scale, sampling_ratio, 'avg', aligned)
+        return torch.autograd.grad(pooled, feature, grad)[0]
+
+
+def attend_on_processors() -> None:
+    """Have mmcv's deformable attention compute with ours where it has no compiled operator, as on any processor.
+
+    What it runs there instead takes three times as long; `inspect.unwrap` gives it back. Compiled operators are used as
+    before.
+    """
+    from mmcv.ops import multi_scale_deform_attn
+
+    @wraps(multi_scale_deform_attn.multi_scale_deformable_attn_pytorch)
+    def attend(value: Tensor, shapes: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
+        return multi_scale_deformable_attention(value, shapes.tolist(), locations, weights)
+
+    multi_scale_deform_attn.multi_scale_deformable_attn_pytorch = attend
 
 
 def deform_conv2d(

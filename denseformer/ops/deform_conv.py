@@ -39,10 +39,11 @@ def deform_conv2d(
     """
     (B, C, _, _), (out_channels, _, k_h, k_w), K = x.shape, weight.shape, weight.shape[2] * weight.shape[3]
     height, width = offset.shape[-2:]
+    offset = offset.to(torch.promote_types(offset.dtype, torch.float32))  # half precision cannot count to 300
     positions = offset.view(B, deform_groups, K, 2, height, width) + regular_positions(
         (k_h, k_w), (height, width), stride, padding, dilation, offset
     )
-    samples = sample(x, positions)  # (B, d, C / d, K, L)
+    samples = sample(x.to(offset.dtype), positions).to(x.dtype)  # (B, d, C / d, K, L)
     if mask is not None:
         samples = samples * mask.reshape(B, deform_groups, 1, K, height * width)
     columns = samples.reshape(B, groups, C // groups * K, height * width)

@@ -1,11 +1,11 @@
 """The operators under the names and with the arguments by which mmcv calls its compiled `_ext`.
 
 mmcv hands over the tensors that results go into, and defines the gradient of each operator by a call of its own; such a
-call computes the operator again and differentiates it.
+call computes the operator again and differentiates it. What names an option is always handed over by keyword.
 """
-# ruff: noqa: N803 -- the arguments' names are mmcv's
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 import torch
@@ -18,6 +18,12 @@ from denseformer.ops.nms import soft_nms
 from denseformer.ops.roi_align import spread_maximum
 
 SOFT_METHODS = ('naive', 'linear', 'gaussian')
+PLAIN = {'stride': ('dH', 'dW'), 'padding': ('padH', 'padW'), 'dilation': ('dilationH', 'dilationW')}
+MODULATED = {
+    'stride': ('stride_h', 'stride_w'),
+    'padding': ('pad_h', 'pad_w'),
+    'dilation': ('dilation_h', 'dilation_w'),
+}
 
 
 def operator(name: str) -> Callable[..., Any]:
@@ -53,17 +59,8 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     return choice.nms(boxes, scores, iou_threshold, offset)
 
 
-def softnms(
-    boxes: Tensor,
-    scores: Tensor,
-    dets: Tensor,
-    iou_threshold: float,
-    sigma: float,
-    min_score: float,
-    method: int,
-    offset: int,
-) -> Tensor:
-    found, inds = soft_nms(boxes, scores, iou_threshold, sigma, min_score, SOFT_METHODS[method], offset)
+def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, *, method: int, **options: Any) -> Tensor:
+    found, inds = soft_nms(boxes, scores, method=SOFT_METHODS[method], **options)
     dets[: len(found)] = found
     return inds
 
@@ -78,6 +75,7 @@ def roi_align_forward(
     output: Tensor,
     argmax_y: Tensor,
     argmax_x: Tensor,
+    *,
     aligned_height: int,
     aligned_width: int,
     spatial_scale: float,
@@ -86,8 +84,9 @@ def roi_align_forward(
     aligned: bool,
 ) -> None:
     size, mode = (aligned_height, aligned_width), 'avg' if pool_mode else 'max'
-    targets = (output,) if pool_mode else (output, argmax_y, argmax_x)
-    fill(targets, choice.roi_pool(feature, rois, size, spatial_scale, sampling_ratio, mode, aligned))
+    places = not pool_mode and feature.requires_grad  # only the gradient asks where the maximum was
+    targets = (output, argmax_y, argmax_x) if places else (output,)
+    fill(targets, choice.roi_pool(feature, rois, size, spatial_scale, sampling_ratio, mode, aligned, places))
 
 
 def roi_align_backward(
@@ -96,6 +95,7 @@ def roi_align_backward(
     argmax_y: Tensor,
     argmax_x: Tensor,
     grad_input: Tensor,
+    *,
     aligned_height: int,
     aligned_width: int,
     spatial_scale: float,
@@ -103,39 +103,18 @@ def roi_align_backward(
     pool_mode: int,
     aligned: bool,
 ) -> None:
-    if not pool_mode:
-        grad_input.copy_(spread_maximum(grad, rois, argmax_y, argmax_x, tuple(grad_input.shape)))
-        return
-    size = (aligned_height, aligned_width)
-
-    def pooled(feature: Tensor) -> Tensor:
-        return choice.roi_pool(feature, rois, size, spatial_scale, sampling_ratio, 'avg', aligned)[0]
-
-    # The mean is linear in the map, so its gradient is the same wherever it is taken.
-    fill((grad_input,), gradients(pooled, (torch.zeros_like(grad_input),), grad))
+    shape = tuple(grad_input.shape)
+    if pool_mode:
+        found = choice.spread_average(grad, rois, shape, spatial_scale, sampling_ratio, aligned)
+    else:
+        found = spread_maximum(grad, rois, argmax_y, argmax_x, shape)
+    grad_input.copy_(found)
 
 
 def deform_conv_forward(
-    x: Tensor,
-    weight: Tensor,
-    offset: Tensor,
-    output: Tensor,
-    columns: Tensor,
-    ones: Tensor,
-    kW: int,
-    kH: int,
-    dW: int,
-    dH: int,
-    padW: int,
-    padH: int,
-    dilationW: int,
-    dilationH: int,
-    group: int,
-    deformable_group: int,
-    im2col_step: int,
+    x: Tensor, weight: Tensor, offset: Tensor, output: Tensor, columns: Tensor, ones: Tensor, **geometry: int
 ) -> None:
-    convolve = plain_convolution(dW, dH, padW, padH, dilationW, dilationH, group, deformable_group)
-    output.copy_(convolve(x, offset, weight))
+    output.copy_(convolution(PLAIN, geometry)(x, offset, weight))
 
 
 def deform_conv_backward_input(
@@ -146,19 +125,9 @@ def deform_conv_backward_input(
     grad_offset: Tensor,
     weight: Tensor,
     columns: Tensor,
-    kW: int,
-    kH: int,
-    dW: int,
-    dH: int,
-    padW: int,
-    padH: int,
-    dilationW: int,
-    dilationH: int,
-    group: int,
-    deformable_group: int,
-    im2col_step: int,
+    **geometry: int,
 ) -> None:
-    convolve = plain_convolution(dW, dH, padW, padH, dilationW, dilationH, group, deformable_group)
+    convolve = convolution(PLAIN, geometry)
     fill((grad_input, grad_offset), gradients(lambda x, offset: convolve(x, offset, weight), (x, offset), grad))
 
 
@@ -169,39 +138,21 @@ def deform_conv_backward_parameters(
     grad_weight: Tensor,
     columns: Tensor,
     ones: Tensor,
-    kW: int,
-    kH: int,
-    dW: int,
-    dH: int,
-    padW: int,
-    padH: int,
-    dilationW: int,
-    dilationH: int,
-    group: int,
-    deformable_group: int,
+    *,
     scale: float,
-    im2col_step: int,
+    **geometry: int,
 ) -> None:
-    convolve = plain_convolution(dW, dH, padW, padH, dilationW, dilationH, group, deformable_group)
-    weight = torch.zeros_like(grad_weight)  # the output is linear in it
-    (found,) = gradients(lambda weight: convolve(x, offset, weight), (weight,), grad)
+    convolve = convolution(PLAIN, geometry)
+    at = (torch.zeros_like(grad_weight),)  # the output is linear in it
+    (found,) = gradients(lambda weight: convolve(x, offset, weight), at, grad)
     grad_weight.add_(found, alpha=scale)
 
 
-def plain_convolution(
-    dW: int, dH: int, padW: int, padH: int, dilationW: int, dilationH: int, group: int, deformable_group: int
-) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    def convolve(x: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
-        return choice.deform_conv2d(
-            *(x, offset, weight),
-            stride=(dH, dW),
-            padding=(padH, padW),
-            dilation=(dilationH, dilationW),
-            groups=group,
-            deform_groups=deformable_group,
-        )
-
-    return convolve
+def convolution(words: dict[str, tuple[str, str]], geometry: dict[str, int]) -> Callable[..., Tensor]:
+    """The deformable convolution of this geometry, in which `words` names what is down and what across."""
+    pairs = {name: (geometry[down], geometry[across]) for name, (down, across) in words.items()}
+    groups, deform_groups = geometry['group'], geometry['deformable_group']
+    return partial(choice.deform_conv2d, groups=groups, deform_groups=deform_groups, **pairs)
 
 
 def modulated_deform_conv_forward(
@@ -213,27 +164,11 @@ def modulated_deform_conv_forward(
     mask: Tensor,
     output: Tensor,
     columns: Tensor,
-    kernel_h: int,
-    kernel_w: int,
-    stride_h: int,
-    stride_w: int,
-    pad_h: int,
-    pad_w: int,
-    dilation_h: int,
-    dilation_w: int,
-    group: int,
-    deformable_group: int,
+    *,
     with_bias: bool,
+    **geometry: int,
 ) -> None:
-    out = choice.deform_conv2d(
-        *(x, offset, weight, bias if with_bias else None, mask),
-        stride=(stride_h, stride_w),
-        padding=(pad_h, pad_w),
-        dilation=(dilation_h, dilation_w),
-        groups=group,
-        deform_groups=deformable_group,
-    )
-    output.copy_(out)
+    output.copy_(convolution(MODULATED, geometry)(x, offset, weight, bias if with_bias else None, mask))
 
 
 def modulated_deform_conv_backward(
@@ -250,36 +185,20 @@ def modulated_deform_conv_backward(
     grad_offset: Tensor,
     grad_mask: Tensor,
     grad: Tensor,
-    kernel_h: int,
-    kernel_w: int,
-    stride_h: int,
-    stride_w: int,
-    pad_h: int,
-    pad_w: int,
-    dilation_h: int,
-    dilation_w: int,
-    group: int,
-    deformable_group: int,
+    *,
     with_bias: bool,
+    **geometry: int,
 ) -> None:
-    def convolve(x: Tensor, offset: Tensor, weight: Tensor, mask: Tensor) -> Tensor:
-        return choice.deform_conv2d(
-            *(x, offset, weight, None, mask),
-            stride=(stride_h, stride_w),
-            padding=(pad_h, pad_w),
-            dilation=(dilation_h, dilation_w),
-            groups=group,
-            deform_groups=deformable_group,
-        )
-
+    convolve = convolution(MODULATED, geometry)
+    inputs = (x, offset, weight, mask)
     targets = (grad_input, grad_offset, grad_weight, grad_mask)
-    fill(targets, gradients(convolve, (x, offset, weight, mask), grad))
+    fill(targets, gradients(lambda x, offset, weight, mask: convolve(x, offset, weight, None, mask), inputs, grad))
     if with_bias:
         grad_bias.copy_(grad.sum((0, 2, 3)))
 
 
 def ms_deform_attn_forward(
-    value: Tensor, shapes: Tensor, level_starts: Tensor, locations: Tensor, weights: Tensor, im2col_step: int
+    value: Tensor, shapes: Tensor, level_starts: Tensor, locations: Tensor, weights: Tensor, *, im2col_step: int
 ) -> Tensor:
     return multi_scale_deformable_attention(value, shapes.tolist(), locations, weights)
 
@@ -294,34 +213,28 @@ def ms_deform_attn_backward(
     grad_value: Tensor,
     grad_locations: Tensor,
     grad_weights: Tensor,
+    *,
     im2col_step: int,
 ) -> None:
     sizes = shapes.tolist()
-
-    def attend(value: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
-        return multi_scale_deformable_attention(value, sizes, locations, weights)
-
-    targets = (grad_value, grad_locations, grad_weights)
-    fill(targets, gradients(attend, (value, locations, weights), grad))
+    inputs, targets = (value, locations, weights), (grad_value, grad_locations, grad_weights)
+    fill(targets, gradients(lambda v, at, w: multi_scale_deformable_attention(v, sizes, at, w), inputs, grad))
 
 
 def sigmoid_focal_loss_forward(
-    logits: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float, alpha: float
+    logits: Tensor, target: Tensor, weight: Tensor, output: Tensor, *, gamma: float, alpha: float
 ) -> None:
     output.copy_(focal_loss.sigmoid_focal_loss(logits, target, given(weight), gamma, alpha))
 
 
 def sigmoid_focal_loss_backward(
-    logits: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, gamma: float, alpha: float
+    logits: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, *, gamma: float, alpha: float
 ) -> None:
-    def loss(logits: Tensor) -> Tensor:
-        return focal_loss.sigmoid_focal_loss(logits, target, given(weight), gamma, alpha)
-
-    fill((grad_input,), gradients(loss, (logits,), torch.ones_like(logits)))
+    grad_input.copy_(focal_loss.sigmoid_focal_grad(logits, target, given(weight), gamma, alpha))
 
 
 def softmax_focal_loss_forward(
-    probabilities: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float, alpha: float
+    probabilities: Tensor, target: Tensor, weight: Tensor, output: Tensor, *, gamma: float, alpha: float
 ) -> None:
     output.copy_(focal_loss.softmax_focal_loss(probabilities, target, given(weight), gamma, alpha))
 
@@ -332,6 +245,7 @@ def softmax_focal_loss_backward(
     weight: Tensor,
     buffer: Tensor,
     grad_input: Tensor,
+    *,
     gamma: float,
     alpha: float,
 ) -> None:

@@ -15,12 +15,27 @@ def sigmoid_focal_loss(
 
     weight: (C,), a factor for the rows of each class; background rows have factor 1.
     """
-    positive = F.one_hot(target, logits.shape[1] + 1)[:, :-1].bool()
-    probability = logits.sigmoid()
-    miss = torch.where(positive, 1 - probability, probability)
-    balance = torch.where(positive, alpha, 1 - alpha)
-    loss = -balance * miss**gamma * F.logsigmoid(torch.where(positive, logits, -logits))
-    return loss if weight is None else loss * F.pad(weight, (0, 1), value=1.0)[target][:, None]
+    sign, balance = signs(logits, target, weight, alpha)
+    agreement = sign * logits
+    return -balance * agreement.neg().sigmoid() ** gamma * F.logsigmoid(agreement)
+
+
+def sigmoid_focal_grad(
+    logits: Tensor, target: Tensor, weight: Tensor | None = None, gamma: float = 2.0, alpha: float = 0.25
+) -> Tensor:
+    """The gradient of `sigmoid_focal_loss`, element by element: (N, C)."""
+    sign, balance = signs(logits, target, weight, alpha)
+    agreement = sign * logits
+    probability, miss = agreement.sigmoid(), agreement.neg().sigmoid()
+    return sign * balance * miss**gamma * (gamma * probability * F.logsigmoid(agreement) - miss)
+
+
+def signs(logits: Tensor, target: Tensor, weight: Tensor | None, alpha: float) -> tuple[Tensor, Tensor]:
+    """1 for the class of a row and -1 for the others, and the factor of each element: (N, C) twice."""
+    positive = target[:, None] == torch.arange(logits.shape[1], device=target.device)
+    sign = torch.where(positive, 1.0, -1.0).to(logits.dtype)
+    balance = torch.where(positive, alpha, 1 - alpha).to(logits.dtype)
+    return sign, balance if weight is None else balance * F.pad(weight, (0, 1), value=1.0)[target][:, None]
 
 
 def softmax_focal_loss(

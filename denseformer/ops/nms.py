@@ -74,26 +74,29 @@ def soft_nms(
     """
     if method not in ('naive', 'linear', 'gaussian'):
         raise ValueError(f"soft_nms has no method '{method}'; there are 'naive', 'linear' and 'gaussian'.")
-    index = torch.arange(len(boxes), device=boxes.device)
-    left = torch.cat([boxes.float(), scores.float()[:, None]], 1)  # (N, 5)
-    dets, inds = [], []
-    while len(left):
-        best = int(left[:, 4].argmax())
-        dets.append(left[best])
-        inds.append(index[best])
-        others = torch.arange(len(left), device=boxes.device) != best
-        index, left = index[others], left[others]
-        iou = overlaps(dets[-1][None, :4], left[:, :4], offset)[0]
+    corners = boxes.float().T * torch.tensor([[1.0], [1], [-1], [-1]], device=boxes.device)  # x1 y1 -x2 -y2, (4, N)
+    areas = (boxes[:, 2:].float() - boxes[:, :2].float() + offset).prod(1)
+    scores = scores.float().clone()
+    order: list[int] = []
+    lowered: list[float] = []
+    for _ in range(len(boxes)):
+        best = int(scores.argmax())
+        score = float(scores[best])
+        if order and score < min_score:
+            break
+        order.append(best)
+        lowered.append(score)
+        inner = torch.maximum(corners, corners[:, best, None])  # the corners of what each box shares with the best
+        shared = (inner[:2] + inner[2:]).sub_(offset).clamp_(max=0).prod(0)  # both sides are negative
+        iou = (shared / (areas + areas[best]).sub_(shared)).nan_to_num_(0.0)  # flat boxes overlap nothing
         if method == 'gaussian':
-            weight = torch.exp(-iou.square() / sigma)
+            scores *= iou.square_().div_(-sigma).exp_()
         else:
-            weight = torch.where(iou >= iou_threshold, 1 - iou if method == 'linear' else 0.0, 1.0)
-        left[:, 4] *= weight
-        alive = left[:, 4] >= min_score
-        index, left = index[alive], left[alive]
-    if not dets:
-        return left, index
-    return torch.stack(dets).to(boxes.dtype), torch.stack(inds)
+            scores *= torch.where(iou >= iou_threshold, 1 - iou if method == 'linear' else 0.0, 1.0)
+        scores[best], corners[:, best] = -torch.inf, torch.inf  # out of the way
+    inds = torch.tensor(order, dtype=torch.long, device=boxes.device)
+    dets = torch.cat([boxes[inds], boxes.new_tensor(lowered)[:, None]], 1)
+    return dets, inds
 
 
 def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:

@@ -8,14 +8,15 @@ products.
 Legend: R boxes, B images, C channels, H W map, h w window, n samples of a bin along one axis.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 LOWEST = -10000.0  # the maximum over no samples, as mmcv defines it
-BUDGET = 2**23  # numbers in the windows that go through together
+BUDGET = 2**19  # numbers in the windows that go through together: they stay in the cache
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,10 @@ class Axis:
         numbers = torch.arange(self.positions.shape[2], device=self.counts.device)
         return (numbers < self.counts[:, None])[:, None]
 
+    def means(self, extent: int, dtype: torch.dtype) -> Tensor:
+        """Weights of the window's cells in the mean over each bin's samples: (R, bins, extent)."""
+        return self.weights(extent, dtype).sum(2) / self.counts.clamp(min=1)[:, None, None].to(dtype)
+
     def weights(self, extent: int, dtype: torch.dtype) -> Tensor:
         """Bilinear weights of the window's cells in each sample: (R, bins, n, extent)."""
         first, second, fraction, inside = taps(self.positions, self.size)
@@ -52,6 +57,19 @@ class Axis:
         weights.scatter_add_(3, (first - low)[..., None].clamp(0, extent - 1), (inside * (1 - fraction))[..., None])
         weights.scatter_add_(3, (second - low)[..., None].clamp(0, extent - 1), (inside * fraction)[..., None])
         return weights.to(dtype)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Boxes with windows of similar size: their numbers, their samples, and their windows' cells (R, h, w) of the map.
+
+    A map's cells are numbered image by image and row by row. Windows are as large as the group's largest.
+    """
+
+    boxes: Tensor
+    y: Axis
+    x: Axis
+    cells: Tensor
 
 
 def roi_align(
@@ -84,30 +102,44 @@ def pool(
     sampling_ratio: int,
     pool_mode: str,
     aligned: bool,
+    places: bool = False,
 ) -> tuple[Tensor, ...]:
-    """The pooled boxes, (R, C, bins, bins); for the maximum besides the y and x of the samples it was found at."""
+    """The pooled boxes, (R, C, bins, bins); with `places` also the y and x at which the maximum was found."""
     if pool_mode not in ('avg', 'max'):
         raise ValueError(f"RoIAlign has no pool_mode '{pool_mode}'; there are 'avg' and 'max'.")
     (B, C, H, W), R = feature.shape, len(rois)
+    if not R:
+        empty = feature[:0, :, :1, :1].expand(0, C, *output_size)  # of the map, so that it has a gradient
+        return (empty, empty, empty) if places else (empty,)
+    function = average if pool_mode == 'avg' else maximum_and_places if places else maximum
     cells = feature.permute(0, 2, 3, 1).reshape(B * H * W, C)
+    outs, boxes = [], []
+    for group in groups(rois, feature.shape, output_size, spatial_scale, sampling_ratio, aligned):
+        windows = cells.index_select(0, group.cells.reshape(-1)).view(*group.cells.shape, C)
+        outs.append(function(windows, group.y, group.x))
+        boxes.append(group.boxes)
+    back = torch.cat(boxes).argsort()
+    return tuple(torch.cat(parts).index_select(0, back) for parts in zip(*outs, strict=True))
+
+
+def groups(
+    rois: Tensor,
+    shape: Sequence[int],
+    output_size: tuple[int, int],
+    spatial_scale: float,
+    sampling_ratio: int,
+    aligned: bool,
+) -> Iterator[Group]:
+    """The boxes on a map (B, C, H, W), in groups."""
+    _, C, H, W = shape
     x = sample_axis(rois[:, 1], rois[:, 3], output_size[1], W, spatial_scale, sampling_ratio, aligned)
     y = sample_axis(rois[:, 2], rois[:, 4], output_size[0], H, spatial_scale, sampling_ratio, aligned)
     image = rois[:, 0].long() * (H * W)
-    outs, places = [], []
     for boxes in similar_windows(y.extent, x.extent, C):
         ys, xs = y.select(boxes), x.select(boxes)
-        h, w = int(ys.extent.max()), int(xs.extent.max())
-        rows = (ys.low[:, None] + torch.arange(h, device=rois.device)).clamp(max=H - 1)  # (R, h)
-        columns = (xs.low[:, None] + torch.arange(w, device=rois.device)).clamp(max=W - 1)  # (R, w)
-        index = image[boxes, None, None] + rows[:, :, None] * W + columns[:, None]  # (R, h, w)
-        windows = cells.index_select(0, index.reshape(-1)).view(*index.shape, C)
-        outs.append((average if pool_mode == 'avg' else maximum)(windows, ys, xs))
-        places.append(boxes)
-    if not R:
-        empty = feature.new_zeros((0, C, *output_size))
-        return (empty,) if pool_mode == 'avg' else (empty, empty, empty)
-    back = torch.cat(places).argsort()
-    return tuple(torch.cat(parts)[back] for parts in zip(*outs, strict=True))
+        rows = (ys.low[:, None] + torch.arange(int(ys.extent.max()), device=rois.device)).clamp(max=H - 1)  # (R, h)
+        columns = (xs.low[:, None] + torch.arange(int(xs.extent.max()), device=rois.device)).clamp(max=W - 1)  # (R, w)
+        yield Group(boxes, ys, xs, image[boxes, None, None] + rows[:, :, None] * W + columns[:, None])
 
 
 def sample_axis(
@@ -154,28 +186,61 @@ def similar_windows(heights: Tensor, widths: Tensor, channels: int) -> Iterator[
 def average(windows: Tensor, y: Axis, x: Axis) -> tuple[Tensor]:
     """windows: (R, h, w, C) -> means over each bin's samples, (R, C, bins, bins)."""
     R, h, w, C = windows.shape
-    over_y = y.weights(h, windows.dtype).sum(2) / y.counts.clamp(min=1)[:, None, None].to(windows.dtype)
-    over_x = x.weights(w, windows.dtype).sum(2) / x.counts.clamp(min=1)[:, None, None].to(windows.dtype)
+    over_y, over_x = y.means(h, windows.dtype), x.means(w, windows.dtype)
     bins = over_y.shape[1]
     rows = torch.bmm(over_y, windows.reshape(R, h, w * C)).view(R * bins, w, C)
     over_x = over_x[:, None].expand(-1, bins, -1, -1).reshape(R * bins, -1, w)
     return (torch.bmm(over_x, rows).view(R, bins, -1, C).permute(0, 3, 1, 2),)
 
 
-def maximum(windows: Tensor, y: Axis, x: Axis) -> tuple[Tensor, Tensor, Tensor]:
-    """windows: (R, h, w, C) -> maxima over each bin's samples, (R, C, bins, bins), and where they were found."""
+def samples_of(windows: Tensor, y: Axis, x: Axis) -> tuple[Tensor, Tensor]:
+    """windows: (R, h, w, C) -> samples, (R, bins, n, bins, m, C), and which belong to their box, (R, 1, n, 1, m, 1)."""
     (R, h, w, C), (bins_y, n), (bins_x, m) = windows.shape, y.positions.shape[1:], x.positions.shape[1:]
     rows = torch.bmm(y.weights(h, windows.dtype).view(R, bins_y * n, h), windows.reshape(R, h, w * C))
     over_x = x.weights(w, windows.dtype).view(R, 1, bins_x * m, w).expand(-1, bins_y * n, -1, -1)
     samples = torch.bmm(over_x.reshape(R * bins_y * n, bins_x * m, w), rows.view(R * bins_y * n, w, C))
-    samples = samples.view(R, bins_y, n, bins_x, m, C).permute(0, 5, 1, 3, 2, 4)  # (R, C, bins, bins, n, m)
-    used = (y.used().transpose(1, 2) & x.used())[:, None, None, None]  # (R, 1, 1, 1, n, m)
-    samples = samples.masked_fill(~used, LOWEST).reshape(R, C, bins_y, bins_x, n * m)
-    pooled, at = samples.max(-1)
-    at_y = y.positions[:, None, :, None].expand(-1, C, -1, bins_x, -1).gather(4, at[..., None] // m)[..., 0]
-    at_x = x.positions[:, None, None].expand(-1, C, bins_y, -1, -1).gather(4, at[..., None] % m)[..., 0]
-    empty = ((y.counts == 0) | (x.counts == 0))[:, None, None, None]
-    return pooled, at_y.masked_fill(empty, -1.0), at_x.masked_fill(empty, -1.0)
+    used = y.used()[..., None, None, None] & x.used()[:, None, None, ..., None]
+    return samples.view(R, bins_y, n, bins_x, m, C), used
+
+
+def maximum(windows: Tensor, y: Axis, x: Axis) -> tuple[Tensor]:
+    """windows: (R, h, w, C) -> maxima over each bin's samples, (R, C, bins, bins)."""
+    samples, used = samples_of(windows, y, x)
+    samples = samples if bool(used.all()) else samples.masked_fill(~used, LOWEST)
+    return (samples.amax((2, 4)).permute(0, 3, 1, 2),)
+
+
+def maximum_and_places(windows: Tensor, y: Axis, x: Axis) -> tuple[Tensor, Tensor, Tensor]:
+    """As `maximum`, with the y and x of the first of the samples that have it; -1 for a bin without samples."""
+    samples, used = samples_of(windows, y, x)
+    pooled = torch.full_like(samples[:, :, 0, :, 0], LOWEST)  # (R, bins, bins, C)
+    at_y, at_x = torch.full_like(pooled, -1.0), torch.full_like(pooled, -1.0)
+    for i, j in itertools.product(range(samples.shape[2]), range(samples.shape[4])):
+        better = (samples[:, :, i, :, j] > pooled) & used[:, :, i, :, j]
+        pooled = torch.where(better, samples[:, :, i, :, j], pooled)
+        at_y = torch.where(better, y.positions[:, :, i, None, None].to(at_y.dtype), at_y)
+        at_x = torch.where(better, x.positions[:, None, :, j, None].to(at_x.dtype), at_x)
+    return pooled.permute(0, 3, 1, 2), at_y.permute(0, 3, 1, 2), at_x.permute(0, 3, 1, 2)
+
+
+def spread_average(
+    grad: Tensor, rois: Tensor, shape: Sequence[int], spatial_scale: float, sampling_ratio: int, aligned: bool
+) -> Tensor:
+    """The gradient of the mean: grad, (R, C, bins, bins), spread over the cells of a map (B, C, H, W)."""
+    B, C, H, W = shape
+    spread = grad.new_zeros(B * H * W, C)
+    for group in (
+        groups(rois, shape, tuple(grad.shape[2:]), spatial_scale, sampling_ratio, aligned) if len(rois) else ()
+    ):
+        R, h, w = group.cells.shape
+        over_y, over_x = group.y.means(h, grad.dtype), group.x.means(w, grad.dtype)
+        bins_y, bins_x = grad.shape[2:]
+        part = grad.index_select(0, group.boxes).permute(0, 2, 3, 1).reshape(R * bins_y, bins_x, C)
+        over_x = over_x[:, None].expand(-1, bins_y, -1, -1).reshape(R * bins_y, bins_x, w)
+        rows = torch.bmm(over_x.transpose(1, 2), part).view(R, bins_y, w * C)
+        windows = torch.bmm(over_y.transpose(1, 2), rows)  # (R, h, w * C)
+        spread.index_add_(0, group.cells.reshape(-1), windows.view(R * h * w, C))
+    return spread.view(B, H, W, C).permute(0, 3, 1, 2)
 
 
 def spread_maximum(grad: Tensor, rois: Tensor, at_y: Tensor, at_x: Tensor, shape: tuple[int, ...]) -> Tensor:

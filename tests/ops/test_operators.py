@@ -2,16 +2,18 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.autograd import gradcheck
 
 from denseformer.ops import choice
 from denseformer.ops.deform_attention import multi_scale_deformable_attention
 from denseformer.ops.deform_conv import deform_conv2d
 from denseformer.ops.nms import nms, nms_match, overlaps, soft_nms
-from denseformer.ops.roi_align import pool, roi_align, spread_maximum
+from denseformer.ops.roi_align import pool, roi_align, spread_average, spread_maximum
 
 
 def random_boxes(n: int, size: float = 100.0) -> torch.Tensor:
@@ -45,6 +47,25 @@ def test_no_boxes_and_flat_boxes():
     assert nms(flat, torch.tensor([0.1, 0.2]), 0.5).tolist() == [1, 0]  # 0 / 0 overlaps nothing
 
 
+@pytest.mark.parametrize('method', ['naive', 'linear', 'gaussian'])
+def test_soft_nms_gives_each_box_once(method):
+    torch.manual_seed(0)
+    boxes = torch.cat([random_boxes(30), random_boxes(5).round()[:, [0, 1, 0, 1]]])  # some are flat
+    dets, inds = soft_nms(boxes.repeat(2, 1), torch.rand(70), 0.3, min_score=0.0, method=method)
+    assert sorted(inds.tolist()) == list(range(70))
+    assert dets.isfinite().all()
+    assert (dets[:-1, 4] >= dets[1:, 4]).all()
+
+
+@pytest.mark.parametrize('pool_mode', ['avg', 'max'])
+def test_the_gradient_of_roi_align_without_boxes_is_zero(pool_mode):
+    from mmcv.ops import roi_align
+
+    feature = torch.randn(2, 3, 9, 11, requires_grad=True)
+    roi_align(feature, torch.zeros(0, 5), (2, 3), 1.0, 0, pool_mode, True).sum().backward()
+    assert (feature.grad == 0).all()
+
+
 @pytest.mark.parametrize('pool_mode', ['avg', 'max'])
 def test_roi_align_without_boxes_and_of_boxes_of_every_size(pool_mode):
     torch.manual_seed(0)
@@ -72,10 +93,64 @@ def test_the_gradient_of_the_maximum_is_that_of_autograd():
     torch.manual_seed(0)
     feature = torch.randn(2, 3, 12, 10, requires_grad=True)
     rois = torch.cat([torch.tensor([[0.0], [1.0], [1.0]]), random_boxes(3, 8.0)], 1)
-    pooled, at_y, at_x = pool(feature, rois, (4, 3), 1.0, 0, 'max', True)
+    pooled, at_y, at_x = pool(feature, rois, (4, 3), 1.0, 0, 'max', True, places=True)
     grad = torch.randn_like(pooled)
     (expected,) = torch.autograd.grad(pooled, feature, grad)
     assert torch.allclose(spread_maximum(grad, rois, at_y, at_x, tuple(feature.shape)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize('aligned', [True, False])
+@pytest.mark.parametrize('pool_mode', ['avg', 'max'])
+def test_roi_align_is_differentiable(pool_mode, aligned):
+    torch.manual_seed(0)
+    feature = torch.randn(1, 2, 6, 5, dtype=torch.float64, requires_grad=True)
+    rois = torch.tensor([[0, 0.3, 0.4, 3.1, 4.2], [0, 1.2, 0.7, 1.9, 5.3]], dtype=torch.float64)
+    assert gradcheck(lambda feature: roi_align(feature, rois, (2, 2), 1.0, 2, pool_mode, aligned), feature)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_half_precision_is_as_good_as_its_inputs(dtype):
+    from mmcv.ops import deform_conv2d, roi_align
+    from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
+
+    torch.manual_seed(0)
+    shapes, starts = torch.tensor([[5, 7], [3, 2]]), torch.tensor([0, 35])
+    rois = torch.tensor([[0, 1.0, 2, 5, 4], [0, 3, 0, 6, 4]])
+    operators = {
+        lambda x, rois: roi_align(x, rois, 3): [torch.randn(1, 4, 5, 320), rois],
+        lambda x, offset, weight: deform_conv2d(x, offset, weight): [
+            *(torch.randn(1, 4, 3, 400), torch.randn(1, 18, 1, 398).round(), torch.randn(2, 4, 3, 3))
+        ],
+        lambda v, at, weights: MultiScaleDeformableAttnFunction.apply(v, shapes, starts, at, weights, 64): [
+            *(torch.randn(1, 41, 2, 4), torch.rand(1, 6, 2, 2, 5, 2), torch.rand(1, 6, 2, 2, 5))
+        ],
+    }
+    for operator, inputs in operators.items():
+        halves = [tensor.to(dtype).requires_grad_(tensor is not rois) for tensor in inputs]
+        singles = [tensor.detach().float().requires_grad_(tensor.requires_grad) for tensor in halves]
+        out, expected = operator(*halves), operator(*singles)
+        assert out.dtype == dtype
+        assert torch.allclose(out.float(), expected, rtol=0.05, atol=0.05)
+        (grad,) = torch.autograd.grad(out, halves[:1], torch.ones_like(out))
+        (wanted,) = torch.autograd.grad(expected, singles[:1], torch.ones_like(expected))
+        assert torch.allclose(grad.float(), wanted, rtol=0.05, atol=0.1)
+
+
+@pytest.mark.parametrize('modulated', [True, False])
+def test_deformable_convolution_is_differentiable(modulated):
+    torch.manual_seed(0)
+    shapes = [(1, 4, 5, 4), (1, 16, 2, 2), (2, 2, 2, 2), (2,), (1, 8, 2, 2)]
+    inputs = [torch.rand(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    inputs = inputs if modulated else inputs[:4]
+    options = dict(stride=(2, 2), padding=(0, 1), groups=2, deform_groups=2)
+    assert gradcheck(lambda *tensors: deform_conv2d(*tensors, **options), inputs)
+
+
+def test_deformable_attention_is_differentiable():
+    torch.manual_seed(0)
+    shapes = [(1, 16, 2, 3), (1, 2, 2, 2, 2, 2), (1, 2, 2, 2, 2)]
+    inputs = [torch.rand(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    assert gradcheck(lambda v, at, w: multi_scale_deformable_attention(v, [(3, 4), (2, 2)], at, w), inputs)
 
 
 def test_deformable_convolution_without_offsets_is_a_convolution():
@@ -86,15 +161,27 @@ def test_deformable_convolution_without_offsets_is_a_convolution():
     assert torch.allclose(out, expected, atol=1e-5)
 
 
-def test_deformable_attention_is_that_of_mmcv():
-    from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction, multi_scale_deformable_attn_pytorch
+def attention_by_samples(value, shapes, locations, weights):
+    """Deformable attention as it is defined: each level is sampled bilinearly, then weighted."""
+    B, _, h, c = value.shape
+    out = 0
+    for level, part in enumerate(value.split([H * W for H, W in shapes], 1)):
+        maps = part.permute(0, 2, 3, 1).reshape(B * h, c, *shapes[level])
+        grid = 2 * locations[:, :, :, level].transpose(1, 2).flatten(0, 1) - 1  # (B * h, Q, p, 2)
+        samples = F.grid_sample(maps, grid, align_corners=False).unflatten(0, (B, h))  # (B, h, c, Q, p)
+        out = out + torch.einsum('bhcqp,bqhp->bqhc', samples, weights[:, :, :, level])
+    return out.flatten(2)
+
+
+def test_deformable_attention_is_its_definition():
+    from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
 
     torch.manual_seed(0)
     shapes = torch.tensor([[5, 7], [3, 2]])
     value, locations = torch.randn(2, 41, 3, 4), torch.rand(2, 6, 3, 2, 5, 2) * 1.4 - 0.2
     weights = torch.rand(2, 6, 3, 2, 5)
     inputs = [tensor.requires_grad_() for tensor in (value, locations, weights)]
-    expected = multi_scale_deformable_attn_pytorch(value, shapes, locations, weights)
+    expected = attention_by_samples(value, shapes.tolist(), locations, weights)
     assert torch.allclose(
         multi_scale_deformable_attention(value, shapes.tolist(), locations, weights), expected, atol=1e-5
     )
@@ -104,6 +191,28 @@ def test_deformable_attention_is_that_of_mmcv():
         torch.autograd.grad(out, inputs, grad), torch.autograd.grad(expected, inputs, grad), strict=True
     ):
         assert torch.allclose(got, wanted, atol=1e-4)
+
+
+def test_mmcvs_module_attends_with_ours_on_a_processor(monkeypatch):
+    from mmcv.ops import MultiScaleDeformableAttention, multi_scale_deform_attn
+
+    torch.manual_seed(0)
+    module = MultiScaleDeformableAttention(
+        embed_dims=8, num_heads=2, num_levels=2, num_points=3, batch_first=True
+    ).eval()
+    torch.nn.init.normal_(module.sampling_offsets.weight)
+    shapes = torch.tensor([[5, 7], [3, 2]])
+    query, places = torch.randn(2, 41, 8), torch.rand(2, 41, 2, 2)
+    options = dict(reference_points=places, spatial_shapes=shapes, level_start_index=torch.tensor([0, 35]))
+
+    def by_samples(value, shapes, locations, weights):
+        return attention_by_samples(value, shapes.tolist(), locations, weights)
+
+    monkeypatch.setattr(multi_scale_deform_attn, 'multi_scale_deformable_attn_pytorch', by_samples)
+    expected = module(query, **options)
+    choice.attend_on_processors()
+    assert multi_scale_deform_attn.multi_scale_deformable_attn_pytorch is not by_samples
+    assert torch.allclose(module(query, **options), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize('weight', [None, torch.tensor([1.0, 2.0, 0.5, 3.0])])
@@ -127,6 +236,30 @@ def test_focal_losses_are_their_formulas(weight):
         )
 
 
+def test_point_sampling_is_bilinear_between_the_centres_of_cells():
+    from mmcv.ops import point_sample
+
+    rows, columns = torch.meshgrid(torch.arange(4.0), torch.arange(5.0), indexing='ij')
+    ramps = torch.stack([columns, rows])[None]  # a cell's value is its place
+    points = torch.rand(1, 40, 2, generator=torch.Generator().manual_seed(0))  # x and y in 0 .. 1
+    inner = (points * torch.tensor([5, 4]) - 0.5).clamp(min=torch.zeros(2), max=torch.tensor([4.0, 3.0]))
+    sampled = point_sample(ramps, points, padding_mode='border')
+    assert torch.allclose(sampled[0].T, inner[0], atol=1e-5)
+    assert torch.equal(point_sample(ramps, points[:, :, None])[..., 0], point_sample(ramps, points))
+
+
+def test_points_drawn_by_uncertainty_lie_in_the_picture_and_are_mostly_uncertain():
+    from mmdet.models.utils import get_uncertain_point_coords_with_randomness
+
+    torch.manual_seed(0)
+    logits = torch.linspace(-6, 6, 64).expand(2, 1, 64, 64)  # certain at both sides, uncertain in the middle
+    labels = torch.zeros(2, dtype=torch.long)
+    points = get_uncertain_point_coords_with_randomness(logits, labels, 200, 3.0, 0.75)
+    assert points.shape == (2, 200, 2)
+    assert 0 <= points.min() <= points.max() <= 1
+    assert ((points[..., 0] - 0.5).abs() < 0.2).float().mean() > 0.75
+
+
 def test_a_background_row_is_negative_for_every_class():
     from mmcv.ops import sigmoid_focal_loss
 
@@ -140,6 +273,64 @@ def test_an_operator_that_nobody_has_is_named():
 
     with pytest.raises(NotImplementedError, match='carafe_forward'):
         CARAFE(3, 1, 2)(torch.randn(1, 4, 5, 5), torch.rand(1, 9, 10, 10))
+
+
+@pytest.fixture
+def torchvision(monkeypatch):
+    """Stands for torchvision, whose functions have these arguments: what is handed over comes back as from ours."""
+    called = set()
+
+    def roi_align(input, boxes, output_size, spatial_scale=1.0, sampling_ratio=-1, aligned=False):
+        called.add('roi_align')
+        assert input.dtype == boxes.dtype == torch.float32
+        return pool(input, boxes, output_size, spatial_scale, max(sampling_ratio, 0), 'avg', aligned)[0]
+
+    def convolve(input, offset, weight, bias=None, stride=(1, 1), padding=(0, 0), dilation=(1, 1), mask=None):
+        called.add('deform_conv2d')
+        groups, deform_groups = input.shape[1] // weight.shape[1], offset.shape[1] // 2 // weight[0, 0].numel()
+        settings = dict(stride=stride, padding=padding, dilation=dilation, groups=groups, deform_groups=deform_groups)
+        return deform_conv2d(input, offset, weight, bias, mask, **settings)
+
+    def suppress(boxes, scores, iou_threshold):
+        called.add('nms')
+        return nms(boxes, scores, iou_threshold)
+
+    kernels = SimpleNamespace(roi_align=roi_align, deform_conv2d=convolve, nms=suppress)
+    monkeypatch.setattr(choice, 'torchvision_ops', lambda: kernels)
+    return called
+
+
+def test_what_torchvision_can_do_is_left_to_it(torchvision):
+    torch.manual_seed(0)
+    feature, boxes = torch.randn(2, 3, 12, 10), random_boxes(6, 8.0)
+    rois = torch.cat([torch.arange(6.0)[:, None] % 2, boxes], 1)
+    for mode in ('avg', 'max'):
+        (out,) = choice.roi_pool(feature, rois, (4, 3), 0.5, 0, mode, True)
+        assert torch.equal(out, roi_align(feature, rois, (4, 3), 0.5, 0, mode))
+    assert choice.roi_pool(feature.bfloat16(), rois, (4, 3), 0.5, 0, 'avg', True)[0].dtype == torch.bfloat16
+    grad = torch.randn(6, 3, 4, 3)
+    spread = choice.spread_average(grad, rois, (2, 3, 12, 10), 0.5, 0, True)
+    assert torch.allclose(spread, spread_average(grad, rois, (2, 3, 12, 10), 0.5, 0, True), atol=1e-5)
+    x, offset, weight = torch.randn(1, 4, 9, 7), torch.randn(1, 36, 5, 4), torch.randn(6, 2, 3, 3)
+    settings = dict(stride=(2, 2), padding=(1, 1), groups=2, deform_groups=2)
+    assert torch.equal(
+        choice.deform_conv2d(x, offset, weight, **settings), deform_conv2d(x, offset, weight, **settings)
+    )
+    assert torch.equal(choice.nms(boxes, boxes[:, 0], 0.5), nms(boxes, boxes[:, 0], 0.5))
+    assert torchvision == {'roi_align', 'deform_conv2d', 'nms'}
+    torchvision.clear()
+    assert torch.equal(choice.nms(boxes, boxes[:, 0], 0.5, offset=1), nms(boxes, boxes[:, 0], 0.5, offset=1))
+    assert not torchvision
+
+
+def test_a_torchvision_that_does_not_fit_is_as_none(monkeypatch):
+    class Broken:
+        def find_spec(self, name, path=None, target=None):
+            if name.partition('.')[0] == 'torchvision':
+                raise RuntimeError('operator torchvision::nms does not exist')
+
+    monkeypatch.setattr(sys, 'meta_path', [Broken(), *sys.meta_path])
+    assert choice.torchvision_ops.__wrapped__() is None
 
 
 def test_says_who_provides_which():
