@@ -15,7 +15,7 @@ from benchmarks import harness
 
 def main() -> None:
     names = [module.name for module in pkgutil.iter_modules(benchmarks.__path__)]
-    names = [name for name in names if name not in ('harness', '__main__')]
+    names = [name for name in names if name not in ('harness', 'memory', '__main__')]
     parser = argparse.ArgumentParser(prog='python -m benchmarks', description=harness.__doc__)
     parser.add_argument('benchmark', nargs='*', default=names, help=f'which of {", ".join(names)}; all by default')
     parser.add_argument('--only', default='*', help='pattern of comparison titles')

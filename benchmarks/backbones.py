@@ -1,35 +1,67 @@
-"""Every family's smallest variant on a 512 x 512 image: float32, bfloat16, and a peer where one installs."""
+"""Every family's smallest variant on a 512 x 512 image, beside mmsegmentation's and timm's where they have it.
+
+timm is no dependency of the project: its networks take part where it is installed together with torchvision.
+"""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import nn
 
 from benchmarks.harness import Comparison
-from benchmarks.neighborhood import DEVICE, contend, inference, mmseg_swin, training_step
+from benchmarks.neighborhood import DEVICE, contend, has_timm, inference, mmseg_swin, training_step
 from denseformer.backbones import Backbone
 from denseformer.zoo import families, registered_name
 
-PEERS: dict[str, Callable[[], nn.Module]] = {'Swin': mmseg_swin}
+SIDE = 512
+TASKS = {
+    'inference': (inference, torch.float32),
+    'inference, bfloat16': (inference, torch.bfloat16),
+    'training step': (training_step, torch.float32),
+    'training step, bfloat16': (training_step, torch.bfloat16),
+}
+TIMM = {
+    'ConvNeXt': 'convnext_tiny',
+    'DaViT': 'davit_tiny',
+    'FocalNet': 'focalnet_tiny_srf',
+    'GCViT': 'gcvit_xxtiny',
+    'HaloNet': 'halonet26t',
+    'MaxViT': 'maxvit_tiny_tf_512',
+    'PoolFormer': 'poolformer_s12',
+    'Swin': 'swin_tiny_patch4_window7_224',
+    'SwinV2': 'swinv2_tiny_window8_256',
+}
+SIZED = ('Swin', 'SwinV2', 'GCViT')
+"""Those whose windows or tables timm makes for one image size."""
 
 
 def comparisons() -> Iterator[Comparison]:
-    image = torch.randn(1, 3, 512, 512, device=DEVICE)
+    image = torch.randn(1, 3, SIDE, SIDE, device=DEVICE)
     for cls in families():
         name = registered_name(cls)
         arch = next(iter(cls.archs))
-        ours = f'{name}-{arch}'
-        for title, task in (('inference', inference), ('training step', training_step)):
-            contenders = [contend(label(ours, title), build(cls, arch), task, image, torch.float32)]
-            contenders.append(contend(f'{label(ours, title)}, bfloat16', build(cls, arch), task, image, torch.bfloat16))
-            if name in PEERS:
-                contenders.append(contend(f'{name} of mmseg, {title}', PEERS[name], task, image, torch.float32))
+        networks = {f'{name}-{arch}': partial(build, cls, arch), **peers(name)}
+        for title, (task, dtype) in TASKS.items():
+            contenders = (contend(label, make, task, image, dtype) for label, make in networks.items())
             yield Comparison(f'{name}, {title}', tuple(contenders))
 
 
-def label(name: str, title: str) -> str:
-    return name if title == 'inference' else f'{name}, {title}'
+def build(cls: type[Backbone], arch: str) -> nn.Module:
+    return cls(arch=arch).to(DEVICE)
 
 
-def build(cls: type[Backbone], arch: str) -> Callable[[], nn.Module]:
-    return lambda: cls(arch=arch).to(DEVICE)
+def peers(name: str) -> dict[str, Callable[[], nn.Module]]:
+    found: dict[str, Callable[[], nn.Module]] = {}
+    if name == 'Swin':
+        found["mmseg's"] = mmseg_swin
+    if name in TIMM and has_timm():
+        found["timm's"] = partial(build_timm, name)
+    return found
+
+
+def build_timm(name: str) -> nn.Module:
+    import timm
+
+    size = {'img_size': SIDE} if name in SIZED else {}
+    return timm.create_model(TIMM[name], features_only=True, **size).to(DEVICE)

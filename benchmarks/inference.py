@@ -21,8 +21,8 @@ SIDE = 512
 def comparisons() -> list[Comparison]:
     images = f'{IMAGES} images of {SIDE} x {SIDE}'
     contenders = (
-        Contender('files to masks and overlays', whole_folder, units=IMAGES, countable=False),
-        Contender('the network alone', network_alone, units=IMAGES, countable=False),
+        Contender('files to masks and overlays', whole_folder, countable=False),
+        Contender('the network alone', network_alone, countable=False),
     )
     return [Comparison(f'UPerNet with Swin-Tiny, {images}', contenders)]
 

@@ -8,6 +8,7 @@ Legend: B batch, H W map, C channels, gh gw group sides, ih iw intervals, n grou
 import torch.nn.functional as F
 from torch import Tensor
 
+from denseformer.attention.sizes import any_padding, missing
 from denseformer.attention.windows import Size, windowed_attention
 
 MASKED = -3e4  # as good as -inf, finite in every floating dtype
@@ -39,8 +40,8 @@ def group_attention(qkv: Tensor, heads: int, *, group: Size, interval: Size, bia
     qkv: (B, H, W, 3C), laid out (3, h, d) on the last axis; bias: (h, N, N), added to the logits -> (B, H, W, C).
     """
     _, H, W, _ = qkv.shape
-    bottom, right = -H % (group[0] * interval[0]), -W % (group[1] * interval[1])
-    if bottom or right:
+    bottom, right = (missing(side, g * i) for side, g, i in zip((H, W), group, interval, strict=True))
+    if any_padding(bottom, right):
         qkv = F.pad(qkv, (0, 0, 0, right, 0, bottom))
         outside = padding_mask((H, W), (bottom, right), qkv)
         bias = bias + group_partition(outside, group, interval)[0, :, None, None, :, 0]  # (n, h, N, N)

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from denseformer.attention.neighborhood_tiles import tiled_attention, tiled_attention_backward
-from denseformer.attention.projection import project
+from denseformer.attention.projection import Linear
+from denseformer.attention.sizes import is_open
 
 
 def neighborhood_attention(
@@ -82,7 +83,12 @@ def attend(
     installed; everywhere else, a computation in tiles.
     """
     with torch.autocast(q.device.type, enabled=False):
-        return tiled_attention(q, k, v, bias, kernel_size, dilation, scale)
+        return tiled_attention(single(q), single(k), single(v), bias, kernel_size, dilation, scale).to(q.dtype)
+
+
+def single(x: Tensor) -> Tensor:
+    """A processor's float16 in float32: few multiply matrices of float16, and the others take twenty times as long."""
+    return x.float() if x.dtype is torch.float16 and x.device.type == 'cpu' else x
 
 
 @attend.register_kernel('cuda')
@@ -104,8 +110,9 @@ def attend_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients of q, k, v and bias (zeros of one head without a bias)."""
     with torch.autocast(q.device.type, enabled=False):
-        *grads, grad_bias = tiled_attention_backward(grad, q, k, v, bias, kernel_size, dilation, scale)
-    return *grads, grad_bias if bias is None else grad_bias.to(bias.dtype)
+        maps = (single(grad), single(q), single(k), single(v))
+        *grads, grad_bias = tiled_attention_backward(*maps, bias, kernel_size, dilation, scale)
+    return *(x.to(q.dtype) for x in grads), grad_bias if bias is None else grad_bias.to(bias.dtype)
 
 
 @attend_backward.register_kernel('cuda')
@@ -165,22 +172,23 @@ class NeighborhoodAttention(nn.Module):
         if dim % heads:
             raise ValueError(f'dim {dim} must be a multiple of heads {heads}.')
         self.heads, self.kernel_size, self.dilation = heads, kernel_size, dilation
-        self.qkv = nn.Linear(dim, 3 * dim)
+        self.qkv = Linear(dim, 3 * dim)
         self.rpb = nn.Parameter(torch.empty(heads, 2 * kernel_size - 1, 2 * kernel_size - 1))
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Linear(dim, dim)
         nn.init.trunc_normal_(self.rpb, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
         _, H, W, C = x.shape
         need = self.kernel_size * self.dilation
-        if min(H, W) >= need:
-            qkv = project(x, self.qkv.weight, self.qkv.bias)
+        if not is_open(H, W) and min(H, W) >= need:
+            qkv = self.qkv(x)
         else:  # a padded token is zero before the projection, so it is the projection's bias after
-            products = project(x, self.qkv.weight, None)
-            qkv = F.pad(products, (0, 0, 0, max(need - W, 0), 0, max(need - H, 0))) + self.qkv.bias
+            products = F.linear(x, self.qkv.weight)
+            bottom, right = (torch.sym_max(need - side, 0) for side in (H, W))
+            qkv = F.pad(products, (0, 0, 0, right, 0, bottom)) + self.qkv.bias.to(products.dtype)
         q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).unbind(3)  # each (B, H, W, h, d), padded
         out = attend(q[:, :H, :W], k, v, self.rpb, self.kernel_size, self.dilation, (C // self.heads) ** -0.5)
-        return project(out.flatten(3), self.proj.weight, self.proj.bias)  # (B, H, W, C)
+        return self.proj(out.flatten(3))  # (B, H, W, C)
 
     def extra_repr(self) -> str:
         return f'heads={self.heads}, kernel_size={self.kernel_size}, dilation={self.dilation}'

@@ -1,30 +1,49 @@
-"""Linear projections that predict on a processor by the faster of PyTorch's two matrix products."""
+"""Linear layers that predict on a processor by the fastest of PyTorch's matrix products."""
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-ONEDNN_LINEAR = getattr(torch.ops.mkldnn, '_linear_pointwise', None) if torch.backends.mkldnn.is_available() else None
+from denseformer.attention.cache import Remembering
+
+ONEDNN_LINEAR: Any = (
+    getattr(torch.ops.mkldnn, '_linear_pointwise', None) if torch.backends.mkldnn.is_available() else None
+)
 """PyTorch's compiler calls oneDNN through this operator; None in a PyTorch without it."""
+ONEDNN_TYPES = {torch.float32} if ONEDNN_LINEAR else set()
+if ONEDNN_LINEAR and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    ONEDNN_TYPES.add(torch.bfloat16)
+AUTOCAST_TYPES = {torch.float32, torch.bfloat16, torch.float16}
+"""What autocast converts; it leaves float64 and integers as they are."""
 
 
-def project(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x (..., C) times weight (C', C), plus bias (C',) -> (..., C').
+class Linear(Remembering, nn.Linear):
+    """nn.Linear, and an activation behind it: (..., C) -> (..., C').
 
-    A float32 prediction on a processor goes through oneDNN, as bfloat16 always does; PyTorch's own choice, MKL, reaches
-    two thirds of its speed where the output is wide and the processor not Intel's. The results agree to rounding.
+    Predictions on a processor go through oneDNN. In float32 PyTorch's own choice, MKL, reaches two thirds of its speed
+    where the output is wide and the processor not Intel's. In bfloat16 the weights are converted once, not at each
+    call, as long as they do not change. Exact GELU is part of the product. The results agree to rounding.
     """
-    if ONEDNN_LINEAR is not None and predicts_on_cpu(x, weight):
-        return ONEDNN_LINEAR(x.contiguous(), weight, bias, 'none', [], '')
-    return F.linear(x, weight, bias)
+
+    def forward(self, x: Tensor, act: nn.Module | None = None) -> Tensor:
+        dtype = onednn_type(x, self.weight)
+        if dtype is None or (dtype is not self.weight.dtype and self.training):
+            out = F.linear(x, self.weight, self.bias)
+            return out if act is None else act(out)
+        fused = 'gelu' if type(act) is nn.GELU and act.approximate == 'none' else 'none'
+        weight = self.weight if dtype is self.weight.dtype else self.remembered(dtype, lambda: self.weight.to(dtype))
+        out = ONEDNN_LINEAR(x.to(dtype).contiguous(), weight, self.bias, fused, [], 'none')
+        return out if act is None or fused == 'gelu' else act(out)
 
 
-def predicts_on_cpu(x: Tensor, weight: Tensor) -> bool:
-    return (
-        not torch.is_grad_enabled()
-        and x.device.type == 'cpu'
-        and x.dtype == weight.dtype == torch.float32
-        and not torch.is_autocast_enabled('cpu')
-        and not torch.compiler.is_compiling()
-        and type(x) is Tensor
-    )
+def onednn_type(x: Tensor, weight: Tensor) -> torch.dtype | None:
+    """The precision in which a linear layer predicts on a processor, None where PyTorch is left to itself."""
+    if torch.is_grad_enabled() or x.device.type != 'cpu' or type(x) is not Tensor or torch.compiler.is_compiling():
+        return None
+    if torch.is_autocast_enabled('cpu'):
+        dtype, agree = torch.get_autocast_dtype('cpu'), {x.dtype, weight.dtype} <= AUTOCAST_TYPES
+    else:
+        dtype, agree = x.dtype, x.dtype is weight.dtype
+    return dtype if agree and dtype in ONEDNN_TYPES else None

@@ -7,6 +7,7 @@ stay small however large the map is.
 Legend: B batch, H W map, C channels, n windows of all maps together, N tokens of a window, h heads, d head width.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from denseformer.attention.cache import remember
+from denseformer.attention.sizes import any_padding, is_open, missing
 from denseformer.attention.softmax import window_softmax_attention
 from denseformer.attention.windows import Size, shift_mask, window_partition
 
@@ -23,7 +25,7 @@ class WindowPlan:
     """order: positions of the tokens in the padded maps, window by window; inverse: (B * H * W,) where each went.
 
     padding: rows at the bottom and columns on the right that fill up the last windows; runs: how many successive
-    windows share which mask (N, N), None where they need none.
+    windows have which mask, (1, N, N) for all of them or (windows, N, N), None where they need none.
     """
 
     order: Tensor
@@ -36,30 +38,33 @@ class WindowPlan:
 def plan_windows(batch: int, size: Size, window: Size, shift: Size, device: torch.device) -> WindowPlan:
     """How to cut (B, H, W, C) maps, padded to a multiple of the window's sides, into windows after a cyclic shift."""
     wh, ww = window
-    padding = -size[0] % wh, -size[1] % ww
+    padding = missing(size[0], wh), missing(size[1], ww)
     H, W = size[0] + padding[0], size[1] + padding[1]
     positions = torch.arange(batch * H * W, device=device).view(batch, H, W, 1)
     positions = positions.roll((-shift[0], -shift[1]), (1, 2))
     positions = window_partition(positions, window).view(batch, H // wh, W // ww, wh * ww)
     pieces: list[Tensor] = [positions]
     masks: list[Tensor | None] = [None]
-    if any(shift):
+    if any(shift) and is_open(batch, *size):
+        masks = [shift_mask((H, W), window, shift, device, torch.float32)[:, 0].repeat(batch, 1, 1)]
+    elif any(shift):
         last = (slice(None, -1), slice(-1, None))
         corners = [(i, j) for i in (0, 1) for j in (0, 1)]
         pieces = [positions[:, last[i], last[j]] for i, j in corners]
-        mask = shift_mask((2 * wh, 2 * ww), window, shift, device, torch.float32)[:, 0]  # (4, N, N)
+        mask = shift_mask((2 * wh, 2 * ww), window, shift, device, torch.float32)  # (4, 1, N, N)
         masks = [mask[2 * i + j] if i or j else None for i, j in corners]
     order = torch.cat([piece.flatten() for piece in pieces])
     inverse = torch.empty_like(order)
-    inverse[order] = torch.arange(len(order), device=device)
-    counts = [piece.shape[:3].numel() for piece in pieces]
+    inverse[order] = torch.arange(order.shape[0], device=device)
+    counts = [math.prod(piece.shape[:3]) for piece in pieces]
     inverse = inverse.view(batch, H, W)[:, : size[0], : size[1]].flatten()
-    return WindowPlan(order, inverse, padding, tuple((n, mask) for n, mask in zip(counts, masks, strict=True) if n))
+    runs = tuple((n, mask) for n, mask in zip(counts, masks, strict=True) if is_open(n) or n)
+    return WindowPlan(order, inverse, padding, runs)
 
 
 def gather_windows(x: Tensor, plan: WindowPlan, tokens: int) -> Tensor:
     """(B, H, W, C) -> (n, N, C), N = `tokens`; zeros where the maps are padded. C may be several axes."""
-    if any(plan.padding):
+    if any_padding(*plan.padding):
         x = F.pad(x, (0, 0, 0, plan.padding[1], 0, plan.padding[0]))
     x = x.flatten(0, 2).index_select(0, plan.order)
     return x.view(-1, tokens, x[0].numel())
@@ -84,8 +89,8 @@ def planned_attention(qkv: Tensor, heads: int, bias: Tensor | None, plan: Window
 
 
 def run_bias(bias: Tensor | None, mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """Position bias (h, N, N), mask (N, N), or both, as what is added to the logits of a run: (1, h or 1, N, N)."""
+    """Position bias (h, N, N), mask (1 or n, N, N), or both, as what a run's logits get: (1 or n, h or 1, N, N)."""
     if mask is None:
         return None if bias is None else bias[None].to(dtype)
-    mask = mask[None, None].to(dtype)
+    mask = mask[:, None].to(dtype)
     return mask if bias is None else bias[None].to(dtype) + mask

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from denseformer.attention.neighborhood import NeighborhoodAttention
@@ -38,7 +39,8 @@ class ConvStem(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.norm(self.proj(image).permute(0, 2, 3, 1))  # (B, H/4, W/4, dim)
+        x = self.proj(image.contiguous(memory_format=torch.channels_last))  # so that nothing is rearranged behind it
+        return self.norm(x.permute(0, 2, 3, 1))  # (B, H/4, W/4, dim)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,9 @@
-"""A linear layer whose predictions on a processor take the faster matrix product."""
+"""Linear layers, and those that stand for convolutions."""
 
-from torch import Tensor, nn
+from denseformer.attention.projection import Linear
 
-from denseformer.attention.projection import project
+__all__ = ['Linear', 'Pointwise']
 
 
-class Linear(nn.Linear):
-    """nn.Linear by `project`: (..., C) -> (..., C')."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return project(x, self.weight, self.bias)
+class Pointwise(Linear):
+    """A 1 x 1 convolution on a channel-last map, and one to the rules of initial weights: (..., C) -> (..., C')."""

@@ -4,40 +4,42 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-def missing(size: int, multiple: int) -> int:
-    """How much `size` lacks to the next multiple of `multiple`."""
-    return -size % multiple
+from denseformer.attention.sizes import any_padding, missing
 
 
 def pad_to_multiple(x: Tensor, multiple: int | tuple[int, int]) -> Tensor:
     """Zero-pad a channel-last map on the right and at the bottom: (B, H, W, C) -> (B, H', W', C)."""
     rows, columns = (multiple, multiple) if isinstance(multiple, int) else multiple
     bottom, right = missing(x.shape[1], rows), missing(x.shape[2], columns)
-    return F.pad(x, (0, 0, 0, right, 0, bottom)) if bottom or right else x
+    return F.pad(x, (0, 0, 0, right, 0, bottom)) if any_padding(bottom, right) else x
 
 
 def pad_image_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Zero-pad an image or channel-first map on the right and at the bottom: (B, C, H, W) -> (B, C, H', W')."""
     bottom, right = missing(image.shape[2], multiple), missing(image.shape[3], multiple)
-    return F.pad(image, (0, right, 0, bottom)) if bottom or right else image
+    return F.pad(image, (0, right, 0, bottom)) if any_padding(bottom, right) else image
 
 
 def reflect_image_to_multiple(image: Tensor, multiple: int) -> Tensor:
-    """Reflect an image on the right and at the bottom: (B, C, H, W) -> (B, C, H', W').
+    """Reflect an image on the right and at the bottom: (B, C, H, W) -> (B, C, H', W'), multiples of `multiple`."""
+    H, W = image.shape[2:]
+    return reflect_image_to(image, (H + missing(H, multiple), W + missing(W, multiple)))
+
+
+def reflect_image_to(image: Tensor, target: tuple[int, int]) -> Tensor:
+    """Reflect an image on the right and at the bottom up to a size: (B, C, H, W) -> (B, C, *target).
 
     A side too short for the padding is reflected to and fro as often as needed; a single row or column is repeated.
     """
-    for axis in (2, 3):
-        size = image.shape[axis]
-        target = size + missing(size, multiple)
-        if target > size:
-            image = image.index_select(axis, reflected(size, target, image.device))
+    for axis, length in zip((2, 3), target, strict=True):
+        side = image.shape[axis]
+        if any_padding(length - side):
+            image = image.index_select(axis, reflected(side, length, image.device))
     return image
 
 
 def reflected(size: int, target: int, device: torch.device) -> Tensor:
     """(target,) positions that run 0 .. size - 1, back to 0, forth again ..."""
-    period = max(2 * (size - 1), 1)
-    position = torch.arange(target, device=device) % period
-    return torch.minimum(position, period - position) if size > 1 else torch.zeros_like(position)
+    period = torch.scalar_tensor(2 * (size - 1), dtype=torch.int64, device=device).clamp(min=1)
+    position = torch.remainder(torch.arange(target, device=device), period)
+    return torch.minimum(position, period - position)

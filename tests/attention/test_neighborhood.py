@@ -6,9 +6,10 @@ from functools import partial
 import pytest
 import refkit
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denseformer.attention import neighborhood_tiles
+from denseformer.attention import neighborhood_geometry
 from denseformer.attention.neighborhood import NeighborhoodAttention, attend, neighborhood_attention
 
 HEADS, WIDTH = 2, 3
@@ -83,7 +84,7 @@ def test_largest_neighbourhood():
 
 @pytest.mark.parametrize('size', [(30, 41), (16, 16), (33, 64)])
 def test_many_tiles_and_images(size, monkeypatch):
-    monkeypatch.setattr(neighborhood_tiles, 'CACHED_BYTES', 1 << 15)
+    monkeypatch.setattr(neighborhood_geometry, 'CACHED_BYTES', 1 << 15)
     q, k, v, bias = random_inputs(*size, 7, batch=3)
     out = neighborhood_attention(q, k, v, kernel_size=7, bias=bias)
     for i, j in sampled_positions(*size):
@@ -95,6 +96,16 @@ def test_without_bias_with_scale_and_strides():
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
     expected = attend_everywhere(q * 0.3 * WIDTH**0.5, k, v, None, 5, 2)
     torch.testing.assert_close(neighborhood_attention(q, k, v, kernel_size=5, dilation=2, scale=0.3), expected)
+
+
+def test_views_of_a_joint_projection_and_mixed_strides():
+    q, k, v, bias = random_inputs(11, 12, 3, batch=2)
+    expected = neighborhood_attention(q, k, v, kernel_size=3, dilation=2, bias=bias)
+    joint = torch.stack((q, k, v), 3).unbind(3)
+    odd = F.pad(q, (0, 1))[..., :WIDTH]  # no whole number of heads between positions
+    for views in (joint, (q, joint[1], v), (odd, k, v), (q, k, v.transpose(1, 2).contiguous().transpose(1, 2))):
+        out = neighborhood_attention(*views, kernel_size=3, dilation=2, bias=bias)
+        torch.testing.assert_close(out, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize('size', [(5, 9), (2, 30), (20, 4), (10, 11), (1, 1)])
@@ -131,7 +142,7 @@ def test_gradients(size, kernel_size, dilation):
 
 @pytest.mark.parametrize('dilation', [1, 3])
 def test_gradients_in_chunks_match_the_definition(dilation, monkeypatch):
-    monkeypatch.setattr(neighborhood_tiles, 'CACHED_BYTES', 1 << 13)
+    monkeypatch.setattr(neighborhood_geometry, 'CACHED_BYTES', 1 << 13)
     inputs = [x.requires_grad_() for x in random_inputs(16, 17, 5, batch=2)]
     expected = attend_everywhere(*inputs, 5, dilation)
     out = neighborhood_attention(*inputs[:3], kernel_size=5, dilation=dilation, bias=inputs[3])
@@ -166,6 +177,13 @@ def test_large_logits_in_bfloat16():
         torch.testing.assert_close(out.double(), expected, rtol=0, atol=0.1)
 
 
+@pytest.mark.parametrize('length', [8, 45, 121, 125, 128])
+def test_tiles_compute_at_most_two_and_a_half_products_per_neighbour(length):
+    """Whatever the length of a group: no kind of size is much dearer than another."""
+    tile = neighborhood_geometry.tile_axis(length, length, 7, 1)
+    assert (tile.count * tile.tile * tile.span / length) ** 2 < 2.5 * 7**2
+
+
 def test_the_input_decides_precision_under_autocast():
     q, k, v, bias = (x.float() for x in random_inputs(9, 9, 3))
     expected = neighborhood_attention(q, k, v, kernel_size=3, bias=bias)
@@ -192,7 +210,7 @@ def test_nothing_remembered_is_ever_wrong():
         at = (H - 1, W // 2)
         return (out[:, at[0], at[1]] - attend_one(q, k, v, bias, at, kernel_size, dilation)).abs().max().item()
 
-    neighborhood_tiles.tile_axis.cache_clear()
+    neighborhood_geometry.tile_axis.cache_clear()
     with torch.inference_mode():
         assert max(error(case, torch.float32) for case in cases) < 1e-5
     with ThreadPoolExecutor(4) as pool:
@@ -200,7 +218,7 @@ def test_nothing_remembered_is_ever_wrong():
         assert max(pool.map(partial(error, dtype=torch.float32), cases)) < 1e-5
     inputs = [x.float().requires_grad_() for x in random_inputs(15, 15, 3)]
     neighborhood_attention(*inputs[:3], kernel_size=3, bias=inputs[3]).sum().backward()
-    assert neighborhood_tiles.tile_axis.cache_info().maxsize is not None
+    assert neighborhood_geometry.tile_axis.cache_info().maxsize is not None
 
 
 def test_compiles_to_one_graph():

@@ -1,5 +1,8 @@
 """The linear layer that predicts through oneDNN."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 from torch import nn
@@ -26,3 +29,57 @@ def test_training_autocast_and_other_types_go_through_torch():
         assert layer(x).dtype == torch.bfloat16
     with torch.no_grad():
         assert layer.double()(x.double()).dtype == torch.float64
+        with torch.autocast('cpu', torch.bfloat16):
+            assert layer(x.double()).dtype == torch.float64
+        with pytest.raises(RuntimeError, match='dtype'):
+            layer.eval()(x)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize('act', [nn.GELU(), nn.GELU('tanh'), nn.ReLU()], ids=['gelu', 'gelu-tanh', 'relu'])
+def test_the_activation_is_applied_however_it_predicts(dtype, act):
+    layer = Linear(7, 9).eval()
+    x = torch.randn(5, 7)
+    trained = layer(x, act)
+    torch.testing.assert_close(trained, act(nn.functional.linear(x, layer.weight, layer.bias)))
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16, enabled=dtype is torch.bfloat16):
+        predicted = layer(x, act)
+    assert predicted.dtype is dtype
+    tolerance = 1e-5 if dtype is torch.float32 else 0.05
+    torch.testing.assert_close(predicted.float(), trained.detach(), rtol=0, atol=tolerance)
+
+
+def test_bfloat16_follows_every_way_of_changing_the_weights():
+    layer, other, x = Linear(4, 4).eval(), Linear(4, 4), torch.randn(3, 4)
+
+    def error() -> float:
+        with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+            return (layer(x).float() - nn.functional.linear(x.bfloat16(), layer.weight, layer.bias)).abs().max().item()
+
+    assert error() < 1e-2
+    with torch.no_grad():
+        layer.weight.mul_(3)
+        assert error() < 3e-2
+        layer.load_state_dict(other.state_dict())
+        assert error() < 1e-2
+        layer.weight = nn.Parameter(-layer.weight)
+        assert error() < 1e-2
+        layer.weight.data.copy_(torch.eye(4))  # as averaging hooks swap weights, before they switch to evaluation
+        layer.eval()
+        assert error() < 1e-2
+
+
+def test_converted_weights_are_kept_while_predicting_and_nowhere_else():
+    layer, x = Linear(4, 4), torch.randn(3, 4)
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        layer(x)
+        assert layer._kept is None  # in training mode
+        layer.eval()(x)
+        kept = layer._kept
+        layer(x)
+    assert kept is not None
+    assert layer._kept is kept
+    assert list(layer.state_dict()) == ['weight', 'bias']
+    for again in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert again._kept is None
+        assert torch.equal(again.weight, layer.weight)

@@ -1,0 +1,42 @@
+"""Neighbourhood attention in operators that every exchange format has, at the cost of k * k copies of keys and values.
+
+Legend: B batch, H W map of queries, H' W' map of keys, h heads, d head width, k kernel.
+"""
+
+import torch
+from torch import Tensor
+
+
+def gathered_attention(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+) -> Tensor:
+    """What `neighborhood.attend` computes, with its arguments: q (B, H, W, h, d); k, v (B, H', W', h, d) -> like q."""
+    rows, down = axis_neighbors(q[0, :, 0], k[0, :, 0], kernel_size, dilation)
+    columns, across = axis_neighbors(q[0, 0], k[0, 0], kernel_size, dilation)
+    keys, values = (pick(pick(x, 1, rows), 3, columns) for x in (k, v))  # (B, H, k, W, k, h, d)
+    keys = keys.permute(0, 1, 3, 5, 6, 2, 4).flatten(5)  # (B, H, W, h, d, k*k)
+    logits = (q * scale)[..., None, :] @ keys  # (B, H, W, h, 1, k*k)
+    if bias is not None:
+        table = pick(pick(bias.to(q.dtype), 1, down), 3, across)  # (h, H, k, W, k)
+        logits = logits + table.permute(1, 3, 0, 2, 4).flatten(3)[:, :, :, None]
+    values = values.permute(0, 1, 3, 5, 2, 4, 6).flatten(4, 5)  # (B, H, W, h, k*k, d)
+    return (logits.softmax(-1) @ values)[..., 0, :]
+
+
+def axis_neighbors(queries: Tensor, keys: Tensor, kernel_size: int, dilation: int) -> tuple[Tensor, Tensor]:
+    """The neighbours on an axis of each query, and their rows in a table of offsets: both (L, k).
+
+    queries, keys: what lies on the axis, (L, ...) and (L', ...).
+    """
+    position = torch.arange(queries.shape[0], device=queries.device)
+    length = torch.scalar_tensor(keys.shape[0], dtype=torch.int64, device=keys.device)
+    member, group = position // dilation, position % dilation
+    last = (length - group + dilation - 1) // dilation - kernel_size
+    first = torch.minimum((member - kernel_size // 2).clamp(min=0), last)
+    neighbors = first[:, None] + torch.arange(kernel_size, device=keys.device)
+    return neighbors * dilation + group[:, None], neighbors - member[:, None] + kernel_size - 1
+
+
+def pick(x: Tensor, axis: int, index: Tensor) -> Tensor:
+    """x[..., index, ...] on one axis, which becomes the two of `index`."""
+    return x.index_select(axis, index.flatten()).unflatten(axis, (-1, index.shape[1]))
