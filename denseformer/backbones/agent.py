@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from denseformer.attention.agent import agent_attention
 from denseformer.attention.cache import remember
+from denseformer.attention.pooling import average_to_grid
 from denseformer.attention.windows import Size
 from denseformer.backbones import pvt, swin
 from denseformer.layers import DepthwiseConv
@@ -103,7 +104,7 @@ class AgentAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         size = x.shape[1], x.shape[2]
         q, k, v = self.qkv(x).chunk(3, dim=-1)  # each (B, H, W, C)
-        agents = F.adaptive_avg_pool2d(q.permute(0, 3, 1, 2), self.agents).permute(0, 2, 3, 1)
+        agents = average_to_grid(q.permute(0, 3, 1, 2), self.agents).permute(0, 2, 3, 1)
         out = agent_attention(
             self.split_heads(q),
             self.split_heads(k),

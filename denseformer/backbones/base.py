@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from denseformer.layers.initial import linears
 from denseformer.network import Description, Network, StateDict
 
 
@@ -82,6 +83,8 @@ class Backbone(Network):
     """Whether the normalised map, rather than the raw one, enters the next stage."""
     no_weight_decay: ClassVar[tuple[str, ...]] = ('norm',)
     """Fragments of parameter names that the authors' recipe takes no weight decay on."""
+    initial_weights = staticmethod(linears)
+    """How the authors draw the weights that training from scratch starts from: a rule of `layers.initial`."""
 
     def __init__(
         self,
@@ -111,7 +114,7 @@ class Backbone(Network):
     def assemble(
         self, *, patch_embed: nn.Module, stages: Sequence[Stage], out_norms: Sequence[nn.Module] | None = None
     ) -> None:
-        """Take the parts over, drop the ones no output needs, and freeze what was asked for.
+        """Take the parts over, drop the ones no output needs, draw the initial weights, and freeze what was asked for.
 
         out_norms: one per stage; None where the authors' code returns the maps as they are.
         """
@@ -121,6 +124,7 @@ class Backbone(Network):
         norms = [nn.Identity() for _ in stages] if out_norms is None else out_norms
         used = range(last + 1) if self.norm_feeds_next else self.out_indices
         self.out_norms = nn.ModuleList(norms[i] if i in used else nn.Identity() for i in range(last + 1))
+        self.apply(self.initial_weights)
         for stage in self.stages:
             stage.with_cp = self.with_cp
         for module in self._frozen_modules():

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import DepthwiseConv, DropPath, Mlp, NormedPatchDownsample, PatchEmbed, add_scaled, gain
+from denseformer.layers.initial import narrow
 from denseformer.layers.keys import rename, strip_classifier
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
@@ -56,6 +57,7 @@ class ConvNeXt(Backbone):
         licence='MIT',
     )
     no_weight_decay = ('norm', 'bias', 'gamma')
+    initial_weights = staticmethod(narrow)
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from denseformer.attention.sizes import any_padding, missing
 from denseformer.attention.windows import Size, window_partition, window_reverse, windowed_attention
 from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
@@ -37,9 +38,9 @@ def stripe_attention(qkv: Tensor, heads: int, stripe: Size, encode: nn.Module) -
     qkv: (B, H, W, 3C), laid out (3, h, d) on the last axis -> (B, H, W, C).
     """
     H, W, C = qkv.shape[1], qkv.shape[2], qkv.shape[3] // 3
-    bottom, right = -H % stripe[0], -W % stripe[1]
+    bottom, right = missing(H, stripe[0]), missing(W, stripe[1])
     top, left = bottom // 2, right // 2
-    if bottom or right:
+    if any_padding(bottom, right):
         qkv = F.pad(qkv, (0, 0, left, right - left, top, bottom - top))
     stripes = window_partition(qkv, stripe)  # (B, n/B, N, 3C)
     out = windowed_attention(stripes, heads)

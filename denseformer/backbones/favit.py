@@ -29,7 +29,9 @@ from denseformer.attention.cache import remember
 from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import ConvDownsample, ConvMlp, DepthwiseConv, OverlapPatchEmbed, PreNormBlock
+from denseformer.layers.initial import fan_out
 from denseformer.layers.keys import linear_from_pointwise, rename, stages_from_numbers, strip_classifier
+from denseformer.layers.linear import Pointwise
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -59,7 +61,7 @@ def window_summary(x: Tensor, dilation: int, heads: int) -> Tensor:
     taps = x.index_select(1, rows).index_select(2, columns)  # (B, 7 * rows of windows, 7 * columns of windows, C)
     taps = taps.unflatten(2, (WINDOW, -1)).unflatten(1, (WINDOW, -1)).unflatten(-1, (heads, -1))
     taps = taps.permute(0, 5, 1, 3, 2, 4, 6)  # (B, h, 7, 7, rows of windows, columns of windows, d)
-    return taps.reshape(len(x), heads, WINDOW**2, C // heads, -1).mean(-1)
+    return taps.reshape(x.shape[0], heads, WINDOW**2, C // heads, -1).mean(-1)
 
 
 class WindowTokens(nn.Module):
@@ -75,8 +77,8 @@ class WindowTokens(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         k, v = self.kv(self.fc(window_summary(x, self.dilation, self.heads))).chunk(2, -1)
-        square = v.transpose(1, 2).reshape(len(x), WINDOW, WINDOW, -1)  # (B, 7, 7, C)
-        return k, v + self.conv(square).reshape(len(x), WINDOW**2, self.heads, -1).transpose(1, 2)
+        square = v.transpose(1, 2).reshape(x.shape[0], WINDOW, WINDOW, -1)  # (B, 7, 7, C)
+        return k, v + self.conv(square).reshape(x.shape[0], WINDOW**2, self.heads, -1).transpose(1, 2)
 
 
 class ReducedTokens(nn.Module):
@@ -108,7 +110,7 @@ class FactorizedAttention(nn.Module):
         self.q = nn.Linear(dim, dim)
         self.reduced = ReducedTokens(reduced, reduction)
         self.depthwise = DepthwiseConv(self.split[1])
-        self.pointwise = nn.Linear(self.split[1], self.split[1])
+        self.pointwise = Pointwise(self.split[1], self.split[1])
         self.windows = nn.ModuleList(WindowTokens(windowed, heads, dilation) for dilation in dilations)
         self.proj = nn.Linear(dim, dim)
 
@@ -144,6 +146,7 @@ class FaViT(Backbone):
         licence='not stated',
     )
     norm_feeds_next = True
+    initial_weights = staticmethod(fan_out)
 
     def __init__(
         self,

@@ -21,12 +21,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from denseformer.attention.sizes import missing
 from denseformer.attention.softmax import window_softmax_attention
 from denseformer.attention.windows import Size, window_partition, window_reverse
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.backbones.convnext import Block as ConvNeXtBlock
 from denseformer.layers import BottleneckDownsample, ConvNorm, DropPath, Mlp, add_scaled, gain
 from denseformer.layers.channel_first import fast_layout
+from denseformer.layers.initial import narrow
 from denseformer.layers.keys import drop, rename
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
@@ -158,14 +160,14 @@ class FcaStage(Stage):
 
 def cut(x: Tensor, window: Size, *, before: bool) -> Tensor:
     """(B, H, W, C) -> (n, N, C), zero-padded before the first row and column, or after the last ones."""
-    down, across = -x.shape[1] % window[0], -x.shape[2] % window[1]
+    down, across = missing(x.shape[1], window[0]), missing(x.shape[2], window[1])
     x = F.pad(x, (0, 0, across, 0, down, 0) if before else (0, 0, 0, across, 0, down))
     return window_partition(x, window).flatten(0, 1)
 
 
 def uncut(windows: Tensor, window: Size, size: Size, *, before: bool) -> Tensor:
     """The inverse of `cut`: (n, N, C) -> (B, H, W, C) with `size` = (H, W)."""
-    (H, W), (down, across) = size, (-size[0] % window[0], -size[1] % window[1])
+    (H, W), (down, across) = size, (missing(size[0], window[0]), missing(size[1], window[1]))
     per_map = (H + down) // window[0] * ((W + across) // window[1])
     x = window_reverse(windows.unflatten(0, (-1, per_map)), window, (H + down, W + across))
     return x[:, down:, across:] if before else x[:, :H, :W]
@@ -211,6 +213,7 @@ class FcaFormer(Backbone):
         licence='none given',
     )
     no_weight_decay = ('norm', 'bias', 'gamma')
+    initial_weights = staticmethod(narrow)
 
     def __init__(
         self,

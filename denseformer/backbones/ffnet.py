@@ -22,6 +22,7 @@ from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import ConvNorm, LayerNorm2d, PreNormBlock
 from denseformer.layers.channel_first import fast_layout
+from denseformer.layers.initial import narrow
 from denseformer.layers.keys import rename, strip_classifier
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
@@ -127,6 +128,7 @@ class FFNet(Backbone):
     )
     channels_last = False
     no_weight_decay = ('norm', 'bias')
+    initial_weights = staticmethod(narrow)
     input_size = 256
 
     def __init__(

@@ -29,6 +29,7 @@ from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import DepthwiseConv, Mlp, PatchDownsample, PatchEmbed, PostNormBlock, PreNormBlock
 from denseformer.layers.keys import linear_from_pointwise, rename, stages_from, strip_classifier
+from denseformer.layers.linear import Pointwise
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -46,7 +47,7 @@ class FocalModulation(nn.Module):
         self.average = average
         self.proj_in = nn.Linear(dim, sum(self.parts))
         self.contexts = nn.ModuleList(DepthwiseConv(dim, window + 2 * i, bias=False) for i in range(levels))
-        self.mix = nn.Linear(dim, dim)
+        self.mix = Pointwise(dim, dim)
         self.norm = nn.LayerNorm(dim) if normalise else nn.Identity()
         self.proj_out = nn.Linear(dim, dim)
 

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from denseformer.attention.sizes import same_size
 from denseformer.attention.windows import (
     position_bias,
     resize_position_table,
@@ -97,7 +98,7 @@ class GlobalQuery(nn.Module):
         x = x.permute(0, 3, 1, 2)  # (B, C, H, W)
         for conv in self.convs:
             x = self.pool(conv(x))
-        if tuple(x.shape[2:]) != self.window:
+        if not same_size(x.shape[2:], self.window):
             x = F.interpolate(x, self.window, mode='bicubic', align_corners=False)
         return x.flatten(2).transpose(1, 2)  # (B, N, C)
 

@@ -25,6 +25,7 @@ from denseformer.attention.halo import halo_attention
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import ConvNorm, DropPath, pad_to_multiple
 from denseformer.layers.channel_first import fast_layout
+from denseformer.layers.initial import draw, fan_out
 from denseformer.layers.keys import rename, strip_classifier
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
@@ -101,6 +102,16 @@ class Bottleneck(nn.Module):
         return self.act(self.shortcut(x) + self.drop_path(out))
 
 
+def draw_weights(module: nn.Module) -> None:
+    """timm's rule of initial weights: projections by their input's width, and residual branches that start at zero."""
+    fan_out(module)
+    if isinstance(module, HaloAttention):
+        for projection in (module.q, module.kv):
+            draw(projection, projection.in_features**-0.5)
+    elif isinstance(module, Bottleneck):
+        nn.init.zeros_(module.conv3.norm.weight)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Arch:
     """mixers: per stage a letter per block, 'c' for convolution, 'a' for attention; heads: per stage; act: a name."""
@@ -127,6 +138,7 @@ class HaloNet(Backbone):
         licence='Apache-2.0',
     )
     input_size = 256
+    initial_weights = staticmethod(draw_weights)
     channels_last = False
 
     def __init__(

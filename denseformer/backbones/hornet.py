@@ -22,10 +22,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from denseformer.attention.sizes import same_size
 from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.backbones.convnext import EPS, rename_skeleton
 from denseformer.layers import DepthwiseConv, Mlp, NormedPatchDownsample, PatchEmbed, PreNormBlock
+from denseformer.layers.initial import narrow
 from denseformer.layers.keys import linear_from_pointwise, rename
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
@@ -60,7 +62,7 @@ class GlobalLocalFilter(nn.Module):
 
 def resize_spectrum(spectrum: Tensor, size: Size) -> Tensor:
     """(C, h, w, 2) -> (C, *size, 2), bilinearly, corners on corners."""
-    if spectrum.shape[1:3] == size:
+    if same_size(spectrum.shape[1:3], size):
         return spectrum
     parts = F.interpolate(spectrum.permute(3, 0, 1, 2), size=size, mode='bilinear', align_corners=True)
     return parts.permute(1, 2, 3, 0).contiguous()
@@ -113,6 +115,7 @@ class HorNet(Backbone):
         licence='MIT',
     )
     no_weight_decay = ('norm', 'bias', 'gamma')
+    initial_weights = staticmethod(narrow)
 
     def __init__(
         self,

@@ -30,6 +30,7 @@ from denseformer.layers import (
     pad_image_to_multiple,
     pad_to_multiple,
 )
+from denseformer.layers.initial import narrow
 from denseformer.layers.keys import rename, strip_classifier
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
@@ -148,6 +149,7 @@ class L2ViT(Backbone):
         licence='MIT',
     )
     no_weight_decay = ()
+    initial_weights = staticmethod(narrow)
 
     def __init__(
         self,

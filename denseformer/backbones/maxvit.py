@@ -30,6 +30,7 @@ from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import DropPath, Mlp, PreNormBlock
 from denseformer.layers.channel_first import fast_layout
+from denseformer.layers.initial import narrow
 from denseformer.layers.keys import rename, strip_classifier
 from denseformer.layers.squeeze import SqueezeExcite
 from denseformer.network import Source, StateDict
@@ -160,6 +161,7 @@ class MaxViT(Backbone):
         licence='Apache-2.0',
     )
     no_weight_decay = ('norm', TABLE)
+    initial_weights = staticmethod(narrow)
 
     def __init__(
         self,

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import PreNormBlock
 from denseformer.layers.channel_first import ConvEmbed, Mlp2d
+from denseformer.layers.initial import narrow
 from denseformer.layers.keys import as_channel_first_gains, rename, strip_classifier
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
@@ -33,6 +34,12 @@ class Pooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False) - x
+
+
+def narrow_mlps(module: nn.Module) -> None:
+    """The rule of initial weights: the convolutions of MLPs narrow, PyTorch's own elsewhere."""
+    if isinstance(module, Mlp2d):
+        module.apply(narrow)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +62,7 @@ class PoolFormer(Backbone):
     )
     channels_last = False
     no_weight_decay = ()
+    initial_weights = staticmethod(narrow_mlps)
 
     def __init__(
         self,

@@ -34,11 +34,14 @@ from denseformer.attention.significance import (
     significance_order,
     window_attention_received,
 )
+from denseformer.attention.sizes import same_size
 from denseformer.attention.windows import window_partition, window_reverse
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import BottleneckDownsample, ConvNorm, DepthwiseConv, Mlp, PreNormBlock, pad_to_multiple
 from denseformer.layers.channel_first import fast_layout
+from denseformer.layers.initial import fan_out
 from denseformer.layers.keys import drop, rename
+from denseformer.layers.position import resize_positions
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -66,7 +69,7 @@ class Stem(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         x = self.conv3(self.conv2(self.conv1(fast_layout(image)))).permute(0, 2, 3, 1)  # (B, H/4, W/4, C)
-        return self.norm(x) + resize_positions(self.pos_embed, (x.shape[1], x.shape[2]))
+        return self.norm(x) + resize_positions(self.pos_embed, (x.shape[1], x.shape[2]), 'bicubic')
 
 
 def waves(grid: int, dim: int) -> Tensor:
@@ -75,14 +78,6 @@ def waves(grid: int, dim: int) -> Tensor:
     angle = torch.arange(grid)[:, None] * frequency
     axis = torch.cat([angle.sin(), angle.cos()], 1)  # (grid, dim / 2)
     return torch.cat([axis.expand(grid, -1, -1), axis[:, None].expand(-1, grid, -1)], -1)
-
-
-def resize_positions(table: Tensor, size: tuple[int, int]) -> Tensor:
-    """(grid, grid, C) -> (H, W, C), bicubically."""
-    if tuple(table.shape[:2]) == size:
-        return table
-    resized = F.interpolate(table.permute(2, 0, 1)[None], size, mode='bicubic', align_corners=False)
-    return resized[0].permute(1, 2, 0)
 
 
 class LocallyEnhanced(nn.Module):
@@ -138,7 +133,7 @@ class HybridAttention(LocallyEnhanced):
         qkv = pad_to_multiple(self.qkv(x), WINDOW)
         size = (qkv.shape[1], qkv.shape[2])
         inside = None
-        if size != (H, W):
+        if not same_size(size, (H, W)):
             inside = window_partition(pad_to_multiple(x.new_ones(1, H, W, 1), WINDOW), WINDOW)[0, ..., 0] > 0  # (n, N)
         out, received = window_attention_received(window_partition(qkv, WINDOW), self.heads // 2, inside)
         received = window_reverse(received.unsqueeze(-1), WINDOW, size)[:, :H, :W, 0]
@@ -235,6 +230,7 @@ class SGFormer(Backbone):
     )
     norm_feeds_next = True
     no_weight_decay = ('norm', 'pos_embed')
+    initial_weights = staticmethod(fan_out)
 
     def __init__(
         self,
@@ -302,7 +298,7 @@ class SGFormer(Backbone):
         if positions is not None:
             grid = network.patch_embed.pos_embed.shape[0]
             side = round(positions[..., 0].numel() ** 0.5)
-            fused['patch_embed.pos_embed'] = resize_positions(positions.view(side, side, -1), (grid, grid))
+            fused['patch_embed.pos_embed'] = resize_positions(positions.view(side, side, -1), (grid, grid), 'bicubic')
         return fused
 
 

@@ -138,7 +138,7 @@ class ClassTokenStage(PositionedStage):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.embed(x)
-        cls_token = (self.cls_token + self.cls_position).to(x.dtype).expand(len(x), -1, -1)
+        cls_token = (self.cls_token + self.cls_position).to(x.dtype).expand(x.shape[0], -1, -1)
         tokens = torch.cat([cls_token, x.flatten(1, 2)], 1)
         for block in self.blocks:
             tokens = self.run(block, tokens)

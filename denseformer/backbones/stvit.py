@@ -30,6 +30,7 @@ from denseformer.layers import (
     PreNormBlock,
     pad_to_multiple,
 )
+from denseformer.layers.initial import pytorch
 from denseformer.layers.keys import linear_from_pointwise, rename, stages_from, strip_classifier
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
@@ -84,6 +85,7 @@ class STViT(Backbone):
         code='https://github.com/hhb072/STViT',
         licence='MIT (named in the source)',
     )
+    initial_weights = staticmethod(pytorch)
 
     def __init__(
         self,

@@ -25,10 +25,14 @@ from torch import Tensor, nn
 
 from denseformer.attention.cache import remember
 from denseformer.attention.foveal import foveal_attention
+from denseformer.attention.pooling import average_to_grid
+from denseformer.attention.sizes import same_size
 from denseformer.attention.taps import inside_taps
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import ConvDownsample, DepthwiseConv, OverlapPatchEmbed, PreNormBlock
+from denseformer.layers.initial import fan_out
 from denseformer.layers.keys import linear_from_pointwise, rename, stages_from_numbers, strip_classifier
+from denseformer.layers.linear import Pointwise
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -87,7 +91,7 @@ class ContinuousPositionBias(nn.Module):
 
 
 def resize(x: Tensor, size: Size) -> Tensor:
-    return x if tuple(x.shape[2:]) == size else F.interpolate(x, size, mode='bilinear')
+    return x if same_size(x.shape[2:], size) else F.interpolate(x, size, mode='bilinear')
 
 
 class CosineAttention(nn.Module):
@@ -137,7 +141,7 @@ class AggregatedAttention(CosineAttention):
         self.reduction = reduction
         self.q = nn.Linear(dim, dim)
         self.kv = nn.Linear(dim, 2 * dim)
-        self.sr = nn.Linear(dim, dim)
+        self.sr = Pointwise(dim, dim)
         self.norm = nn.LayerNorm(dim)
         self.local_bias = nn.Parameter(torch.empty(heads, 9))
         self.tokens = nn.Parameter(torch.empty(heads, dim // heads, 9))
@@ -165,7 +169,7 @@ class AggregatedAttention(CosineAttention):
 
     def pool(self, x: Tensor, size: Size) -> Tensor:
         x = F.gelu(self.sr(x)).permute(0, 3, 1, 2)  # (B, C, H, W)
-        return self.norm(F.adaptive_avg_pool2d(x, size).permute(0, 2, 3, 1))
+        return self.norm(average_to_grid(x, size).permute(0, 2, 3, 1))
 
 
 class ConvGLU(nn.Module):
@@ -218,6 +222,7 @@ class TransNeXt(Backbone):
     )
     norm_feeds_next = True
     no_weight_decay = ('norm', 'query_embedding', 'local_bias', 'cpb', 'temperature')
+    initial_weights = staticmethod(fan_out)
 
     def __init__(
         self,

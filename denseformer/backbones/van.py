@@ -25,6 +25,7 @@ from denseformer.attention.groups import group_partition, group_reverse
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import LayerNorm2d, PreNormBlock, pad_to_multiple
 from denseformer.layers.channel_first import ConvEmbed, Mlp2d
+from denseformer.layers.initial import fan_out
 from denseformer.layers.keys import as_channel_first_gains, rename, strip_classifier
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
@@ -92,6 +93,7 @@ class VAN(Backbone):
     )
     channels_last = False
     norm_feeds_next = True
+    initial_weights = staticmethod(fan_out)
 
     def __init__(
         self,
