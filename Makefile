@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install install-ops demo demo-restoration test lint bench clean
+.PHONY: install install-ops demo demo-detection demo-restoration test lint bench clean
 
 install: $(STAMP)
 
@@ -24,6 +24,9 @@ install-ops: install
 
 demo: install
 	$(BIN)/python -m denseformer.demo
+
+demo-detection: install
+	$(BIN)/python -m denseformer.demo_detection
 
 demo-restoration: install
 	$(BIN)/python -m denseformer.demo_restoration

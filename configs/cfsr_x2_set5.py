@@ -7,5 +7,5 @@ _base_ = [
 ]
 scale = 2
 network = dict(merged=True)  # the form in which the weights were published
-test_images = dict(img_path='LR_bicubic/X2')
+test_files = dict(img_path='LR_bicubic/X2')
 published = dict(metric='PSNR', value=38.07, ssim=0.9607, data='Set5', source='the CFSR paper')

@@ -7,5 +7,5 @@ _base_ = [
 ]
 scale = 3
 network = dict(merged=True)  # the form in which the weights were published
-test_images = dict(img_path='LR_bicubic/X3')
+test_files = dict(img_path='LR_bicubic/X3')
 published = dict(metric='PSNR', value=34.50, ssim=0.9279, data='Set5', source='the CFSR paper')

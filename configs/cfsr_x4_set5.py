@@ -7,5 +7,5 @@ _base_ = [
 ]
 scale = 4
 network = dict(merged=True)  # the form in which the weights were published
-test_images = dict(img_path='LR_bicubic/X4')
+test_files = dict(img_path='LR_bicubic/X4')
 published = dict(metric='PSNR', value=32.33, ssim=0.8964, data='Set5', source='the CFSR paper')

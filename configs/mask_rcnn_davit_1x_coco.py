@@ -2,7 +2,7 @@ _base_ = [
     './_base_/backbones/davit.py',
     './_base_/heads/mask_rcnn.py',
     './_base_/datasets/coco_instance.py',
-    './_base_/schedules/adamw_1x.py',
+    './_base_/schedules/adamw_1x_multiscale.py',
     './_base_/runtime/epochs.py',
 ]
 backbone = dict(arch='tiny', drop_path_rate=0.1)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from denseformer.cli import main
+from denseformer.demo import train_and_score
 from denseformer.engine import load_config
 from denseformer.restoration import from_checkpoint, imresize
 from denseformer.restoration.metrics import psnr, ssim
@@ -27,12 +27,8 @@ RUN = Path('work_dirs/demo_restoration')
 def demo() -> int:
     """Train, score against bicubic interpolation, enlarge the photographs that were held out."""
     console = Console()
-    console.rule('train')
-    if main(['train', CONFIG, '--work-dir', str(RUN), '--seed', '0']):
-        return 1
-    checkpoint = (RUN / 'last_checkpoint').read_text().strip()
-    console.rule('test')
-    if main(['test', CONFIG, checkpoint, '--work-dir', str(RUN), '--out', str(RUN / 'scores.json')]):
+    checkpoint = train_and_score(CONFIG, RUN, console)
+    if checkpoint is None:
         return 1
     console.rule('compare and enlarge')
     rows = compare(checkpoint, load_config(CONFIG).held_out)

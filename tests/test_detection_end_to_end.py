@@ -3,6 +3,7 @@
 import json
 
 from denseformer.cli import main
+from denseformer.datasets.sample import THING_CLASSES
 
 CONFIG = 'configs/mask_rcnn_dinat_nano_sample.py'
 SMALL = [
@@ -27,7 +28,12 @@ def test_train_and_score_with_coco_metrics(tmp_path):
     checkpoint = (work / 'last_checkpoint').read_text().strip()
     places = ['--work-dir', str(work), '--out', str(scores), '--show-dir', str(tmp_path / 'shown')]
     assert main(['test', CONFIG, checkpoint, *places, *options]) == 0
-    metrics = json.loads(scores.read_text())['metrics']
-    assert {'bbox_mAP', 'segm_mAP'} <= set(metrics)
-    assert all(-1 <= value <= 1 for value in metrics.values())
+    result = json.loads(scores.read_text())
+    assert {'bbox_mAP', 'segm_mAP'} <= set(result['metrics'])
+    assert all(-1 <= value <= 1 for value in result['metrics'].values())
+    assert list(result['per_class']) == list(THING_CLASSES)
+    (table,) = work.glob('2*/confusion_matrix.json')
+    truth = {name: sum(row) for name, row in zip(THING_CLASSES, json.loads(table.read_text())['counts'], strict=False)}
+    assert truth == {name: row['objects'] for name, row in result['per_class'].items()}
+    assert table.with_suffix('.png').is_file()
     assert len(list((tmp_path / 'shown').rglob('*.jpg'))) == 3

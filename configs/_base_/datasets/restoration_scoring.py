@@ -1,5 +1,5 @@
-# What all restoration data sets share in testing: one image at a time, PSNR and SSIM. A data set's base sets the images,
-# test_images, and the protocol.
+# What all restoration data sets share in testing: one image at a time, PSNR and SSIM. A data set's base sets the images
+# (test_images) and the protocol.
 num_workers = 4
 crop_border = 0
 val_dataloader = dict(

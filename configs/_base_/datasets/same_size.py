@@ -1,7 +1,7 @@
 # What restoration at the same size shares: a folder of targets to train on and one to test on. A data set's base, or a
 # config, sets what spoils them, train_degradation and test_degradation.
 _base_ = ['./restoration_scoring.py', './restoration_training.py']
-channels = 3
+scale, channels = 1, 3
 patch_size = 128
 protocol = 'rgb'
 training_root = 'data/DFWB'

@@ -1,7 +1,8 @@
-# Real-ESRGAN's training: pixels and VGG19 features against sharpened targets, and a discriminator. VGG19's weights are
-# yours to bring, in torchvision's layout.
+# Real-ESRGAN's training: pixels, VGG19 features and a discriminator. With sharpen = 0.5 the first two are compared with
+# sharpened targets, as in Real-ESRGAN. VGG19's weights are yours to bring, in torchvision's layout.
 default_scope = 'mmengine'
 start_from = None
+sharpen = 0.0
 vgg_weights = 'data/weights/vgg19.pth'
 model = dict(
     type='denseformer.AdversarialRestorer',
@@ -9,7 +10,7 @@ model = dict(
     losses=[dict(type='denseformer.L1Loss'), dict(type='denseformer.PerceptualLoss', weights='${vgg_weights}')],
     discriminator=dict(type='denseformer.UNetDiscriminator'),
     gan_loss=dict(type='denseformer.GANLoss', kind='vanilla', weight=0.1),
-    sharpen=0.5,
+    sharpen='${sharpen}',
     start_from='${start_from}',
 )
 # On several GPUs the network and the discriminator are synchronised one by one.

@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/backbones/convnext.py',
+    './_base_/heads/cascade_mask_rcnn.py',
+    './_base_/datasets/coco_instance.py',
+    './_base_/schedules/adamw_3x.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='tiny', drop_path_rate=0.4)
+optim_wrapper = dict(optimizer=dict(lr=2e-4), paramwise_cfg=dict(layer_decay=0.88))
+published = dict(metric='bbox_mAP', value=50.4, segm_mAP=43.7, source='facebookresearch/ConvNeXt, object_detection/README.md')

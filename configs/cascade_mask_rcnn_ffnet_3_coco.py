@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/backbones/ffnet.py',
+    './_base_/heads/cascade_mask_rcnn.py',
+    './_base_/datasets/coco_instance.py',
+    './_base_/schedules/adamw_3x.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='3', drop_path_rate=0.6)
+optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.92))
+published = dict(metric='bbox_mAP', value=52.8, segm_mAP=45.6, source='ysj9909/FFNet, detection/README.md')

@@ -1,0 +1,9 @@
+_base_ = [
+    './_base_/backbones/gcvit.py',
+    './_base_/heads/cascade_mask_rcnn.py',
+    './_base_/datasets/coco_instance.py',
+    './_base_/schedules/adamw_3x.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='tiny', drop_path_rate=0.2)
+published = dict(metric='bbox_mAP', value=51.6, segm_mAP=44.6, source='NVlabs/GCVit, detection/README.md')

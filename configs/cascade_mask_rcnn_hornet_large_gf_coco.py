@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/backbones/hornet.py',
+    './_base_/heads/cascade_mask_rcnn.py',
+    './_base_/datasets/coco_instance.py',
+    './_base_/schedules/adamw_3x.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='large_gf', drop_path_rate=0.7)
+optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.84))
+published = dict(metric='bbox_mAP', value=56.0, segm_mAP=48.6, source='raoyongming/HorNet, object_detection/README.md')

@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/backbones/hornet.py',
+    './_base_/heads/cascade_mask_rcnn.py',
+    './_base_/datasets/coco_instance.py',
+    './_base_/schedules/adamw_3x.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='small_gf', filter_sizes=((14, 8), (7, 4)), drop_path_rate=0.6)
+optim_wrapper = dict(optimizer=dict(lr=2e-4), paramwise_cfg=dict(layer_decay=0.84))
+published = dict(metric='bbox_mAP', value=53.3, segm_mAP=46.3, source='raoyongming/HorNet, object_detection/README.md')

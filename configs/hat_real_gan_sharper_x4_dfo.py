@@ -1,0 +1,9 @@
+_base_ = [
+    './_base_/networks/hat.py',
+    './_base_/restorers/gan.py',
+    './_base_/datasets/real_world.py',
+    './_base_/schedules/gan_400k.py',
+    './_base_/runtime/restoration_ema.py',
+]
+scale, sharpen = 4, 0.5
+start_from = 'work_dirs/hat_real_x4_dfo'

@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/backbones/dinat.py',
+    './_base_/heads/mask2former.py',
+    './_base_/datasets/cityscapes_instance.py',
+    './_base_/schedules/mask2former_90k.py',
+    './_base_/runtime/default.py',
+]
+backbone = dict(arch='large', kernel_size=11, dilations='mask2former', drop_path_rate=0.3)
+head = dict(num_queries=200)
+published = dict(metric='segm_mAP', value=45.1, source='SHI-Labs/Neighborhood-Attention-Transformer, DiNAT.md')

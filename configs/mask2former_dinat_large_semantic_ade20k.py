@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/backbones/dinat.py',
+    './_base_/heads/mask2former_semantic.py',
+    './_base_/datasets/ade20k.py',
+    './_base_/schedules/mask2former_160k.py',
+    './_base_/runtime/default.py',
+]
+backbone = dict(arch='large', kernel_size=11, dilations='mask2former', drop_path_rate=0.3)
+image_scale, crop_size = (2560, 640), (640, 640)
+published = dict(metric='mIoU (multi-scale)', value=58.1, source='SHI-Labs/Neighborhood-Attention-Transformer, DiNAT.md')

@@ -1,0 +1,9 @@
+_base_ = [
+    './_base_/backbones/swin.py',
+    './_base_/heads/mask2former.py',
+    './_base_/datasets/cityscapes_instance.py',
+    './_base_/schedules/mask2former_90k.py',
+    './_base_/runtime/default.py',
+]
+backbone = dict(drop_path_rate=0.3)
+published = dict(metric='segm_mAP', value=39.7, source='facebookresearch/Mask2Former, MODEL_ZOO.md')

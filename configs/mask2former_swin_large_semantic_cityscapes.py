@@ -1,0 +1,9 @@
+_base_ = [
+    './_base_/backbones/swin.py',
+    './_base_/heads/mask2former_semantic.py',
+    './_base_/datasets/cityscapes.py',
+    './_base_/schedules/mask2former_90k.py',
+    './_base_/runtime/default.py',
+]
+backbone = dict(arch='large', drop_path_rate=0.3)
+published = dict(metric='mIoU', value=83.3, multi_scale=84.3, source='facebookresearch/Mask2Former, MODEL_ZOO.md')

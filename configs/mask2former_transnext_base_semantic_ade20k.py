@@ -1,0 +1,9 @@
+_base_ = [
+    './_base_/backbones/transnext.py',
+    './_base_/heads/mask2former_semantic.py',
+    './_base_/datasets/ade20k.py',
+    './_base_/schedules/mask2former_160k.py',
+    './_base_/runtime/default.py',
+]
+backbone = dict(arch='base', drop_path_rate=0.6)
+published = dict(metric='mIoU', value=54.7, source='DaiShiResearch/TransNeXt, segmentation/mask2former/README.md')

@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/backbones/davit.py',
+    './_base_/heads/mask_rcnn.py',
+    './_base_/datasets/coco_instance.py',
+    './_base_/schedules/adamw_3x.py',
+    './_base_/runtime/epochs.py',
+]
+# Drop path rates of the larger variants are not published; this is the tiny one's.
+backbone = dict(arch='small', drop_path_rate=0.2)
+published = dict(metric='bbox_mAP', value=49.5, segm_mAP=44.3, source='dingmyu/davit, README.md')

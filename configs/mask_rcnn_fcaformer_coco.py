@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/backbones/fcaformer.py',
+    './_base_/heads/mask_rcnn.py',
+    './_base_/datasets/coco_instance.py',
+    './_base_/schedules/adamw_3x.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='l2', layer_scale=1.0, drop_path_rate=0.2)
+optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.97))
+published = dict(metric='bbox_mAP', value=47.0, segm_mAP=42.1, source='hkzhang-git/FcaFormer, README.md')

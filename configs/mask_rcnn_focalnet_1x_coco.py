@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/backbones/focalnet.py',
+    './_base_/heads/mask_rcnn.py',
+    './_base_/datasets/coco_instance.py',
+    './_base_/schedules/adamw_1x_multiscale.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='tiny_srf', drop_path_rate=0.1)
+steps = [9, 11]
+published = dict(metric='bbox_mAP', value=45.9, segm_mAP=41.3, source='microsoft/FocalNet, README.md')

@@ -1,0 +1,9 @@
+_base_ = [
+    './_base_/backbones/focalnet.py',
+    './_base_/heads/mask_rcnn.py',
+    './_base_/datasets/coco_instance.py',
+    './_base_/schedules/adamw_3x.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='tiny_srf', drop_path_rate=0.3)
+published = dict(metric='bbox_mAP', value=47.6, segm_mAP=42.6, source='microsoft/FocalNet, README.md')

@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/backbones/focalnet.py',
+    './_base_/heads/mask_rcnn.py',
+    './_base_/datasets/coco_instance.py',
+    './_base_/schedules/adamw_1x_multiscale.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='small_lrf', drop_path_rate=0.2)
+steps = [9, 11]
+published = dict(metric='bbox_mAP', value=48.3, segm_mAP=43.1, source='microsoft/FocalNet, README.md')

@@ -1,0 +1,9 @@
+_base_ = [
+    './_base_/backbones/transnext.py',
+    './_base_/heads/mask_rcnn.py',
+    './_base_/datasets/coco_instance.py',
+    './_base_/schedules/adamw_1x.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='tiny', image_size=800, drop_path_rate=0.4)
+published = dict(metric='bbox_mAP', value=49.9, segm_mAP=44.6, source='DaiShiResearch/TransNeXt, detection/maskrcnn/README.md')

@@ -1,0 +1,9 @@
+_base_ = [
+    './_base_/backbones/davit.py',
+    './_base_/heads/retinanet.py',
+    './_base_/datasets/coco_detection.py',
+    './_base_/schedules/adamw_1x_multiscale.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='tiny', drop_path_rate=0.1)
+published = dict(metric='bbox_mAP', value=44.0, source='dingmyu/davit, README.md')

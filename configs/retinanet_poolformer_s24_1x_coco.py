@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/backbones/poolformer.py',
+    './_base_/heads/retinanet.py',
+    './_base_/datasets/coco_detection.py',
+    './_base_/schedules/adamw_1x.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='s24')
+optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))
+published = dict(metric='bbox_mAP', value=38.9, source='sail-sg/poolformer, detection/README.md')

@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/backbones/rmt.py',
+    './_base_/heads/retinanet.py',
+    './_base_/datasets/coco_detection.py',
+    './_base_/schedules/adamw_1x.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='small', drop_path_rate=0.15)
+optim_wrapper = dict(optimizer=dict(lr=4e-4, weight_decay=1e-4))
+published = dict(metric='bbox_mAP', value=47.8, source='qhfan/RMT, detect/RMT_det.png')

@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/networks/swinir.py',
+    './_base_/restorers/gan.py',
+    './_base_/datasets/real_world_shuffled.py',
+    './_base_/schedules/gan_600k.py',
+    './_base_/runtime/restoration_ema.py',
+]
+scale = 4
+network = dict(arch='real_large')
+start_from = 'work_dirs/swinir_real_large_x4_dfo'

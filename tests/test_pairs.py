@@ -1,0 +1,144 @@
+"""Backbone bases with head bases: built from configs, trained one step, asked for a prediction on images of two sizes.
+
+Each backbone meets every other head and each head every other backbone, in turn, for all of them take minutes. A new
+family or head costs no line here.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import HorizontalBoxes
+from mmdet.structures.mask import BitmapMasks
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.structures import InstanceData, PixelData
+from mmseg.structures import SegDataSample
+
+from denseformer.backbones import Backbone
+from denseformer.engine.config import load_config
+from denseformer.registry import MODELS as OWN_MODELS
+
+BASE = Path(__file__).parents[1] / 'configs/_base_'
+BACKBONES, HEADS = (sorted((BASE / folder).glob('*.py')) for folder in ('backbones', 'heads'))
+PAIRS = [
+    pytest.param(backbone, head, id=f'{backbone.stem}-{head.stem}')
+    for (i, backbone), (j, head) in product(enumerate(BACKBONES), enumerate(HEADS))
+    if (i + j) % 2 == 0
+]
+SIZES = (64, 96), (96, 75)
+DATA = f'num_classes, num_stuff, crop_size = 4, 2, {(max(SIZES[0] + SIZES[1]),) * 2}'
+NARROW = {
+    **dict(pyramid=16, channels=16, width=32, fc_out_channels=32),
+    **dict(num_convs=1, stacked_convs=1, encoder_layers=1, decoder_layers=1),
+    **dict(num=16, num_queries=8, num_points=64, nms_pre=50, max_per_img=20),
+}
+"""What makes a head cheap, wherever its base has a number of that name."""
+FIRST_MAP = ('backbone.out_norms.0.', 'backbone.norm0.')
+"""The norm of the map that pyramids from stride 8 on leave out."""
+
+
+def pair(backbone: Path, head: Path, folder: Path) -> Config:
+    """The config of a pair, with the smallest variant of the backbone and narrow heads."""
+    path = folder / 'pair.py'
+    (folder / 'data.py').write_text(DATA)
+    path.write_text(f'_base_ = {[str(backbone), str(head), str(folder / "data.py")]}')
+    plain = Config.fromfile(path)
+    overrides = {key: narrowed(value, key) for key, value in plain.items() if key not in ('backbone', 'channels')}
+    if isinstance(plain.backbone.get('arch'), str):
+        overrides['backbone.arch'] = smallest(OWN_MODELS.get(plain.backbone.type))
+    return load_config(path, overrides)
+
+
+def narrowed(node: Any, name: str = '') -> Any:
+    if isinstance(node, Mapping):
+        return {key: narrowed(value, key) for key, value in node.items()}
+    if isinstance(node, list):
+        return [narrowed(item) for item in node]
+    return NARROW[name] if name in NARROW and isinstance(node, int) else node
+
+
+@cache
+def smallest(cls: type[Backbone]) -> str:
+    return min(cls.archs, key=lambda arch: cls.describe(arch).parameters)
+
+
+def seg_sample(height: int, width: int) -> SegDataSample:
+    sample = SegDataSample(metainfo=dict(img_shape=(height, width), ori_shape=(height, width)))
+    sample.gt_sem_seg = PixelData(data=stripes(height, width)[None])
+    return sample
+
+
+def det_sample(height: int, width: int) -> DetDataSample:
+    """Things of classes 0 and 1, the second of a single pixel, over stuff of classes 2 and 3; no things in the wide."""
+    things = [[5, 9, 41, 50], [30, 20, 31, 21]] if height > width else []
+    masks = np.zeros((len(things), height, width), np.uint8)
+    for mask, (left, top, right, bottom) in zip(masks, things, strict=True):
+        mask[top:bottom, left:right] = 1
+    shape = (height, width)
+    sample = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0), img_id=0))
+    sample.gt_instances = InstanceData(
+        bboxes=HorizontalBoxes(torch.tensor(things, dtype=torch.float32).reshape(-1, 4)),
+        labels=torch.arange(len(things)),
+        masks=BitmapMasks(masks, height, width),
+    )
+    sample.gt_sem_seg = PixelData(sem_seg=stripes(height, width)[None])
+    return sample
+
+
+def stripes(height: int, width: int) -> torch.Tensor:
+    """(H, W) classes 2 and 3 in turn."""
+    return 2 + (torch.arange(height)[:, None] // 16 % 2).expand(height, width)
+
+
+@pytest.mark.parametrize(('backbone', 'head'), PAIRS)
+def test_trains_and_predicts(backbone, head, tmp_path):
+    torch.manual_seed(0)
+    config = pair(backbone, head, tmp_path)
+    init_default_scope(config.default_scope)
+    model = MODELS.build(config.model)
+    make_sample = det_sample if config.default_scope == 'mmdet' else seg_sample
+    batches = [
+        {'inputs': [torch.randint(0, 255, (3, *size), dtype=torch.uint8)], 'data_samples': [make_sample(*size)]}
+        for size in SIZES
+    ]
+    check_training_step(model, batches)
+    model.eval()
+    with torch.no_grad():
+        for batch, size in zip(batches, SIZES, strict=True):
+            (found,) = model(**model.data_preprocessor(batch), mode='predict')
+            check_prediction(found, *size)
+
+
+def check_training_step(model, batches: list[dict]) -> None:
+    """One of both images together: a finite loss, and a gradient for every parameter that the head asks for."""
+    both = {key: [value for batch in batches for value in batch[key]] for key in batches[0]}
+    losses = model(**model.data_preprocessor(both, training=True), mode='loss')
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert torch.isfinite(total)
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    unreached = [name for name, gradient in gradients.items() if gradient is None]
+    assert all(name.startswith(FIRST_MAP) for name in unreached)
+    assert all(torch.isfinite(gradient).all() for gradient in gradients.values() if gradient is not None)
+    assert next(gradient for name, gradient in gradients.items() if name.startswith('backbone.')).any()
+
+
+def check_prediction(found, height: int, width: int) -> None:
+    """What is found has the image's size."""
+    assert {'pred_instances', 'pred_sem_seg', 'pred_panoptic_seg'} & set(found.keys())
+    if 'pred_instances' in found:
+        boxes = found.pred_instances.bboxes
+        assert ((boxes >= 0) & (boxes <= boxes.new_tensor([width, height, width, height]))).all()
+    if 'masks' in found.get('pred_instances', ()):
+        assert found.pred_instances.masks.shape[1:] == (height, width)
+    if 'pred_sem_seg' in found:
+        assert found.pred_sem_seg.data.shape == (1, height, width)
+    if 'pred_panoptic_seg' in found:
+        assert found.pred_panoptic_seg.sem_seg.shape == (1, height, width)
