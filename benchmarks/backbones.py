@@ -3,11 +3,11 @@
 timm is no dependency of the project: its networks take part where it is installed together with torchvision.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.harness import Comparison
 from benchmarks.neighborhood import DEVICE, contend, has_timm, inference, mmseg_swin, training_step
@@ -34,21 +34,32 @@ TIMM = {
 }
 SIZED = ('Swin', 'SwinV2', 'GCViT')
 """Those whose windows or tables timm makes for one image size."""
+WINDOWS = {'GCViT': (16, 16, 32, 16), 'MaxViT': 16}
+"""The windows that timm's give an image of this size, where ours keep those of the published detectors."""
 
 
 def comparisons() -> Iterator[Comparison]:
     image = torch.randn(1, 3, SIDE, SIDE, device=DEVICE)
     for cls in families():
         name = registered_name(cls)
-        arch = next(iter(cls.archs))
-        networks = {f'{name}-{arch}': partial(build, cls, arch), **peers(name)}
-        for title, (task, dtype) in TASKS.items():
-            contenders = (contend(label, make, task, image, dtype) for label, make in networks.items())
-            yield Comparison(f'{name}, {title}', tuple(contenders))
+        ours = f'{name}-{next(iter(cls.archs))}'
+        if name in WINDOWS:
+            yield from compare(name, image, {ours: partial(build, cls)})
+            wide = {f'{ours}, wide windows': partial(build, cls, window_size=WINDOWS[name])}
+            yield from compare(f'{name} with wide windows', image, {**wide, **peers(name)})
+        else:
+            yield from compare(name, image, {ours: partial(build, cls), **peers(name)})
 
 
-def build(cls: type[Backbone], arch: str) -> nn.Module:
-    return cls(arch=arch).to(DEVICE)
+def compare(name: str, image: Tensor, networks: Mapping[str, Callable[[], nn.Module]]) -> Iterator[Comparison]:
+    for title, (task, dtype) in TASKS.items():
+        contenders = (contend(label, make, task, image, dtype) for label, make in networks.items())
+        yield Comparison(f'{name}, {title}', tuple(contenders))
+
+
+def build(cls: type[Backbone], **options: object) -> nn.Module:
+    """The smallest variant."""
+    return cls(arch=next(iter(cls.archs)), **options).to(DEVICE)
 
 
 def peers(name: str) -> dict[str, Callable[[], nn.Module]]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
+from denseformer.signals import leaving_when_asked
+
 CHECKPOINT = 'a checkpoint of a run here, or one its authors published (.pth, .safetensors)'
 
 
@@ -165,7 +167,12 @@ def add_export(commands) -> None:
     parser.usage = 'denseformer export [CONFIG] CHECKPOINT --out FILE.onnx [options]'
     parser.add_argument('paths', nargs='+', metavar='[CONFIG] CHECKPOINT', help=f'CHECKPOINT: {CHECKPOINT}')
     parser.add_argument('--out', required=True, metavar='FILE', help='FILE.onnx, or FILE.pt2 for torch.export')
-    parser.add_argument('--size', type=int, default=512, metavar='PIXELS', help='side of the windows that it takes')
+    parser.add_argument(
+        '--size',
+        type=int,
+        metavar='PIXELS',
+        help='side of the windows that it takes; default: images of any size, windows of 512 where that cannot be',
+    )
     add_overrides(parser)
 
 
@@ -199,25 +206,41 @@ def common_options(options: argparse.Namespace, *names: str) -> dict:
 
 
 def add_prepare(commands) -> None:
-    parser = commands.add_parser('prepare', help='make training images quick to read: sub-images, LMDB data bases')
+    help_text = (
+        'make training images quick to read (sub-images, LMDB data bases), or a model of what is natural for NIQE'
+    )
+    parser = commands.add_parser('prepare', help=help_text)
     kinds = parser.add_subparsers(dest='kind', required=True)
     cut = kinds.add_parser('sub-images', help='cut the images of a folder into overlapping squares')
     cut.add_argument('--size', type=int, default=480, help='side of the squares')
     cut.add_argument('--step', type=int, default=240, help='from one square to the next')
     pack = kinds.add_parser('lmdb', help='pack the images of a folder into one data base')
-    for kind in (cut, pack):
+    natural = kinds.add_parser('niqe', help='fit the model of NIQE to sharp photographs')
+    for kind in (cut, pack, natural):
         kind.add_argument('source', help='a folder of images')
-        kind.add_argument('out', help='a new folder; for lmdb its name ends in .lmdb')
+        kind.add_argument('out', help='a new folder; for lmdb its name ends in .lmdb; for niqe a .npz file')
         kind.set_defaults(run=run_prepare)
 
 
 def run_train(options: argparse.Namespace) -> int:
-    from denseformer.engine import launch
+    with leaving_when_asked():  # until training begins, which saves first
+        from denseformer.engine import launch
+        from denseformer.engine.dry_run import dry_run
 
-    names = ('resume', 'load_from', 'amp', 'compile', 'fsdp', 'auto_scale_lr', 'seed', 'deterministic', 'time_limit')
-    flags = common_options(options, *names)
-    command = launch.dry_run if options.dry_run else launch.train
-    command(options.config, launch.Options(**flags))
+        names = (
+            'resume',
+            'load_from',
+            'amp',
+            'compile',
+            'fsdp',
+            'auto_scale_lr',
+            'seed',
+            'deterministic',
+            'time_limit',
+        )
+        flags = common_options(options, *names)
+        command = dry_run if options.dry_run else launch.train
+        command(options.config, launch.Options(**flags))
     return 0
 
 
@@ -251,12 +274,17 @@ def run_doctor(options: argparse.Namespace) -> int:
 def run_prepare(options: argparse.Namespace) -> int:
     from denseformer.datasets.image_store import write_store
     from denseformer.datasets.restoration_images import image_files
+    from denseformer.datasets.restoration_transforms import read_image, to_tensor
     from denseformer.datasets.sub_images import cut_folder
+    from denseformer.restoration.naturalness import rounded_luma, write_model
 
     files = image_files(options.source)
     if options.kind == 'lmdb':
         size = write_store(files, Path(options.out))
         print(f'{len(files)} images, {size / 2**20:.1f} MiB -> {options.out}')
+    elif options.kind == 'niqe':
+        write_model(Path(options.out), (rounded_luma(to_tensor(read_image(str(file), 3))) for file in files.values()))
+        print(f'a model of {len(files)} images -> {options.out}')
     else:
         count = cut_folder(files, Path(options.out), size=options.size, step=options.step)
         print(f'{len(files)} images, {count} squares of {options.size} pixels -> {options.out}')
@@ -275,6 +303,7 @@ def run_browse(options: argparse.Namespace) -> int:
 
 
 def run_infer(options: argparse.Namespace) -> int:
+    import cv2
     from PIL import Image
 
     from denseformer.engine import load_config
@@ -285,6 +314,7 @@ def run_infer(options: argparse.Namespace) -> int:
     if len(options.paths) not in (2, 3):
         raise ValueError('expected [CONFIG] CHECKPOINT SOURCE; put a glob in quotes.')
     Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit; --max-pixels is looked up before it
+    cv2.setLogLevel(0)  # silent: what it says of broken files, the record says
     *config, checkpoint, source = options.paths
     names = [
         'device',
@@ -320,8 +350,7 @@ def run_export(options: argparse.Namespace) -> int:
         raise ValueError('expected [CONFIG] CHECKPOINT.')
     *config, checkpoint = options.paths
     model = [load_config(config[0], options.cfg_options), checkpoint] if config else [checkpoint]
-    for name, value in export(Predictor(*model, device='cpu'), options.out, options.size).items():
-        print(f'{name}: {value}')
+    print(export(Predictor(*model, device='cpu'), options.out, options.size))
     return 0
 
 

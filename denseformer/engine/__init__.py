@@ -7,7 +7,9 @@ from denseformer.engine.interruption import InterruptionHook
 from denseformer.engine.nonfinite import NonFiniteGuard
 from denseformer.engine.optim import RoleOptimWrapperConstructor
 from denseformer.engine.repeatable import IterationSeedHook
+from denseformer.engine.restored_images import RestoredImagesHook
 from denseformer.engine.runner import Runner
+from denseformer.engine.trackers import WandbTracker
 
 __all__ = [
     'CheckpointHook',
@@ -16,7 +18,9 @@ __all__ = [
     'IterationSeedHook',
     'NonFiniteGuard',
     'Pretrained',
+    'RestoredImagesHook',
     'RoleOptimWrapperConstructor',
     'Runner',
+    'WandbTracker',
     'load_config',
 ]

@@ -1,10 +1,7 @@
-"""From a config and the command line to a Runner: training, testing, and a dry run."""
+"""From a config and the command line to a Runner: training and testing."""
 
 import json
 import os
-import resource
-import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,21 +16,20 @@ from rich.table import Table
 
 from denseformer.checkpoints import CheckpointError, newest_checkpoint, read_checkpoint
 from denseformer.checkpoints.writing import fault
-from denseformer.engine import doctor
 from denseformer.engine.audit import check_config
 from denseformer.engine.config import ConfigError, load_config
+from denseformer.engine.confusion import write_confusion
 from denseformer.engine.distributed import join_processes
 from denseformer.engine.interruption import parse_duration
 from denseformer.engine.run_report import write_run_report
 from denseformer.engine.runner import Runner
+from denseformer.engine.trackers import send_curves
 from denseformer.ops import choice as operators
 
 AMP_WRAPPERS = {
     'bf16': {'type': 'denseformer.BFloat16OptimWrapper'},
     'fp16': {'type': 'mmengine.AmpOptimWrapper', 'dtype': 'float16'},
 }
-DRY_RUN_SAMPLES = 50
-"""Of each split, which a dry run reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +41,8 @@ class Options:
     load_from: str | None = None
     amp: str | None = None
     compile: bool = False
+    fsdp: bool = False
+    auto_scale_lr: bool = False
     seed: int | None = None
     deterministic: bool = False
     time_limit: str | None = None
@@ -69,8 +67,14 @@ def prepare(config_path: str, options: Options) -> Config:
         use_mixed_precision(config, options.amp)
     if options.compile:
         config.compile = True
+    if options.auto_scale_lr:
+        scale_learning_rate(config)
+    if options.fsdp or config.get('fsdp'):
+        divide_model(config)
     if options.seed is not None or options.deterministic:
         config.randomness = dict(seed=options.seed, deterministic=options.deterministic)
+    if config.get('trackers'):
+        send_curves(config)
     if options.time_limit:
         set_time_limit(config, options.time_limit)
     use_device(options.device)
@@ -88,6 +92,30 @@ def use_mixed_precision(config: Config, amp: str) -> None:
     if amp == 'fp16' and not torch.cuda.is_available():
         raise ConfigError('--amp fp16 needs a GPU; on a CPU use --amp bf16.')
     config.optim_wrapper = {**wrapper, **AMP_WRAPPERS[amp]}
+
+
+def scale_learning_rate(config: Config) -> None:
+    """Let the learning rate follow the number of images per step."""
+    if not (config.get('auto_scale_lr') or {}).get('base_batch_size'):
+        raise ConfigError(
+            '--auto-scale-lr: the config does not say which batch its learning rate is for. Add '
+            'auto_scale_lr = dict(base_batch_size=...).'
+        )
+    config.auto_scale_lr.enable = True
+
+
+def divide_model(config: Config) -> None:
+    """Let the processes of a run hold a part of the model each (`sharding`)."""
+    if config.launcher == 'none':
+        raise ConfigError('--fsdp divides a model among processes: start them with torchrun and --launcher pytorch.')
+    averaging = [hook for hook in config.get('custom_hooks') or () if 'EMA' in str(hook.get('type'))]
+    if averaging:
+        raise ConfigError(
+            f'--fsdp: {averaging[0]["type"]} keeps a second whole model. Leave it out: --cfg-options custom_hooks=[].'
+        )
+    if config.optim_wrapper.get('type') in ('AmpOptimWrapper', 'mmengine.AmpOptimWrapper'):
+        raise ConfigError('--fsdp with fp16: a loss scaler sees only the parts of its own process; use --amp bf16.')
+    config.fsdp = True
 
 
 def set_time_limit(config: Config, limit: str) -> None:
@@ -191,7 +219,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score a checkpoint on the config's test set: {'metrics': {name: value}, 'per_class': {class: {...}}}.
 
-    out: a json file for the same; tta: test-time augmentation, multi-scale and flipped; show_dir: where to draw.
+    A detector's confusion matrix goes into the run's folder.
+    out: a json file for the same; tta: test-time augmentation, multi-scale and flipped, for restoration turned and
+    mirrored; show_dir: where to draw.
     """
     config = prepare(config_path, options)
     config.load_from, config.resume = checkpoint, False
@@ -210,6 +240,11 @@ def evaluate(
     }
     if runner.rank == 0:
         print_scores(result)
+        for metric in runner.test_evaluator.metrics:
+            if getattr(metric, 'confusion', None) is not None:
+                folder = Path(runner.work_dir) / runner.timestamp
+                figure = write_confusion(metric.confusion, metric.classes, folder)
+                runner.logger.info(f'What is taken for what: {figure}')
         if out:
             Path(out).parent.mkdir(parents=True, exist_ok=True)
             Path(out).write_text(json.dumps(result, indent=2) + '\n')
@@ -217,14 +252,27 @@ def evaluate(
 
 
 def use_test_time_augmentation(config: Config) -> None:
+    if restores(config):
+        if config.model.type == 'denseformer.InpaintingRestorer':
+            raise ConfigError('--tta turns whole images; a model that fills holes is tested without.')
+        config.model.self_ensemble = True
+        return
     if 'tta_model' not in config or 'tta_pipeline' not in config:
         raise ConfigError(f'{config.filename}: --tta needs tta_model and tta_pipeline.')
     config.test_dataloader.dataset.pipeline = config.tta_pipeline
     config.model = dict(config.tta_model, module=config.model)
 
 
+def restores(config: Config) -> bool:
+    return config.model.type.rpartition('.')[2].endswith('Restorer')
+
+
 def draw_predictions(config: Config, folder: str) -> None:
     """Let the test draw what the model finds into `folder`."""
+    if restores(config):
+        hook = dict(type='denseformer.RestoredImagesHook', folder=folder)
+        config.custom_hooks = [*(config.get('custom_hooks') or ()), hook]
+        return
     kind = 'Det' if config.get('default_scope') == 'mmdet' else 'Seg'
     place = dict(test_out_dir=str(Path(folder).resolve())) if kind == 'Det' else {}
     config.visualizer = dict(
@@ -246,57 +294,3 @@ def print_scores(result: Mapping[str, Any]) -> None:
 def score_text(name: str, value: float) -> str:
     """Four decimals for what lies between 0 and 1, such as SSIM; two for percentages and decibels."""
     return f'{name} {value:.4f}' if 0 < abs(value) < 1 else f'{name} {value:.2f}'
-
-
-def dry_run(config_path: str, options: Options) -> dict[str, Any]:
-    """Look at a part of the data, build everything, run a training iteration and a validation step, and say the cost.
-
-    Returns parameters (total and trained), seconds per iteration, peak memory in GiB, and hours for the whole run
-    without validation.
-    """
-    config = prepare(config_path, options)
-    check_data(config)
-    runner = build_runner(config, options)
-    runner.optim_wrapper = runner.build_optim_wrapper(config.optim_wrapper)
-    runner._init_model_weights()
-    batches = iter(runner.train_dataloader)
-    runner.model.train()
-    for _ in range(2):  # the first one warms up
-        started = time.perf_counter()
-        losses = runner.model.train_step(next(batches), runner.optim_wrapper)
-        seconds = time.perf_counter() - started
-    if runner._val_dataloader is not None:
-        runner.model.eval()
-        with torch.no_grad():
-            runner.model.val_step(next(iter(runner.val_dataloader)))
-    parameters = list(runner.model.parameters())
-    report = {
-        'parameters': sum(p.numel() for p in parameters),
-        'trained parameters': sum(p.numel() for p in parameters if p.requires_grad),
-        'loss': float(losses['loss'].detach()),
-        'iterations': runner.max_iters,
-        'seconds per iteration': round(seconds, 3),
-        'hours, without validation': round(seconds * runner.max_iters / 3600, 2),
-        'peak memory, GiB': round(peak_memory() / 2**30, 2),
-    }
-    table = Table('dry run', str(config_path))
-    for name, value in report.items():
-        table.add_row(name, f'{value:,}')
-    Console().print(table)
-    return report
-
-
-def check_data(config: Config) -> None:
-    """Raise ConfigError with what the doctor finds wrong in a sample of each split."""
-    reports = doctor.examine(config, limit=DRY_RUN_SAMPLES)
-    if doctor.count_errors(reports):
-        doctor.print_reports(reports)
-        raise ConfigError(f'{config.filename}: its data is not sound; `denseformer doctor` looks at all of it.')
-
-
-def peak_memory() -> int:
-    """Bytes: of the GPU where there is one, else of this process."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    kilobyte = 1 if sys.platform == 'darwin' else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobyte

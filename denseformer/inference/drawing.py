@@ -3,18 +3,21 @@
 import colorsys
 from collections.abc import Iterable, Sequence
 
+import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+Colour = tuple[int, int, int]
+
 
 def overlay(
-    image: np.ndarray, mask: np.ndarray, classes: Sequence[str], palette: Sequence[tuple[int, int, int]], opacity: float
+    image: np.ndarray, mask: np.ndarray, classes: Sequence[str], palette: Sequence[Colour], opacity: float
 ) -> Image.Image:
     """`image` (H, W, 3), R, G, B, tinted by the classes of `mask` (H, W), with their borders and a legend below."""
     colours = np.asarray(palette, np.uint8)[mask]  # (H, W, 3)
-    tinted = image * (1 - opacity) + colours * opacity
-    tinted[borders(mask)] = 255
-    picture = Image.fromarray(tinted.astype(np.uint8))
+    blended = cv2.addWeighted(image, 1 - opacity, colours, opacity, 0)
+    blended[borders(mask)] = 255
+    picture = Image.fromarray(blended)
     counts = np.bincount(mask.ravel(), minlength=len(classes))
     present = [int(i) for i in np.argsort(-counts, kind='stable') if counts[i]]
     return with_legend(picture, [(classes[i], tuple(palette[i])) for i in present])
@@ -65,7 +68,7 @@ def draw_instances(
     image: np.ndarray,
     boxes: np.ndarray,
     names: Sequence[str],
-    colours: Sequence[tuple[int, int, int]],
+    colours: Sequence[Colour],
     masks: Iterable[np.ndarray] | None,
 ) -> Image.Image:
     """`image` (H, W, 3), R, G, B, with boxes (n, 4), a name beside each, and masks, n of (H, W), tinted."""
@@ -79,7 +82,21 @@ def draw_instances(
     font = ImageFont.load_default(size)
     for (left, top, right, bottom), name, colour in zip(boxes.tolist(), names, colours, strict=True):
         draw.rectangle((left, top, max(left, right), max(top, bottom)), outline=colour, width=max(1, size // 6))
-        above = max(0, top - size - 2)
-        draw.rectangle((left, above, left + font.getlength(name) + 4, above + size + 2), fill=colour)
-        draw.text((left + 2, above + 1), name, fill='black' if sum(colour) > 380 else 'white', font=font)
+        width, height = font.getlength(name) + 4, size + 2
+        x = max(0, min(left, canvas.width - width))  # the name stays in the picture
+        y = top - height if top >= height else max(0, min(top, canvas.height - height))
+        draw.rectangle((x, y, x + width, y + height), fill=colour)
+        draw.text((x + 2, y + 1), name, fill='black' if sum(colour) > 380 else 'white', font=font)
     return canvas
+
+
+def tinted(image: np.ndarray, panoptic: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
+    """`image` (H, W, 3) in the colours of the segments of `panoptic` (H, W), with their borders in white.
+
+    panoptic: 0 for nothing, else indices from 1 into `colours`.
+    """
+    table = np.array([(0, 0, 0), *colours], np.uint8)
+    mixed = image * 0.5 + table[panoptic] * 0.5
+    picture = np.where((panoptic > 0)[..., None], mixed, image).astype(np.uint8)
+    picture[borders(panoptic)] = 255
+    return picture

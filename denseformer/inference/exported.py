@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,29 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from denseformer.layers.padding import reflect_image_to_multiple
+from denseformer.layers.padding import reflect_image_to
 
 META = 'denseformer'
 Meta = dict[str, Any]
 Run = Callable[[Tensor], Tensor]
-"""Images (1, C, N, N) on the CPU to the output."""
+"""Images on the CPU, of a size and number that the file takes, to the output."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The images that a file takes.
+
+    side: of the one square that it takes, or None for any size from `smallest` on; batches: any number of them at once.
+    """
+
+    side: int | None = None
+    smallest: int = 1
+    batches: bool = False
+
+    def __str__(self) -> str:
+        what = f'images of {self.side} x {self.side}' if self.side else 'images of any size'
+        least = '' if self.side or self.smallest == 1 else f' from {self.smallest} on'
+        return f'{what}{least}, {"any number" if self.batches else "one"} at a time'
 
 
 def run_onnx(path: Path) -> tuple[Run, Meta]:
@@ -35,7 +53,8 @@ def run_onnx(path: Path) -> tuple[Run, Meta]:
 def run_program(path: Path) -> tuple[Run, Meta]:
     """A file of `torch.export`, run by PyTorch on the CPU, and what stands beside its graph."""
     extra = {META: ''}
-    module = torch.export.load(path, extra_files=extra).module()
+    # Guards would refuse sizes that agree: they also watch how tensors happen to lie in memory.
+    module = torch.export.load(path, extra_files=extra).module(check_guards=False)
     return lambda images: module(images), parsed(path, extra[META])  # as a module it would take part in eval()
 
 
@@ -51,19 +70,21 @@ RUNNERS = {'.onnx': run_onnx, '.pt2': run_program}
 class ExportedModel(nn.Module):
     """An exported graph behind the interface of the model it was made from.
 
-    Images of at most `size` pixels a side are padded by reflection, and the output is cropped.
+    Images smaller than what the file takes are padded by reflection, and the output is cropped. A file for one size
+    takes none that are larger.
     """
 
     def __init__(self, run: Run, meta: Mapping[str, Any]):
         super().__init__()
         self.run = run
-        self.size: int = meta['size']
+        self.sizes = Sizes(**meta['sizes'])
         self.scale: int = meta.get('scale', 1)
 
     def forward(self, images: Tensor) -> Tensor:
         h, w = images.shape[2:]
-        whole = reflect_image_to_multiple(images.cpu(), self.size)
-        output = torch.cat([self.run(image[None]) for image in whole.contiguous()])
+        least = self.sizes.side or self.sizes.smallest
+        whole = reflect_image_to(images.cpu(), (max(h, least), max(w, least))).contiguous()
+        output = self.run(whole) if self.sizes.batches else torch.cat([self.run(image[None]) for image in whole])
         return output[..., : h * self.scale, : w * self.scale]
 
 
@@ -91,6 +112,8 @@ class ExportedSegmentor(ExportedModel):
 
     def encode_decode(self, images: Tensor, metas: Any) -> Tensor:
         return self(images)
+
+    inference = encode_decode
 
 
 def load_exported(path: Path) -> tuple[ExportedModel, Config | None]:

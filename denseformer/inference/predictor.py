@@ -23,6 +23,7 @@ from denseformer.inference.results import Result
 from denseformer.inference.segmentation import SegmentationTask
 from denseformer.inference.sources import Item, Source, find_items
 from denseformer.inference.task import Prepared, Settings, Task
+from denseformer.inference.video_files import frames_of
 from denseformer.restoration import from_checkpoint
 from denseformer.restoration.restorer import Restorer
 
@@ -48,9 +49,11 @@ class Predictor:
         batch_size: how many images of one size, or windows of an image, go through the network together;
             None for what the free memory allows.
         native: predict at the image's own size, whatever the config resizes to.
-        augment: average over copies: mirrored for segmentation, turned and mirrored (8) for restoration.
+        augment: average over copies: for segmentation of the sizes of the config's test-time augmentation, and
+            mirrored; for restoration turned and mirrored (8).
         probabilities: keep the probability of each class (segmentation).
         score: the least of an instance that is kept (detection).
+        classes: the names of those to find (detection); all when there are none.
         suffix: format of restored images, as '.png'; None for that of their source.
         trust_checkpoint: let the checkpoint execute code while it loads.
         max_pixels: the largest image that is decoded, in pixels.
@@ -73,6 +76,7 @@ class Predictor:
         augment: bool = False,
         probabilities: bool = False,
         score: float = 0.3,
+        classes: Sequence[str] = (),
         suffix: str | None = None,
         trust_checkpoint: bool = False,
         max_pixels: int = MAX_PIXELS,
@@ -80,7 +84,8 @@ class Predictor:
         self.device = torch.device(get_device() if device == 'auto' else device)
         self.settings = Settings(
             device=self.device, amp=amp, tile=tile, overlap=overlap, batch_size=batch_size, native=native,
-            augment=augment, probabilities=probabilities, score=score, suffix=suffix, max_pixels=max_pixels,
+            augment=augment, probabilities=probabilities, score=score, classes=classes, suffix=suffix,
+            max_pixels=max_pixels,
         )  # fmt: skip
         if not isinstance(config, Config) and Path(config).suffix in WEIGHTS:
             if checkpoint is not None:
@@ -93,8 +98,8 @@ class Predictor:
                     f"'{config}' is exported: it takes no checkpoint, no amp or compile, and device 'cpu'."
                 )
             self.model, self.config = load_exported(Path(config))
-            shared = self.model.size // 4 if overlap is None else overlap
-            self.settings = replace(self.settings, tile=self.model.size, overlap=shared)
+            if side := self.model.sizes.side:
+                self.settings = replace(self.settings, tile=side, overlap=side // 4 if overlap is None else overlap)
         else:
             self.config = config if isinstance(config, Config) else load_config(config)
             self.model = build_model(self.config)
@@ -104,15 +109,16 @@ class Predictor:
                     MMLogger.get_current_instance().warning(warning)
         self.model.to(self.device).eval()
         if compile:
-            getattr(self.model, 'backbone', self.model).compile()
+            part_of(self.model).compile()
         self.task = task_of(self.config, self.model, self.settings)
 
     def __call__(self, source: Source | Iterable[Source]) -> Iterator[Any]:
-        """Predict on every image of a source, one after the other; the first bad image raises ValueError."""
+        """Predict on every image and frame of a source, one by one; the first bad image raises ValueError."""
         for item in find_items(source):
-            prepared = self.prepare(item)
-            prepared.source  # noqa: B018 - an error for a file that is read in windows
-            yield self.predict([prepared])[0]
+            for image in frames_of(item, self.settings.max_pixels) if item.is_video else [item]:
+                prepared = self.prepare(image)
+                prepared.source  # noqa: B018 - an error for a file that is read in windows
+                yield self.predict([prepared])[0]
 
     def prepare(self, item: Item) -> Prepared:
         """Read an item for the network; raises ValueError naming a file that cannot be read."""
@@ -123,16 +129,23 @@ class Predictor:
         return self.task.predict(batch)
 
 
+def part_of(model: nn.Module) -> nn.Module:
+    """What of a model is compiled: a segmentor's or detector's backbone, a restoration network as a whole."""
+    return getattr(model, 'backbone', None) or getattr(model, 'network', None) or model
+
+
 def task_of(config: Config | None, model: nn.Module, settings: Settings) -> Task:
     """What adapts a model to pictures and results."""
-    if config is None or isinstance(model, Restorer):
-        return RestorationTask(model.network if isinstance(model, Restorer) else model, settings)
-    if hasattr(model, 'encode_decode'):
-        return SegmentationTask(config, model, settings)
     if any(cls.__name__ == 'BaseDetector' for cls in type(model).__mro__):
         from denseformer.inference.detection import DetectionTask
 
         return DetectionTask(config, model, settings)
+    if settings.classes:
+        raise ValueError('Only a detector finds some classes and leaves out others: leave out --classes.')
+    if config is None or isinstance(model, Restorer):
+        return RestorationTask(model.network if isinstance(model, Restorer) else model, settings)
+    if hasattr(model, 'encode_decode'):
+        return SegmentationTask(config, model, settings)
     raise ValueError(
         f'{type(model).__name__} cannot be predicted with: it is no segmentor with encode_decode, no detector of '
         'mmdetection, and no restoration network.'

@@ -5,7 +5,7 @@ import hashlib
 import html
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from PIL import Image
@@ -19,12 +19,12 @@ SHOWN = 120
 Entries = Mapping[str, Mapping[str, Any]]
 
 
-def keep_thumbnails(result: Result, root: Path) -> None:
-    """Write small pictures of an image before and after, from which a report is made at the end of the run."""
+def keep_thumbnails(result: Result, root: Path, name: PurePosixPath) -> None:
+    """Write small pictures of the image `name` before and after, from which a report is made at the end of the run."""
     before, after = result.before(), result.after()
     size = fitting(after.size)
     for kind, picture in (('before', before), ('after', after)):
-        path = thumbnail(root, str(result.name), kind)
+        path = thumbnail(root, str(name), kind)
         path.parent.mkdir(exist_ok=True)
         picture.convert('RGB').resize(size, Image.Resampling.BICUBIC).save(path, format='JPEG', quality=82)
 

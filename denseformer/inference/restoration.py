@@ -4,6 +4,7 @@ Legend: B batch, C channels of the image, H W image, s scale.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,12 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from denseformer.inference.formats import suffix_for
+from denseformer.inference.metadata import Metadata
 from denseformer.inference.pictures import Picture
 from denseformer.inference.results import RestorationResult
 from denseformer.inference.task import Prepared, Settings, Task, Windows
 from denseformer.inference.tiffs import Layout
 from denseformer.inference.tiling import Reader, as_bands
 from denseformer.restoration.networks import RestorationNetwork
+from denseformer.restoration.self_ensemble import self_ensemble
 
 ALIGNMENT = 32
 """Windows start at multiples of the network's `size_multiple` that are at least this: some have inner windows too."""
@@ -29,6 +33,8 @@ class RestorationTask(Task):
     A network for three channels takes a grey picture as colour and gives the mean; one for a single channel restores
     each channel by itself. Transparency is enlarged bicubically, or kept where the size stays.
     """
+
+    resizes = False
 
     def __init__(self, network: RestorationNetwork, settings: Settings):
         super().__init__(settings)
@@ -70,9 +76,10 @@ class RestorationTask(Task):
         alpha = prepared.source.alpha
         if alpha is not None and self.scale > 1:
             alpha = cv2.resize(alpha, pixels.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-        suffix = '.tif' if prepared.geography else self.settings.suffix or prepared.name.suffix
-        picture = Picture(pixels, alpha)
-        return RestorationResult(prepared.name, prepared.source, picture, suffix, prepared.geography)
+            alpha = alpha.clip(0, 1) if alpha.dtype == np.float32 else alpha
+        metadata = replace(prepared.source.metadata.enlarged(self.scale), geography=prepared.geography)
+        suffix = '.tif' if prepared.geography else self.settings.suffix or suffix_for(prepared.name.suffix)
+        return RestorationResult(prepared.name, prepared.source, Picture(pixels, alpha, metadata), suffix)
 
     @torch.inference_mode()
     def restore(self, images: Tensor) -> Tensor:
@@ -108,18 +115,8 @@ class RestorationTask(Task):
         """The file that `bands` make up."""
         H, W = prepared.window.size
         size = H * self.scale, W * self.scale
-        return Layout(size, prepared.window.channels, prepared.window.dtype, prepared.geography)
-
-
-def self_ensemble(network, images: Tensor) -> Tensor:
-    """The mean over the eight ways to turn and mirror an image, each undone afterwards."""
-    total = 0
-    for mirrored in (False, True):
-        for turns in range(4):
-            seen = torch.rot90(images.flip(3) if mirrored else images, turns, (2, 3))
-            restored = torch.rot90(network(seen), -turns, (2, 3))
-            total = total + (restored.flip(3) if mirrored else restored)
-    return total / 8
+        metadata = Metadata(geography=prepared.geography)
+        return Layout(size, prepared.window.channels, prepared.window.dtype, metadata)
 
 
 def pixel_reader(pixels: np.ndarray) -> Reader:
@@ -128,15 +125,16 @@ def pixel_reader(pixels: np.ndarray) -> Reader:
 
 
 def to_tensor(pixels: np.ndarray) -> Tensor:
-    """(H, W, C) integers, B, G, R -> (C, H, W) in [0, 1], R, G, B."""
+    """(H, W, C) of an image's type, B, G, R -> (C, H, W) in [0, 1], R, G, B."""
     return as_fractions(torch.from_numpy(pixels[..., ::-1].copy())).permute(2, 0, 1)
 
 
 def as_fractions(pixels: Tensor) -> Tensor:
-    return pixels.float() / torch.iinfo(pixels.dtype).max
+    return pixels if pixels.is_floating_point() else pixels.float() / torch.iinfo(pixels.dtype).max
 
 
 def to_array(image: Tensor, dtype: np.dtype) -> np.ndarray:
-    """(C, H, W) in [0, 1], R, G, B -> (H, W, C) integers, B, G, R."""
-    scaled = (image * np.iinfo(dtype).max).round()
-    return scaled.permute(1, 2, 0).cpu().numpy().astype(dtype)[..., ::-1]
+    """(C, H, W) in [0, 1], R, G, B -> (H, W, C) of an image's type, B, G, R."""
+    if np.issubdtype(dtype, np.integer):
+        image = (image * np.iinfo(dtype).max).round()
+    return image.permute(1, 2, 0).cpu().numpy().astype(dtype)[..., ::-1]

@@ -4,16 +4,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from denseformer.inference.drawing import overlay
-from denseformer.inference.pictures import Picture, write_picture
+from denseformer.inference.drawing import Colour, overlay
+from denseformer.inference.formats import as_rgb, write_picture
+from denseformer.inference.metadata import Metadata
+from denseformer.inference.pictures import Picture
 from denseformer.inference.tiffs import Layout, write_bands
-
-Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class SegmentationResult(Result):
     def save_geographic(self, path: str | Path) -> None:
         """Write the mask as a TIFF file with the image's place on the earth."""
         palette = self.palette if self.mask.dtype == np.uint8 else None
-        layout = Layout(self.mask.shape, 1, self.mask.dtype, self.geography, palette)
+        layout = Layout(self.mask.shape, 1, self.mask.dtype, Metadata(geography=self.geography), palette)
         write_bands(Path(path), layout, iter([self.mask]))
 
     def outputs(self) -> dict[str, Output]:
@@ -110,14 +111,22 @@ class SegmentationResult(Result):
 
     def to_supervision(self) -> Any:
         """`supervision.Detections` with one mask (H, W) per class that occurs; needs the package supervision."""
-        import supervision
-
+        supervision = import_supervision()
         present = np.unique(self.mask)
         masks = self.mask[None] == present[:, None, None]
         return supervision.Detections(
             xyxy=supervision.mask_to_xyxy(masks), mask=masks, class_id=present.astype(int),
             data={'class_name': np.array([self.classes[i] for i in present])},
         )  # fmt: skip
+
+
+def import_supervision() -> ModuleType:
+    """The package supervision; raises ImportError with the remedy where it is not installed."""
+    try:
+        import supervision
+    except ImportError as error:
+        raise ImportError("to_supervision() needs supervision: pip install 'denseformer[supervision]'.") from error
+    return supervision
 
 
 def shares_of(counts: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
@@ -131,21 +140,18 @@ class RestorationResult(Result):
     """A restored image, of its source's depth, channels and transparency.
 
     name: where the image stands below its source; source, picture: before and after; suffix: of the file it is written
-    as; geography: TIFF tags that place the restored image on the earth.
+    as.
     """
 
     name: PurePosixPath
     source: Picture
     picture: Picture
     suffix: str
-    geography: list = field(default_factory=list)
 
     @property
     def image(self) -> np.ndarray:
-        """(H, W, C) uint8 or uint16: grey, or R, G, B, and A where the source has it."""
-        pixels = self.picture.pixels[..., ::-1]
-        alpha = self.picture.alpha
-        return np.ascontiguousarray(pixels if alpha is None else np.dstack([pixels, alpha]))
+        """(H, W, C) uint8, uint16 or float32: grey, or R, G, B, and A where the source has it."""
+        return as_rgb(self.picture)
 
     def before(self) -> Image.Image:
         return Image.fromarray(np.ascontiguousarray(self.source.as_bgr8()[..., ::-1]))
@@ -164,12 +170,7 @@ class RestorationResult(Result):
 
     def save(self, path: str | Path) -> None:
         """Write the restored image as what `suffix` names."""
-        if self.geography:
-            image = self.image
-            layout = Layout(image.shape[:2], image.shape[2], image.dtype, self.geography)
-            write_bands(Path(path), layout, iter([image[..., 0] if image.shape[2] == 1 else image]))
-        else:
-            write_picture(self.picture, path, self.suffix)
+        write_picture(self.picture, path, self.suffix)
 
     def outputs(self) -> dict[str, Output]:
         return {'restored': Output('restored', self.suffix, self.save)}

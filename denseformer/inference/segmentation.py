@@ -18,6 +18,7 @@ from torch.nn.functional import interpolate
 
 from denseformer.engine.audit import metainfo
 from denseformer.inference.drawing import spread_colours
+from denseformer.inference.metadata import Metadata
 from denseformer.inference.pictures import Picture
 from denseformer.inference.results import SegmentationResult
 from denseformer.inference.task import Prepared, Settings, Task, Windows
@@ -40,6 +41,7 @@ class SegmentationTask(Task):
         self.model = model
         self.classes, self.palette = class_names(config)
         self.pipeline = prediction_pipeline(config, native=settings.native)
+        self.ratios = augmented_ratios(config) if settings.augment else (1.0,)
         self.windows = Windows(self.scores, settings, overlap=OVERLAP, multiple=MULTIPLE, padding=MULTIPLE)
 
     def inputs_of(self, picture: Picture, name: PurePosixPath) -> tuple[Tensor, Any]:
@@ -103,11 +105,21 @@ class SegmentationTask(Task):
     def scores(self, images: Tensor) -> Tensor:
         """Class scores of images or windows (B, 3, h, w), B, G, R, 0 .. 255 -> (B, K, h, w) before the softmax."""
         images = images.to(self.settings.device)
-        if not self.settings.augment:
-            return self._scores(images)
-        mirrored = self._scores(images.flip(3)).flip(3)
-        both = torch.stack([self._scores(images), mirrored])
-        return both.softmax(2).mean(0).log() if both.shape[2] > 1 else both.sigmoid().mean(0).logit()
+        return self._augmented(images) if self.settings.augment else self._scores(images)
+
+    def _augmented(self, images: Tensor) -> Tensor:
+        """The logarithm of the probabilities' mean over the sizes, each also mirrored."""
+        size = images.shape[2:]
+        total: Any = 0
+        for ratio in self.ratios:
+            resized = resize(images.float(), tuple(max(1, round(side * ratio)) for side in size))
+            for mirrored in (False, True):
+                scores = self._scores(resized.flip(3)).flip(3) if mirrored else self._scores(resized)
+                scores = resize(scores, size)
+                chances = scores.softmax(1) if scores.shape[1] > 1 else scores.sigmoid()
+                total = total + chances
+        mean = total / (2 * len(self.ratios))
+        return mean.log() if mean.shape[1] > 1 else mean.logit()
 
     def _scores(self, images: Tensor) -> Tensor:
         h, w = images.shape[2:]
@@ -125,7 +137,8 @@ class SegmentationTask(Task):
     def layout(self, prepared: Prepared) -> Layout:
         """The file that `bands` make up."""
         palette = self.palette if self.dtype == np.uint8 else None
-        return Layout(prepared.window.size, 1, np.dtype(self.dtype), prepared.geography, palette)
+        metadata = Metadata(geography=prepared.geography)
+        return Layout(prepared.window.size, 1, np.dtype(self.dtype), metadata, palette)
 
     @torch.inference_mode()
     def bands(self, prepared: Prepared) -> Iterator[np.ndarray]:
@@ -138,6 +151,21 @@ class SegmentationTask(Task):
             return torch.from_numpy(np.ascontiguousarray(picture.as_bgr8())).permute(2, 0, 1)
 
         yield from as_bands(self.windows.blocks(read, window.size), window.size[1], self.to_labels)
+
+
+def resize(images: Tensor, size: Sequence[int]) -> Tensor:
+    """(B, C, h, w) -> (B, C, H, W), bilinearly."""
+    if tuple(images.shape[2:]) == tuple(size):
+        return images
+    return interpolate(images, tuple(size), mode='bilinear', align_corners=False)
+
+
+def augmented_ratios(config: Config) -> tuple[float, ...]:
+    """The sizes of the config's test-time augmentation, as multiples of its test size; 1 where it has none."""
+    augmentations = [step for step in config.get('tta_pipeline') or () if step['type'].endswith('TestTimeAug')]
+    steps = [step for augmentation in augmentations for choice in augmentation['transforms'] for step in choice]
+    ratios = [step.get('ratio', step.get('scale_factor')) for step in steps]
+    return tuple(float(ratio) for ratio in ratios if ratio is not None) or (1.0,)
 
 
 def enlarged(scores: Tensor, size: tuple[int, int], align_corners: bool) -> Iterator[Tensor]:

@@ -1,6 +1,7 @@
-"""What can be predicted on: an image, a folder, a glob, a list file, an array, a Pillow image, or several."""
+"""What can be predicted on: an image, a video, a folder, a glob, a list file, an array, a Pillow image, or several."""
 
 import glob
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -11,16 +12,18 @@ from PIL import Image
 from denseformer.inference.pictures import Picture, pages_of, picture_of, picture_of_pillow
 
 SUFFIXES = frozenset(
-    '.bmp .dib .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp'.split()  # noqa: SIM905
+    '.bmp .dib .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp'.split()  # noqa: SIM905
 )
 """Endings by which a folder's files are taken for images; files named one by one may have any."""
+VIDEOS = frozenset('.avi .m4v .mkv .mov .mp4 .mpeg .mpg .webm .wmv'.split())  # noqa: SIM905
+"""Endings by which files are taken for videos."""
 
 Source = str | Path | np.ndarray | Image.Image
 
 
 @dataclass(frozen=True)
 class Item:
-    """One image to predict on: where it stands below its source, and the file, page or picture it is.
+    """One image or video to predict on: where it stands below its source, and the file, page or picture it is.
 
     page: of a file that holds several images, counted from 0.
     """
@@ -38,15 +41,19 @@ class Item:
         return self.path
 
     @property
+    def is_video(self) -> bool:
+        return self.path is not None and self.path.suffix.lower() in VIDEOS
+
+    @property
     def pixels(self) -> np.ndarray | None:
         """(H, W, 3) uint8, B, G, R, of an image that was given as such."""
         return None if self.picture is None else self.picture.as_bgr8()
 
 
 def find_items(source: Source | Iterable[Source]) -> Iterator[Item]:
-    """The images of a source, in the order of their names.
+    """The images and videos of a source, in the order of their names; of a list of sources, in the order of the list.
 
-    Raises ValueError when the source is missing or holds no image.
+    No two are called the same. Raises ValueError when the source is missing or holds no image.
     """
     if isinstance(source, (Image.Image, np.ndarray)):
         picture = picture_of_pillow(source) if isinstance(source, Image.Image) else picture_of(source)
@@ -55,9 +62,14 @@ def find_items(source: Source | Iterable[Source]) -> Iterator[Item]:
         for item in find_files(source):
             yield from pages(item)
     else:
+        taken: set[PurePosixPath] = set()
         for i, part in enumerate(source):
             for item in find_items(part):
-                yield item if item.picture is None else replace(item, name=PurePosixPath(f'{i:06d}.png'))
+                name = item.name if item.picture is None else PurePosixPath(f'{i:06d}.png')
+                while name in taken:
+                    name = name.with_name(f'{name.stem}_{i}{name.suffix}')
+                taken.add(name)
+                yield replace(item, name=name)
 
 
 def pages(item: Item) -> Iterator[Item]:
@@ -73,8 +85,7 @@ def pages(item: Item) -> Iterator[Item]:
 def find_files(source: str | Path) -> Iterator[Item]:
     path = Path(source)
     if path.is_dir():
-        files = sorted(file for file in path.rglob('*') if file.suffix.lower() in SUFFIXES and file.is_file())
-        root = path
+        files, root = files_below(path), path
     elif path.suffix == '.txt' and path.is_file():
         files, root = listed_files(path), path.parent
     elif path.is_file():
@@ -85,9 +96,16 @@ def find_files(source: str | Path) -> Iterator[Item]:
     else:
         raise ValueError(f"There is no file or folder '{source}'.")
     if not files:
-        raise ValueError(f"'{source}' holds no image; looked for {' '.join(sorted(SUFFIXES))}.")
+        raise ValueError(f"'{source}' holds no image or video; looked for {' '.join(sorted(SUFFIXES | VIDEOS))}.")
     for file in files:
         yield Item(name_below(file, root), path=file)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Images and videos of a folder and its sub-folders; what is hidden, such as ._a.jpg, is left alone."""
+    known = SUFFIXES | VIDEOS
+    found = (file for file in folder.rglob('*') if file.suffix.lower() in known and not file.is_dir())
+    return sorted(file for file in found if not any(part[0] == '.' for part in file.relative_to(folder).parts))
 
 
 def listed_files(path: Path) -> list[Path]:
@@ -105,7 +123,8 @@ def fixed_part(pattern: str) -> Path:
 
 def name_below(file: Path, root: Path) -> PurePosixPath:
     """`file` as it stands below `root`; a file elsewhere keeps its path without what would lead out of the output."""
+    absolute = Path(os.path.abspath(file))  # links are called as they are, not as what they lead to
     try:
-        return PurePosixPath(file.resolve().relative_to(root.resolve()).as_posix())
+        return PurePosixPath(absolute.relative_to(os.path.abspath(root)).as_posix())
     except ValueError:
-        return PurePosixPath(*(part for part in file.resolve().parts if part != file.resolve().anchor))
+        return PurePosixPath(*absolute.parts[1:])

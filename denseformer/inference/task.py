@@ -4,20 +4,22 @@ Legend: H W image, C channels, K channels of the prediction.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import torch
 
 from denseformer.datasets.loading import MAX_PIXELS
+from denseformer.inference.formats import checked_suffix
 from denseformer.inference.memory import ElasticNetwork, side_that_fits
 from denseformer.inference.pictures import Picture, read_picture
+from denseformer.inference.rasters import open_windows
 from denseformer.inference.results import Result
 from denseformer.inference.sources import Item
-from denseformer.inference.tiffs import Layout, WindowedTiff, geography_of
+from denseformer.inference.tiffs import Layout, WindowedTiff, geography_of, size_of
 from denseformer.inference.tiling import Block, Network, Reader, Tiling, predict_blocks
 
 UNMEASURED = 1 << 20
@@ -32,8 +34,9 @@ class Settings:
     memory allows; overlap: of neighbouring windows, None for what the network needs; batch_size: how many images or
     windows of one size go through the network together, None for what the free memory allows; native: at the image's
     own size, whatever the config resizes to; augment: predict on mirrored or turned copies too, and average;
-    probabilities: keep them for each class; score: the least of an instance that is kept; max_pixels: the largest image
-    that is decoded; suffix: what restored images are written as, None for the format of their source.
+    probabilities: keep them for each class; score: the least of an instance that is kept; classes: the names of those
+    to find, all when there are none (detection); max_pixels: the largest image that is decoded; suffix: what restored
+    images are written as, None for the format of their source.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device('cpu'))
@@ -45,12 +48,16 @@ class Settings:
     augment: bool = False
     probabilities: bool = False
     score: float = 0.3
+    classes: Sequence[str] = ()
     max_pixels: int = MAX_PIXELS
     suffix: str | None = None
 
     def __post_init__(self):
-        if self.batch_size == 0 or (self.tile is not None and self.tile < 1) or (self.overlap or 0) < 0:
-            raise ValueError('batch_size and tile must be at least 1, and overlap not negative.')
+        sizes = (self.batch_size, self.tile, self.max_pixels)
+        if any(size is not None and size < 1 for size in sizes) or (self.overlap or 0) < 0:
+            raise ValueError('batch_size, tile and max_pixels must be at least 1, and overlap not negative.')
+        if self.suffix is not None:
+            checked_suffix(self.suffix)
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp)
@@ -58,7 +65,7 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """An image that is ready for the network.
+    """An image that is ready for the network, or a file that is read while it is predicted.
 
     picture: as read; inputs: what the task made of it; window: the file, in place of both, that is too large to be
     read whole; geography: what places it on the earth. Images with the same `group` may go through together.
@@ -76,6 +83,11 @@ class Prepared:
         return self.item.name
 
     @property
+    def streamed(self) -> bool:
+        """Whether the file, one too large or a video, is read bit by bit."""
+        return self.window is not None or self.item.is_video
+
+    @property
     def source(self) -> Picture:
         """The picture of an item that was read whole."""
         if self.picture is None:
@@ -87,16 +99,22 @@ class Task(ABC):
     """Images to results; a subclass sets `scale` of its output and says what happens between them."""
 
     scale = 1
+    resizes = True
+    """Whether a config may ask for images of another size, unless `native` forbids it."""
 
     def __init__(self, settings: Settings):
         self.settings = settings
 
     def prepare(self, item: Item) -> Prepared:
         """Read an item; this needs no network and may run beside it. Raises ValueError naming a file it cannot read."""
+        if item.is_video:
+            return Prepared(item=item)
         geography = []
         if item.path is not None and item.path.suffix.lower() in ('.tif', '.tiff'):
-            if self.settings.native and (window := too_large(item, self.settings.max_pixels)):
-                return Prepared(item=item, window=window, geography=window.geography(self.scale))
+            if self.settings.native or not self.resizes:
+                window = too_large(item, self.settings.max_pixels)
+                if window is not None:
+                    return Prepared(item=item, window=window, geography=window.geography(self.scale))
             geography = self._geography(item)
         picture = item.picture or read_picture(item.file, page=item.page, max_pixels=self.settings.max_pixels)
         inputs, group = self.inputs_of(picture, item.name)
@@ -120,6 +138,10 @@ class Task(ABC):
     def predict(self, batch: Sequence[Prepared]) -> list[Result]:
         """Predict on images of one group."""
 
+    def whole_run(self, root: Path, record: Mapping[str, dict[str, Any]]) -> dict[str, Callable[[Path], None]]:
+        """Files that a run in the folder `root` has one of, by name, and what writes each; record: as `entries`."""
+        return {}
+
     def bands(self, prepared: Prepared) -> Iterator[np.ndarray]:
         """The prediction for a file that is read in windows, from top to bottom."""
         raise ValueError(f"'{prepared.item.path}' is too large: raise max_pixels, this task reads images whole.")
@@ -131,11 +153,8 @@ class Task(ABC):
 
 def too_large(item: Item, max_pixels: int) -> WindowedTiff | None:
     """The file, opened for reading in windows, when it has more than `max_pixels`."""
-    file = WindowedTiff(item.file, item.page or 0)
-    if file.size[0] * file.size[1] > max_pixels:
-        return file
-    file.close()
-    return None
+    H, W = size_of(item.file, item.page or 0)
+    return open_windows(item.file, item.page or 0) if max_pixels < H * W else None
 
 
 class Windows:

@@ -183,7 +183,7 @@ def weighted(output: Tensor, row: Span, column: Span, scale: int) -> Tensor:
         parts.append(slice(begin, begin + (span.fade_out[1] - span.fade_in[0]) * scale))
     kept = output[:, parts[0], parts[1]]
     rows, columns = row.weights(scale).to(kept.device), column.weights(scale).to(kept.device)
-    return kept.float() * rows[:, None] * columns
+    return (kept.float() * rows[:, None]).mul_(columns)
 
 
 def reader_of(image: Tensor) -> Reader:

@@ -4,40 +4,57 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from denseformer.inference.report import keep_thumbnails
 from denseformer.inference.results import Result, shares_of
 from denseformer.inference.task import Prepared, Task
 from denseformer.inference.tiffs import write_bands
 
+FINISHED = 'finished'
+
 
 class RunFolder:
     """The output of one run: masks/, overlays/, restored/ ... with the source's sub-folders and names, results.jsonl,
     summary.json.
 
-    A file appears under its name when it is complete. Two sources that differ only in their suffix keep it in the
-    name, so neither overwrites the other.
+    A file appears under its name when it is complete. Sources that differ only in their suffix keep it in the name, so
+    none overwrites another.
 
     Args:
         root: the folder; made where it does not exist.
+        names: of all images of the source, also of those that other processes predict.
         thumbnails: keep small pictures for a report.
+        notify: is told which share of an image that takes long, 0 to 1, is done.
     """
 
-    def __init__(self, root: Path, *, thumbnails: bool = False):
+    def __init__(
+        self,
+        root: Path,
+        names: Sequence[PurePosixPath] = (),
+        *,
+        thumbnails: bool = False,
+        notify: Callable[[float], Any] = lambda share: None,
+    ):
         self.root = root
         self.thumbnails = thumbnails
+        self.notify = notify
+        self.stems = distinct_stems(names)
+        self.predicted = 0
+        self.failures: list[dict[str, str]] = []
+        self.shared = False
         root.mkdir(parents=True, exist_ok=True)
         path = root / 'results.jsonl'
         cut_short = path.is_file() and path.read_bytes()[-1:] not in (b'', b'\n')
         self.record = path.open('a', buffering=1)
         if cut_short:
             self.record.write('\n')
-        self.taken: dict[PurePosixPath, PurePosixPath] = {}
 
     def write(self, result: Result) -> dict[str, Any]:
         """Write the files of a result; returns what the record says of it."""
@@ -46,7 +63,7 @@ class RunFolder:
             written[kind] = f'{output.folder}/{self.stem_of(result.name)}{output.suffix}'
             self.file(written[kind], output.write)
         if self.thumbnails:
-            keep_thumbnails(result, self.root)
+            keep_thumbnails(result, self.root, result.name)
         return {**result.facts(), **written}
 
     def write_bands(self, task: Task, prepared: Prepared) -> dict[str, Any]:
@@ -56,35 +73,50 @@ class RunFolder:
         classes = getattr(task, 'classes', None)
 
         def bands():
+            done = 0
             for band in task.bands(prepared):
-                if classes:
-                    counts[:] += np.bincount(band.ravel(), minlength=len(counts))
+                done += len(band)
+                self.notify(done / layout.size[0])
+                for part in np.array_split(band, 1 + (band.size >> 20)) if classes else ():
+                    counts[:] += np.bincount(part.ravel(), minlength=len(counts))
                 yield band[..., 0] if band.ndim == 3 and layout.channels == 1 else band
 
         kind, folder = ('mask', 'masks') if classes else ('restored', 'restored')
         name = f'{folder}/{self.stem_of(prepared.name)}.tif'
-        self.file(name, lambda path: write_bands(path, layout, bands()))
+        try:
+            self.file(name, lambda path: write_bands(path, layout, bands()))
+        finally:
+            prepared.window.close()
         shares = {'classes': shares_of(counts[: len(classes)], classes)} if classes else {}
         return {'height': layout.size[0], 'width': layout.size[1], **shares, kind: name}
 
     def stem_of(self, name: PurePosixPath) -> PurePosixPath:
-        """`name` without its suffix, or with it where another image has taken the stem."""
-        stem = name.with_suffix('')
-        return stem if self.taken.setdefault(stem, name) == name else PurePosixPath(f'{stem}_{name.suffix[1:]}')
+        """`name` without its suffix, or with it where that would be another image's, too."""
+        return self.stems.get(name) or name.with_suffix('')
 
     def log(self, entry: dict[str, Any]) -> None:
         """Append a line to results.jsonl; whole, also beside other processes."""
         self.record.write(json.dumps(entry) + '\n')
+        if entry['status'] == 'ok':
+            self.predicted += 1
+        else:
+            self.failures.append({'file': entry['file'], 'error': entry['error']})
+        if self.shared:
+            self._claim_of(entry['file']).write_text(FINISHED)
 
     def close(self, summary: dict[str, Any]) -> None:
         self.record.close()
         self.file('summary.json', lambda path: path.write_text(json.dumps(summary, indent=2) + '\n'))
 
+    def alone(self) -> FileLock:
+        """Held by one of the processes that share the folder at a time."""
+        return FileLock(self.root / '.lock')
+
     def file(self, name: str, write: Callable[[Path], Any]) -> None:
         """Have `write` make the file `name`: under another name until it is complete."""
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f'.{path.name}.{os.getpid()}.part')
+        unfinished = path.with_name(f'.{path.stem}.{os.getpid()}.part{path.suffix}')
         try:
             write(unfinished)
             os.replace(unfinished, path)
@@ -92,17 +124,66 @@ class RunFolder:
             unfinished.unlink(missing_ok=True)
 
     def claim(self, name: PurePosixPath) -> bool:
-        """Take an image for this process; False when another one has it."""
+        """Take an image for this process; False when another one has it, or has been through with it.
+
+        What a process of this machine had taken and did not finish before it died is free again.
+        """
+        self.shared = True
+        path = self._claim_of(name)
+        owner = f'{socket.gethostname()} {os.getpid()}'
+        try:
+            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError:
+            if not is_abandoned(path.read_text()):
+                return False
+            with self.alone():
+                if free := is_abandoned(path.read_text()):
+                    path.write_text(owner)
+            return free
+        with os.fdopen(handle, 'w') as file:
+            file.write(owner)
+        return True
+
+    def _claim_of(self, name: PurePosixPath | str) -> Path:
         claims = self.root / '.claims'
         claims.mkdir(exist_ok=True)
-        key = hashlib.sha256(str(name).encode()).hexdigest()[:32]
-        try:
-            handle = os.open(claims / key, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
-            return False
-        with os.fdopen(handle, 'w') as file:
-            file.write(f'{socket.gethostname()} {os.getpid()} {name}\n')
+        return claims / hashlib.sha256(str(name).encode()).hexdigest()[:32]
+
+
+def is_abandoned(claim: str) -> bool:
+    """Whether the process of this machine that wrote a claim is gone; those of other machines are taken to live."""
+    host, _, process = claim.rpartition(' ')
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
         return True
+    except PermissionError:
+        pass
+    return False
+
+
+def distinct_stems(names: Sequence[PurePosixPath]) -> dict[PurePosixPath, PurePosixPath]:
+    """What to call the files of those images whose name without suffix is not theirs alone."""
+    count = Counter(name.with_suffix('') for name in names)
+    taken = {stem for stem, images in count.items() if images == 1}
+    stems = {}
+    for name in names:
+        stem = name.with_suffix('')
+        if count[stem] > 1:
+            stem = stem.with_name(f'{stem.name}_{name.suffix[1:]}')
+            while stem in taken:
+                stem = stem.with_name(f'{stem.name}_')
+            taken.add(stem)
+            stems[name] = stem
+    return stems
+
+
+def remove_unfinished(root: Path) -> None:
+    """Remove what processes that were killed left half written."""
+    for path in root.rglob('.*.part*'):
+        path.unlink(missing_ok=True)
 
 
 def new_folder(root: Path) -> Path:

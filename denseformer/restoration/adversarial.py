@@ -107,6 +107,7 @@ class AdversarialRestorer(Restorer):
         gan_loss: dict,
         losses: Sequence[dict] = (),
         sharpen: float = 0.0,
+        self_ensemble: bool = False,
         start_from: str | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
@@ -114,6 +115,7 @@ class AdversarialRestorer(Restorer):
         super().__init__(
             network=network,
             losses=losses,
+            self_ensemble=self_ensemble,
             start_from=start_from,
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,

@@ -13,6 +13,7 @@ from denseformer.registry import MODELS
 from denseformer.restoration.checkpoint import read_weights
 from denseformer.restoration.data_sample import RestorationSample
 from denseformer.restoration.preprocessor import stack_images
+from denseformer.restoration.self_ensemble import self_ensemble
 
 PREFIX = 'network.'
 
@@ -26,6 +27,7 @@ class Restorer(BaseModel):
     Args:
         network: config of a restoration network.
         losses: configs of losses, which are added; each is logged under its type.
+        self_ensemble: predict the mean over the image's eight turned and mirrored copies.
         start_from: weights that training starts from, often of another scale: what has another shape there, such as
             the upsampling, keeps its random weights. A file, or the folder of a run, whose last checkpoint is meant.
         data_preprocessor: config of what makes batches.
@@ -37,6 +39,7 @@ class Restorer(BaseModel):
         *,
         network: dict,
         losses: Sequence[dict] = (),
+        self_ensemble: bool = False,
         start_from: str | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
@@ -46,6 +49,7 @@ class Restorer(BaseModel):
         self.losses = ModuleDict({loss_name(loss): MODELS.build(loss) for loss in losses})
         if len(self.losses) < len(losses):
             raise ValueError(f'Each loss can stand in `losses` once, got {[loss["type"] for loss in losses]}.')
+        self.self_ensemble = self_ensemble
         self.start_from = start_from
 
     def forward(
@@ -75,7 +79,8 @@ class Restorer(BaseModel):
     def predict(self, inputs: Tensor, data_samples: list[RestorationSample] | None = None) -> list[RestorationSample]:
         """The samples, new ones where none are given, with `pred_img` (C, s H, s W), not clipped."""
         samples = data_samples or [RestorationSample() for _ in inputs]
-        for sample, restored in zip(samples, self.network(inputs), strict=True):
+        restored_images = self_ensemble(self.network, inputs) if self.self_ensemble else self.network(inputs)
+        for sample, restored in zip(samples, restored_images, strict=True):
             sample.pred_img = restored.float()
         return samples
 

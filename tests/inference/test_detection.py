@@ -1,6 +1,7 @@
 """Instances are filtered, merged across windows, drawn and written as COCO has them."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from mmengine.structures import InstanceData, PixelData
 from PIL import Image
 from pycocotools import mask as rle
 
-from denseformer.inference import Predictor, predict_folder
+from denseformer.inference import Predictor
 from denseformer.inference.detection import DetectionTask
 from denseformer.inference.predictor import task_of
 from denseformer.inference.task import Settings
+
+from .conftest import CONFIG as SEGMENTATION
 
 CLASSES = ('square', 'other')
 CONFIG = Config(
@@ -36,9 +39,15 @@ class BaseDetector(torch.nn.Module):
     """Stands for mmdetection's: finds bright areas, one box and mask around each connected one."""
 
     largest = 10_000
+    num_things_classes = 1
     panoptic = False
 
+    def __init__(self):
+        super().__init__()
+        self.sizes = []
+
     def test_step(self, batch):
+        self.sizes.append(len(batch['inputs']))
         return [self.find(np.asarray(pixels)) for pixels in batch['inputs']]
 
     def find(self, pixels) -> DetDataSample:
@@ -112,37 +121,93 @@ def test_an_image_without_instances(squares):
     assert result.facts()['found'] == {}
 
 
-def test_files_are_those_of_coco(squares, tmp_path):
+def test_the_files_of_an_image_are_in_the_words_of_coco(squares, tmp_path):
     result = predict(task(score=0), squares)
     result.save(tmp_path / 'a.json')
     entries = json.loads((tmp_path / 'a.json').read_text())
-    sizes = {tuple(entry['bbox']): entry for entry in entries}
-    assert (20.0, 30.0, 40.0, 40.0) in sizes
-    mask = sizes[(20.0, 30.0, 40.0, 40.0)]['segmentation']
-    assert rle.decode({**mask, 'counts': mask['counts'].encode()}).sum() == 1600
+    (entry,) = [entry for entry in entries if entry['bbox'] == [20, 30, 40, 40]]
+    mask = entry.pop('segmentation')
+    decoded = rle.decode({**mask, 'counts': mask['counts'].encode()}).astype(bool)
+    assert decoded[30:70, 20:60].all()
+    assert decoded.sum() == entry['area'] == 1600
+    assert (entry['category_id'], entry['category'], entry['iscrowd']) == (1, 'square', 0)
     assert sorted(result.outputs()) == ['instances', 'overlay']
     assert result.plot().size == (800, 600)
 
 
-def test_panoptic_maps_number_their_segments(squares, tmp_path):
+def test_windows_go_through_together_as_many_as_asked_for(squares):
+    detector = BaseDetector()
+    alone = predict(task(detector, score=0, tile=300), squares)
+    together = predict(task(detector, score=0, tile=300, batch_size=4), squares)
+    assert detector.sizes[0] == 1
+    assert max(detector.sizes) == 4
+    assert np.array_equal(alone.boxes, together.boxes)
+
+
+def test_windows_are_halved_when_they_do_not_fit_either(squares):
+    detector = BaseDetector()
+    detector.largest = 300
+    made = task(detector, score=0, tile=600)
+    assert len(predict(made, squares).boxes) == 4
+    assert made.tile == 300
+    detector.largest = 200
+    with pytest.raises(MemoryError):
+        predict(made, squares)
+
+
+def test_classes_that_are_not_wanted_are_left_out(squares):
+    assert len(predict(task(score=0, classes=['square']), squares).boxes) == 4
+    assert len(predict(task(score=0, classes=['other']), squares).boxes) == 0
+    with pytest.raises(ValueError, match=r"no class 'squares'.*did you mean 'square'"):
+        task(classes=['squares'])
+    with pytest.raises(ValueError, match='square, other'):
+        task(classes=['12'])
+
+
+def test_windows_smaller_than_their_overlap_are_refused_before_any_image():
+    with pytest.raises(ValueError, match='too small'):
+        task(tile=100, overlap=128)
+
+
+def test_only_detectors_take_classes(checkpoint):
+    with pytest.raises(ValueError, match='leave out --classes'):
+        Predictor(SEGMENTATION, checkpoint, device='cpu', classes=['star'])
+
+
+def test_without_supervision_the_error_says_what_to_install(squares, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'supervision', None)
+    with pytest.raises(ImportError, match=r'pip install .denseformer\[supervision\]'):
+        predict(task(), squares).to_supervision()
+
+
+@pytest.fixture
+def panoptic():
     detector = BaseDetector()
     detector.panoptic = True
-    result = predict(task(detector), squares)
+    return detector
+
+
+def test_panoptic_maps_number_their_segments(panoptic, squares, tmp_path):
+    result = predict(task(panoptic), squares)
     result.save_panoptic(tmp_path / 'a.png')
     result.save_segments(tmp_path / 'a.json')
-    segments = json.loads((tmp_path / 'a.json').read_text())['segments_info']
+    segments = json.loads((tmp_path / 'a.json').read_text())
     numbers = np.asarray(Image.open(tmp_path / 'a.png')).astype(int) @ [1, 256, 65536]
     assert sorted(np.unique(numbers)) == [segment['id'] for segment in segments]
     assert sum(segment['area'] for segment in segments) == numbers.size
     assert {segment['category'] for segment in segments} == set(CLASSES)
-    assert result.plot().size == (800, 600)
+    (small,) = [segment for segment in segments if segment['area'] == 1600]
+    assert small['bbox'] == [20, 30, 40, 40]
+    assert result.after().size == (800, 600)
+    assert result.plot().height > 600  # a legend
 
 
-def test_a_folder_of_detections(squares, tmp_path):
-    predictor = Predictor.__new__(Predictor)
-    predictor.task = task(score=0)
-    Image.fromarray(squares).save(tmp_path / 'a.png')
-    summary = predict_folder(predictor, tmp_path / 'a.png', tmp_path / 'out', report=True)
-    assert summary['failures'] == []
-    assert (tmp_path / 'out/instances/a.json').is_file()
-    assert (tmp_path / 'out/overlays/a.jpg').is_file()
+def test_a_panoptic_map_has_nothing_where_classes_are_left_out(panoptic, squares):
+    result = predict(task(panoptic, classes=['square']), squares)
+    assert ((result.panoptic > 0) == (squares[..., 0] > 0)).all()
+    assert set(result.segments) == {0}
+
+
+def test_panoptic_maps_are_not_made_of_windows(panoptic, squares):
+    with pytest.raises(ValueError, match='leave out --tile'):
+        predict(task(panoptic, tile=300), squares)

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from denseformer.cli import main
 from denseformer.inference import Predictor
-from denseformer.inference.export import export
+from denseformer.inference.export import export, with_open_pooling
+from denseformer.inference.exported import Sizes
+from denseformer.inference.graphs import SMALL, Graph, RefusalError, trace, write
 
 from .conftest import CONFIG
 from .test_restoration import weights  # noqa: F401
@@ -18,23 +21,52 @@ pytest.importorskip('onnxscript', reason='needs the extra: pip install denseform
 SUFFIXES = ('.onnx', '.pt2')
 
 
-@pytest.mark.parametrize('suffix', SUFFIXES)
-def test_an_exported_restoration_network_takes_its_place(weights, suffix, tmp_path):  # noqa: F811
-    path = tmp_path / f'network{suffix}'
-    assert export(Predictor(weights, device='cpu'), path, 128)['relative difference'] < 1e-4
-    for size in [(20, 30), (128, 128), (150, 200)]:
-        (ours,) = Predictor(weights, device='cpu')(image_of(*size))
-        (theirs,) = Predictor(path, device='cpu')(image_of(*size))
-        middle = (
-            (slice(0, 2 * size[0] - 64), slice(0, 2 * size[1] - 64)) if min(size) > 64 else (slice(0, 1), slice(0, 1))
-        )
-        assert theirs.image.shape == ours.image.shape
+@pytest.fixture(scope='module', params=SUFFIXES)
+def open_file(request, weights, tmp_path_factory):  # noqa: F811
+    """A restoration network, exported for any size."""
+    path = tmp_path_factory.mktemp('exported') / f'network{request.param}'
+    return path, export(Predictor(weights, device='cpu'), path)
+
+
+def test_a_file_for_any_size_says_what_it_takes(open_file):
+    path, done = open_file
+    assert done.written.sizes == Sizes(smallest=8, batches=True)
+    assert done.written.relative < 1e-4
+    assert not done.refusals
+    assert 'any size from 8 on' in str(done)
+    assert path.stat().st_size > 1000
+
+
+@pytest.mark.parametrize('size', [(5, 30), (64, 64), (150, 201)])
+def test_a_file_for_any_size_gives_what_the_network_gives(open_file, weights, size):  # noqa: F811
+    (ours,) = Predictor(weights, device='cpu')(image_of(*size))
+    (theirs,) = Predictor(open_file[0], device='cpu')(image_of(*size))
+    assert theirs.image.shape == ours.image.shape
+    middle = (slice(0, max(2 * size[0] - 64, 1)), slice(0, max(2 * size[1] - 64, 1)))  # short sides are padded
+    assert np.abs(ours.image[middle].astype(int) - theirs.image[middle]).max() <= 1
+
+
+def test_a_file_for_any_size_takes_images_together(open_file):
+    path, _ = open_file
+    images = torch.rand(3, 3, 40, 33)
+    model = Predictor(path, device='cpu').model
+    torch.testing.assert_close(model(images)[1:2], model(images[1:2]), rtol=1e-4, atol=1e-5)
+
+
+def test_a_file_for_windows_gives_what_the_network_gives_without_a_seam(weights, tmp_path):  # noqa: F811
+    done = export(Predictor(weights, device='cpu'), tmp_path / 'network.pt2', 128)
+    assert done.written.sizes == Sizes(side=128)
+    whole, windows = Predictor(weights, device='cpu'), Predictor(tmp_path / 'network.pt2', device='cpu')
+    for size in [(20, 30), (128, 128), (150, 300)]:
+        (ours,), (theirs,) = whole(image_of(*size)), windows(image_of(*size))
+        middle = tuple(slice(0, 2 * side - 64 if side > 64 else 1) for side in size)
         assert np.abs(ours.image[middle].astype(int) - theirs.image[middle]).max() <= 1
 
 
-def test_an_exported_segmentor_takes_its_place_on_the_command_line(checkpoint, predictor, tmp_path):
+def test_a_segmentor_takes_its_place_on_the_command_line(checkpoint, predictor, tmp_path, capsys):
     path = tmp_path / 'model.pt2'
     assert main(['export', CONFIG, str(checkpoint), '--out', str(path), '--size', '160']) == 0
+    assert 'images of 160 x 160' in capsys.readouterr().out
     Image.fromarray(image_of(160, 160)).save(tmp_path / 'a.png')
     assert main(['infer', str(path), str(tmp_path / 'a.png'), '--out', str(tmp_path / 'out'), '--device', 'cpu']) == 0
     (result,) = predictor(tmp_path / 'a.png')
@@ -42,27 +74,82 @@ def test_an_exported_segmentor_takes_its_place_on_the_command_line(checkpoint, p
     assert list(tmp_path.glob('.*')) == []
 
 
-def test_an_exported_segmentor_takes_its_place_in_onnx(short_sighted, tmp_path):  # noqa: F811
+@pytest.fixture(scope='module')
+def segmentor(short_sighted) -> Predictor:  # noqa: F811
     torch.manual_seed(0)
-    predictor = Predictor(short_sighted, device='cpu', native=True)
-    assert export(predictor, tmp_path / 'model.onnx', 256)['relative difference'] < 1e-4
+    return Predictor(short_sighted, device='cpu', native=True)
+
+
+def test_a_segmentor_for_any_size_takes_its_place_in_onnx(segmentor, tmp_path):
+    assert export(segmentor, tmp_path / 'model.onnx').written.sizes.side is None
     exported = Predictor(tmp_path / 'model.onnx', device='cpu', native=True)
-    assert exported.task.classes == predictor.task.classes
-    (ours,), (theirs,) = predictor(image_of(480, 416)), exported(image_of(480, 416))
-    assert np.mean(ours.mask != theirs.mask) < 1e-3
+    assert exported.task.classes == segmentor.task.classes
+    for size in [(480, 416), (161, 97)]:
+        (ours,), (theirs,) = segmentor(image_of(*size)), exported(image_of(*size))
+        assert np.mean(ours.mask != theirs.mask) < 1e-3
 
 
-def test_an_operator_that_onnx_lacks_is_named(predictor, tmp_path):
-    with pytest.raises(ValueError, match='neighborhood_attention'):
-        export(predictor, tmp_path / 'model.onnx', 160)
+def test_a_config_that_tests_in_windows_gives_a_file_for_them(segmentor, tmp_path, monkeypatch):
+    monkeypatch.setattr(segmentor.model, 'test_cfg', dict(mode='slide', crop_size=(128, 128), stride=(96, 96)))
+    assert export(segmentor, tmp_path / 'model.pt2').written.sizes == Sizes(side=128)
+
+
+def test_an_operator_that_onnx_lacks_is_named(segmentor, tmp_path, monkeypatch):
+    head = segmentor.task.model.decode_head
+    monkeypatch.setattr(head, 'forward', lambda maps: torch.linalg.eigh(maps[0][:, :8, :8, :8]).eigenvectors)
+    with pytest.raises(ValueError, match='eigh'):
+        export(segmentor, tmp_path / 'model.onnx', 160)
 
 
 def test_what_cannot_be_exported_leaves_nothing(weights, tmp_path, monkeypatch):  # noqa: F811
     predictor = Predictor(weights, device='cpu')
     monkeypatch.setattr(predictor.task.network, 'forward', lambda images: images * float(images.mean()))
-    with pytest.raises(ValueError, match='cannot be exported'):
-        export(predictor, tmp_path / 'network.pt2', 64)
+    with pytest.raises(ValueError, match='cannot be exported') as raised:
+        export(predictor, tmp_path / 'network.pt2')
+    assert all(part in str(raised.value) for part in ('any size', '512 x 512'))
     assert list(tmp_path.iterdir()) == []
+
+
+class Threshold(nn.Module):
+    """Decides by the size of its images, as no network may that is traced for any size."""
+
+    def __init__(self, side: int):
+        super().__init__()
+        self.side = side
+
+    def forward(self, images):
+        return images + (1 if images.shape[2] > self.side else 2)
+
+
+@pytest.mark.parametrize(('side', 'smallest'), [(40, 64), (10, 32)])
+def test_a_graph_that_holds_for_large_images_says_from_where_on(side, smallest, tmp_path):
+    graph = Graph(Threshold(side), 3, probes=SMALL)
+    sizes = Sizes(batches=True)
+    written = write(graph, trace(graph, sizes), tmp_path / 'file.pt2', sizes, {})
+    assert written.sizes == Sizes(smallest=smallest, batches=True)
+
+
+def test_a_file_that_disagrees_is_refused_and_leaves_nothing(tmp_path):
+    graph = Graph(nn.ReLU(), 3, probes=SMALL)
+    program = trace(graph, Sizes())
+    graph.model = nn.Softplus()
+    with pytest.raises(RefusalError, match='differs'):
+        write(graph, program, tmp_path / 'file.pt2', Sizes(), {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_open_pooling_cuts_cells_as_pytorch_does():
+    graph = Graph(with_open_pooling(nn.Sequential(nn.AdaptiveAvgPool2d(6))), 3, probes=SMALL)
+    module = trace(graph, Sizes(batches=True)).module(check_guards=False)
+    for size in [(97, 64), (6, 13), (4, 5)]:
+        images = torch.rand(2, 3, *size)
+        torch.testing.assert_close(module(images), nn.functional.adaptive_avg_pool2d(images, 6))
+
+
+def test_detectors_are_refused_with_the_reason(tmp_path):
+    predictor = Predictor('configs/mask_rcnn_dinat_nano_sample.py', device='cpu')
+    with pytest.raises(ValueError, match=r'MaskRCNN cannot be exported: .*non-maximum suppression'):
+        export(predictor, tmp_path / 'model.onnx')
 
 
 def test_a_file_that_says_nothing_of_itself_is_an_error(tmp_path):

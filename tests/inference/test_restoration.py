@@ -7,11 +7,12 @@ import pytest
 import tifffile
 import torch
 from mmengine.config import Config
-from PIL import Image
+from PIL import Image, ImageCms
 
 from denseformer.cli import main
 from denseformer.inference import Predictor, predict_folder
-from denseformer.inference.pictures import Picture, read_picture, write_picture
+from denseformer.inference.formats import write_picture
+from denseformer.inference.pictures import Picture, read_picture
 from denseformer.restoration.metrics import psnr
 from denseformer.restoration.networks import CFSR
 
@@ -91,7 +92,9 @@ def test_a_restorer_is_predicted_with_by_its_config(weights, predictor, tmp_path
     config = Config(
         dict(model=dict(type='denseformer.Restorer', network=network, losses=[dict(type='denseformer.L1Loss')]))
     )
-    restorer = Predictor(config, weights, device='cpu')
+    restorer = Predictor(config, weights, device='cpu', compile=True)
+    assert restorer.task.network._compiled_call_impl is not None
+    restorer.task.network._compiled_call_impl = None  # compiling takes long
     torch.save({'state_dict': restorer.model.state_dict()}, tmp_path / 'trained.pth')
     picture = image_of(20, 24)
     results = [next(p(picture)).image for p in (predictor, restorer, Predictor(config, tmp_path / 'trained.pth'))]
@@ -107,6 +110,40 @@ def test_a_network_for_one_channel_restores_each(tmp_path):
     picture = image_of(24, 32)
     (colour,), (red,) = predictor(picture), predictor(np.ascontiguousarray(picture[..., 2]))
     assert np.array_equal(colour.image[..., 0], red.image[..., 0])
+
+
+def test_fractions_are_restored_as_fractions(predictor, tmp_path):
+    picture = image_of(20, 30)
+    tifffile.imwrite(tmp_path / 'a.tif', (picture[..., ::-1] / 255).astype(np.float32), photometric='rgb')
+    predict_folder(predictor, tmp_path / 'a.tif', tmp_path / 'out')
+    restored = tifffile.imread(tmp_path / 'out/restored/a.tif')
+    (expected,) = predictor(picture)
+    assert restored.dtype == np.float32
+    assert np.abs(255 * restored - expected.image).max() <= 0.5 + 1e-3
+
+
+def test_profile_and_resolution_reach_the_restored_image(predictor, tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
+    Image.fromarray(image_of(20, 20)).save(tmp_path / 'a.jpg', icc_profile=profile, dpi=(150, 150))
+    predict_folder(predictor, tmp_path / 'a.jpg', tmp_path / 'out')
+    with Image.open(tmp_path / 'out/restored/a.jpg') as restored:
+        assert restored.info['icc_profile'] == profile
+        assert restored.info['dpi'] == (300, 300)
+
+
+def test_batches_by_free_memory_restore_the_same(weights, predictor, tmp_path):
+    for i in range(3):
+        Image.fromarray(np.roll(image_of(24, 24), i, 1)).save(tmp_path / f'{i}.png')
+    predict_folder(Predictor(weights, device='cpu', batch_size=None), tmp_path, tmp_path / 'out')
+    for i, expected in enumerate(predictor([tmp_path / f'{i}.png' for i in range(3)])):
+        assert (
+            np.abs(np.asarray(Image.open(tmp_path / f'out/restored/{i}.png')).astype(int) - expected.image).max() <= 1
+        )
+
+
+def test_a_format_that_is_not_written_is_an_error(weights):
+    with pytest.raises(ValueError, match='legal are png'):
+        Predictor(weights, device='cpu', suffix='.gif')
 
 
 def test_another_format_can_be_asked_for(weights, tmp_path):

@@ -1,13 +1,14 @@
 """A folder is predicted whole: names mirrored, failures recorded, nothing overwritten."""
 
 import json
+from pathlib import PurePosixPath
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from denseformer.cli import main
 from denseformer.inference import Predictor, predict_folder
+from denseformer.inference.writers import RunFolder, distinct_stems
 
 from .conftest import CONFIG
 
@@ -56,8 +57,12 @@ def test_wrong_usage_is_exit_code_2(checkpoint, tmp_path, capsys):
 
 
 def test_fail_fast_stops_at_the_first_failure(predictor, folder, tmp_path):
-    with pytest.raises(ValueError, match=r'text\.jpg'):
-        predict_folder(predictor, folder, tmp_path / 'out', fail_fast=True)
+    for i in range(20):
+        (folder / f'z{i}.png').write_bytes((folder / 'b/c.png').read_bytes())
+    summary = predict_folder(predictor, folder, tmp_path / 'out', fail_fast=True)
+    assert summary['failures'][0]['file'] == 'text.jpg'
+    assert 3 <= summary['predicted'] < 20
+    assert len(record(tmp_path / 'out')) == summary['predicted'] + summary['failed']
 
 
 def test_a_second_run_gets_a_folder_of_its_own(predictor, folder, tmp_path):
@@ -79,7 +84,39 @@ def test_names_that_differ_in_their_suffix_do_not_collide(predictor, folder, tmp
     Image.open(folder / 'a.jpg').save(folder / 'a.png')
     predict_folder(predictor, folder, tmp_path / 'out')
     entries = record(tmp_path / 'out')
-    assert entries['a.jpg']['mask'] != entries['a.png']['mask']
+    assert (entries['a.jpg']['mask'], entries['a.png']['mask']) == ('masks/a_jpg.png', 'masks/a_png.png')
+
+
+def test_names_do_not_depend_on_what_is_left_to_do(predictor, folder, tmp_path):
+    Image.open(folder / 'a.jpg').save(folder / 'a.png')
+    other = RunFolder(tmp_path / 'out')
+    other.claim('a.jpg')  # as another process that shares the folder would
+    predict_folder(predictor, folder, tmp_path / 'out', share=True)
+    assert record(tmp_path / 'out')['a.png']['mask'] == 'masks/a_png.png'
+
+
+def test_stems_are_distinct_whatever_the_names():
+    names = [PurePosixPath(name) for name in ('a.jpg', 'a.png', 'a_png.jpg', 'b/a.png', 'a.jpg.jpg')]
+    stems = {name: distinct_stems(names).get(name, name.with_suffix('')) for name in names}
+    assert len(set(stems.values())) == len(names)
+    assert str(stems[PurePosixPath('b/a.png')]) == 'b/a'
+
+
+def test_outputs_inside_the_source_are_not_predicted_again(predictor, folder):
+    predict_folder(predictor, folder, folder / 'out')
+    assert predict_folder(predictor, folder, folder / 'out', overwrite=True)['predicted'] == 3
+
+
+def test_any_error_of_an_image_is_its_own(predictor, folder, tmp_path, monkeypatch):
+    inside = predictor.task.predict
+
+    def fragile(batch):
+        return inside(batch) if batch[0].name.name != 'c.png' else {}['not this one']
+
+    monkeypatch.setattr(predictor.task, 'predict', fragile)
+    summary = predict_folder(predictor, folder / 'b', tmp_path / 'out')
+    assert summary['failures'] == [{'file': 'c.png', 'error': "KeyError: 'not this one'"}]
+    assert summary['predicted'] == 1
 
 
 def test_images_over_the_limit_are_refused_before_decoding(checkpoint, folder, tmp_path):

@@ -7,10 +7,11 @@ import torch
 from mmengine.config import Config
 from mmengine.model import BaseModule
 from PIL import Image
+from torch.nn.functional import interpolate
 
 from denseformer.engine import load_config
 from denseformer.inference import Predictor, predict_folder
-from denseformer.inference.segmentation import enlarged
+from denseformer.inference.segmentation import augmented_ratios, enlarged
 from denseformer.registry import MODELS
 
 from .conftest import CONFIG
@@ -71,7 +72,7 @@ def test_masks_are_those_of_the_models_own_test(predictor, size):
 @pytest.mark.parametrize('align_corners', [False, True])
 def test_scores_are_enlarged_as_pytorch_does(align_corners):
     scores = torch.rand(5, 13, 17)
-    theirs = torch.nn.functional.interpolate(scores[None], (150, 90), mode='bilinear', align_corners=align_corners)[0]
+    theirs = interpolate(scores[None], (150, 90), mode='bilinear', align_corners=align_corners)[0]
     ours = torch.cat(list(enlarged(scores, (150, 90), align_corners)), 1)
     assert torch.allclose(ours, theirs, atol=1e-5)
 
@@ -159,7 +160,47 @@ def test_probabilities_add_up_to_one_and_agree_with_the_mask(checkpoint, tmp_pat
 
 
 def test_augmented_prediction_is_mirrored_with_the_image(checkpoint):
-    predictor = Predictor(CONFIG, checkpoint, device='cpu', augment=True)
+    predictor = Predictor(CONFIG, checkpoint, device='cpu', augment=True, native=True)
     picture = image_of(64, 64)
     (result,), (mirrored,) = predictor(picture), predictor(np.ascontiguousarray(picture[:, ::-1]))
     assert np.mean(result.mask != mirrored.mask[:, ::-1]) < 1e-3
+
+
+def test_augmented_scores_are_the_mean_over_the_sizes_of_the_config(short_sighted):
+    task = predictor_of(short_sighted, augment=True).task
+    assert task.ratios == (0.5, 0.75, 1, 1.25, 1.5, 1.75)
+    image = torch.from_numpy(image_of(64, 96)).permute(2, 0, 1)[None]
+    total = torch.zeros(1, len(task.classes), 64, 96)
+    with torch.inference_mode():
+        for ratio in task.ratios:
+            for flipped in (False, True):
+                seen = torch.nn.functional.interpolate(
+                    image.float(), (int(64 * ratio), int(96 * ratio)), mode='bilinear'
+                )
+                scores = task._scores(seen.flip(3)).flip(3) if flipped else task._scores(seen)
+                total += interpolate(scores, (64, 96), mode='bilinear').softmax(1) / 12
+        assert torch.allclose(task.scores(image).exp(), total, atol=1e-5)
+
+
+def test_without_sizes_in_the_config_only_mirrored_copies_are_averaged():
+    assert augmented_ratios(Config()) == (1.0,)
+
+
+def test_amp_predicts_under_autocast_and_nearly_the_same(short_sighted):
+    seen = []
+    fast, exact = predictor_of(short_sighted, amp=True), predictor_of(short_sighted)
+    fast.model.backbone.layers[0].register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    picture = image_of(96, 96)
+    (result,), (expected,) = fast(picture), exact(picture)
+    assert seen == [torch.bfloat16]
+    assert np.mean(result.mask != expected.mask) < 0.1
+
+
+def test_compiled_networks_are_called_compiled(short_sighted):
+    compiled = predictor_of(short_sighted, compile=True)
+    backbone, calls = compiled.model.backbone, []
+    assert backbone._compiled_call_impl is not None
+    backbone._compiled_call_impl = lambda image: calls.append(1) or backbone._call_impl(image)  # compiling takes long
+    (result,), (expected,) = compiled(image_of(64, 64)), predictor_of(short_sighted)(image_of(64, 64))
+    assert calls == [1]
+    assert np.array_equal(result.mask, expected.mask)

@@ -15,6 +15,20 @@ def test_a_folder_gives_its_images_with_their_sub_folders(folder):
     assert names(folder) == ['a.jpg', 'b/a.png', 'b/c.png', 'text.jpg', 'zero.png']
 
 
+def test_hidden_files_are_left_alone_and_broken_links_are_not(folder):
+    (folder / '._a.jpg').write_bytes(b'of another system')
+    (folder / '.thumbnails').mkdir()
+    (folder / '.thumbnails/a.jpg').write_bytes(b'small')
+    (folder / 'link.png').symlink_to(folder / 'nowhere.png')
+    assert names(folder) == ['a.jpg', 'b/a.png', 'b/c.png', 'link.png', 'text.jpg', 'zero.png']
+
+
+def test_sources_of_one_name_are_told_apart(folder):
+    assert names([folder / 'a.jpg', folder, folder / 'b/a.png', folder / 'a.jpg'])[0] == 'a.jpg'
+    found = names([folder, folder, folder / 'b'])
+    assert len(set(found)) == len(found) == 12
+
+
 def test_a_file_gives_itself(folder):
     assert names(folder / 'b/c.png') == ['c.png']
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from denseformer.inference import Predictor, predict_folder
-from denseformer.inference.writers import RunFolder
+from denseformer.inference.writers import RunFolder, entries
 
 from .conftest import CONFIG
 from .test_run import record
@@ -24,7 +25,7 @@ def many(tmp_path):
     root.mkdir()
     rng = np.random.default_rng(0)
     for i in range(40):
-        Image.fromarray(rng.integers(0, 255, (48, 64, 3), np.uint8)).save(root / f'{i:02d}.png')
+        Image.fromarray(rng.integers(0, 255, (40, 48, 3), np.uint8)).save(root / f'{i:02d}.png')
     return root
 
 
@@ -46,7 +47,7 @@ def start(checkpoint, source, out, *flags) -> subprocess.Popen:
 
 def test_processes_that_share_a_folder_do_nothing_twice(checkpoint, many, tmp_path):
     processes = [start(checkpoint, many, tmp_path / 'out', '--share') for _ in range(2)]
-    assert [process.wait(300) for process in processes] == [0, 0]
+    assert [process.wait(550) for process in processes] == [0, 0]
     lines = [json.loads(line)['file'] for line in (tmp_path / 'out/results.jsonl').read_text().splitlines()]
     assert sorted(lines) == [f'{i:02d}.png' for i in range(40)]
 
@@ -58,8 +59,8 @@ def test_what_another_process_has_is_left_to_it(predictor, many, tmp_path):
     assert predict_folder(predictor, many, tmp_path / 'out', share=True)['predicted'] == 10
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_complete_files_and_is_resumed(checkpoint, predictor, many, tmp_path, number):
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_run_leaves_complete_files_and_is_resumed(checkpoint, predictor, many, tmp_path, number):
     for i in range(100):
         (many / f'more_{i}.png').write_bytes((many / '00.png').read_bytes())
     process = start(checkpoint, many, tmp_path / 'out')
@@ -68,16 +69,42 @@ def test_an_interrupted_run_leaves_complete_files_and_is_resumed(checkpoint, pre
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(number)
-    assert process.wait(60) == 130
-    summary = json.loads((tmp_path / 'out/summary.json').read_text())
-    assert summary['interrupted']
-    done = record(tmp_path / 'out')
+    assert process.wait(300) == (130 if number == signal.SIGTERM else -signal.SIGKILL)
+    if number == signal.SIGTERM:
+        assert json.loads((tmp_path / 'out/summary.json').read_text())['interrupted']
+        assert not list((tmp_path / 'out').rglob('*.part*'))
+    done = entries(tmp_path / 'out')
     assert 0 < len(done) < 140
-    assert not list((tmp_path / 'out').rglob('*.part'))
-    for entry in done.values():
-        Image.open(tmp_path / 'out' / entry['mask']).load()
+    for path in (path for path in (tmp_path / 'out').glob('*/*') if not path.name.startswith('.')):
+        Image.open(path).load()
     rest = predict_folder(predictor, many, tmp_path / 'out', resume=True)
     assert rest['predicted'] + len(done) == 140
+    assert not list((tmp_path / 'out').rglob('*.part*'))
+
+
+@pytest.mark.parametrize('error', [KeyboardInterrupt, OSError])
+def test_a_write_that_is_broken_off_leaves_no_file(tmp_path, error):
+    def write(path):
+        path.write_text('half')
+        raise error
+
+    with pytest.raises(error):
+        RunFolder(tmp_path).file('masks/a.png', write)
+    assert list((tmp_path / 'masks').iterdir()) == []
+
+
+def test_what_a_dead_process_had_taken_is_taken_over(predictor, many, tmp_path):
+    folder = RunFolder(tmp_path / 'out')
+    gone = subprocess.Popen([sys.executable, '-c', ''])
+    gone.wait()
+    for name, owner in {'00.png': gone.pid, '01.png': os.getpid()}.items():
+        folder.claim(name)
+        folder._claim_of(name).write_text(f'{socket.gethostname()} {owner}')
+    folder.claim('02.png')
+    folder._claim_of('02.png').write_text(f'another-machine {gone.pid}')
+    summary = predict_folder(predictor, many, tmp_path / 'out', share=True)
+    assert summary['predicted'] == 38
+    assert '00.png' in record(tmp_path / 'out')
 
 
 def test_an_image_that_fails_in_a_batch_fails_alone(checkpoint, many, tmp_path, monkeypatch):
@@ -91,7 +118,7 @@ def test_an_image_that_fails_in_a_batch_fails_alone(checkpoint, many, tmp_path, 
 
     monkeypatch.setattr(predictor.task, 'predict', fragile)
     summary = predict_folder(predictor, many, tmp_path / 'out')
-    assert summary['failures'] == [{'file': '05.png', 'error': 'cannot be done'}]
+    assert summary['failures'] == [{'file': '05.png', 'error': 'RuntimeError: cannot be done'}]
     assert summary['predicted'] == 39
 
 

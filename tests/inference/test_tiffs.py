@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from denseformer.inference.tiffs import Layout, WindowedTiff, write_bands
+from denseformer.inference.metadata import Metadata
+from denseformer.inference.rasters import open_windows
+from denseformer.inference.tiffs import Layout, RasterioNeededError, WindowedTiff, write_bands
 
 UTM = [
     (33550, 12, 3, (10.0, 10.0, 0.0), True),
@@ -43,7 +45,7 @@ def test_windows_are_parts_of_the_image(pixels, storage, tmp_path):
 @pytest.mark.parametrize('heights', [(333,), (100, 1, 232), (300, 33)])
 def test_bands_make_up_a_file(pixels, heights, tmp_path):
     bands = np.split(pixels, np.cumsum(heights)[:-1])
-    write_bands(tmp_path / 'a.tif', Layout((333, 517), 3, np.dtype(np.uint16), UTM), iter(bands))
+    write_bands(tmp_path / 'a.tif', Layout((333, 517), 3, np.dtype(np.uint16), Metadata(geography=UTM)), iter(bands))
     assert np.array_equal(tifffile.imread(tmp_path / 'a.tif'), pixels)
 
 
@@ -62,7 +64,52 @@ def test_a_file_that_is_none_is_an_error(content, tmp_path):
         WindowedTiff(tmp_path / 'a.tif')
 
 
-def test_pixels_without_a_range_are_an_error(tmp_path):
-    tifffile.imwrite(tmp_path / 'a.tif', np.zeros((9, 9), np.float32))
-    with pytest.raises(ValueError, match='float32'):
-        WindowedTiff(tmp_path / 'a.tif')
+@pytest.mark.parametrize(('dtype', 'fault'), [(np.float64, 'float64'), (np.int16, 'int16'), (np.float32, 'scale them')])
+def test_pixels_without_a_range_are_an_error(dtype, fault, tmp_path):
+    tifffile.imwrite(tmp_path / 'a.tif', np.full((9, 9), 1000, dtype))
+    with pytest.raises(ValueError, match=fault):
+        WindowedTiff(tmp_path / 'a.tif').read(slice(0, 9), slice(0, 9))
+
+
+def test_windows_of_fractions_are_parts_of_the_image(tmp_path):
+    fractions = np.random.default_rng(0).random((70, 90, 3), np.float32)
+    tifffile.imwrite(tmp_path / 'a.tif', fractions, photometric='rgb', tile=(32, 32))
+    file = WindowedTiff(tmp_path / 'a.tif')
+    assert np.array_equal(file.read(slice(5, 60), slice(30, 90)), fractions[5:60, 30:])
+    file.close()
+
+
+def test_what_a_georeference_means_is_what_rasterio_reads(pixels, tmp_path):
+    rasterio = pytest.importorskip('rasterio')
+    tifffile.imwrite(tmp_path / 'a.tif', pixels, photometric='rgb', extratags=UTM)
+    geography = WindowedTiff(tmp_path / 'a.tif').geography(scale=2)
+    layout = Layout((666, 1034), 3, np.dtype(np.uint16), Metadata(geography=geography))
+    write_bands(tmp_path / 'b.tif', layout, iter([pixels.repeat(2, 0).repeat(2, 1)]))
+    with rasterio.open(tmp_path / 'a.tif') as before, rasterio.open(tmp_path / 'b.tif') as after:
+        assert after.crs == before.crs
+        assert after.crs.to_epsg() == 32633
+        assert after.bounds == before.bounds
+
+
+RASTERIO = {'LZW': {'compress': 'lzw', 'predictor': 2}, 'channels apart': {'interleave': 'band', 'tiled': True}}
+
+
+@pytest.mark.parametrize('storage', RASTERIO)
+def test_rasterio_decodes_what_tifffile_does_not(pixels, storage, tmp_path):
+    rasterio = pytest.importorskip('rasterio')
+    place = rasterio.transform.from_origin(500_000, 4_000_000, 10, 10)
+    options = {'width': 517, 'height': 333, 'count': 3, 'dtype': 'uint16', 'crs': 'EPSG:32633', 'transform': place}
+    storing = {'photometric': 'RGB', 'blockxsize': 64, 'blockysize': 64, **RASTERIO[storage]}
+    with rasterio.open(tmp_path / 'a.tif', 'w', driver='GTiff', **options, **storing) as file:
+        file.write(pixels.transpose(2, 0, 1))
+    file = open_windows(tmp_path / 'a.tif')
+    assert np.array_equal(file.read(slice(100, 200), slice(33, 400)), pixels[100:200, 33:400])
+    assert file.geography()[0][3] == (10.0, 10.0, 0.0)
+    file.close()
+
+
+def test_without_rasterio_the_error_names_it(pixels, tmp_path, monkeypatch):
+    monkeypatch.setattr('denseformer.inference.rasters.find_spec', lambda name: None)
+    tifffile.imwrite(tmp_path / 'a.tif', pixels.transpose(2, 0, 1), photometric='rgb', planarconfig='separate')
+    with pytest.raises(RasterioNeededError, match=r'denseformer\[geo\]'):
+        open_windows(tmp_path / 'a.tif')

@@ -1,0 +1,111 @@
+"""COCO's formats for what was predicted: instances and panoptic maps, of an image and of a whole run.
+
+A run writes a file per image, and from these, at its end, one for all: `instances.json` is a COCO data set whose
+annotations have scores, `panoptic.json` one of panoptic maps. Images are numbered from 1 in the order of their names,
+so that it does not matter which process predicted what, and when. Class i has the category id i + 1.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as rle
+
+from denseformer.inference.instances import Instances, encoded
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Categories:
+    """names, colours: of each class; things: how many of them, from the first on, are things and no stuff."""
+
+    names: Sequence[str]
+    colours: Sequence[tuple[int, int, int]]
+    things: int
+
+    def entries(self) -> list[Entry]:
+        return [
+            {'id': i + 1, 'name': name, 'isthing': int(i < self.things), 'color': list(colour)}
+            for i, (name, colour) in enumerate(zip(self.names, self.colours, strict=True))
+        ]
+
+
+def annotations_of(found: Instances, classes: Sequence[str]) -> list[Entry]:
+    """Each instance with its category, box (x, y, width, height), area, score and, where there is one, mask."""
+    entries = []
+    for i, (left, top, right, bottom) in enumerate(found.boxes.tolist()):
+        label, mask = int(found.labels[i]), found.masks[i] if found.masks is not None else None
+        entry = {
+            'category_id': label + 1,
+            'category': classes[label],
+            'bbox': [round(value, 2) for value in (left, top, right - left, bottom - top)],
+            'area': round((right - left) * (bottom - top), 2) if mask is None else int(rle.area(mask)),
+            'iscrowd': 0,
+            'score': round(float(found.scores[i]), 5),
+        }
+        if mask is not None:
+            entry['segmentation'] = {'size': list(mask['size']), 'counts': mask['counts'].decode()}
+        entries.append(entry)
+    return entries
+
+
+def segments_of(panoptic: np.ndarray, labels: Sequence[int], classes: Sequence[str]) -> list[Entry]:
+    """The segments of a panoptic map (H, W), which numbers them from 1; labels: the class of each."""
+    entries = []
+    for i, label in enumerate(labels, 1):
+        mask = encoded(panoptic == i)
+        entry = {'id': i, 'category_id': label + 1, 'category': classes[label], 'iscrowd': 0}
+        entries.append({**entry, 'area': int(rle.area(mask)), 'bbox': rle.toBbox(mask).tolist()})
+    return entries
+
+
+def write_instances(path: Path, root: Path, record: Mapping[str, Entry], categories: Categories) -> None:
+    """Write a run's `instances.json` from the files that its record names, one after the other."""
+
+    def annotations() -> Iterator[Entry]:
+        number = 0
+        for image_id, entry in numbered(record):
+            for annotation in json.loads((root / entry['instances']).read_text()):
+                number += 1
+                yield {'id': number, 'image_id': image_id, **annotation}
+
+    write_dataset(path, record, categories, annotations())
+
+
+def write_panoptic(path: Path, root: Path, record: Mapping[str, Entry], categories: Categories) -> None:
+    """Write a run's `panoptic.json` from the files that its record names; file names are those in `panoptic/`."""
+    annotations = (
+        {
+            'image_id': image_id,
+            'file_name': Path(entry['panoptic']).relative_to('panoptic').as_posix(),
+            'segments_info': json.loads((root / entry['segments']).read_text()),
+        }
+        for image_id, entry in numbered(record)
+    )
+    write_dataset(path, record, categories, annotations)
+
+
+def numbered(record: Mapping[str, Entry]) -> Iterator[tuple[int, Entry]]:
+    """Ids and entries of the images that were predicted."""
+    done = (record[name] for name in sorted(record) if record[name]['status'] == 'ok')
+    return enumerate(done, 1)
+
+
+def write_dataset(
+    path: Path, record: Mapping[str, Entry], categories: Categories, annotations: Iterable[Entry]
+) -> None:
+    """Write a data set with an annotation per line, so that memory does not grow with their number."""
+    images = [
+        {'id': i, 'file_name': entry['file'], 'height': entry['height'], 'width': entry['width']}
+        for i, entry in numbered(record)
+    ]
+    with path.open('w') as file:
+        file.write(f'{{"images": {json.dumps(images)},\n"categories": {json.dumps(categories.entries())},\n')
+        file.write('"annotations": [')
+        for i, annotation in enumerate(annotations):
+            file.write((',\n' if i else '\n') + json.dumps(annotation))
+        file.write('\n]}\n')

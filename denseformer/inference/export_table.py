@@ -1,0 +1,122 @@
+"""The table of what can be exported: every backbone and restoration network, written, run and compared.
+
+`python -m denseformer.inference.export_table docs/export.md` measures all networks and writes their rows into the page
+as it goes; names behind the page measure those alone.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from denseformer.backbones import Backbone
+from denseformer.inference.export import OPEN
+from denseformer.inference.exported import Sizes
+from denseformer.inference.graphs import FORMATS, LARGE, SMALL, Graph, RefusalError, Written, trace, write
+from denseformer.network import Network
+from denseformer.restoration import networks
+from denseformer.restoration.networks import RestorationNetwork
+from denseformer.zoo import families
+
+HEAD = '| network | parts of | ONNX | difference | torch.export | difference |'
+BLOCKS = 2
+"""How many blocks of a stage are traced: the further ones have the same operators."""
+
+
+class Maps(nn.Module):
+    """All maps of a backbone in one tensor: images (B, C, H, W) -> (B, values)."""
+
+    def __init__(self, backbone: Backbone):
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.cat([m.flatten(1) for m in self.backbone(images)], 1)
+
+
+def exportable() -> dict[str, type[Network]]:
+    """All networks by name, backbones first."""
+    restoring = [cls for cls in vars(networks).values() if isinstance(cls, type)]
+    restoring = [cls for cls in restoring if issubclass(cls, RestorationNetwork) and cls is not RestorationNetwork]
+    return {cls.__name__: cls for cls in (*families(), *sorted(restoring, key=lambda cls: cls.__name__))}
+
+
+def shallow(cls: type[Network], arch: str) -> dict[str, Any]:
+    """The variant's fields, with at most `BLOCKS` blocks in each stage."""
+    record = cls.archs[arch]
+    known = {field.name: getattr(record, field.name) for field in fields(record)}
+    if isinstance(known.get('depths'), tuple):
+        known['depths'] = tuple(min(depth, BLOCKS) for depth in known['depths'])
+    return known
+
+
+def graph_of(cls: type[Network], arch: str) -> Graph:
+    torch.manual_seed(0)
+    network = cls(arch=shallow(cls, arch))
+    if isinstance(network, Backbone):
+        return Graph(Maps(network), network.in_channels, probes=LARGE).eval()
+    return Graph(network, network.in_channels, probes=SMALL).eval()
+
+
+def measure(graph: Graph) -> dict[str, Written | str]:
+    """By suffix what the most general file takes, or why there is none."""
+    found: dict[str, Written | str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for sizes in (*OPEN, Sizes(side=224 if graph.probes is LARGE else 64)):
+            waiting = [suffix for suffix in FORMATS if not isinstance(found.get(suffix), Written)]
+            try:
+                program = trace(graph, sizes) if waiting else None
+            except RefusalError as error:
+                found |= dict.fromkeys(waiting, str(error))
+                continue
+            for suffix in waiting:
+                try:
+                    found[suffix] = write(graph, program, Path(folder) / f'network{suffix}', sizes, {})
+                except RefusalError as error:
+                    found[suffix] = str(error)
+    return found
+
+
+def cells(found: Written | str) -> tuple[str, str]:
+    if isinstance(found, str):
+        return f'no: {found[:80].replace("|", "/")}', ''
+    sizes = found.sizes
+    what = f'{sizes.side} x {sizes.side}' if sizes.side else f'any size from {sizes.smallest} on'
+    return what if sizes.side or sizes.batches else f'{what}, single images', f'{found.difference:.0e}'
+
+
+def row(cls: type[Network]) -> str:
+    arch = min(cls.archs, key=lambda arch: cls.describe(arch).parameters)
+    found = measure(graph_of(cls, arch))
+    return '| ' + ' | '.join((cls.__name__, arch, *cells(found['.onnx']), *cells(found['.pt2']))) + ' |'
+
+
+def with_row(lines: list[str], new: str) -> Iterator[str]:
+    """The page with a row of its table replaced or added, in the order of `exportable`."""
+    first = lines.index(HEAD) + 2
+    last = next((i for i in range(first, len(lines)) if not lines[i].startswith('|')), len(lines))
+    rows = {line.split('|')[1].strip(): line for line in (*lines[first:last], new)}
+    yield from lines[:first]
+    yield from (rows[name] for name in exportable() if name in rows)
+    yield from lines[last:]
+
+
+def main(page: str, *names: str) -> None:
+    known = exportable()
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise SystemExit(f'There is no network {", ".join(unknown)}. Known: {", ".join(known)}.')
+    for name in names or known:
+        new = row(known[name])
+        print_log(new)
+        Path(page).write_text('\n'.join(with_row(Path(page).read_text().splitlines(), new)) + '\n')
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])

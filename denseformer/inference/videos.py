@@ -1,0 +1,106 @@
+"""Predicting on videos, frame by frame like images.
+
+Frames that are looked at, overlays and restored images, become a video again; the others, such as masks, a folder with
+a file per frame.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+from denseformer.inference.predictor import Predictor
+from denseformer.inference.report import keep_thumbnails
+from denseformer.inference.results import Result
+from denseformer.inference.sources import Item
+from denseformer.inference.streaming import AHEAD, ahead, batches
+from denseformer.inference.video_files import VideoReader, VideoWriter
+from denseformer.inference.writers import RunFolder
+
+MOVING = ('overlay', 'restored')
+"""The outputs that become a video."""
+
+
+def predict_video(predictor: Predictor, item: Item, folder: RunFolder) -> dict[str, Any]:
+    """Predict on a video into the folder of a run; returns what the record says of it."""
+    with VideoReader(item, predictor.settings.max_pixels) as video, ThreadPoolExecutor(1) as pool:
+        results = frame_results(predictor, video, pool)
+        first = next(results)
+        job = VideoJob(predictor, video, folder, first)
+        folder.file(job.name, lambda path: job.run(path, chain([first], results)))
+    return job.entry()
+
+
+def frame_results(predictor: Predictor, video: VideoReader, pool: ThreadPoolExecutor) -> Iterator[Result]:
+    """The results of a video's frames; frames are decoded and prepared ahead of the network."""
+
+    def prepare(_: int):
+        frame = video.read()
+        return None if frame is None else predictor.prepare(frame)
+
+    def prepared():
+        for _, frame in ahead(pool, prepare, count()):
+            if frame is None:
+                return
+            yield video.item, frame
+
+    for batch in batches(predictor, prepared()):
+        if isinstance(batch, tuple):
+            raise batch[1]
+        yield from predictor.predict([frame for _, frame in batch])
+
+
+class VideoJob:
+    """The files that a video's results are written into, and what is counted meanwhile.
+
+    first: the result of the first frame, from which the kinds of files follow.
+    """
+
+    def __init__(self, predictor: Predictor, video: VideoReader, folder: RunFolder, first: Result):
+        self.video, self.folder, self.first = video, folder, first
+        self.stem = folder.stem_of(video.item.name)
+        outputs = first.outputs()
+        self.moving = next(kind for kind in MOVING if kind in outputs)
+        self.name = f'{outputs[self.moving].folder}/{self.stem}.mp4'
+        every_frame = [kind for kind in outputs if kind != self.moving]
+        if predictor.settings.suffix and self.moving == 'restored':
+            every_frame.append('restored')
+        self.folders = {kind: f'{outputs[kind].folder}/{self.stem}' for kind in every_frame}
+        self.frames = 0
+        self.shares: Counter[str] = Counter()
+
+    def run(self, path: Path, results: Iterable[Result]) -> None:
+        """Write the video `path` and the files of its frames; `AHEAD` of them wait at most."""
+        width, height = self.first.after().size
+        sink = VideoWriter(path, self.video.rate, (height, width))
+        pending: list[Future] = []
+        try:
+            with ThreadPoolExecutor(1) as pool:
+                for result in results:
+                    pending.append(pool.submit(self._write, result, sink))
+                    if len(pending) > AHEAD:
+                        pending.pop(0).result()
+                for future in pending:
+                    future.result()
+        finally:
+            sink.close()
+
+    def _write(self, result: Result, sink: VideoWriter) -> None:
+        sink.add(result.after())
+        outputs = result.outputs()
+        for kind, folder in self.folders.items():
+            self.folder.file(f'{folder}/{result.name.stem}{outputs[kind].suffix}', outputs[kind].write)
+        if self.folder.thumbnails and self.frames == self.video.announced // 2:
+            keep_thumbnails(result, self.folder.root, self.video.item.name)
+        self.shares.update(result.facts().get('classes', {}))
+        self.frames += 1
+        self.folder.notify(min(1.0, self.frames / max(1, self.video.announced)))
+
+    def entry(self) -> dict[str, Any]:
+        facts = self.first.facts()
+        entry = {'height': facts['height'], 'width': facts['width'], 'frames': self.frames, 'rate': self.video.rate}
+        if self.shares:
+            entry['classes'] = {name: round(total / self.frames, 4) for name, total in self.shares.most_common()}
+        return {**entry, 'video': self.name, 'frame folders': self.folders}
