@@ -4,17 +4,30 @@ A component is named `denseformer.X` in a config of any scope, so mmseg and mmde
 `custom_imports = dict(imports='denseformer')`.
 """
 
+from importlib import import_module
+
 from mmengine import registry as root
 from mmengine.registry import Registry
 
 
-def _child(parent: Registry, *modules: str) -> Registry:
+class _Models(Registry):
+    """Heads need mmseg and mmdet, networks do not: heads are imported for a name that no network has."""
+
+    def get(self, key: str) -> type | None:
+        found = super().get(key)
+        if found is None:
+            import_module('denseformer.detection')
+            found = super().get(key)
+        return found
+
+
+def _child(parent: Registry, *modules: str, kind: type[Registry] = Registry) -> Registry:
     """A registry of this scope below `parent`, which imports `modules` the first time something is looked up."""
     locations = [f'denseformer.{module}' for module in modules]
-    return Registry(parent.name, parent=parent, scope='denseformer', locations=locations)
+    return kind(parent.name, parent=parent, scope='denseformer', locations=locations)
 
 
-MODELS = _child(root.MODELS, 'backbones', 'restoration')
+MODELS = _child(root.MODELS, 'backbones', 'restoration', kind=_Models)
 DATASETS = _child(root.DATASETS, 'datasets')
 TRANSFORMS = _child(root.TRANSFORMS, 'datasets')
 METRICS = _child(root.METRICS, 'segmentation', 'detection', 'restoration')
@@ -22,3 +35,4 @@ HOOKS = _child(root.HOOKS, 'engine')
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine', 'restoration')
 WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS, 'engine')
+VISBACKENDS = _child(root.VISBACKENDS, 'engine')

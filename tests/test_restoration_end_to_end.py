@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from denseformer.cli import main
 from denseformer.restoration import from_checkpoint
@@ -36,6 +37,8 @@ def test_train_resume_and_test(tmp_path):
     assert list((tmp_path / 'l1').glob('best_PSNR*.pth'))
     assert run('test', config, checkpoint, '--out', str(tmp_path / 'scores.json')) == 0
     assert json.loads((tmp_path / 'scores.json').read_text())['metrics']['PSNR'] > 0
+    assert run('test', config, checkpoint, '--tta', '--show-dir', str(tmp_path / 'shown')) == 0
+    assert Image.open(tmp_path / 'shown/cat.png').mode == 'RGB'
     network = from_checkpoint(checkpoint)
     assert (type(network).__name__, network.scale) == ('CFSR', 2)
 
@@ -43,8 +46,8 @@ def test_train_resume_and_test(tmp_path):
 def test_training_against_a_discriminator(tmp_path):
     lines = (
         "train_images = dict(data_root='data', data_prefix=dict(gt_path='photographs'), only=('astronaut',))",
-        "test_root, test_images = 'data', dict(gt_path='photographs')",
-        "val_dataloader = dict(dataset=dict(only=('cat',)))",
+        "test_root, test_files = 'data', dict(gt_path='photographs')",
+        "test_images = dict(only=('cat',))",
         'train_dataloader = dict(persistent_workers=False)',
         "model = dict(losses=[dict(type='denseformer.L1Loss')], discriminator=dict(width=4))",
         'vgg_weights = None',

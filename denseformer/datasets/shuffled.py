@@ -1,7 +1,7 @@
 """The degradation of BSRGAN: blur, shrinking, noise and JPEG in random order.
 
 "Designing a Practical Degradation Model for Deep Blind Image Super-Resolution", https://arxiv.org/abs/2103.14006;
-https://github.com/cszn/KAIR, MIT. SwinIR was trained by it; the noise of a simulated camera, which needs a model of one,
+https://github.com/cszn/KAIR, MIT. SwinIR's recipe has it; the noise of a simulated camera, which needs a model of one,
 is left out, as it is there. Images are float64 in [0, 1] here, (H, W, C).
 """
 

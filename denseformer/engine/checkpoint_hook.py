@@ -38,6 +38,7 @@ class LateRemoval:
 class CheckpointHook(MMEngineCheckpointHook):
     """mmengine's hook, which deletes the old checkpoint before it has written the new one; here it is afterwards."""
 
+    _default_greater_keys = [*MMEngineCheckpointHook._default_greater_keys, 'PQ']  # noqa: RUF012
     saved_iter = -1
     file_backend: Any
 

@@ -23,6 +23,7 @@ from rich.table import Table
 
 from denseformer.engine.audit import import_custom_modules, leaves
 from denseformer.engine.coco_check import check_annotations, check_objects
+from denseformer.engine.config import ConfigError
 from denseformer.engine.listed_files import build_dataset
 
 SHOWN = 10
@@ -95,9 +96,7 @@ def examine_split(config: Mapping[str, Any], limit: int | None) -> SplitReport:
 def examine_dataset(config: Mapping[str, Any], limit: int | None) -> SplitReport:
     try:
         dataset = build_dataset({**config, 'pipeline': []})
-    except ValueError as error:
-        if not config.get('ann_file'):
-            raise
+    except ConfigError as error:
         found = [Problem('annotation', str(config['ann_file']), str(error))]
         return SplitReport(samples=0, problems=[*found, *annotation_problems(config)])
     load = Compose([step for step in config.get('pipeline') or () if is_loading(step)])

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from denseformer.checkpoints import read_checkpoint
 from denseformer.engine.repeatable import ITERATION, fold, set_seed
+from denseformer.engine.sharding import whole
 from denseformer.registry import HOOKS
 
 REMEDY = (
@@ -73,7 +74,7 @@ class NonFiniteGuard(Hook):
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         gradients = [p.grad for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients) if gradients else torch.zeros(())
+        norm = whole(torch.nn.utils.get_total_norm(gradients)) if gradients else torch.zeros(())
         if self._judge(self.losses, {'gradient norm': norm}):
             optimizer.zero_grad(set_to_none=True)  # a parameter without a gradient is not touched by the step
         self.losses = {}

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from mmengine.dist import get_dist_info
 from mmengine.hooks import Hook
-from mmengine.registry import DATA_SAMPLERS, DATASETS
+from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import EpochBasedTrainLoop
 from torch.utils.data import BatchSampler, Dataset, Sampler
 
+from denseformer.engine.listed_files import build_dataset
 from denseformer.registry import HOOKS
 
 SAMPLE, ITERATION = 0, 1
@@ -107,7 +108,7 @@ class SeededDataset(Dataset):
     """A data set whose random transforms draw from the run's seed and the sample's place in the run."""
 
     def __init__(self, dataset: dict, seed: int):
-        self.dataset = DATASETS.build(dataset)
+        self.dataset = build_dataset(dataset)
         self.seed = seed
 
     def __getitem__(self, index: int) -> Any:

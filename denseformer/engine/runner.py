@@ -8,10 +8,10 @@ from typing import Any
 
 import mmengine
 from mmengine.device import get_device
-from mmengine.dist import master_only
 from mmengine.model import (
     BaseTTAModel,
     MMDistributedDataParallel,
+    convert_sync_batchnorm,
     is_model_wrapper,
     revert_sync_batchnorm,
 )
@@ -24,7 +24,10 @@ from torch.utils.data import DataLoader
 
 from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of, write_checkpoint
 from denseformer.engine.interruption import start_worker
+from denseformer.engine.listed_files import build_dataset, check_listed_files
+from denseformer.engine.nonfinite import optimizers
 from denseformer.engine.repeatable import EpochLoop, repeatable
+from denseformer.engine.sharding import is_sharded, shard, shard_state
 
 
 class Runner(MMEngineRunner):
@@ -59,13 +62,20 @@ class Runner(MMEngineRunner):
 
     @staticmethod
     def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> DataLoader:
-        """mmengine's, with workers that outlive the signals by which a cluster asks all processes to stop."""
+        """mmengine's, with annotation files that are not trusted, and workers that outlive the signals by which a
+        cluster asks all processes to stop.
+        """
+        if isinstance(dataloader, dict) and isinstance(dataloader['dataset'], dict):
+            dataloader = {**dataloader, 'dataset': build_dataset(dataloader['dataset'])}
         loader = MMEngineRunner.build_dataloader(dataloader, seed, diff_rank_seed)
+        check_listed_files(loader.dataset)
         loader.worker_init_fn = partial(start_worker, loader.worker_init_fn)
         return loader
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """The model, distributed if the run is."""
+        """The model, distributed if the run is: a copy per process, or with `fsdp = True` a part of it."""
+        if self.distributed and self.cfg.get('fsdp', False):
+            return self._shard_model(model)
         if not self.distributed or model_wrapper_cfg is not None or get_device() != 'cpu' or is_model_wrapper(model):
             return super().wrap_model(model_wrapper_cfg, model)
         return MMDistributedDataParallel(
@@ -73,6 +83,26 @@ class Runner(MMEngineRunner):
             broadcast_buffers=False,
             find_unused_parameters=self.cfg.get('find_unused_parameters', False),
         )
+
+    def _shard_model(self, model: nn.Module) -> nn.Module:
+        """The model in parts, with its initial weights: random numbers are drawn for whole parameters."""
+        device = get_device()
+        if hasattr(model, 'init_weights'):
+            model.init_weights()
+        convert = revert_sync_batchnorm if device == 'cpu' or not self.cfg.get('sync_bn') else convert_sync_batchnorm
+        return shard(convert(model.to(device)), device.split(':')[0])
+
+    def _init_model_weights(self) -> None:
+        if not is_sharded(self.model):
+            super()._init_model_weights()
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        """The optimiser, whose state is whole in its state dict."""
+        built = super().build_optim_wrapper(optim_wrapper)
+        if is_sharded(self.model) and built is not optim_wrapper:
+            for optimizer in optimizers(built):
+                shard_state(optimizer)
+        return built
 
     def load_checkpoint(
         self, filename: str, map_location: str | Callable = 'cpu', strict: bool = False, revise_keys: list | None = None
@@ -91,7 +121,6 @@ class Runner(MMEngineRunner):
         self.logger.info(f'Loaded {filename}')
         return checkpoint
 
-    @master_only
     def save_checkpoint(
         self,
         out_dir: str,
@@ -105,8 +134,10 @@ class Runner(MMEngineRunner):
     ) -> None:
         """Write what a run needs to go on, with mmengine's arguments and content, by `write_checkpoint`.
 
-        Raises CheckpointError when it cannot be written.
+        Raises CheckpointError when it cannot be written. Rank 0 writes; the others give it their parts of the model.
         """
+        if self.rank != 0 and not is_sharded(self.model):
+            return
         if file_client_args or backend_args:
             raise ValueError('Checkpoints are written to local or mounted folders: leave backend_args out.')
         model: Any = self.model.module if is_model_wrapper(self.model) else self.model
@@ -122,6 +153,8 @@ class Runner(MMEngineRunner):
             content['param_schedulers'] = {name: [s.state_dict() for s in each] for name, each in schedulers.items()}
         elif schedulers is not None:
             content['param_schedulers'] = [scheduler.state_dict() for scheduler in schedulers]
+        if self.rank != 0:
+            return
         self.call_hook('before_save_checkpoint', checkpoint=content)
         write_checkpoint(content, Path(out_dir) / filename)
 

@@ -39,6 +39,27 @@ def test_a_mistake_is_named_with_its_remedy(key, value, words):
     assert any(key.split('.')[0] in finding or key.split('.')[-1] in finding for finding in found)
 
 
+def detector_findings(overrides, data=False) -> list[str]:
+    config = load_config('configs/mask_rcnn_dinat_nano_strong_fruits.py', overrides)
+    return [str(finding) for finding in audit(config, data=data)]
+
+
+def test_transforms_of_another_library_are_not_looked_up():
+    assert detector_findings({'distortion': [{'type': 'Resize', 'height': 9, 'width': 9}]}) == []
+
+
+def test_data_sets_inside_wrappers_are_looked_at(tmp_path):
+    part = {'type': 'denseformer.CocoDataset', 'data_root': str(tmp_path)}
+    one = {**part, 'ann_file': 'gone.json', 'metainfo': {'classes': ('nut',)}}
+    other = {**part, 'ann_file': 'lost.json', 'metainfo': {'classes': ('date', 'fig', 'nut')}}
+    joined = {'type': 'ConcatDataset', 'datasets': [one, other]}
+    wrapped = {'_delete_': True, 'type': 'RepeatDataset', 'times': 2, 'dataset': joined}
+    found = ' '.join(detector_findings({'data_root': str(tmp_path), 'train_dataloader.dataset': wrapped}, data=True))
+    assert 'train_dataloader.dataset.dataset.datasets[0] has 1 classes (nut ...)' in found
+    assert 'datasets[0].ann_file: there is no file' in found
+    assert 'datasets[1].ann_file: there is no file' in found
+
+
 def test_a_finding_names_the_file_and_line_that_set_the_key():
     finding = next(f for f in findings({'model.auxiliary_head.num_classes': 19}) if 'auxiliary' in f)
     assert 'upernet.py:' in finding

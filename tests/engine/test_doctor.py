@@ -110,6 +110,57 @@ def test_a_part_can_be_looked_at(folders):
 
 
 @pytest.fixture
+def boxes(tmp_path):
+    """Two images with a box each in Pascal VOC's format; a function that writes the second box and examines."""
+    for folder in ('Annotations', 'JPEGImages', 'ImageSets/Main'):
+        (tmp_path / folder).mkdir(parents=True)
+
+    def examine_boxes(second='<xmin>5</xmin><ymin>5</ymin><xmax>9</xmax><ymax>9</ymax>', name='WBC'):
+        sound = '<xmin>1</xmin><ymin>1</ymin><xmax>24</xmax><ymax>16</ymax>'
+        for image, (corners, label) in {'a': (sound, 'RBC'), 'b': (second, name)}.items():
+            pixels = np.random.default_rng(ord(image)).integers(0, 255, (16, 24, 3), np.uint8)
+            cv2.imwrite(str(tmp_path / f'JPEGImages/{image}.jpg'), pixels)
+            (tmp_path / f'Annotations/{image}.xml').write_text(
+                '<annotation><size><width>24</width><height>16</height></size>'
+                f'<object><name>{label}</name><bndbox>{corners}</bndbox></object></annotation>'
+            )
+        for split in ('train', 'val'):
+            (tmp_path / f'ImageSets/Main/{split}.txt').write_text('a\nb')
+        config = load_config('configs/retinanet_dinat_nano_bccd.py', {'data_root': str(tmp_path)})
+        return doctor.examine(config)['train']
+
+    return examine_boxes
+
+
+def test_objects_are_counted_per_class(boxes):
+    report = boxes()
+    assert report.classes['RBC'] == report.classes['WBC'] == {'objects': 1, 'images': 1}
+    assert [(problem.kind, problem.message) for problem in report.problems] == [
+        ('class', 'nothing in this split is of class Platelets')
+    ]
+
+
+@pytest.mark.parametrize(
+    ('second', 'words'),
+    [
+        ('<xmin>9</xmin><ymin>5</ymin><xmax>5</xmax><ymax>9</ymax>', 'has no area'),
+        ('<xmin>5</xmin><ymin>5</ymin><xmax>50</xmax><ymax>9</ymax>', 'leaves its image of 24 x 16'),
+    ],
+    ids=['turned round', 'outside'],
+)
+def test_a_fault_of_a_voc_box_is_named(boxes, second, words):
+    (problem,) = (problem for problem in boxes(second).problems if problem.kind == 'annotation')
+    assert problem.file.endswith('b.xml')
+    assert "an object 'WBC': its box" in problem.message
+    assert words in problem.message
+
+
+def test_class_names_that_do_not_match_are_an_error(boxes):
+    with pytest.raises(ValueError, match="does not name: 'wbc'"):
+        boxes(name='wbc')
+
+
+@pytest.fixture
 def coco(tmp_path):
     (tmp_path / 'images').mkdir()
     cv2.imwrite(str(tmp_path / 'images/a.jpg'), np.zeros((10, 20, 3), np.uint8))
@@ -130,6 +181,19 @@ def coco(tmp_path):
         return list(check_annotations(tmp_path / 'ann.json', tmp_path / 'images'))
 
     return check
+
+
+def test_segments_of_panoptic_annotations_are_looked_at(coco, tmp_path):
+    coco()
+    content = json.loads((tmp_path / 'ann.json').read_text())
+    (segment,) = content['annotations']
+    rows = [{**segment, 'id': 7}, {**segment, 'id': 8, 'category_id': 3}, {**segment, 'id': 9, 'bbox': [1, 1, 0, 4]}]
+    content['annotations'] = [{'image_id': 1, 'file_name': 'a.png', 'segments_info': rows}]
+    (tmp_path / 'ann.json').write_text(json.dumps(content))
+    assert list(check_annotations(tmp_path / 'ann.json', tmp_path / 'images')) == [
+        'annotation 8 is of category 3, which is not listed',
+        'annotation 9: its box [1, 1, 0, 4] has no area',
+    ]
 
 
 def test_sound_annotations_have_no_fault(coco):

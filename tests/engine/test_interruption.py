@@ -52,7 +52,7 @@ def test_data_workers_end_when_the_process_that_began_them_says_so(tmp_path):
     def end_the_workers():
         runner, _ = tiny.train(tiny.config(tmp_path, iters=1, workers=2))
         workers = multiprocessing.active_children()
-        assert workers and runner
+        assert workers, runner
         for worker in workers:
             worker.terminate()
             worker.join(timeout=20)

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib.pyplot  # noqa: F401 (mmengine imports it late: once here instead of in each forked process)
 import numpy as np
 import torch
 from mmengine.config import Config

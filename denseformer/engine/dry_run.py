@@ -1,0 +1,72 @@
+"""A dry run: everything is built and run once, so that what a run will cost and where it would fail is known before."""
+
+import resource
+import sys
+import time
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from rich.console import Console
+from rich.table import Table
+
+from denseformer.engine import doctor
+from denseformer.engine.config import ConfigError
+from denseformer.engine.launch import Options, build_runner, prepare
+
+SAMPLES = 50
+"""Of each split, that are read."""
+
+
+def dry_run(config_path: str, options: Options) -> dict[str, Any]:
+    """Look at a part of the data, build everything, run a training iteration and a validation step, and say the cost.
+
+    Returns parameters (total and trained), seconds per iteration, peak memory in GiB, and hours for the whole run
+    without validation.
+    """
+    config = prepare(config_path, options)
+    check_data(config)
+    runner = build_runner(config, options)
+    runner.optim_wrapper = runner.build_optim_wrapper(config.optim_wrapper)
+    runner._init_model_weights()
+    batches = iter(runner.train_dataloader)
+    runner.model.train()
+    for _ in range(2):  # the first one warms up
+        started = time.perf_counter()
+        losses = runner.model.train_step(next(batches), runner.optim_wrapper)
+        seconds = time.perf_counter() - started
+    if runner._val_dataloader is not None:
+        runner.model.eval()
+        with torch.no_grad():
+            runner.model.val_step(next(iter(runner.val_dataloader)))
+    parameters = list(runner.model.parameters())
+    report = {
+        'parameters': sum(p.numel() for p in parameters),
+        'trained parameters': sum(p.numel() for p in parameters if p.requires_grad),
+        'loss': float(losses['loss'].detach()),
+        'iterations': runner.max_iters,
+        'seconds per iteration': round(seconds, 3),
+        'hours, without validation': round(seconds * runner.max_iters / 3600, 2),
+        'peak memory, GiB': round(peak_memory() / 2**30, 2),
+    }
+    table = Table('dry run', str(config_path))
+    for name, value in report.items():
+        table.add_row(name, f'{value:,}')
+    Console().print(table)
+    return report
+
+
+def check_data(config: Config) -> None:
+    """Raise ConfigError with what the doctor finds wrong in a sample of each split."""
+    reports = doctor.examine(config, limit=SAMPLES)
+    if doctor.count_errors(reports):
+        doctor.print_reports(reports)
+        raise ConfigError(f'{config.filename}: its data is not sound; `denseformer doctor` looks at all of it.')
+
+
+def peak_memory() -> int:
+    """Bytes: of the GPU where there is one, else of this process."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    kilobyte = 1 if sys.platform == 'darwin' else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobyte
