@@ -5,6 +5,7 @@ timm is no dependency of the project: its networks take part where it is install
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +58,7 @@ def compare(name: str, image: Tensor, networks: Mapping[str, Callable[[], nn.Mod
         yield Comparison(f'{name}, {title}', tuple(contenders))
 
 
-def build(cls: type[Backbone], **options: object) -> nn.Module:
+def build(cls: type[Backbone], **options: Any) -> nn.Module:
     """The smallest variant."""
     return cls(arch=next(iter(cls.archs)), **options).to(DEVICE)
 

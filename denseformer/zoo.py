@@ -7,15 +7,17 @@ that record them, measured times from benchmarks/results/backbones.json where th
 import json
 import statistics
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
+from mmengine.config import Config
 
 from denseformer import backbones
 from denseformer.backbones import Backbone
-from denseformer.engine.config import load_config
 from denseformer.flops import multiply_adds
 from denseformer.registry import MODELS
 
@@ -25,25 +27,28 @@ HEAD = """# Zoo
 Made by `python -m denseformer.zoo docs/zoo.md`; do not edit. Parameters are those of the backbone with four output
 maps. GFLOPs count one multiply-add as one, as papers do, in what our code executes on one square image of 224 or 512
 pixels: where a network pads small maps that is more than the formula of its paper. Times are measured for the smallest
-variant of each family (`python -m benchmarks backbones --threads 2`: 512 x 512, batch 1, float32, on a processor). mIoU
-is ADE20K with UPerNet, single- and multi-scale, as the authors published it, and the config beside it trains it.
+variant of each family: 512 x 512, batch 1, float32, on a processor that did other work too
+(`python -m benchmarks backbones --only '*, inference' --threads 2`). Results are those that the authors published, and
+the config beside one trains it: mIoU of a single scale, and of more where given; AP and PQ on the validation set.
 """
-COLUMNS = ('variant', 'channels', 'parameters, M', 'GFLOPs 224', 'GFLOPs 512', 'ms', 'mIoU ss / ms', 'config')
-
-
-@dataclass(frozen=True)
-class Published:
-    """A result its authors published, and the config that records it."""
-
-    config: str
-    metric: str
-    value: float
-    multi_scale: float | None
-
-    def __str__(self) -> str:
-        if self.metric == 'mIoU (multi-scale)':
-            return f'- / {self.value}'
-        return f'{self.value} / {self.multi_scale or "-"}'
+COLUMNS = ('variant', 'channels', 'parameters, M', 'GFLOPs 224', 'GFLOPs 512', 'ms')
+RESULT_COLUMNS = ('system', 'data', 'variant', 'training', 'published', 'config')
+SYSTEMS = {
+    'upernet': 'UPerNet',
+    'mask2former': 'Mask2Former',
+    'retinanet': 'RetinaNet',
+    'mask_rcnn': 'Mask R-CNN',
+    'cascade_mask_rcnn': 'Cascade Mask R-CNN',
+}
+DATA = {'ade20k': 'ADE20K', 'cityscapes': 'Cityscapes', 'coco': 'COCO'}
+METRICS = {
+    'mIoU': 'mIoU',
+    'multi_scale': 'multi-scale',
+    'mIoU (multi-scale)': 'multi-scale mIoU',
+    'bbox_mAP': 'box AP',
+    'segm_mAP': 'mask AP',
+    'PQ': 'PQ',
+}
 
 
 def families() -> list[type[Backbone]]:
@@ -51,16 +56,29 @@ def families() -> list[type[Backbone]]:
     return sorted((cls for cls in found if cls is not Backbone and hasattr(cls, 'archs')), key=lambda cls: cls.__name__)
 
 
-def published_results() -> dict[tuple[str, str], Published]:
-    """(type, arch) -> the UPerNet result on ADE20K."""
-    results = {}
-    for path in sorted((ROOT / 'configs').glob('upernet_*_ade20k.py')):
-        config = load_config(path)
-        published, backbone = config.get('published'), config.backbone
-        if published and isinstance(backbone.get('arch'), str):
-            key = (backbone.type.removeprefix('denseformer.'), backbone.arch)
-            results[key] = Published(path.stem, published.metric, published.value, published.get('multi_scale'))
-    return results
+@cache
+def published_results() -> dict[str, list[list[str]]]:
+    """Type -> the rows of its results."""
+    found = defaultdict(list)
+    for prefix, system in SYSTEMS.items():
+        for path in sorted((ROOT / 'configs').glob(f'{prefix}_*.py')):
+            config = Config.fromfile(path)
+            if published := config.get('published'):
+                data = DATA[path.stem.rpartition('_')[2]]
+                link = f'[{path.stem}](../configs/{path.name})'
+                row = [system, data, config.backbone.arch, training(config), scores(published), link]
+                found[config.backbone.type.removeprefix('denseformer.')].append(row)
+    return found
+
+
+def training(config: Config) -> str:
+    return f'{config.epochs} epochs' if 'epochs' in config else f'{config.max_iters // 1000}k iterations'
+
+
+def scores(published: Mapping[str, Any]) -> str:
+    """'mIoU 44.5, multi-scale 45.8'"""
+    named = {published['metric']: published['value'], **published}
+    return ', '.join(f'{METRICS[key]} {value}' for key, value in named.items() if key in METRICS)
 
 
 def gflops(cls: type[Backbone], arch: str, side: int) -> float:
@@ -81,17 +99,15 @@ def measured_times() -> dict[str, float]:
     """'Swin-tiny' -> milliseconds, from the last benchmark."""
     path = ROOT / 'benchmarks/results/backbones.json'
     comparisons = json.loads(path.read_text())['comparisons'] if path.is_file() else {}
-    entries = (entry for group in comparisons.values() for entry in group)
-    return {entry['name']: 1000 * statistics.median(entry['seconds']) for entry in entries}
+    ours = (group[0] for title, group in comparisons.items() if title.endswith(', inference'))
+    return {entry['name']: 1000 * statistics.median(entry['seconds']) for entry in ours}
 
 
 def rows(cls: type[Backbone]) -> Iterator[list[str]]:
-    published, times = published_results(), measured_times()
+    times = measured_times()
     for arch in cls.archs:
-        name = registered_name(cls)
         about = cls.describe(arch)
-        result = published.get((name, arch))
-        milliseconds = times.get(f'{name}-{arch}')
+        milliseconds = times.get(f'{registered_name(cls)}-{arch}')
         yield [
             arch,
             ', '.join(map(str, about.channels)),
@@ -99,8 +115,6 @@ def rows(cls: type[Backbone]) -> Iterator[list[str]]:
             f'{gflops(cls, arch, 224):.1f}',
             f'{gflops(cls, arch, 512):.1f}',
             f'{milliseconds:.0f}' if milliseconds else '',
-            str(result) if result else '',
-            f'[{result.config}](../configs/{result.config}.py)' if result else '',
         ]
 
 
@@ -114,10 +128,17 @@ def page() -> Iterator[str]:
         source = cls.source
         yield f'\n## {registered_name(cls)}\n'
         yield f'{source.paper}. [Code of the authors]({source.code}), {source.licence}.\n'
-        yield '| ' + ' | '.join(COLUMNS) + ' |'
-        yield '|' + '---|' * len(COLUMNS)
-        for row in rows(cls):
-            yield '| ' + ' | '.join(row) + ' |'
+        yield from table(COLUMNS, rows(cls))
+        if results := published_results().get(registered_name(cls)):
+            yield ''
+            yield from table(RESULT_COLUMNS, results)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield '| ' + ' | '.join(columns) + ' |'
+    yield '|' + '---|' * len(columns)
+    for row in rows:
+        yield '| ' + ' | '.join(row) + ' |'
 
 
 if __name__ == '__main__':

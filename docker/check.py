@@ -1,6 +1,6 @@
 """Carry out a Dockerfile without an engine: in a folder that holds a fresh Debian, as its only stage.
 
-    debootstrap --variant=minbase bookworm ROOT http://deb.debian.org/debian
+    debootstrap --variant=minbase bookworm ROOT
     python docker/check.py docker/Dockerfile.cpu ROOT -- train configs/upernet_dinat_nano_sample.py
 
 COPY copies from the current folder what .dockerignore lets through, RUN runs by chroot in namespaces of its own, and at

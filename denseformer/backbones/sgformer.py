@@ -13,7 +13,8 @@ zero-padded on the right and at the bottom before the reduction and in windows, 
 part of the sorted tokens that does not divide into groups is stretched to a whole number of them by repeating tokens,
 evenly spread; positions are interpolated bicubically from those of a square image of `image_size` pixels. At
 multiples of 224 nothing is padded or stretched. The authors sort twice, by rows and by columns, which makes a
-difference only between tokens of equal significance; here they are sorted once.
+difference only between tokens of equal significance; here they are sorted once. An order is not continuous: where
+significances nearly agree rounding alone changes it, so equal code in another precision differs by a few percent.
 
 Legend: B batch, H W map, C channels, N tokens, n windows per map, h heads, d head width.
 """

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapperDict
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -153,6 +153,15 @@ class AdversarialRestorer(Restorer):
         restored = self.network(inputs)
         wanted = unsharp_mask(targets, self.sharpen) if self.sharpen else targets
         return restored, {f'loss_{name}': loss(restored, wanted) for name, loss in self.losses.items()}
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args) -> None:
+        """Several processes synchronise each part by itself, which puts `module.` before its keys: either is taken."""
+        for part in ('network', 'discriminator'):
+            stem, wrapper = f'{prefix}{part}.', 'module.' if is_model_wrapper(getattr(self, part)) else ''
+            for key in [key for key in state_dict if key.startswith(stem)]:
+                bare = key.removeprefix(stem).removeprefix('module.')
+                state_dict[stem + wrapper + bare] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def as_judged(self, targets: Tensor) -> Tensor:
         """Targets in the range in which the discriminator sees images."""

@@ -40,7 +40,7 @@ def read_weights(path: str | Path) -> StateDict:
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from None
     own = {key.removeprefix('network.'): value for key, value in weights.items() if key.startswith('network.')}
-    return own or weights
+    return {key.removeprefix('module.'): value for key, value in own.items()} or weights
 
 
 def recognise(state_dict: StateDict, path: str | Path) -> tuple[type[RestorationNetwork], dict[str, Any]]:

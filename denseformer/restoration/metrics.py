@@ -101,13 +101,14 @@ def on_byte_scale(image: Tensor, quantise: bool) -> Tensor:
 def channels_of(image: Tensor, protocol: Protocol) -> Tensor:
     if not protocol.luma:
         return image
-    if image.shape[0] == 3:
-        image = luma(image)
+    image = luma(image)
     return image.round() if protocol.round_luma else image
 
 
 def luma(image: Tensor) -> Tensor:
-    """RGB on 0 .. 255 to Y on 16 .. 235: (3, H, W) -> (1, H, W)."""
+    """RGB on 0 .. 255 to Y on 16 .. 235: (3, H, W) -> (1, H, W). Other images are their own luma."""
+    if image.shape[0] != 3:
+        return image
     weights = image.new_tensor(LUMA) / PEAK
     return torch.tensordot(weights, image, 1)[None] + 16
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # Train on a Slurm cluster, as long as it takes: sbatch docker/slurm/train.sh CONFIG [flags of `denseformer train`]
+# Many runs: sbatch --array=1-3 docker/slurm/train.sh RUNS [flags], where line n of the file RUNS is task n's CONFIG [flags].
 # A run that is out of time or pre-empted saves, leaves with status 75, and is queued again; see docs/cluster.md.
 #SBATCH --job-name=denseformer
 #SBATCH --nodes=1
@@ -16,6 +17,15 @@ MAX_RESTARTS=${MAX_RESTARTS:-100}
 
 # A pre-empting SIGTERM reaches this shell too, which has to outlive the tasks to queue the job again.
 trap : TERM USR1
+
+if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
+    read -ra run < <(sed -n "${SLURM_ARRAY_TASK_ID}p" "$1")
+    if [ "${#run[@]}" -eq 0 ]; then
+        echo "$1 has no line $SLURM_ARRAY_TASK_ID: --array counts its lines from 1." >&2
+        exit 2
+    fi
+    set -- "${run[@]}" "${@:2}"
+fi
 
 MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from denseformer.datasets import RestorationImages
+from denseformer.datasets import RestorationImages, shuffled
 from denseformer.datasets.real_world import bell_kernel, sinc_kernel
 from denseformer.datasets.restoration_transforms import shrink_window, to_tensor
-from denseformer.registry import TRANSFORMS
+from denseformer.registry import DATASETS, TRANSFORMS
 from denseformer.restoration import imresize
 
 
@@ -173,3 +173,29 @@ def test_the_real_world_degradation_shrinks_and_spoils(seed):
     assert results['img'].dtype == np.uint8
     error = results['img'].astype(float) - imresize(smooth, 0.25)
     assert 0 < np.abs(error).mean() < 60
+
+
+@pytest.mark.parametrize(('scale', 'seed'), [(4, 0), (4, 1), (4, 2), (4, 3), (3, 4), (2, 5)])
+def test_the_shuffled_degradation_shrinks_spoils_and_does_not_shift(scale, seed):
+    np.random.seed(seed)
+    smooth = cv2.GaussianBlur(picture(96, 144), (0, 0), 6)
+    spread = cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX)
+    results = transform('ShuffledDegradation', scale=scale)({'gt_img': spread})
+    assert results['img'].shape == (96 // scale, 144 // scale, 3)
+    assert results['img'].dtype == np.uint8
+    small = imresize(spread, 1 / scale).astype(float)
+    assert 0 < np.abs(results['img'] - small).mean() < 30
+
+
+def test_subsampling_after_blur_keeps_the_middle_of_each_cell(monkeypatch):
+    monkeypatch.setattr(shuffled, 'INTERPOLATED', 0)
+    ramp = np.linspace(0, 1, 64)[:, None, None] * np.ones((1, 64, 1))
+    small = shuffled.shrunk(ramp, 4)[6:-6]
+    assert small == pytest.approx(imresize(ramp, 0.25)[6 : 6 + len(small)], abs=1e-3)
+
+
+def test_a_data_set_can_be_repeated_beside_another(root):
+    part = {'type': 'denseformer.RestorationImages', 'data_root': str(root), 'data_prefix': {'gt_path': 'HR'}}
+    repeated = {'type': 'RepeatDataset', 'dataset': part, 'times': 3}
+    whole = DATASETS.build({'type': 'ConcatDataset', 'datasets': [repeated, part]})
+    assert [Path(whole[i]['gt_path']).stem for i in range(len(whole))] == ['a', 'b'] * 4

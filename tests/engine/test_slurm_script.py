@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).parents[2] / 'docker/slurm/train.sh'
 def cluster(tmp_path):
     """Starts the script with an `srun` that runs the given lines; returns the process."""
 
-    def start(srun: str, **variables: str) -> subprocess.Popen:
+    def start(srun: str, *arguments: str, **variables: str) -> subprocess.Popen:
         scontrol = f'if [ "$1" = show ]; then echo node7; else echo "$@" >> {tmp_path}/scontrol.log; fi'
         recorded = f'echo "$MASTER_ADDR $MASTER_PORT $@" > {tmp_path}/srun.log\n{srun}'
         for name, text in (('srun', recorded), ('scontrol', scontrol)):
@@ -23,7 +23,8 @@ def cluster(tmp_path):
             (tmp_path / name).chmod(0o755)
         job = {'SLURM_JOB_ID': '4242', 'SLURM_JOB_NODELIST': 'node[7-8]'}
         environment = {**os.environ, **job, **variables, 'PATH': f'{tmp_path}:{os.environ["PATH"]}'}
-        return subprocess.Popen([SCRIPT, 'config.py', '--amp'], env=environment, stdout=subprocess.DEVNULL)
+        command = [SCRIPT, *(arguments or ('config.py', '--amp'))]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     return start
 
@@ -54,3 +55,18 @@ def test_the_shell_outlives_a_pre_empting_signal(cluster, tmp_path):
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 75
     assert requeued(tmp_path)
+
+
+def test_a_task_of_an_array_is_its_line_of_the_file_of_runs(cluster, tmp_path):
+    runs = tmp_path / 'runs.txt'
+    runs.write_text('first.py --seed 1\nsecond.py --seed 2 --work-dir two\n')
+    assert cluster('exit 75', str(runs), '--amp', SLURM_ARRAY_TASK_ID='2').wait(timeout=30) == 75
+    started = 'denseformer train second.py --seed 2 --work-dir two --amp --launcher slurm --resume\n'
+    assert (tmp_path / 'srun.log').read_text().endswith(started)
+    assert requeued(tmp_path)
+
+
+def test_a_task_without_a_line_starts_nothing(cluster, tmp_path):
+    (tmp_path / 'runs.txt').write_text('first.py\n')
+    assert cluster('exit 0', str(tmp_path / 'runs.txt'), SLURM_ARRAY_TASK_ID='2').wait(timeout=30) == 2
+    assert not (tmp_path / 'srun.log').exists()

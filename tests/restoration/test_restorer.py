@@ -54,6 +54,14 @@ def test_prediction_is_neither_clipped_nor_rounded():
     assert first.gt_img.dtype == torch.uint8
 
 
+def test_a_self_ensemble_turns_with_the_image():
+    ensemble, plain, data = build(self_ensemble=True).eval(), build().eval(), batch()
+    turned = {**data, 'inputs': [image.rot90(1, (1, 2)) for image in data['inputs']]}
+    expected = ensemble.test_step(batch())[0].pred_img.rot90(1, (1, 2))
+    assert torch.allclose(ensemble.test_step(turned)[0].pred_img, expected, atol=1e-5)
+    assert not torch.allclose(plain.test_step(turned)[0].pred_img, expected, atol=1e-5)
+
+
 def test_a_batch_is_on_unit_scale_whatever_its_depth():
     preprocess = RestorationPreprocessor()
     for image in (torch.full((1, 4, 4), 255, dtype=torch.uint8), torch.ones(1, 4, 4)):

@@ -29,7 +29,7 @@ def test_cfsr_scores_as_published(scale, tmp_path):
 
 
 def test_images_shrunk_on_the_fly_score_as_the_published_ones(tmp_path):
-    scores = score(3, tmp_path, 'test_images.img_path=None')
+    scores = score(3, tmp_path, 'test_files.img_path=None')
     assert scores['PSNR'] == pytest.approx(34.50, abs=0.01)
 
 

@@ -13,5 +13,6 @@ model = dict(
     sharpen='${sharpen}',
     start_from='${start_from}',
 )
-# On several GPUs the network and the discriminator are synchronised one by one.
-model_wrapper_cfg = dict(type='MMSeparateDistributedDataParallel', find_unused_parameters=True)
+# On several GPUs, or in several processes, the network and the discriminator are synchronised one by one. Without
+# device_ids each stays where its process has put it, on a processor, too.
+model_wrapper_cfg = dict(type='MMSeparateDistributedDataParallel', find_unused_parameters=True, device_ids=None)
