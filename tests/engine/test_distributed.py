@@ -121,7 +121,9 @@ def elastic_worker(folder, settings):
     if first:
         marker.touch()
     act = {'at': 5, 'act': 'kill'} if first else {}
-    tiny.train(tiny.config(folder, **settings, record=act), resume=True)
+    cfg = tiny.config(folder, **settings, record=act)
+    cfg.env_cfg.dist_cfg.timeout = 60  # ranks that do not find each other are restarted, too
+    tiny.train(cfg, resume=True)
 
 
 def test_torchrun_restarts_a_killed_group_which_resumes_by_itself(tmp_path):

@@ -1,6 +1,7 @@
 """Losses reach TensorBoard, W&B and MLflow where these are installed; what is not installed is named."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,9 @@ def test_wandb_without_a_network(tmp_path, monkeypatch):
     monkeypatch.setenv('WANDB_MODE', 'offline')
     folder, _ = trained(tmp_path, 'wandb')
     (record,) = folder.glob('wandb/offline-run-*/run-*.wandb')
+    deadline = time.monotonic() + 30
+    while b'loss' not in record.read_bytes() and time.monotonic() < deadline:  # another process writes it
+        time.sleep(0.1)
     assert b'loss' in record.read_bytes()
 
 
