@@ -1,6 +1,6 @@
 _base_ = [
     './_base_/backbones/dinat_nano.py',
-    './_base_/heads/mask_rcnn_small.py',
+    './_base_/heads/parts/mask_rcnn_small.py',
     './_base_/datasets/sample_instance.py',
     './_base_/schedules/adamw_minutes_epochs.py',
     './_base_/runtime/epochs.py',

@@ -1,7 +1,6 @@
 # Mask R-CNN, https://arxiv.org/abs/1703.06870, on a feature pyramid.
 # Needs of the other bases: backbone (channels follow from it), num_classes.
-default_scope = 'mmdet'
-pyramid = 256  # channels of every level
+_base_ = './parts/pyramid.py'
 anchor_scale = 8  # side of the anchors in strides
 _deltas = dict(type='DeltaXYWHBBoxCoder', target_means=[0.0] * 4)
 _align = dict(
@@ -14,21 +13,7 @@ _nms = dict(type='nms', iou_threshold=0.7)
 _assigner = dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0.5, ignore_iof_thr=-1)
 model = dict(
     type='MaskRCNN',
-    data_preprocessor=dict(
-        type='DetDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_mask=True,
-        pad_size_divisor=32,
-    ),
-    backbone='${backbone}',
-    neck=dict(
-        type='FPN',
-        in_channels=['${channels[0]}', '${channels[1]}', '${channels[2]}', '${channels[3]}'],
-        out_channels='${pyramid}',
-        num_outs=5,
-    ),
+    data_preprocessor=dict(pad_mask=True),
     rpn_head=dict(
         type='RPNHead',
         in_channels='${pyramid}',

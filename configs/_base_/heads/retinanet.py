@@ -1,27 +1,11 @@
 # RetinaNet, https://arxiv.org/abs/1708.02002, on a feature pyramid of strides 8 to 128.
 # Needs of the other bases: backbone (channels follow from it), num_classes.
-default_scope = 'mmdet'
-pyramid = 256  # channels of every level
+_base_ = './parts/pyramid.py'
 anchor_scale = 4  # side of the smallest anchors in strides
 find_unused_parameters = True  # the pyramid leaves out the backbone's first map, and with it that map's norm
 model = dict(
     type='RetinaNet',
-    data_preprocessor=dict(
-        type='DetDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_size_divisor=32,
-    ),
-    backbone='${backbone}',
-    neck=dict(
-        type='FPN',
-        in_channels=['${channels[0]}', '${channels[1]}', '${channels[2]}', '${channels[3]}'],
-        out_channels='${pyramid}',
-        start_level=1,
-        add_extra_convs='on_input',
-        num_outs=5,
-    ),
+    neck=dict(start_level=1, add_extra_convs='on_input'),
     bbox_head=dict(
         type='RetinaHead',
         num_classes='${num_classes}',

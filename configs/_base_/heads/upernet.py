@@ -1,17 +1,7 @@
 # UPerNet, "Unified Perceptual Parsing for Scene Understanding", https://arxiv.org/abs/1807.10221.
 # Needs of the other bases: backbone (channels follow from it), num_classes, crop_size.
-default_scope = 'mmseg'
+_base_ = './parts/segmentor.py'
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        seg_pad_val=255,
-        size='${crop_size}',
-    ),
-    backbone='${backbone}',
     decode_head=dict(
         type='UPerHead',
         in_channels='${channels}',
@@ -37,6 +27,4 @@ model = dict(
         align_corners=False,
         loss_decode=dict(type='CrossEntropyLoss', loss_weight=0.4),
     ),
-    test_cfg=dict(mode='whole'),
 )
-tta_model = dict(type='SegTTAModel')

@@ -1,5 +1,5 @@
 # Mask R-CNN with narrower heads and fewer proposals, for small images and processors.
-_base_ = './mask_rcnn.py'
+_base_ = '../mask_rcnn.py'
 pyramid = 64
 anchor_scale = 4
 model = dict(
