@@ -8,6 +8,7 @@ from datetime import timedelta
 import torch.distributed
 from mmengine.config import Config
 from mmengine.device import get_device
+from torch.distributed import PrefixStore
 
 SLURM = {'RANK': 'SLURM_PROCID', 'WORLD_SIZE': 'SLURM_NTASKS', 'LOCAL_RANK': 'SLURM_LOCALID'}
 MPI = {
@@ -26,7 +27,11 @@ def join_processes(launcher: str, config: Config) -> None:
         return
     os.environ.update(process_variables(launcher, os.environ))
     settings = (config.get('env_cfg') or {}).get('dist_cfg') or {}
-    torch.distributed.init_process_group('gloo', timeout=timedelta(seconds=settings.get('timeout', 1800)))
+    timeout = timedelta(seconds=settings.get('timeout', 1800))
+    store, rank, world_size = next(torch.distributed.rendezvous('env://', timeout=timeout))
+    attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')  # torchrun's store keeps addresses of dead processes
+    store = PrefixStore(f'attempt_{attempt}', store)
+    torch.distributed.init_process_group('gloo', store=store, rank=rank, world_size=world_size, timeout=timeout)
 
 
 def process_variables(launcher: str, environment: Mapping[str, str]) -> dict[str, str]:

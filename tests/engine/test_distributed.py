@@ -1,14 +1,16 @@
 """Several processes train as one does on the same global batch, and a killed group goes on."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import tiny
 import torch
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from denseformer.checkpoints import newest_checkpoint, read_checkpoint
 from denseformer.engine import ConfigError
@@ -113,6 +115,9 @@ def test_ranks_that_find_different_checkpoints_are_stopped(tmp_path):
     assert tiny.in_processes(2, work) == [0, 0]
 
 
+OF_LAUNCHERS = ('RANK', 'LOCAL_', 'WORLD_SIZE', 'MASTER_', 'TORCHELASTIC_', 'GROUP_', 'ROLE_')
+
+
 def elastic_worker(folder, settings):
     """One rank of a group that torchrun restarts: the first time, rank 1 dies."""
     torch.set_num_threads(1)  # sums are rounded alike in both runs
@@ -130,16 +135,11 @@ def test_torchrun_restarts_a_killed_group_which_resumes_by_itself(tmp_path):
     settings = dict(iters=8, interval=3, batch=2, launcher='pytorch')
     assert tiny.in_processes(2, lambda rank: tiny.train(tiny.config(tmp_path / 'whole', **settings))) == [0, 0]
     (tmp_path / 'cut').mkdir()
-    launch = LaunchConfig(
-        *(1, 1, 2),
-        max_restarts=3,  # a port can still be taken at the first
-        monitor_interval=0.1,
-        start_method='spawn',
-        rdzv_backend='c10d',
-        rdzv_endpoint='127.0.0.1:0',
-        run_id='tiny',
-    )
-    elastic_launch(launch, elastic_worker)(str(tmp_path / 'cut'), settings)
+    flags = ['--nproc-per-node=2', '--max-restarts=3', '--monitor-interval=0.1']
+    rendezvous = ['--rdzv-backend=c10d', '--rdzv-endpoint=127.0.0.1:0']
+    command = [sys.executable, '-m', 'torch.distributed.run', *flags, *rendezvous, __file__, tmp_path / 'cut']
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(OF_LAUNCHERS)}
+    subprocess.run([*command, json.dumps(settings)], env=variables, check=True, timeout=300)
     assert (tmp_path / 'cut' / 'died').exists()
     one, two = state(tmp_path / 'whole'), state(tmp_path / 'cut')
     for name in one:
@@ -159,3 +159,7 @@ def test_the_variables_of_each_launcher():
 def test_a_launcher_that_did_not_start_the_process_is_named(launcher, command):
     with pytest.raises(ValueError, match=f'not set; was the command started by {command}'):
         process_variables(launcher, {})
+
+
+if __name__ == '__main__':
+    elastic_worker(sys.argv[1], json.loads(sys.argv[2]))
