@@ -44,5 +44,5 @@ def test_says_only_what_makes_it_different(path):
 def test_every_base_is_used(base):
     reference = f'/{base.parent.name}/{base.name}'
     siblings = f"'./{base.name}'"
-    files = [*CONFIGS, *base.parent.glob('*.py')]
+    files = [*CONFIGS, *BASES]
     assert any(reference in text or siblings in text for text in (file.read_text() for file in files))

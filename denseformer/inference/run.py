@@ -8,7 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -183,13 +184,18 @@ def record(folder: RunFolder, item: Item, outcome: Result | Entry | Exception, m
     return entry
 
 
+def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """What Ctrl-C does, also where SIGINT is ignored, as in a job that a script put into the background."""
+    raise KeyboardInterrupt
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """SIGTERM stops a run as Ctrl-C does, where it runs in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     finally:
