@@ -33,7 +33,8 @@ def test_a_name_is_whole_wherever_its_box_is(grey, box):
 
 
 def test_boxes_without_extent_are_drawn(grey):
-    draw_instances(grey, np.array([[10, 10, 10, 10], [20, 20, 15, 5.0]]), ['a', 'b'], [RED, BLUE], None)
+    drawn = draw_instances(grey, np.array([[10, 10, 10, 10], [20, 20, 15, 5.0]]), ['a', 'b'], [RED, BLUE], None)
+    assert (np.asarray(drawn) != np.asarray(grey)).any()
 
 
 def test_segments_are_tinted_and_nothing_is_left_as_it_is(grey):
