@@ -21,7 +21,7 @@ TRACKERS = {
 class WandbTracker(WandbVisBackend):
     """mmengine's, which uploads every Python file below the current folder, a virtual environment's too."""
 
-    def add_config(self, config: Config, **kwargs) -> None:
+    def add_config(self, config: Config) -> None:
         self.experiment.config.update(config.to_dict())
 
 
