@@ -1,6 +1,7 @@
 """What every published network of this project shares: variants by name, the authors' keys, a cheap description."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any, ClassVar
@@ -8,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 StateDict = dict[str, Tensor]
 
@@ -92,5 +94,40 @@ class Network(BaseModule):
     @classmethod
     def on_meta_device(cls, **options) -> 'Network':
         """An instance whose tensors have shapes and no storage."""
-        with torch.device('meta'):
+        with shapes_alone():
             return cls(**options)
+
+    @classmethod
+    def smallest(cls) -> str:
+        """The name of the variant with the fewest parameters."""
+        networks = {arch: cls.on_meta_device(arch=arch) for arch in cls.archs}
+        return min(networks, key=lambda arch: sum(p.numel() for p in networks[arch].parameters()))
+
+    @classmethod
+    def shallow(cls, *, most: int = 2) -> dict[str, Any]:
+        """The smallest variant's fields, with `most` blocks a stage: further ones have the same operators."""
+        record = cls.archs[cls.smallest()]
+        known = {field.name: getattr(record, field.name) for field in fields(record)}
+        for name, value in known.items():
+            if name in ('depths', 'blocks') and isinstance(value, tuple):
+                known[name] = tuple(min(count, most) for count in value)
+            elif name in ('groups', 'blocks') and isinstance(value, int):
+                known[name] = min(value, most)
+        return known
+
+
+@contextmanager
+def shapes_alone() -> Iterator[None]:
+    """What is built inside has shapes and no storage: nothing is allocated, and no initial weight is drawn."""
+    with torch.device('meta'), _Undrawn():
+        yield
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves tensors as they are where `torch.nn.init` would fill them."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if getattr(function, '__module__', '') == 'torch.nn.init':
+            return args[0] if args else kwargs['tensor']
+        return function(*args, **kwargs)

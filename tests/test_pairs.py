@@ -20,7 +20,6 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from mmseg.structures import SegDataSample
 
-from denseformer.backbones import Backbone
 from denseformer.engine.config import load_config
 from denseformer.registry import MODELS as OWN_MODELS
 
@@ -42,15 +41,24 @@ FIRST_MAP = ('backbone.out_norms.0.', 'backbone.norm0.')
 
 
 def pair(backbone: Path, head: Path, folder: Path) -> Config:
-    """The config of a pair, with the smallest variant of the backbone and narrow heads."""
+    """The config of a pair, with a few blocks of the smallest variant of the backbone and narrow heads."""
     path = folder / 'pair.py'
     (folder / 'data.py').write_text(DATA)
     path.write_text(f'_base_ = {[str(backbone), str(head), str(folder / "data.py")]}')
-    plain = Config.fromfile(path)
-    overrides = {key: narrowed(value, key) for key, value in plain.items() if key not in ('backbone', 'channels')}
-    if isinstance(plain.backbone.get('arch'), str):
-        overrides['backbone.arch'] = smallest(OWN_MODELS.get(plain.backbone.type))
-    return load_config(path, overrides)
+    return load_config(path, narrow_head(head) | shallow_backbone(backbone))
+
+
+@cache
+def shallow_backbone(path: Path) -> dict[str, Any]:
+    backbone = Config.fromfile(path).backbone
+    if not isinstance(backbone.get('arch'), str):
+        return {}
+    return {'backbone.arch': {'_delete_': True, **OWN_MODELS.get(backbone.type).shallow()}}
+
+
+@cache
+def narrow_head(path: Path) -> dict[str, Any]:
+    return {key: narrowed(value, key) for key, value in Config.fromfile(path).items()}
 
 
 def narrowed(node: Any, name: str = '') -> Any:
@@ -59,11 +67,6 @@ def narrowed(node: Any, name: str = '') -> Any:
     if isinstance(node, list):
         return [narrowed(item) for item in node]
     return NARROW[name] if name in NARROW and isinstance(node, int) else node
-
-
-@cache
-def smallest(cls: type[Backbone]) -> str:
-    return min(cls.archs, key=lambda arch: cls.describe(arch).parameters)
 
 
 def seg_sample(height: int, width: int) -> SegDataSample:
