@@ -13,6 +13,7 @@ from denseformer.backbones.dinat import DiNAT
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 DILATIONS = (1, 2, 3, 4, 5, 7, 8, 10, 14, 16, 20, 28)
+"""All that a published recipe has."""
 Function = Callable[[], object]
 
 
@@ -55,7 +56,7 @@ def contend(
 
 def operator_sizes() -> Iterator[Comparison]:
     """The first stage of an image from 256 x 256 to 2048 x 2048, time per pixel of the map."""
-    for dilation in (1, 8):
+    for dilation in DILATIONS:
         sides = (128, 64, 256, 512)
         contenders = tuple(operator(f'{side} x {side}', side, side, dilation) for side in sides)
         yield Comparison(f'operator, map size, dilation {dilation}', contenders)
