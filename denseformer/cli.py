@@ -1,4 +1,4 @@
-"""The command `denseformer train | test | infer`; `tools/*.py` are the same under their own names."""
+"""The command `denseformer`; `tools/*.py` are its commands under their own names."""
 
 import argparse
 import sys

@@ -30,13 +30,14 @@ def test_a_tool_is_the_command_of_its_name(command):
 @pytest.mark.parametrize(
     ('arguments', 'says'),
     [
-        (['train', 'configs/upernet_dinta_ade20k.py'], 'no such config file'),
+        (['train', 'configs/upernet_dinta_ade20k.py'], "Did you mean 'upernet_dinat_ade20k.py'?"),
         (['train', 'configs/upernet_dinat_nano_sample.py', '--cfg-options', 'num_clases=3'], "'num_classes'"),
         (['train', 'configs/upernet_dinat_nano_sample.py', '--time-limit', 'soon'], 'write 11h30m'),
         (['infer', 'only_one', '--out', 'x'], 'put a glob in quotes'),
         (['infer', 'missing.pth', 'photos', '--out', 'x'], 'missing.pth'),
         (['export', 'missing.pth', '--out', 'x.onnx'], 'missing.pth'),
         (['doctor', 'missing.py'], 'no such config file'),
+        (['test', 'configs/upernet_dinat_nano_sample.py', 'missing.pth'], 'no such checkpoint file'),
         (['prepare', 'lmdb', 'missing', 'x.lmdb'], 'missing'),
     ],
     ids=lambda value: ' '.join(value[:2]) if isinstance(value, list) else '',

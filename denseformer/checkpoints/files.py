@@ -2,10 +2,12 @@
 
 A `.safetensors` file holds tensors only. A `.pth` file is a pickle, which can run code when it is opened: it is read
 with PyTorch's restricted unpickler, never without, unless the user says that the file is trusted. What mmengine writes
-about a run beside the weights (history buffers, numpy arrays) is on the list of allowed types.
+about a run beside the weights (history buffers, numpy arrays) is on the list of allowed types. A `.pkl` file holds
+numpy arrays, as Detectron2's do: it is read with an unpickler that knows nothing else.
 """
 
 import pickle
+import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,14 +43,22 @@ def read_checkpoint(
     Raises CheckpointError when the file is missing, broken, not a mapping, or holds more than data.
     """
     path = local_copy(str(path)) if '://' in str(path) else Path(path)
-    if not path.is_file():
-        raise CheckpointError(f'{path}: no such checkpoint file.')
-    content = (
-        _read_safetensors(path) if path.suffix == '.safetensors' else _read_pickle(path, map_location, trust, mmap)
-    )
+    require_file(path)
+    if path.suffix == '.safetensors':
+        content = _read_safetensors(path)
+    elif path.suffix == '.pkl' and not trust:
+        content = _read_arrays(path)
+    else:
+        content = _read_pickle(path, map_location, trust, mmap)
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{path}: holds a {type(content).__name__}, not a mapping of names to tensors.')
     return dict(content)
+
+
+def require_file(path: str | Path) -> None:
+    """Raise CheckpointError when there is no file at `path`; an http(s) address is left to the download."""
+    if '://' not in str(path) and not Path(path).is_file():
+        raise CheckpointError(f'{path}: no such checkpoint file.')
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -63,11 +73,38 @@ def _read_pickle(path: Path, map_location: Any, trust: bool, mmap: bool) -> Any:
         with torch.serialization.safe_globals(allowed_types()):
             return torch.load(path, map_location=map_location, weights_only=not trust, mmap=mmap)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(_explain_refusal(path, error)) from error
+        raise _refusal(path, error) from error
     except BROKEN as error:
-        raise CheckpointError(
-            f'{path}: not a complete PyTorch checkpoint ({error}). Fetch or save it again.'
-        ) from error
+        raise _damage(path, error) from error
+
+
+def _read_arrays(path: Path) -> Any:
+    try:
+        with path.open('rb') as file:
+            return _with_tensors(_ArrayUnpickler(file, encoding='latin1').load())
+    except pickle.UnpicklingError as error:
+        raise _refusal(path, error) from error
+    except BROKEN as error:
+        raise _damage(path, error) from error
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads containers, numbers, text and numpy arrays; refuses every other type by name."""
+
+    allowed = ('_codecs.encode', 'collections.OrderedDict', 'numpy.dtype', 'numpy.ndarray')
+    allowed += ('numpy._core.multiarray._reconstruct', 'numpy._core.multiarray.scalar')
+
+    def find_class(self, module: str, name: str) -> Any:
+        module = module.replace('numpy.core.', 'numpy._core.')
+        if f'{module}.{name}' not in self.allowed:
+            raise pickle.UnpicklingError(f'GLOBAL {module}.{name}')
+        return super().find_class(module, name)
+
+
+def _with_tensors(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _with_tensors(value) for key, value in content.items()}
+    return torch.from_numpy(content) if isinstance(content, np.ndarray) else content
 
 
 def allowed_types() -> list[Any]:
@@ -86,17 +123,40 @@ def _history_method(owner: Any, name: str) -> Any:
     raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed')
 
 
-def _explain_refusal(path: Path, error: Exception) -> str:
+def _refusal(path: Path, error: Exception) -> CheckpointError:
+    """What to say of a file that a restricted unpickler gave up."""
     try:
         with torch.serialization.safe_globals(allowed_types()):
             refused = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # the file is not even a zip archive: only the unpickler's own words are left
-        refused = []
-    names = ', '.join(refused) or str(error).splitlines()[0]
-    return (
-        f'{path}: refused, because it holds more than data: {names}. Opening it could run code. If you made this file '
-        'yourself, pass --trust-checkpoint (trust=True); otherwise ask its author for a .safetensors file.'
+    except Exception:  # no zip archive: the unpickler's own words name what it met
+        refused = re.findall(r'GLOBAL (\S+)', str(error))[:1]
+    reason = ', '.join(refused) or re.sub(r'(?s).*WeightsUnpickler error:\s*', '', str(error)).splitlines()[0]
+    return CheckpointError(
+        _stranger(path)
+        or f'{path}: refused, because it holds more than data: {reason}. Opening it could run code. If you made this '
+        'file yourself, pass --trust-checkpoint (trust=True); otherwise ask its author for a .safetensors file.'
     )
+
+
+def _damage(path: Path, error: Exception) -> CheckpointError:
+    """What to say of a file that breaks off, or is no checkpoint."""
+    reason = str(error).split('. ')[0] or type(error).__name__
+    return CheckpointError(
+        _stranger(path) or f'{path}: not a complete PyTorch checkpoint ({reason}). Fetch or save it again.'
+    )
+
+
+def _stranger(path: Path) -> str:
+    """What a file is that was put in a checkpoint's place; empty for what begins as one does."""
+    with path.open('rb') as file:
+        start = file.read(64).lstrip()
+    if start.startswith(b'version https://git-lfs'):
+        return f'{path}: a pointer of Git LFS, not the file itself. Fetch it with: git lfs pull'
+    if start.startswith(b'<'):
+        return f'{path}: a web page, not a checkpoint. Open its address in a browser and save the file itself.'
+    if start and not start.startswith((b'PK', b'\x80')):
+        return f'{path}: not a checkpoint: neither a zip archive nor a pickle.'
+    return ''
 
 
 def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -51,7 +51,8 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     """
     path = Path(path)
     if not path.is_file():
-        raise ConfigError(f'{path}: no such config file.')
+        near = did_you_mean(path.name, (other.name for other in path.parent.glob('*.py')))
+        raise ConfigError(f'{path}: no such config file.{near}')
     try:
         config = Config.fromfile(str(path))
     except (SyntaxError, NameError, TypeError, KeyError, FileNotFoundError) as error:

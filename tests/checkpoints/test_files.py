@@ -62,10 +62,38 @@ def test_a_trusted_file_is_read_as_pickle(tmp_path):
 
 
 def test_an_old_style_pickle_with_a_payload_is_refused(tmp_path):
-    (tmp_path / 'w.pth').write_bytes(pickle.dumps(Payload(tmp_path / 'ran')))
-    with pytest.raises(CheckpointError, match=r'w\.pth'):
+    torch.save({'w': Payload(tmp_path / 'ran')}, tmp_path / 'w.pth', _use_new_zipfile_serialization=False)
+    with pytest.raises(CheckpointError, match=r'w\.pth: refused, .* io\.open'):
         read_checkpoint(tmp_path / 'w.pth')
     assert not (tmp_path / 'ran').exists()
+
+
+def test_arrays_of_detectron2_are_weights(tmp_path):
+    arrays = {'a.weight': np.arange(6, dtype=np.float32).reshape(2, 3)}
+    (tmp_path / 'w.pkl').write_bytes(pickle.dumps({'model': arrays, '__author__': 'nobody'}))
+    assert torch.equal(weights_of(read_checkpoint(tmp_path / 'w.pkl'))['a.weight'], torch.arange(6.0).reshape(2, 3))
+
+
+def test_a_call_beside_arrays_is_refused_by_name(tmp_path):
+    (tmp_path / 'w.pkl').write_bytes(pickle.dumps({'model': np.zeros(1), 'x': Payload(tmp_path / 'ran')}))
+    with pytest.raises(CheckpointError, match=r'w\.pkl: refused, .* io\.open'):
+        read_checkpoint(tmp_path / 'w.pkl')
+    assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        (b'version https://git-lfs.github.com/spec/v1\noid sha256:0\n', 'git lfs pull'),
+        (b'\n<!DOCTYPE html>', 'a web page'),
+        (b'# Weights\n', 'neither a zip archive nor a pickle'),
+    ],
+)
+@pytest.mark.parametrize('suffix', ['.pth', '.pkl'])
+def test_what_came_in_place_of_a_checkpoint_is_named(tmp_path, content, words, suffix):
+    (tmp_path / f'w{suffix}').write_bytes(content)
+    with pytest.raises(CheckpointError, match=words):
+        read_checkpoint(tmp_path / f'w{suffix}')
 
 
 @pytest.mark.parametrize('size', [0, 10, 300])
