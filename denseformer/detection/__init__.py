@@ -1,8 +1,22 @@
 """What mmdetection lacks."""
 
-from denseformer.detection.mask2former import Mask2FormerHead, Mask2FormerSemanticHead
+from denseformer.detection.mask2former import (
+    Mask2Former,
+    Mask2FormerHead,
+    Mask2FormerSegmentor,
+    Mask2FormerSemanticHead,
+)
 from denseformer.detection.mask_fusion import MaskFusion
 from denseformer.detection.metrics import CocoMetric, VOCMetric
 from denseformer.detection.panoptic_quality import PanopticMetric
 
-__all__ = ['CocoMetric', 'Mask2FormerHead', 'Mask2FormerSemanticHead', 'MaskFusion', 'PanopticMetric', 'VOCMetric']
+__all__ = [
+    'CocoMetric',
+    'Mask2Former',
+    'Mask2FormerHead',
+    'Mask2FormerSegmentor',
+    'Mask2FormerSemanticHead',
+    'MaskFusion',
+    'PanopticMetric',
+    'VOCMetric',
+]

@@ -1,22 +1,26 @@
 """Mask2Former's head, "Masked-attention Mask Transformer for Universal Image Segmentation", arXiv 2112.01527.
 
 Official: https://github.com/facebookresearch/Mask2Former (MIT). The network and its losses are mmdetection's; here its
-numbers are said once, and masks are matched and compared with labels by `mask_points`.
+numbers are said once, masks are matched and compared with labels by `mask_points`, and the authors' weights are taken.
 
 Legend: B batch, Q queries, K classes, G labels, n matched masks, P points, H W image, h w a quarter of it.
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from mmdet.models.dense_heads import Mask2FormerHead as MMDetHead
+from mmdet.models.detectors import Mask2Former as MMDetMask2Former
 from mmdet.utils import reduce_mean
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from mmseg.models.decode_heads import Mask2FormerHead as MMSegHead
+from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
+from denseformer.detection.mask2former_keys import remap_official_keys
 from denseformer.detection.mask_points import CLASS, DICE, MASK, at_points, matching, uncertain_points
 from denseformer.ops.choice import attend_on_processors
 from denseformer.registry import MODELS
@@ -79,6 +83,7 @@ class PlainHead:
     """
 
     num_classes: int
+    num_stuff: int
     class_weight: list[float]
     loss_cls: nn.Module
     loss_mask: nn.Module
@@ -124,6 +129,13 @@ class PlainHead:
         )
         super().__init__(num_classes=num_classes, **options)  # type: ignore[call-arg]
         self.num_points = num_points
+        self.num_stuff = num_stuff
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
+        own = remap_official_keys(own, self)
+        state_dict.update({prefix + key: value for key, value in own.items()})
+        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[misc]
 
     def _loss_by_feat_single(
         self, scores: Tensor, masks: Tensor, truth: Sequence[InstanceData], metas: Sequence[dict]
@@ -188,3 +200,33 @@ class Mask2FormerSemanticHead(PlainHead, MMSegHead):
         size = meta['img_shape'] if window else meta.get('pad_shape', meta['img_shape'])
         masks = F.interpolate(masks, size[:2], mode='bilinear').sigmoid_()
         return torch.einsum('bqk,bqhw->bkhw', scores.softmax(-1)[..., :-1], masks)
+
+
+class OfficialNames:
+    """Mixed in before mmdetection's or mmsegmentation's model: weights trained with Detectron2 load as they are.
+
+    There the head is `sem_seg_head`; besides it and the backbone they hold the weights of classes in the loss.
+    """
+
+    head_name: ClassVar[str]
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        theirs = prefix + 'sem_seg_head.'
+        for key in [key for key in state_dict if key.startswith(theirs)]:
+            state_dict[f'{prefix}{self.head_name}.{key[len(theirs) :]}'] = state_dict.pop(key)
+        state_dict.pop(prefix + 'criterion.empty_weight', None)
+        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[misc]
+
+
+@MODELS.register_module()
+class Mask2Former(OfficialNames, MMDetMask2Former):
+    """For things, or things and stuff: mmdetection's model."""
+
+    head_name = 'panoptic_head'
+
+
+@MODELS.register_module()
+class Mask2FormerSegmentor(OfficialNames, EncoderDecoder):
+    """For semantic segmentation: mmsegmentation's model."""
+
+    head_name = 'decode_head'

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from denseformer.ops import choice, focal_loss
 from denseformer.ops.deform_attention import multi_scale_deformable_attention
-from denseformer.ops.nms import nms_match as match
-from denseformer.ops.nms import soft_nms
+from denseformer.ops.nms import nms_match, soft_nms
 from denseformer.ops.roi_align import spread_maximum
 
 SOFT_METHODS = ('naive', 'linear', 'gaussian')
@@ -55,18 +54,10 @@ def fill(targets: tuple[Tensor, ...], values: tuple[Tensor, ...]) -> None:
         target.copy_(value)
 
 
-def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    return choice.nms(boxes, scores, iou_threshold, offset)
-
-
 def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, *, method: int, **options: Any) -> Tensor:
     found, inds = soft_nms(boxes, scores, method=SOFT_METHODS[method], **options)
     dets[: len(found)] = found
     return inds
-
-
-def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
-    return match(dets, iou_threshold)
 
 
 def roi_align_forward(
@@ -268,7 +259,7 @@ def get_compiling_cuda_version() -> str:
 OPERATORS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
-        *(nms, softnms, nms_match, roi_align_forward, roi_align_backward),
+        *(choice.nms, softnms, nms_match, roi_align_forward, roi_align_backward),
         *(deform_conv_forward, deform_conv_backward_input, deform_conv_backward_parameters),
         *(modulated_deform_conv_forward, modulated_deform_conv_backward),
         *(ms_deform_attn_forward, ms_deform_attn_backward),

@@ -229,9 +229,7 @@ def spread_average(
     """The gradient of the mean: grad, (R, C, bins, bins), spread over the cells of a map (B, C, H, W)."""
     B, C, H, W = shape
     spread = grad.new_zeros(B * H * W, C)
-    for group in (
-        groups(rois, shape, tuple(grad.shape[2:]), spatial_scale, sampling_ratio, aligned) if len(rois) else ()
-    ):
+    for group in groups(rois, shape, tuple(grad.shape[2:]), spatial_scale, sampling_ratio, aligned):
         R, h, w = group.cells.shape
         over_y, over_x = group.y.means(h, grad.dtype), group.x.means(w, grad.dtype)
         bins_y, bins_x = grad.shape[2:]

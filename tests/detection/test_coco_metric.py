@@ -130,6 +130,16 @@ def test_uncertain_and_doubled_objects(samples):
     assert metric.confusion[:-1, -1].sum() == len(sample['instances']) - 1
 
 
+@pytest.mark.parametrize(('right', 'expected'), [(1.0, 1.0), (0.9, 0.0)])
+def test_boxes_of_voc_are_as_wide_as_their_pixels(right, expected):
+    """The true one is of the pixels 1 and 2 in VOC's counting; half of the union is enough for a match."""
+    found = {'bboxes': torch.tensor([[0, 0, right, 1]]), 'scores': torch.ones(1), 'labels': torch.zeros(1, dtype=int)}
+    truth = [{'bbox': [0.0, 0.0, 2.0, 1.0], 'bbox_label': 0, 'ignore_flag': 0}]
+    sample = {'img_id': 1, 'ori_shape': (4, 4), 'pred_instances': found, 'instances': truth}
+    scores, _ = evaluate([sample], kind='VOCMetric')
+    assert scores == {'mAP': expected}
+
+
 @pytest.mark.parametrize('kind', KINDS)
 def test_what_lies_on_ignored_objects_counts_neither_way(samples, kind):
     ignoring = [

@@ -2,4 +2,4 @@
 # Needs of the other bases: backbone (channels follow from it), num_classes, crop_size.
 _base_ = ['./parts/segmentor.py', './parts/mask2former_head.py']
 head = dict(type='denseformer.Mask2FormerSemanticHead')
-model = dict(decode_head='${head}')
+model = dict(type='denseformer.Mask2FormerSegmentor', decode_head='${head}')
