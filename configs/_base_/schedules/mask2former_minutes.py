@@ -1,8 +1,8 @@
 # Mask2Former on the sample set, in minutes on two CPU cores. Its queries take long to learn classes from a backbone that
 # knows none: start with --load-from the network that `make demo` trains.
-epochs = 8
+epochs = 24
 warmup_iters = 50
-val_interval = 4
+val_interval = 12
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
@@ -17,3 +17,4 @@ param_scheduler = [
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs='${epochs}', val_interval='${val_interval}')
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
+auto_scale_lr = dict(enable=False, base_batch_size=4)
