@@ -85,7 +85,10 @@ class Arch(DoublingArch):
 
 @MODELS.register_module()
 class FocalNet(Backbone):
-    """Focal Modulation Network."""
+    """Focal Modulation Network.
+
+    windows: kernel of the first level in each stage; None for the arch's in all of them.
+    """
 
     source = Source(
         paper='Focal Modulation Networks, https://arxiv.org/abs/2203.11926',
@@ -97,6 +100,7 @@ class FocalNet(Backbone):
         self,
         *,
         arch: str | Mapping[str, Any] = 'tiny_srf',
+        windows: Sequence[int] | None = None,
         in_channels: int = 3,
         drop_path_rate: float = 0.0,
         out_indices: Sequence[int] = (0, 1, 2, 3),
@@ -115,24 +119,27 @@ class FocalNet(Backbone):
             init_cfg=init_cfg,
         )
         widths, overlap = self.arch.widths, self.arch.overlapping_patches
+        self.windows = tuple(windows or [self.arch.window] * len(widths))
+        if len(self.windows) != len(widths) or any(window % 2 == 0 for window in self.windows):
+            raise ValueError(f'windows must be {len(widths)} odd numbers, one for each stage, got {self.windows}.')
         stem: dict[str, Any] = {'kernel_size': 7, 'padding': self.arch.stem_padding} if overlap else {}
         between: dict[str, Any] = {'kernel_size': 3, 'padding': 1} if overlap else {}
         stages = []
         for i, rates in enumerate(drop_path_rates(drop_path_rate, self.arch.depths)):
             downsample = PatchDownsample(widths[i - 1], widths[i], 2, **between) if i else None
-            stages.append(Stage([self._block(widths[i], rate) for rate in rates], downsample))
+            stages.append(Stage([self._block(i, rate) for rate in rates], downsample))
         self.assemble(
             patch_embed=PatchEmbed(in_channels, widths[0], 4, **stem),
             stages=stages,
             out_norms=[nn.LayerNorm(width) for width in widths],
         )
 
-    def _block(self, dim: int, drop_path: float) -> nn.Module:
-        arch = self.arch
+    def _block(self, stage: int, drop_path: float) -> nn.Module:
+        arch, dim = self.arch, self.arch.widths[stage]
         modulation = FocalModulation(
             dim,
             levels=arch.levels,
-            window=arch.window,
+            window=self.windows[stage],
             average=arch.average_contexts,
             normalise=arch.norm_modulated,
         )
@@ -154,13 +161,12 @@ class FocalNet(Backbone):
             (r'^norm(\d)\.', r'out_norms.\1.'),
         )
         renamed = linear_from_pointwise(renamed, r'\.attn\.mix\.')
-        levels, window = network.arch.levels, network.arch.window
         for key, value in renamed.items():
             if '.attn.contexts.' in key:
-                level = int(key.split('.')[-2])
-                renamed[key] = fit_kernel(value, window + 2 * level)
+                stage, level = int(key.split('.')[1]), int(key.split('.')[-2])
+                renamed[key] = fit_kernel(value, network.windows[stage] + 2 * level)
             elif '.attn.proj_in.' in key:
-                renamed[key] = fit_gates(value, network.arch.widths[int(key.split('.')[1])], levels)
+                renamed[key] = fit_gates(value, network.arch.widths[int(key.split('.')[1])], network.arch.levels)
         return renamed
 
 

@@ -83,3 +83,18 @@ def test_gates_of_levels_the_checkpoint_lacks_are_zero_and_the_global_gate_stays
 
 def test_downsampling_opens_the_stage_it_leads_into(imagenet_checkpoint):
     assert (load(imagenet_checkpoint, levels=2, window=3).stages[1].downsample.proj.bias == 2).all()
+
+
+def test_stages_may_have_kernels_of_their_own(imagenet_checkpoint):
+    arch = {'width': 8, 'depths': (1, 1, 1, 1), 'levels': 2, 'window': 9}
+    network = FocalNet(arch=arch, windows=(11, 9, 9, 7))
+    assert not network.load_state_dict(imagenet_checkpoint, strict=False).unexpected_keys
+    kernels = [[conv.kernel_size[0] for conv in stage.blocks[0].attn.contexts] for stage in network.stages]
+    assert kernels == [[11, 13], [9, 11], [9, 11], [7, 9]]
+    assert network.stages[0].blocks[0].attn.contexts[0].weight.sum() == 8 * 9  # the loaded 3 x 3, zeros around
+
+
+@pytest.mark.parametrize('windows', [(9, 9, 9), (9, 9, 9, 8)])
+def test_windows_that_fit_no_stage_are_an_error(windows):
+    with pytest.raises(ValueError, match='windows must be 4 odd numbers'):
+        FocalNet(windows=windows)
