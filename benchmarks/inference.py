@@ -50,5 +50,5 @@ def whole_folder() -> Callable[[], object]:
 def network_alone() -> Callable[[], object]:
     model = predictor()
     with folder_of_images() as folder:
-        inputs = [model.prepare(item).inputs[None] for item in find_items(folder)]
+        inputs = [model.task.prepare(item).inputs[None] for item in find_items(folder)]
     return lambda: [model.task.scores(image) for image in inputs]

@@ -20,7 +20,7 @@ from pycocotools import mask as rle
 from torch import nn
 
 from denseformer.inference.coco import Categories, annotations_of, segments_of, write_instances, write_panoptic
-from denseformer.inference.drawing import draw_instances, tinted, with_legend
+from denseformer.inference.drawing import Entry, draw_instances, tinted, with_legend
 from denseformer.inference.instances import Instances, Window, encoded, merged, moved
 from denseformer.inference.memory import is_out_of_memory
 from denseformer.inference.pictures import Picture
@@ -65,21 +65,25 @@ class DetectionResult(Result):
 
     def plot(self) -> Image.Image:
         """The image with boxes, masks, names and scores; with a panoptic map its segments and a legend below."""
-        found = self.instances
-        names = [f'{self.classes[i]} {score:.2f}' for i, score in zip(found.labels, found.scores, strict=True)]
-        colours = [self.palette[i] for i in found.labels]
-        if self.panoptic is not None:
-            image = tinted(self.image, self.panoptic, [self.palette[i] for i in self.segments])
-            legend = [(self.classes[i], self.palette[i]) for i in dict.fromkeys(self.segments)]
-            return with_legend(draw_instances(image, found.boxes, names, colours, None), legend)
-        masks = None if found.masks is None else (rle.decode(mask).astype(bool) for mask in found.masks)
-        return draw_instances(self.image, found.boxes, names, colours, masks)
+        if self.panoptic is None:
+            return self.after()
+        return with_legend(self.after(), [(self.classes[i], self.palette[i]) for i in dict.fromkeys(self.segments)])
+
+    def explained(self) -> Sequence[Entry]:
+        return () if self.panoptic is None else list(zip(self.classes, self.palette, strict=True))
 
     def before(self) -> Image.Image:
         return Image.fromarray(self.image)
 
     def after(self) -> Image.Image:
-        return self.plot().crop((0, 0, self.image.shape[1], self.image.shape[0]))
+        found = self.instances
+        names = [f'{self.classes[i]} {score:.2f}' for i, score in zip(found.labels, found.scores, strict=True)]
+        colours = [self.palette[i] for i in found.labels]
+        if self.panoptic is not None:
+            image = tinted(self.image, self.panoptic, [self.palette[i] for i in self.segments])
+            return draw_instances(image, found.boxes, names, colours, None)
+        masks = None if found.masks is None else (rle.decode(mask).astype(bool) for mask in found.masks)
+        return draw_instances(self.image, found.boxes, names, colours, masks)
 
     def save(self, path: str | Path) -> None:
         """Write the instances: a list of COCO's annotations, with scores and without ids."""

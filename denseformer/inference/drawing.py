@@ -8,19 +8,18 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
+Entry = tuple[str, Colour]
+"""Of a legend: a name and its colour."""
+SMALLEST = 11
+"""Letters of a legend, in pixels, that can just be read."""
 
 
-def overlay(
-    image: np.ndarray, mask: np.ndarray, classes: Sequence[str], palette: Sequence[Colour], opacity: float
-) -> Image.Image:
-    """`image` (H, W, 3), R, G, B, tinted by the classes of `mask` (H, W), with their borders and a legend below."""
+def overlay(image: np.ndarray, mask: np.ndarray, palette: Sequence[Colour], opacity: float) -> Image.Image:
+    """`image` (H, W, 3), R, G, B, tinted by the classes of `mask` (H, W), with their borders."""
     colours = np.asarray(palette, np.uint8)[mask]  # (H, W, 3)
     blended = cv2.addWeighted(image, 1 - opacity, colours, opacity, 0)
     blended[borders(mask)] = 255
-    picture = Image.fromarray(blended)
-    counts = np.bincount(mask.ravel(), minlength=len(classes))
-    present = [int(i) for i in np.argsort(-counts, kind='stable') if counts[i]]
-    return with_legend(picture, [(classes[i], tuple(palette[i])) for i in present])
+    return Image.fromarray(blended)
 
 
 def borders(mask: np.ndarray) -> np.ndarray:
@@ -31,33 +30,56 @@ def borders(mask: np.ndarray) -> np.ndarray:
     return edge
 
 
-def with_legend(picture: Image.Image, entries: Sequence[tuple[str, tuple[int, ...]]]) -> Image.Image:
-    """`picture` above a strip of coloured squares and names, in as many lines as they need."""
-    size = max(11, picture.width // 45)
+def with_legend(picture: Image.Image, entries: Sequence[Entry]) -> Image.Image:
+    """`picture` above a legend."""
+    return above(picture, legend(entries, picture.width, usual_size(picture.width)))
+
+
+def frame_legend(entries: Sequence[Entry], width: int, height: int) -> Image.Image:
+    """A legend for all frames (height, width) of a video: a third as high at most, unless it could not be read then."""
+    size = usual_size(width)
+    while 3 * (strip := legend(entries, width, size)).height > height and size > SMALLEST:
+        size -= 1
+    return strip
+
+
+def usual_size(width: int) -> int:
+    return max(SMALLEST, width // 45)
+
+
+def legend(entries: Sequence[Entry], width: int, size: int) -> Image.Image:
+    """A strip of coloured squares and names, `size` high, in as many lines as they need."""
     font = ImageFont.load_default(size)
     gap = size // 2
-    lines: list[list[tuple[int, str, tuple[int, ...]]]] = [[]]
+    lines: list[list[tuple[int, str, Colour]]] = [[]]
     x = gap
     for name, colour in entries:
-        width = size + gap // 2 + int(font.getlength(name)) + 2 * gap
-        if lines[-1] and x + width > picture.width:
+        needed = size + gap // 2 + int(font.getlength(name)) + 2 * gap
+        if lines[-1] and x + needed > width:
             lines.append([])
             x = gap
         lines[-1].append((x, name, colour))
-        x += width
+        x += needed
     pitch = size + gap
-    canvas = Image.new('RGB', (picture.width, picture.height + len(lines) * pitch + gap), 'white')
-    canvas.paste(picture, (0, 0))
-    draw = ImageDraw.Draw(canvas)
+    strip = Image.new('RGB', (width, len(lines) * pitch + gap), 'white')
+    draw = ImageDraw.Draw(strip)
     for i, line in enumerate(lines):
-        y = picture.height + gap + i * pitch
+        y = gap + i * pitch
         for x, name, colour in line:
             draw.rectangle((x, y, x + size - 1, y + size - 1), fill=colour, outline='black')
             draw.text((x + size + gap // 2, y + size / 2), name, fill='black', font=font, anchor='lm')
+    return strip
+
+
+def above(picture: Image.Image, strip: Image.Image) -> Image.Image:
+    """`picture` with a strip of its width below."""
+    canvas = Image.new('RGB', (picture.width, picture.height + strip.height))
+    canvas.paste(picture, (0, 0))
+    canvas.paste(strip, (0, picture.height))
     return canvas
 
 
-def spread_colours(count: int) -> list[tuple[int, int, int]]:
+def spread_colours(count: int) -> list[Colour]:
     """Colours that differ from their neighbours in the list: hues a golden angle apart, in two brightnesses."""
     hues = ((i * 0.61803 % 1, 0.65, 0.95 if i % 2 else 0.7) for i in range(count))
     rgb = np.array([colorsys.hsv_to_rgb(*hue) for hue in hues]).reshape(-1, 3)

@@ -1,14 +1,20 @@
 """The table of what can be exported: every backbone and restoration network, written, run and compared.
 
-`python -m denseformer.inference.export_table docs/export.md` measures all networks and writes their rows into the page
-as it goes; names behind the page measure those alone.
+`python -m denseformer.inference.export_table docs/export.md` measures all networks, each in a process of its own and
+for `SECONDS` of processor time at most, and writes their rows into the page as it goes; names behind the page measure
+those alone.
 """
 
+import multiprocessing
+import resource
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import fields
+from multiprocessing.connection import Connection
 from pathlib import Path
+from signal import SIGXCPU
 from typing import Any
 
 import torch
@@ -25,8 +31,10 @@ from denseformer.restoration.networks import RestorationNetwork
 from denseformer.zoo import families
 
 HEAD = '| network | parts of | ONNX | difference | torch.export | difference |'
-BLOCKS = 2
-"""How many blocks of a stage are traced: the further ones have the same operators."""
+SECONDS = 180
+"""How much processor time a network is given."""
+DEPTHS = {'depths': (2, 1, 1, 1), 'blocks': (2, 1, 1, 1), 'groups': (1,)}
+"""How many blocks of each stage are traced, by the field of an arch record: further ones have the same operators."""
 
 
 class Maps(nn.Module):
@@ -48,11 +56,15 @@ def exportable() -> dict[str, type[Network]]:
 
 
 def shallow(cls: type[Network], arch: str) -> dict[str, Any]:
-    """The variant's fields, with at most `BLOCKS` blocks in each stage."""
+    """The variant's fields, with the depths of `DEPTHS` at most."""
     record = cls.archs[arch]
     known = {field.name: getattr(record, field.name) for field in fields(record)}
-    if isinstance(known.get('depths'), tuple):
-        known['depths'] = tuple(min(depth, BLOCKS) for depth in known['depths'])
+    for name, most in DEPTHS.items():
+        depth = known.get(name)
+        if isinstance(depth, int):
+            known[name] = min(depth, most[0])
+        elif depth is not None and len(depth) == len(most):
+            known[name] = tuple(map(min, depth, most))
     return known
 
 
@@ -64,23 +76,50 @@ def graph_of(cls: type[Network], arch: str) -> Graph:
     return Graph(network, network.in_channels, probes=SMALL).eval()
 
 
-def measure(graph: Graph) -> dict[str, Written | str]:
-    """By suffix what the most general file takes, or why there is none."""
-    found: dict[str, Written | str] = {}
+def outcomes(graph: Graph) -> Iterator[tuple[str, Written | str]]:
+    """By suffix, as soon as it is known, what the most general file takes, or why there is none."""
+    refusals = dict.fromkeys(FORMATS, '')
     with tempfile.TemporaryDirectory() as folder:
         for sizes in (*OPEN, Sizes(side=224 if graph.probes is LARGE else 64)):
-            waiting = [suffix for suffix in FORMATS if not isinstance(found.get(suffix), Written)]
+            if not refusals:
+                return
             try:
-                program = trace(graph, sizes) if waiting else None
+                program = trace(graph, sizes)
             except RefusalError as error:
-                found |= dict.fromkeys(waiting, str(error))
+                refusals = dict.fromkeys(refusals, str(error))
                 continue
-            for suffix in waiting:
+            for suffix in list(refusals):
                 try:
-                    found[suffix] = write(graph, program, Path(folder) / f'network{suffix}', sizes, {})
+                    yield suffix, write(graph, program, Path(folder) / f'network{suffix}', sizes, {})
+                    del refusals[suffix]
                 except RefusalError as error:
-                    found[suffix] = str(error)
-    return found
+                    refusals[suffix] = str(error)
+    yield from refusals.items()
+
+
+def send_outcomes(cls: type[Network], arch: str, pipe: Connection) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, hard))  # at the soft limit SIGXCPU ends the process
+    for outcome in outcomes(graph_of(cls, arch)):
+        pipe.send(outcome)
+
+
+def measure(cls: type[Network], arch: str) -> dict[str, Written | str]:
+    """By suffix the outcome; a conversion that takes too long, or all memory, ends with its process."""
+    context = multiprocessing.get_context('fork')  # what is imported serves all networks
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=send_outcomes, args=(cls, arch, sender))
+    process.start()
+    sender.close()
+    found: dict[str, Written | str] = {}
+    with suppress(EOFError):
+        while True:
+            suffix, outcome = receiver.recv()
+            found[suffix] = outcome
+    process.join()
+    limit = f'longer than {SECONDS} s of processor time'
+    reason = limit if process.exitcode == -SIGXCPU else f'its process ended with code {process.exitcode}'
+    return dict.fromkeys(FORMATS, reason) | found
 
 
 def cells(found: Written | str) -> tuple[str, str]:
@@ -93,7 +132,7 @@ def cells(found: Written | str) -> tuple[str, str]:
 
 def row(cls: type[Network]) -> str:
     arch = min(cls.archs, key=lambda arch: cls.describe(arch).parameters)
-    found = measure(graph_of(cls, arch))
+    found = measure(cls, arch)
     return '| ' + ' | '.join((cls.__name__, arch, *cells(found['.onnx']), *cells(found['.pt2']))) + ' |'
 
 

@@ -17,12 +17,11 @@ from denseformer.checkpoints import read_checkpoint
 from denseformer.datasets.loading import MAX_PIXELS
 from denseformer.engine import load_config
 from denseformer.engine.runner import load_weights
-from denseformer.inference.exported import RUNNERS, load_exported
+from denseformer.inference.exported import RUNNERS, ExportedModel, load_exported
 from denseformer.inference.restoration import RestorationTask
-from denseformer.inference.results import Result
 from denseformer.inference.segmentation import SegmentationTask
-from denseformer.inference.sources import Item, Source, find_items
-from denseformer.inference.task import Prepared, Settings, Task
+from denseformer.inference.sources import Source, find_items
+from denseformer.inference.task import Settings, Task
 from denseformer.inference.video_files import frames_of
 from denseformer.restoration import from_checkpoint
 from denseformer.restoration.restorer import Restorer
@@ -87,26 +86,12 @@ class Predictor:
             augment=augment, probabilities=probabilities, score=score, classes=classes, suffix=suffix,
             max_pixels=max_pixels,
         )  # fmt: skip
-        if not isinstance(config, Config) and Path(config).suffix in WEIGHTS:
-            if checkpoint is not None:
-                raise ValueError(f"'{config}' holds weights; before the checkpoint a config is expected.")
-            self.model: nn.Module = from_checkpoint(config)
-            self.config = None
-        elif not isinstance(config, Config) and Path(config).suffix in RUNNERS:
-            if checkpoint is not None or compile or amp or self.device.type != 'cpu':
-                raise ValueError(
-                    f"'{config}' is exported: it takes no checkpoint, no amp or compile, and device 'cpu'."
-                )
-            self.model, self.config = load_exported(Path(config))
+        self.model, self.config = load_model(config, checkpoint, trust=trust_checkpoint)
+        if isinstance(self.model, ExportedModel):
+            if compile or amp or self.device.type != 'cpu':
+                raise ValueError(f"'{config}' is exported: it takes no amp or compile, and device 'cpu'.")
             if side := self.model.sizes.side:
                 self.settings = replace(self.settings, tile=side, overlap=side // 4 if overlap is None else overlap)
-        else:
-            self.config = config if isinstance(config, Config) else load_config(config)
-            self.model = build_model(self.config)
-            if checkpoint is not None:
-                content = read_checkpoint(checkpoint, trust=trust_checkpoint)
-                for warning in load_weights(self.model, content, str(checkpoint)):
-                    MMLogger.get_current_instance().warning(warning)
         self.model.to(self.device).eval()
         if compile:
             part_of(self.model).compile()
@@ -116,17 +101,29 @@ class Predictor:
         """Predict on every image and frame of a source, one by one; the first bad image raises ValueError."""
         for item in find_items(source):
             for image in frames_of(item, self.settings.max_pixels) if item.is_video else [item]:
-                prepared = self.prepare(image)
-                prepared.source  # noqa: B018 - an error for a file that is read in windows
-                yield self.predict([prepared])[0]
+                prepared = self.task.prepare(image)
+                if prepared.window is not None:
+                    prepared.window.close()
+                    raise ValueError(f"'{image.path}' is too large for a result in memory: predict it into a folder.")
+                yield self.task.predict([prepared])[0]
 
-    def prepare(self, item: Item) -> Prepared:
-        """Read an item for the network; raises ValueError naming a file that cannot be read."""
-        return self.task.prepare(item)
 
-    def predict(self, batch: Sequence[Prepared]) -> list[Result]:
-        """Predict on prepared images of one group."""
-        return self.task.predict(batch)
+def load_model(
+    config: str | Path | Config, checkpoint: str | Path | None, *, trust: bool
+) -> tuple[nn.Module, Config | None]:
+    """The model that `Predictor` is given, on the CPU, and its config where there is one."""
+    suffix = '' if isinstance(config, Config) else Path(config).suffix
+    if suffix in (*WEIGHTS, *RUNNERS):
+        if checkpoint is not None:
+            raise ValueError(f"'{config}' holds a whole model; before the checkpoint a config is expected.")
+        return load_exported(Path(config)) if suffix in RUNNERS else (from_checkpoint(config), None)
+    config = config if isinstance(config, Config) else load_config(config)
+    model = build_model(config)
+    if checkpoint is not None:
+        content = read_checkpoint(checkpoint, trust=trust)
+        for warning in load_weights(model, content, str(checkpoint)):
+            MMLogger.get_current_instance().warning(warning)
+    return model, config
 
 
 def part_of(model: nn.Module) -> nn.Module:

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from denseformer.inference.drawing import Colour, overlay
+from denseformer.inference.drawing import Colour, Entry, overlay, with_legend
 from denseformer.inference.formats import as_rgb, write_picture
 from denseformer.inference.metadata import Metadata
 from denseformer.inference.pictures import Picture
 from denseformer.inference.tiffs import Layout, write_bands
+
+OPACITY = 0.6
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class Result(ABC):
     @abstractmethod
     def plot(self) -> Image.Image:
         """The prediction, drawn."""
+
+    def explained(self) -> Sequence[Entry]:
+        """All that the legend of a plot may name; none for a plot without a legend."""
+        return ()
 
     @abstractmethod
     def before(self) -> Image.Image:
@@ -74,15 +80,20 @@ class SegmentationResult(Result):
         """The share of the image's pixels of each class that occurs, the largest first."""
         return shares_of(np.bincount(self.mask.ravel(), minlength=len(self.classes)), self.classes)
 
-    def plot(self, opacity: float = 0.6) -> Image.Image:
+    def plot(self, opacity: float = OPACITY) -> Image.Image:
         """The image with its classes in colour and a legend of those that occur."""
-        return overlay(self.image, self.mask, self.classes, self.palette, opacity)
+        colours = dict(self.explained())
+        picture = overlay(self.image, self.mask, self.palette, opacity)
+        return with_legend(picture, [(name, colours[name]) for name in self.shares])
+
+    def explained(self) -> Sequence[Entry]:
+        return list(zip(self.classes, self.palette, strict=True))
 
     def before(self) -> Image.Image:
         return Image.fromarray(self.image)
 
     def after(self) -> Image.Image:
-        return self.plot().crop((0, 0, self.image.shape[1], self.image.shape[0]))
+        return overlay(self.image, self.mask, self.palette, OPACITY)
 
     def save(self, path: str | Path) -> None:
         """Write the mask: a palette png of 8 bits, or a grey one of 16 bits with more than 256 classes."""

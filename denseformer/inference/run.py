@@ -127,7 +127,7 @@ def predict_items(predictor: Predictor, items: Iterable[Item], folder: RunFolder
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         pending: list[Future[Entry]] = []
         try:
-            for batch in batches(predictor, ahead(reader, predictor.prepare, items)):
+            for batch in batches(predictor, ahead(reader, predictor.task.prepare, items)):
                 for item, outcome, milliseconds in outcomes(predictor, batch, folder):
                     pending.append(writer.submit(record, folder, item, outcome, milliseconds))
                 while len(pending) > AHEAD + len(batch):
@@ -157,7 +157,7 @@ def outcomes(predictor: Predictor, batch: Batch | tuple[Item, Exception], folder
         elif prepared[0].window is not None:
             results = [folder.write_bands(predictor.task, prepared[0])]
         else:
-            results = predictor.predict(prepared)
+            results = predictor.task.predict(prepared)
     except Exception as fault:
         if len(batch) > 1:  # so that only the image that is at fault fails
             for single in batch:

@@ -90,8 +90,7 @@ class Prepared:
     @property
     def source(self) -> Picture:
         """The picture of an item that was read whole."""
-        if self.picture is None:
-            raise ValueError(f"'{self.item.path}' is too large for a result in memory: predict it into a folder.")
+        assert self.picture is not None
         return self.picture
 
 

@@ -11,6 +11,9 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
+from denseformer.inference.drawing import above, frame_legend
 from denseformer.inference.predictor import Predictor
 from denseformer.inference.report import keep_thumbnails
 from denseformer.inference.results import Result
@@ -38,7 +41,7 @@ def frame_results(predictor: Predictor, video: VideoReader, pool: ThreadPoolExec
 
     def prepare(_: int):
         frame = video.read()
-        return None if frame is None else predictor.prepare(frame)
+        return None if frame is None else predictor.task.prepare(frame)
 
     def prepared():
         for _, frame in ahead(pool, prepare, count()):
@@ -49,7 +52,7 @@ def frame_results(predictor: Predictor, video: VideoReader, pool: ThreadPoolExec
     for batch in batches(predictor, prepared()):
         if isinstance(batch, tuple):
             raise batch[1]
-        yield from predictor.predict([frame for _, frame in batch])
+        yield from predictor.task.predict([frame for _, frame in batch])
 
 
 class VideoJob:
@@ -68,12 +71,14 @@ class VideoJob:
         if predictor.settings.suffix and self.moving == 'restored':
             every_frame.append('restored')
         self.folders = {kind: f'{outputs[kind].folder}/{self.stem}' for kind in every_frame}
+        entries = first.explained()
+        self.legend = frame_legend(entries, *first.after().size) if entries else None
         self.frames = 0
         self.shares: Counter[str] = Counter()
 
     def run(self, path: Path, results: Iterable[Result]) -> None:
         """Write the video `path` and the files of its frames; `AHEAD` of them wait at most."""
-        width, height = self.first.after().size
+        width, height = self._frame(self.first).size
         sink = VideoWriter(path, self.video.rate, (height, width))
         pending: list[Future] = []
         try:
@@ -87,8 +92,11 @@ class VideoJob:
         finally:
             sink.close()
 
+    def _frame(self, result: Result) -> Image.Image:
+        return result.after() if self.legend is None else above(result.after(), self.legend)
+
     def _write(self, result: Result, sink: VideoWriter) -> None:
-        sink.add(result.after())
+        sink.add(self._frame(result))
         outputs = result.outputs()
         for kind, folder in self.folders.items():
             self.folder.file(f'{folder}/{result.name.stem}{outputs[kind].suffix}', outputs[kind].write)

@@ -6,9 +6,11 @@ import torch
 from PIL import Image
 from torch import nn
 
+from denseformer.backbones import NAT, DiNAT, Swin
 from denseformer.cli import main
 from denseformer.inference import Predictor
 from denseformer.inference.export import export, with_open_pooling
+from denseformer.inference.export_table import Maps
 from denseformer.inference.exported import Sizes
 from denseformer.inference.graphs import SMALL, Graph, RefusalError, trace, write
 
@@ -136,6 +138,30 @@ def test_a_file_that_disagrees_is_refused_and_leaves_nothing(tmp_path):
     with pytest.raises(RefusalError, match='differs'):
         write(graph, program, tmp_path / 'file.pt2', Sizes(), {})
     assert list(tmp_path.iterdir()) == []
+
+
+SMALL_BACKBONES = {
+    'NAT': lambda: NAT(
+        arch=dict(width=16, depths=(1, 1, 1, 1), heads=(2, 2, 2, 2), mlp_ratio=1), kernel_size=3, out_indices=(0,)
+    ),
+    'DiNAT': lambda: DiNAT(
+        arch=dict(width=16, depths=(1, 1, 1, 1), heads=(2, 2, 2, 2), mlp_ratio=1),
+        kernel_size=3,
+        dilations=((2,), (1,), (1,), (1,)),
+        out_indices=(0,),
+    ),
+    'Swin': lambda: Swin(arch=dict(width=16, depths=(2, 1, 1, 1), heads=(2, 2, 2, 2), window=4), out_indices=(0,)),
+}
+
+
+@pytest.mark.parametrize('name', SMALL_BACKBONES)
+def test_attention_becomes_operators_of_onnx_for_any_size(name, tmp_path):
+    torch.manual_seed(0)
+    graph = Graph(Maps(SMALL_BACKBONES[name]()), 3, probes=SMALL).eval()
+    sizes = Sizes(batches=True)
+    written = write(graph, trace(graph, sizes), tmp_path / 'file.onnx', sizes, {})
+    assert written.sizes == Sizes(smallest=8, batches=True)
+    assert written.relative < 1e-4
 
 
 def test_open_pooling_cuts_cells_as_pytorch_does():

@@ -124,6 +124,8 @@ def test_a_file_too_large_to_read_gives_the_same_mask(short_sighted, tmp_path):
         assert np.mean(file.asarray() != whole.mask) < 1e-4
         assert file.pages[0].tags[33922].value == UTM[1][3]
     assert record(tmp_path / 'out')['large.tif']['classes'] == whole.shares
+    with pytest.raises(ValueError, match=r'large\.tif.* into a folder'):
+        next(streaming(tmp_path / 'in'))
 
 
 def test_a_georeference_is_carried_to_the_mask(predictor, tmp_path):

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from denseformer.inference import Predictor, predict_folder
+from denseformer.inference.drawing import frame_legend, with_legend
 from denseformer.inference.sources import find_items
 from denseformer.inference.streaming import AHEAD
 from denseformer.inference.video_files import VideoReader, VideoWriter, frames_of
@@ -71,8 +72,27 @@ def test_masks_become_files_and_overlays_a_video(predictor, clips, tmp_path):
         assert np.array_equal(np.asarray(Image.open(path)), result.mask)
     video = read_video(tmp_path / 'out/overlays/clip.mp4')
     assert len(video) == FRAMES
-    assert np.abs(video[3].astype(int) - np.asarray(results[3].after())).mean() < 20
+    assert np.abs(video[3][:48].astype(int) - np.asarray(results[3].after())).mean() < 20
     assert (tmp_path / 'out/report.html').read_text().count('<figure>') == 1
+
+
+def test_all_frames_have_the_legend_of_all_classes(predictor, clips, tmp_path):
+    predict_folder(predictor, clips, tmp_path / 'out')
+    legends = [frame[48:].astype(int) for frame in read_video(tmp_path / 'out/overlays/clip.mp4')]
+    expected = frame_legend(list(zip(predictor.task.classes, predictor.task.palette, strict=True)), 64, 48)
+    assert all(legend.shape == (expected.height + expected.height % 2, 64, 3) for legend in legends)
+    assert max(np.abs(legend[: expected.height] - np.asarray(expected)).mean() for legend in legends) < 20
+
+
+def test_the_legend_of_a_video_takes_a_third_of_its_height_while_letters_can_be_read():
+    entries = [(f'class {i}', (i, 0, 0)) for i in range(150)]
+    assert frame_legend(entries[:3], 1280, 720).height == with_legend(blank(1280, 720), entries[:3]).height - 720
+    assert 160 < frame_legend(entries, 1280, 720).height <= 240
+    assert frame_legend(entries, 320, 240).height > 80
+
+
+def blank(width, height) -> Image.Image:
+    return Image.new('RGB', (width, height))
 
 
 @pytest.mark.parametrize('suffix', [None, '.png'])

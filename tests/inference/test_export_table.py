@@ -1,0 +1,51 @@
+"""The table of exports: a network that takes too long, or all memory, does not stop the others."""
+
+import os
+import signal
+
+import pytest
+
+from denseformer.inference import export_table
+from denseformer.inference.export_table import HEAD, cells, measure, shallow, with_row
+from denseformer.inference.exported import Sizes
+from denseformer.inference.graphs import Written
+from denseformer.restoration.networks import CFSR, HAT, CATANet, DRSformer
+
+DONE = Written(Sizes(smallest=8, batches=True), 2e-6, 1e-6)
+
+
+def spin():
+    while True:
+        pass
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(('fate', 'reason'), [(spin, 'longer than 1 s'), (die, 'ended with code -9')])
+def test_what_was_found_before_a_process_ended_counts(monkeypatch, fate, reason):
+    def outcomes(graph):
+        yield '.pt2', DONE
+        fate()
+
+    monkeypatch.setattr(export_table, 'SECONDS', 1)
+    monkeypatch.setattr(export_table, 'outcomes', outcomes)
+    monkeypatch.setattr(export_table, 'graph_of', lambda cls, arch: None)
+    found = measure(CFSR, 'base')
+    assert found['.pt2'] == DONE
+    assert reason in found['.onnx']
+    assert cells(found['.onnx']) == (f'no: {found[".onnx"]}', '')
+
+
+def test_only_depths_are_cut():
+    assert (shallow(HAT, 'small')['groups'], shallow(HAT, 'small')['blocks']) == (1, 2)
+    assert shallow(DRSformer, 'base')['blocks'] == (2, 1, 1, 1)
+    assert shallow(CATANet, 'base')['groups'] == CATANet.archs['base'].groups
+
+
+def test_a_row_takes_its_place_in_the_page():
+    page = ['text', HEAD, '|---|', '| Swin | old |', '| CFSR | old |', '', 'more']
+    page = list(with_row(page, '| CFSR | new |'))
+    assert page == ['text', HEAD, '|---|', '| Swin | old |', '| CFSR | new |', '', 'more']
+    assert list(with_row(page, '| NAT | new |'))[3:6] == ['| NAT | new |', '| Swin | old |', '| CFSR | new |']
