@@ -6,4 +6,4 @@ _base_ = [
     './_base_/runtime/restoration.py',
 ]
 scale = 2
-batch_size, protocol = 16, 'y_unrounded'  # on 4 GPUs
+batch_size, base_batch_size, protocol = 16, 64, 'y_unrounded'  # on 4 GPUs

@@ -6,5 +6,5 @@ _base_ = [
     './_base_/runtime/restoration.py',
 ]
 scale = 4
-batch_size, protocol = 16, 'y_unrounded'  # on 4 GPUs
+batch_size, base_batch_size, protocol = 16, 64, 'y_unrounded'  # on 4 GPUs
 start_from = 'work_dirs/catanet_x2_div2k'

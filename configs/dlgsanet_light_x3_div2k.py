@@ -7,6 +7,6 @@ _base_ = [
 ]
 scale = 3
 network = dict(arch='light')
-patch_size, batch_size = 48, 8  # on 2 GPUs
+patch_size, batch_size, base_batch_size = 48, 8, 16  # on 2 GPUs
 optim_wrapper = dict(optimizer=dict(lr=5e-4))
 published = dict(metric='PSNR', value=34.7, ssim=0.9295, data='Set5', source='NeonLeexiang/DLGSANet, README.md')

@@ -7,6 +7,6 @@ _base_ = [
 ]
 scale = 2
 network = dict(arch='tiny')
-patch_size, batch_size = 48, 8  # on 2 GPUs
+patch_size, batch_size, base_batch_size = 48, 8, 16  # on 2 GPUs
 optim_wrapper = dict(optimizer=dict(lr=5e-4))
 published = dict(metric='PSNR', value=38.16, ssim=0.9611, data='Set5', source='NeonLeexiang/DLGSANet, README.md')

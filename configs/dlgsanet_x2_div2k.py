@@ -6,6 +6,6 @@ _base_ = [
     './_base_/runtime/restoration_ema.py',
 ]
 scale = 2
-patch_size, batch_size = 48, 8  # on 2 GPUs
+patch_size, batch_size, base_batch_size = 48, 8, 16  # on 2 GPUs
 optim_wrapper = dict(optimizer=dict(lr=5e-4))
 published = dict(metric='PSNR', value=38.34, ssim=0.9617, data='Set5', source='NeonLeexiang/DLGSANet, docs/index.html')

@@ -7,4 +7,4 @@ _base_ = [
 ]
 protocol, downsample = 'y', True
 data_root = 'data/DID-Data'
-patch_size, batch_size = 384, 8
+patch_size, batch_size, base_batch_size = 384, 8, 64

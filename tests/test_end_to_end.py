@@ -38,6 +38,7 @@ def test_train_resume_test_and_infer(run):
     work = root / 'work'
     assert command('train', CONFIG, '--work-dir', str(work), '--seed', '0', more=('max_iters=2',)) == 0
     assert (work / 'iter_2.pth').is_file()
+    assert len(list(work.glob('2*/run.json'))) == 1
 
     assert command('train', CONFIG, '--work-dir', str(work), '--resume', '--seed', '0', more=('max_iters=4',)) == 0
     assert [line['iter'] for line in scalars(work) if 'loss' in line] == [3, 4]

@@ -91,8 +91,10 @@ def _read_arrays(path: Path) -> Any:
 class _ArrayUnpickler(pickle.Unpickler):
     """Reads containers, numbers, text and numpy arrays; refuses every other type by name."""
 
-    allowed = ('_codecs.encode', 'collections.OrderedDict', 'numpy.dtype', 'numpy.ndarray')
-    allowed += ('numpy._core.multiarray._reconstruct', 'numpy._core.multiarray.scalar')
+    allowed = (
+        *('_codecs.encode', 'collections.OrderedDict', 'numpy.dtype', 'numpy.ndarray'),
+        *('numpy._core.multiarray._reconstruct', 'numpy._core.multiarray.scalar'),
+    )
 
     def find_class(self, module: str, name: str) -> Any:
         module = module.replace('numpy.core.', 'numpy._core.')

@@ -50,7 +50,7 @@ class LoadCube(BaseTransform):
         """(H, W, C) float32, the peak at 1."""
         try:
             cube = read_cube(path, self.variable)
-        except (OSError, ValueError, NotImplementedError) as error:
+        except Exception as error:  # NumPy, SciPy and tifffile have no error in common for a damaged file
             raise ValueError(f"'{path}' cannot be read: {error}") from error
         if cube.ndim != 3:
             raise ValueError(f"'{path}' holds an array {cube.shape}; a cube has three axes.")

@@ -51,20 +51,13 @@ class LoadImage(BaseTransform):
     def transform(self, results: dict) -> dict:
         path = results['img_path']
         data = read_bytes(path, 'image', self.backend_args)
-        self._check_pixels(path, pixels_in_header(data))
+        check_pixels(path, pixels_in_header(data), self.max_pixels)
         flags = cv2.IMREAD_COLOR if self.apply_orientation else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         image = decode_image(path, data, flags)
-        self._check_pixels(path, image.shape[0] * image.shape[1])
+        check_pixels(path, image.shape[0] * image.shape[1], self.max_pixels)
         results['img'] = image.astype(np.float32) if self.to_float32 else image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
-
-    def _check_pixels(self, path: str, pixels: int | None) -> None:
-        if pixels is not None and pixels > self.max_pixels:
-            raise ValueError(
-                f"'{path}' has {pixels} pixels, more than max_pixels={self.max_pixels}. "
-                'Cut the image into tiles, or raise max_pixels where the memory is there.'
-            )
 
     def __repr__(self) -> str:
         return (
@@ -188,6 +181,15 @@ def decode_image(path: str, data: bytes, flags: int) -> np.ndarray:
             'Fetch the file again, convert it to PNG or JPEG, or remove it from the data set.'
         )
     return image
+
+
+def check_pixels(path: str, pixels: int | None, max_pixels: int = MAX_PIXELS) -> None:
+    """Raise ValueError for an image that is too large to be decoded; None is a size that nobody knows."""
+    if pixels is not None and pixels > max_pixels:
+        raise ValueError(
+            f"'{path}' has {pixels} pixels, more than max_pixels={max_pixels}. Cut the image into tiles; "
+            'denseformer.LoadImage(max_pixels=...) takes more, where the memory is there.'
+        )
 
 
 def pixels_in_header(data: bytes) -> int | None:

@@ -9,7 +9,7 @@ from mmdet.datasets.transforms import LoadAnnotations
 from mmdet.structures.mask import BitmapMasks
 
 from denseformer.datasets.coco import CocoPanopticDataset
-from denseformer.datasets.loading import check_size, decode_image, read_bytes
+from denseformer.datasets.loading import check_pixels, check_size, decode_image, pixels_in_header, read_bytes
 from denseformer.datasets.sample import PALETTE, STUFF_CLASSES, THING_CLASSES, ensure_sample_set
 from denseformer.detection.panoptic_quality import numbered, segment_ids
 from denseformer.registry import DATASETS, TRANSFORMS
@@ -33,7 +33,9 @@ class LoadPanoptic(LoadAnnotations):
 
     def _load_masks(self, results: dict) -> None:
         path = results['seg_map_path']
-        colours = decode_image(path, read_bytes(path, 'panoptic map', self.backend_args), cv2.IMREAD_COLOR)
+        data = read_bytes(path, 'panoptic map', self.backend_args)
+        check_pixels(path, pixels_in_header(data))
+        colours = decode_image(path, data, cv2.IMREAD_COLOR)
         check_size(path, colours[..., 0], results)
         rows = results['segments_info']
         labels = [row['category'] for row in rows]

@@ -16,7 +16,7 @@ from mmcv.transforms import BaseTransform
 from torch import Tensor
 
 from denseformer.datasets.image_store import read_file
-from denseformer.datasets.loading import decode_image
+from denseformer.datasets.loading import check_pixels, decode_image, pixels_in_header
 from denseformer.registry import TRANSFORMS
 from denseformer.restoration.data_sample import RestorationSample
 from denseformer.restoration.resize import imresize
@@ -136,7 +136,9 @@ class PackRestoration(BaseTransform):
 
 def read_image(path: str, channels: int) -> np.ndarray:
     """(H, W, channels) uint8 or uint16, colours as B, G, R."""
-    image = decode_image(path, read_file(path), FLAGS[channels])
+    data = read_file(path)
+    check_pixels(path, pixels_in_header(data))
+    image = decode_image(path, data, FLAGS[channels])
     if image.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"'{path}' holds {image.dtype} pixels; legal are 8 and 16 bits without sign.")
     return with_channels(image)

@@ -1,8 +1,12 @@
-"""Several processes without a GPU: mmengine's launchers select a CUDA device before anything else."""
+"""How the processes of a run find each other, with GPUs (NCCL) and without (gloo), and again after a restart.
+
+mmengine's launchers select a CUDA device before anything else, and let restarted processes read addresses of dead ones.
+"""
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 
 import torch.distributed
@@ -19,19 +23,53 @@ MPI = {
 
 
 def join_processes(launcher: str, config: Config) -> None:
-    """Enter the group of processes that `launcher` ('pytorch', 'slurm', 'mpi') started on CPUs; GPUs are mmengine's.
+    """Enter the group of processes that `launcher` ('pytorch', 'slurm', 'mpi') started, one for each GPU or on CPUs.
 
-    Raises ValueError when the launcher's variables are not set.
+    Of `env_cfg.dist_cfg`, `timeout` (seconds, 1800) is how long a process waits for one that hangs, and `backend` what
+    GPUs talk by; CPUs always by gloo. Accelerators of other kinds are left to mmengine. Raises ValueError when the
+    launcher's variables are not set, or for another setting.
     """
-    if launcher == 'none' or get_device() != 'cpu' or torch.distributed.is_initialized():
+    device = get_device().partition(':')[0]
+    if launcher == 'none' or device not in ('cpu', 'cuda') or torch.distributed.is_initialized():
         return
+    settings = dict((config.get('env_cfg') or {}).get('dist_cfg') or {})
+    timeout = timedelta(seconds=settings.pop('timeout', 1800))
+    backend = settings.pop('backend', 'nccl')
+    if settings:
+        raise ValueError(
+            f'env_cfg.dist_cfg takes backend and timeout, not {", ".join(settings)}; the address where processes meet '
+            'is given by the variables MASTER_ADDR and MASTER_PORT.'
+        )
     os.environ.update(process_variables(launcher, os.environ))
-    settings = (config.get('env_cfg') or {}).get('dist_cfg') or {}
-    timeout = timedelta(seconds=settings.get('timeout', 1800))
+    if device == 'cuda':
+        torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
     store, rank, world_size = next(torch.distributed.rendezvous('env://', timeout=timeout))
     attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')  # torchrun's store keeps addresses of dead processes
-    store = PrefixStore(f'attempt_{attempt}', store)
-    torch.distributed.init_process_group('gloo', store=store, rank=rank, world_size=world_size, timeout=timeout)
+    torch.distributed.init_process_group(
+        'gloo' if device == 'cpu' else backend,
+        store=PrefixStore(f'attempt_{attempt}', store),
+        rank=rank,
+        world_size=world_size,
+        timeout=timeout,
+    )
+
+
+class LostRankError(RuntimeError):
+    """Another process of the run died or hangs."""
+
+
+@contextmanager
+def naming_lost_ranks() -> Iterator[None]:
+    """Raise LostRankError for what NCCL and gloo say when they miss another process."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.distributed.DistError) or '/gloo/' in str(error):
+            raise LostRankError(
+                'Another process of this run died, or was silent for longer than env_cfg.dist_cfg.timeout; its own log '
+                'says more. The same command with --resume goes on from the newest checkpoint.'
+            ) from error
+        raise
 
 
 def process_variables(launcher: str, environment: Mapping[str, str]) -> dict[str, str]:
@@ -48,8 +86,11 @@ def process_variables(launcher: str, environment: Mapping[str, str]) -> dict[str
 
 
 def first_host(environment: Mapping[str, str]) -> str:
-    """The machine of rank 0: the first of a Slurm job's, else this one."""
+    """The machine of rank 0: the first of a Slurm job's, else this one. Raises ValueError where it may be another."""
     if 'SLURM_NODELIST' not in environment:
+        size = environment.get('OMPI_COMM_WORLD_SIZE')
+        if environment.get('OMPI_COMM_WORLD_LOCAL_SIZE', size) != size:
+            raise ValueError('--launcher mpi on several machines: name the one of rank 0, mpirun -x MASTER_ADDR=...')
         return '127.0.0.1'
     command = ['scontrol', 'show', 'hostnames', environment['SLURM_NODELIST']]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]

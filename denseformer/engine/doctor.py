@@ -21,6 +21,7 @@ from mmengine.registry.utils import init_default_scope
 from rich.console import Console
 from rich.table import Table
 
+from denseformer.datasets.image_store import read_file
 from denseformer.engine.audit import import_custom_modules, leaves
 from denseformer.engine.coco_check import check_annotations, check_objects
 from denseformer.engine.config import ConfigError
@@ -143,7 +144,7 @@ def examine_sample(load: Compose, info: dict, report: SplitReport) -> np.ndarray
     try:
         results = load(info) or {}
         if path:
-            report.hashes.setdefault(hashlib.sha1(Path(path).read_bytes(), usedforsecurity=False).hexdigest(), path)
+            report.hashes.setdefault(hashlib.sha1(read_file(path), usedforsecurity=False).hexdigest(), path)
     except Exception as error:  # any reader may fail in its own way, and one file must not hide the others
         report.problems.append(Problem('file', path, f'{error}' or type(error).__name__))
         return None

@@ -14,7 +14,7 @@ from mmengine.dist import all_gather_object
 from rich.console import Console
 from rich.table import Table
 
-from denseformer.checkpoints import CheckpointError, newest_checkpoint, read_checkpoint
+from denseformer.checkpoints import CheckpointError, newest_checkpoint, read_checkpoint, require_file
 from denseformer.checkpoints.writing import fault
 from denseformer.engine.audit import check_config
 from denseformer.engine.config import ConfigError, load_config
@@ -78,9 +78,9 @@ def prepare(config_path: str, options: Options) -> Config:
     if options.time_limit:
         set_time_limit(config, options.time_limit)
     use_device(options.device)
-    if not torch.cuda.is_available() or options.device == 'cpu':
-        config.env_cfg = dict(config.get('env_cfg') or {}, dist_cfg=dict(backend='gloo'))
     check_config(config)
+    if config.get('load_from') and not options.resume:
+        require_file(config.load_from)
     return config
 
 
@@ -223,6 +223,7 @@ def evaluate(
     out: a json file for the same; tta: test-time augmentation, multi-scale and flipped, for restoration turned and
     mirrored; show_dir: where to draw.
     """
+    require_file(checkpoint)
     config = prepare(config_path, options)
     config.load_from, config.resume = checkpoint, False
     if tta:

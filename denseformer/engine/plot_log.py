@@ -17,7 +17,7 @@ Series = dict[str, dict[int, float]]
 def read_run(folder: str | Path) -> Series:
     """{key: {step: value}} of a run, over all its restarts; where they overlap, the later one counts.
 
-    Raises ValueError when the folder holds no log.
+    Raises ValueError when the folder holds no log, or none with a curve in it.
     """
     files = sorted(Path(folder).rglob('vis_data/scalars.json'))
     if not files:
@@ -27,6 +27,8 @@ def read_run(folder: str | Path) -> Series:
         for row in map(parse_line, file.read_text().splitlines()):
             for key, value in row.items():
                 series[key][int(row['step'])] = float(value)
+    if not series:
+        raise ValueError(f'{folder}: has nothing to draw yet; its logs hold no steps.')
     return dict(series)
 
 

@@ -15,7 +15,7 @@ from mmengine.model import (
     is_model_wrapper,
     revert_sync_batchnorm,
 )
-from mmengine.runner import BaseLoop
+from mmengine.runner import BaseLoop, IterBasedTrainLoop
 from mmengine.runner import Runner as MMEngineRunner
 from mmengine.runner.checkpoint import weights_to_cpu
 from mmengine.utils import apply_to
@@ -23,11 +23,12 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of, write_checkpoint
+from denseformer.engine.distributed import naming_lost_ranks
 from denseformer.engine.interruption import start_worker
 from denseformer.engine.listed_files import build_dataset, check_listed_files
 from denseformer.engine.nonfinite import optimizers
 from denseformer.engine.repeatable import EpochLoop, repeatable
-from denseformer.engine.sharding import is_sharded, shard, shard_state
+from denseformer.engine.sharding import compile_units, is_sharded, shard, shard_state
 
 
 class Runner(MMEngineRunner):
@@ -45,11 +46,17 @@ class Runner(MMEngineRunner):
     optim_wrapper: Any
 
     def train(self) -> nn.Module:
-        """Train; afterwards, and after an error, hooks with an `on_exit` take back what they changed."""
+        """Train; afterwards, and after an error, hooks with an `on_exit` take back what they changed.
+
+        The workers of an endless loader end here too; mmengine keeps them as long as the runner.
+        """
         try:
-            return super().train()
+            with naming_lost_ranks():
+                return super().train()
         finally:
             self.call_hook('on_exit')
+            if isinstance(self._train_loop, IterBasedTrainLoop):
+                del self._train_loop.dataloader_iterator
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """The training loop, over samples that depend on nothing but the seed and their place in the run."""
@@ -95,6 +102,14 @@ class Runner(MMEngineRunner):
     def _init_model_weights(self) -> None:
         if not is_sharded(self.model):
             super()._init_model_weights()
+
+    def _maybe_compile(self, target: str) -> None:
+        """mmengine's; of a model in parts the blocks, whose parts are gathered in between."""
+        options = self.cfg.get('compile')
+        if options and is_sharded(self.model):
+            compile_units(self.model, **({} if options is True else options))
+        else:
+            super()._maybe_compile(target)
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
         """The optimiser, whose state is whole in its state dict."""

@@ -35,6 +35,13 @@ def shard(model: nn.Module, device: str) -> nn.Module:
     return model
 
 
+def compile_units(model: nn.Module, **options: Any) -> None:
+    """Compile what is computed between one gathering of parameters and the next; `options` are torch.compile's."""
+    for name, module in model.named_modules():
+        if UNIT.fullmatch(name):
+            module.forward = torch.compile(module.forward, **options)
+
+
 def is_sharded(model: nn.Module) -> bool:
     return isinstance(model, FSDPModule)
 

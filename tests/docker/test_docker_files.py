@@ -85,21 +85,63 @@ def test_the_gpu_image_takes_built_operators_from_the_first_stage():
 
 
 def test_the_check_carries_out_what_an_engine_would(tmp_path):
-    (tmp_path / 'proc').mkdir()
-    stage = check.Stage(tmp_path, ROOT)
+    stage = check.Stage(tmp_path, ROOT, earlier={}, given={'JOBS': '1'})
     for instruction, value in (
         ('ENV', 'PATH=/opt/bin:$PATH'),
+        ('ARG', 'JOBS=8'),
+        ('ARG', 'CUDA=13'),
         ('WORKDIR', '/a'),
         ('COPY', 'tools tools'),
         ('USER', '7'),
     ):
         stage.follow(instruction, value)
     assert stage.environment['PATH'].startswith('/opt/bin:/usr/local/sbin')
+    assert (stage.environment['JOBS'], stage.environment['CUDA']) == ('1', '13')
     assert (tmp_path / 'a/tools/train.py').read_text() == (ROOT / 'tools/train.py').read_text()
     with pytest.raises(ValueError, match='not among what'):
         stage.follow('ADD', 'x y')
     with pytest.raises(ValueError, match='lets no such file through'):
         stage.follow('COPY', 'tests tests')
+
+
+STAGES = [
+    ('ARG', 'VERSION=1'),
+    ('FROM', 'one:${VERSION} AS builder'),
+    ('ENV', 'KIND=built'),
+    ('FROM', 'two'),
+    ('ARG', 'JOBS=8'),
+    ('COPY', '--from=builder /opt/venv /opt/venv'),
+]
+
+
+def test_a_later_stage_gets_only_what_it_copies_from_an_earlier_one(tmp_path):
+    built = tmp_path / 'one/opt/venv/bin'
+    built.mkdir(parents=True)
+    (built / 'tool').write_text('#!/bin/sh')
+    (built / 'tool').chmod(0o755)
+    (built / 'python').symlink_to('/usr/bin/python3')
+    (tmp_path / 'one/left').touch()
+    (tmp_path / 'two').mkdir()
+    last = check.carry_out(STAGES, [tmp_path / 'one', tmp_path / 'two'], ROOT, {'JOBS': '1'})
+    assert (last.environment['JOBS'], 'KIND' in last.environment) == ('1', False)
+    copied = tmp_path / 'two/opt/venv/bin'
+    assert (copied / 'tool').stat().st_mode & 0o111
+    assert (copied / 'python').readlink() == Path('/usr/bin/python3')
+    assert not (tmp_path / 'two/left').exists()
+
+
+@pytest.mark.parametrize(
+    ('roots', 'given', 'steps', 'words'),
+    [
+        (1, {}, [], '2 stages, and 1 folders'),
+        (2, {'JOB': '1'}, [], 'JOB: the Dockerfile has no such ARG'),
+        (3, {}, [('FROM', 'builder')], 'FROM builder: not among what'),
+        (2, {}, [('COPY', '--from=image /a /a')], 'COPY --from=image /a /a: not among what'),
+    ],
+)
+def test_stages_that_the_check_cannot_carry_out_are_refused(tmp_path, roots, given, steps, words):
+    with pytest.raises(ValueError, match=words):
+        check.carry_out([*STAGES[:-1], *steps], [tmp_path] * roots, ROOT, given)
 
 
 def parse(arguments: list[str]):

@@ -6,15 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
+import mmengine.device.utils
 import pytest
 import tiny
 import torch
+from mmengine.config import Config
 
 from denseformer.checkpoints import newest_checkpoint, read_checkpoint
-from denseformer.engine import ConfigError
-from denseformer.engine.distributed import process_variables
+from denseformer.engine import ConfigError, launch
+from denseformer.engine.distributed import LostRankError, join_processes, naming_lost_ranks, process_variables
 
 tiny.ACTIONS['kill'] = lambda: os.kill(os.getpid(), signal.SIGKILL)
 
@@ -73,14 +76,14 @@ def test_a_dead_rank_ends_the_others_with_a_message(tmp_path):
         act = {'at': 3, 'act': 'kill'} if rank == 1 else {}
         try:
             tiny.train(tiny.config(tmp_path, iters=50, interval=2, batch=2, launcher='pytorch', record=act))
-        except RuntimeError as error:
+        except LostRankError as error:
             (tmp_path / 'message').write_text(str(error))
             raise SystemExit(3) from error
 
     began = time.monotonic()
     assert tiny.in_processes(2, work) == [3, -signal.SIGKILL]
     assert time.monotonic() - began < 60
-    assert (tmp_path / 'message').read_text()
+    assert 'Another process of this run died' in (tmp_path / 'message').read_text()
     assert newest_checkpoint(tmp_path) == (tmp_path / 'iter_2.pth', [])
 
 
@@ -98,11 +101,18 @@ def test_a_rank_that_hangs_ends_the_others_with_a_message(tmp_path):
         cfg.env_cfg.dist_cfg.timeout = 3
         try:
             tiny.train(cfg)
-        except RuntimeError as error:
-            (tmp_path / f'message_{rank}').write_text(str(error))
+        except LostRankError as error:
+            (tmp_path / f'message_{rank}').write_text(str(error.__cause__))
 
     assert tiny.in_processes(2, work) == [0, 0]
     assert 'imed out' in (tmp_path / 'message_0').read_text()
+
+
+def test_only_errors_of_communication_are_taken_for_a_lost_rank():
+    with pytest.raises(LostRankError, match='with --resume'), naming_lost_ranks():
+        raise torch.distributed.DistBackendError('NCCL communicator was aborted')
+    with pytest.raises(RuntimeError, match='out of memory'), naming_lost_ranks():
+        raise RuntimeError('out of memory')
 
 
 def test_ranks_that_find_different_checkpoints_are_stopped(tmp_path):
@@ -153,6 +163,34 @@ def test_the_variables_of_each_launcher():
     assert process_variables('slurm', slurm) == {**torchrun, 'MASTER_PORT': '29500'}
     mpi = {f'OMPI_COMM_WORLD_{k}': v for k, v in (('RANK', '1'), ('SIZE', '2'), ('LOCAL_RANK', '1'))}
     assert process_variables('mpi', mpi)['MASTER_ADDR'] == '127.0.0.1'
+    with pytest.raises(ValueError, match='-x MASTER_ADDR'):
+        process_variables('mpi', {**mpi, 'OMPI_COMM_WORLD_LOCAL_SIZE': '1'})
+
+
+def test_ranks_with_gpus_meet_anew_after_each_restart(monkeypatch):
+    asked, selected, store = {}, [], torch.distributed.HashStore()
+    variables = dict(RANK='1', WORLD_SIZE='2', LOCAL_RANK='1', MASTER_ADDR='host', MASTER_PORT='1234')
+    for name, value in {**variables, 'TORCHELASTIC_RESTART_COUNT': '2'}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(mmengine.device.utils, 'DEVICE', 'cuda')
+    monkeypatch.setattr(torch.cuda, 'set_device', selected.append)
+    monkeypatch.setattr(torch.distributed, 'rendezvous', lambda url, timeout: iter([(store, 1, 2)]))
+    monkeypatch.setattr(torch.distributed, 'init_process_group', lambda name, **given: asked.update(given, name=name))
+    join_processes('pytorch', Config(dict(env_cfg=dict(dist_cfg=dict(backend='nccl', timeout=60)))))
+    asked.pop('store').set('address', 'mine')
+    assert store.get('attempt_2/address') == b'mine'
+    assert asked == dict(name='nccl', rank=1, world_size=2, timeout=timedelta(seconds=60))
+    assert selected == [1]
+
+
+def test_how_ranks_meet_is_read_from_the_config(monkeypatch):
+    monkeypatch.setattr(launch, 'check_config', lambda config: None)
+    options = launch.Options(launcher='pytorch', cfg_options={'env_cfg.dist_cfg.timeout': 60})
+    config = launch.prepare('configs/upernet_dinat_nano_sample.py', options)
+    assert config.env_cfg.dist_cfg.timeout == 60
+    config.env_cfg.dist_cfg.port = 1234
+    with pytest.raises(ValueError, match='takes backend and timeout, not port'):
+        join_processes('pytorch', config)
 
 
 @pytest.mark.parametrize(('launcher', 'command'), [('pytorch', 'torchrun'), ('slurm', 'srun'), ('mpi', 'mpirun')])

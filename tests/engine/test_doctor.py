@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from denseformer.cli import main
+from denseformer.datasets.image_store import write_store
 from denseformer.engine import doctor, load_config
 from denseformer.engine.coco_check import check_annotations
 
@@ -36,6 +37,10 @@ def problems(root, split='train'):
     return [(problem.kind, problem.message) for problem in examine(root)[split].problems]
 
 
+def halve(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
 def test_a_healthy_set_is_counted(folders):
     reports = examine(folders)
     assert [report.samples for report in reports.values()] == [2, 2]
@@ -52,11 +57,12 @@ def test_a_healthy_set_is_counted(folders):
     [
         (lambda root: (root / 'img_dir/train/a.jpg').write_bytes(b''), 'is empty'),
         (lambda root: (root / 'img_dir/train/a.jpg').write_bytes(b'\xff\xd8\xff\xe0 no image'), 'cannot be decoded'),
+        (lambda root: halve(root / 'img_dir/train/a.jpg'), 'cannot be decoded'),
         (lambda root: cv2.imwrite(str(root / 'ann_dir/train/a.png'), np.zeros((8, 8), np.uint8)), 'is 8 x 8'),
         (lambda root: cv2.imwrite(str(root / 'ann_dir/train/a.png'), np.full((16, 24), 77, np.uint8)), 'has labels 77'),
         (lambda root: cv2.imwrite(str(root / 'ann_dir/train/a.png'), np.zeros((16, 24, 3), np.uint8)), '3 channels'),
     ],
-    ids=['empty', 'broken', 'size', 'range', 'colour'],
+    ids=['empty', 'broken', 'truncated', 'size', 'range', 'colour'],
 )
 def test_each_disease_is_found_and_hides_no_other_sample(folders, spoil, words):
     spoil(folders)
@@ -103,6 +109,18 @@ def test_a_dry_run_refuses_unsound_data(folders, tmp_path, capsys):
     options = ['--device', 'cpu', '--work-dir', str(tmp_path / 'run'), '--cfg-options', f'data_root={folders}']
     assert main(['train', CONFIG, '--dry-run', *options]) == 2
     assert 'its data is not sound' in capsys.readouterr().err
+
+
+def test_images_in_a_data_base_are_read(tmp_path):
+    pytest.importorskip('lmdb')
+    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((4, 4, 3), np.uint8))
+    write_store({'a': tmp_path / 'a.png'}, tmp_path / 'HR.lmdb')
+    load = [dict(type='denseformer.LoadPair')]
+    images = dict(
+        type='denseformer.RestorationImages', data_prefix=dict(gt_path=str(tmp_path / 'HR.lmdb')), pipeline=load
+    )
+    report = doctor.examine_dataset(images, None)
+    assert (report.examined, report.problems, len(report.hashes)) == (1, [], 1)
 
 
 def test_a_part_can_be_looked_at(folders):

@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mmengine.registry.utils import init_default_scope
 
+from denseformer.datasets.cubes import LoadCube
+from denseformer.datasets.restoration_transforms import LoadPair
 from denseformer.engine import ConfigError, Runner, doctor
 from denseformer.engine.listed_files import build_dataset
 
@@ -137,6 +139,65 @@ def test_an_absurd_size_is_refused_in_images_and_labels(tmp_path, size):
         (tmp_path / name).mkdir()
         (message,) = examine(tmp_path / name, *files)
         assert 'x.png' in message
+
+
+@pytest.mark.parametrize('size', [(0, 0), (2**31 - 1, 2**31 - 1), (30_000, 30_000)])
+def test_an_absurd_size_is_refused_in_restoration(tmp_path, size):
+    (tmp_path / 'x.png').write_bytes(png(*size))
+    with pytest.raises(ValueError, match=r'x\.png'):
+        LoadPair()({'gt_path': str(tmp_path / 'x.png')})
+
+
+def array_file(header: str) -> bytes:
+    """A .npy file of a few zeros, whatever its header says."""
+    return b'\x93NUMPY\x01\x00' + struct.pack('<H', len(header)) + header.encode() + bytes(20)
+
+
+CUBES = {
+    'empty.npy': b'',
+    'rubbish.npy': b'rubbish',
+    'objects.npy': array_file("{'descr': '|O', 'fortran_order': False, 'shape': (1, 1, 1)}"),
+    'absurd.npy': array_file("{'descr': '<f4', 'fortran_order': False, 'shape': (1048576, 1048576, 1048576)}"),
+    'call.npy': array_file("__import__('os').getcwd()"),
+    'empty.mat': b'',
+    'cut.mat': b'MATLAB 5.0 MAT-file'.ljust(124) + b'\x00\x01IM' + b'\x0f\x00\x00\x00\xff\xff\xff\x7f' + b'x',
+    'rubbish.tif': b'II*\x00\xff\xff\xff\x7f',
+}
+
+
+@pytest.mark.parametrize('name', CUBES)
+def test_a_broken_cube_is_named(tmp_path, name):
+    (tmp_path / name).write_bytes(CUBES[name])
+    with pytest.raises(ValueError, match=name.replace('.', r'\.')):
+        LoadCube(peak=1)({'gt_path': str(tmp_path / name)})
+
+
+def entities(levels: int) -> str:
+    """An xml file that grows tenfold with each level."""
+    inner = ''.join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 10}">' for i in range(1, levels))
+    return f'<!DOCTYPE a [<!ENTITY e0 "grow">{inner}]><annotation>&e{levels - 1};</annotation>'
+
+
+XML = {
+    'entities that grow': entities(12),
+    'an entity of another file': '<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]><annotation>&e;</annotation>',
+    'cut': '<annotation><object>',
+    'no xml': '\0\1',
+    'words for numbers': '<annotation><size><width>x</width></size></annotation>',
+    'a number of 5000 digits': f'<annotation><size><width>{"9" * 5000}</width></size></annotation>',
+    'no such image': '<annotation></annotation>',
+}
+
+
+@pytest.mark.parametrize('name', XML)
+def test_a_broken_xml_file_is_named(tmp_path, name):
+    for folder in ('Annotations', 'JPEGImages'):
+        (tmp_path / folder).mkdir()
+    (tmp_path / 'train.txt').write_text('x')
+    (tmp_path / 'Annotations/x.xml').write_text(XML[name])
+    boxes = dict(type='denseformer.XMLDataset', metainfo=dict(classes=('a',)), ann_file='train.txt', pipeline=[])
+    with pytest.raises(ValueError, match=r'x\.xml'):
+        loader({**boxes, 'data_root': str(tmp_path), 'data_prefix': dict(sub_data_root='')})
 
 
 @pytest.mark.parametrize('shape', [(1, 1), (1, 300), (300, 1)])

@@ -50,15 +50,21 @@ def test_data_workers_outlive_a_signal_to_all_processes(tmp_path):
 
 def test_data_workers_end_when_the_process_that_began_them_says_so(tmp_path):
     def end_the_workers():
-        runner, _ = tiny.train(tiny.config(tmp_path, iters=1, workers=2))
+        batches = iter(tiny.build(tiny.config(tmp_path, iters=1, workers=2)).train_loop.dataloader)
+        assert [next(batches) is not None for _ in range(2)]  # one of each worker: both have begun
         workers = multiprocessing.active_children()
-        assert workers, runner
+        assert workers
         for worker in workers:
             worker.terminate()
             worker.join(timeout=20)
         assert [worker.exitcode for worker in workers] == [0] * len(workers)
 
     assert tiny.in_child(end_the_workers) == 0
+
+
+def test_data_workers_end_with_training(tmp_path):
+    runner, _ = tiny.train(tiny.config(tmp_path, iters=1, workers=2))
+    assert not multiprocessing.active_children(), runner
 
 
 def test_accumulation_is_finished_before_leaving(tmp_path):

@@ -39,6 +39,22 @@ def test_pictures_are_drawn(run, tmp_path):
     assert '<svg' in (tmp_path / 'curves.html').read_text()
 
 
+def test_runs_are_drawn_beside_one_another(run, tmp_path):
+    other = tmp_path / 'other/vis_data'
+    other.mkdir(parents=True)
+    (other / 'scalars.json').write_text('{"loss": 7.0, "step": 1}\n{"loss": 6.0, "step": 2}\n')
+    assert main([str(run), str(other.parent), '--keys', 'loss', 'acc', '--out', str(tmp_path / 'two.html')]) == 0
+    page = (tmp_path / 'two.html').read_text()
+    assert [page.count(f'<!-- {name} -->') for name in (run, other.parent)] == [2, 2]  # in the legend of each panel
+
+
+def test_a_log_without_steps_is_named(tmp_path):
+    (tmp_path / 'vis_data').mkdir()
+    (tmp_path / 'vis_data/scalars.json').write_text('{"acc": 3.0}\n')
+    with pytest.raises(ValueError, match='nothing to draw yet'):
+        read_run(tmp_path)
+
+
 @pytest.mark.parametrize(('keys', 'words'), [(['los'], 'no run has los; there are'), (None, 'holds no')])
 def test_mistakes_are_named(run, tmp_path, capsys, keys, words):
     folder = run if keys else tmp_path / 'nowhere'

@@ -81,10 +81,15 @@ def test_the_learning_rate_follows_the_global_batch(tmp_path):
 def test_a_learning_rate_without_its_batch_size_is_named():
     config = load_config(CONFIG)
     scale_learning_rate(config)
-    assert config.auto_scale_lr == dict(enable=True, base_batch_size=16)
+    assert config.auto_scale_lr == dict(enable=True, base_batch_size=4)
     config.auto_scale_lr = None
     with pytest.raises(ConfigError, match='Add auto_scale_lr'):
         scale_learning_rate(config)
+
+
+def test_another_batch_leaves_the_one_that_the_learning_rate_is_for():
+    config = load_config('configs/swinir_light_x2_div2k.py', {'batch_size': 2})
+    assert (config.train_dataloader.batch_size, config.auto_scale_lr.base_batch_size) == (2, 64)
 
 
 @pytest.mark.parametrize('fsdp', [False, True])

@@ -94,6 +94,21 @@ def test_each_rank_holds_a_part_and_a_loss_that_is_no_number_stops_all(tmp_path)
         assert weights['blocks.0.0.weight'].shape == (5, tiny.LENGTH)
 
 
+def test_parts_are_compiled_block_by_block(tmp_path):
+    tiny.train(config(tmp_path / 'one', 1, iters=2))
+
+    def work(rank):
+        cfg = config(tmp_path / 'two', 2, iters=2)
+        cfg.compile = dict(backend='aot_eager')
+        runner, _ = tiny.train(cfg)
+        counters = torch._dynamo.utils.counters
+        assert counters['stats']['unique_graphs'] == len(runner.model.blocks)
+        assert not counters['graph_break']
+
+    assert tiny.in_processes(2, work) == [0, 0]
+    assert_same(final(tmp_path / 'one'), final(tmp_path / 'two'))
+
+
 @pytest.mark.parametrize(
     ('change', 'words'),
     [

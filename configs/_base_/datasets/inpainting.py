@@ -2,7 +2,7 @@
 _base_ = './same_size.py'
 data_root = 'data/CelebA-HQ'
 image_size = 256
-batch_size = 8
+batch_size = base_batch_size = 8
 training_root = test_root = '${data_root}'
 training_files, test_files = dict(gt_path='train'), dict(gt_path='test')
 train_pipeline = [

@@ -1,6 +1,7 @@
 # The project's own photographs: every third is held out for scoring, the other eight are trained on.
 _base_ = './super_resolution.py'
-patch_size, batch_size, num_workers = 48, 8, 0
+patch_size, num_workers = 48, 0
+batch_size = base_batch_size = 8
 test_root = 'data'
 test_files = dict(gt_path='photographs')
 held_out = ('cat', 'grass', 'photographer')

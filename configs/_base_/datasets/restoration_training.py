@@ -1,5 +1,6 @@
 # What all restoration data sets share in training: endless batches. A data set's base sets the images, train_images.
 batch_size = 4  # per GPU
+base_batch_size = 32  # on all GPUs: what the learning rate is for, and --auto-scale-lr goes by
 train_dataloader = dict(
     batch_size='${batch_size}',
     num_workers='${num_workers}',
@@ -7,3 +8,4 @@ train_dataloader = dict(
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset='${train_images}',
 )
+auto_scale_lr = dict(enable=False, base_batch_size='${base_batch_size}')

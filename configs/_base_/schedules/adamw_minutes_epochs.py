@@ -5,3 +5,4 @@ steps = [6, 7]
 warmup_iters = 50
 val_interval = 4
 optim_wrapper = dict(optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=5.0))
+auto_scale_lr = dict(base_batch_size=4)
