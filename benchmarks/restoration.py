@@ -1,173 +1,93 @@
 """Restoration networks in prediction: float32 beside the authors' code, and bfloat16.
 
-The authors' network files are read from clones of their repositories in the folder that the variable PEERS names, a
-clone being called as its repository is; they need the package einops. Without a clone a network is measured alone. The
-outputs of both agree, as `tests/restoration/test_networks.py` shows. DLGSANet's own code runs on CUDA alone.
+Those that enlarge do so 4 times. Without a clone of the authors' repository (`authors.py`) a network is measured alone.
+The outputs of both agree, as `tests/restoration/test_networks.py` shows. DLGSANet's own code runs on CUDA alone.
 """
 
-import importlib.util
-import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import inspect
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 
+from benchmarks.authors import is_cloned, load
 from benchmarks.harness import Comparison
 from benchmarks.neighborhood import DEVICE, contend, inference
 from denseformer.restoration import networks
+from denseformer.restoration.networks import RestorationNetwork
+from denseformer.restoration.networks.trunk import UPSAMPLERS, TrunkNetwork
 
-PEERS = os.environ.get('PEERS')
-WINDOWED = {'img_size': 64, 'window_size': 16, 'mlp_ratio': 2, 'upscale': 4, 'upsampler': 'pixelshuffle'}
-SIX = [6] * 6
+THEIR_NAMES = {
+    'dim': ('dim', 'embed_dim'),
+    'window': ('window_size',),
+    'mlp_ratio': ('mlp_ratio',),
+    'compress': ('compress_ratio',),
+    'squeeze': ('squeeze_factor',),
+    'rectangle': ('split_size',),
+    'kernel_size': ('dw_size',),
+}
+"""What the fields of an arch record are called by the authors' constructors."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A network of ours, `type` with `options`, on an image of `size`; file, name and options of the authors'."""
+    """A network of ours on an image of `size`; file of the authors', and the class's name where it is another."""
 
-    title: str
     type: str
-    options: Mapping[str, Any]
-    size: tuple[int, int] = (64, 64)
-    channels: int = 3
+    arch: str
     file: str = ''
     name: str = ''
-    peer_options: Mapping[str, Any] = field(default_factory=dict)
+    size: tuple[int, int] = (64, 64)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
-HAT = {**WINDOWED, 'depths': SIX, 'num_heads': SIX, 'overlap_ratio': 0.5}
 SUBJECTS = (
-    Subject(
-        'SwinIR-light x4',
-        'SwinIR',
-        {'arch': 'light', 'scale': 4},
-        file='SwinIR/models/network_swinir.py',
-        name='SwinIR',
-        peer_options={
-            **WINDOWED,
-            'window_size': 8,
-            'depths': [6] * 4,
-            'num_heads': [6] * 4,
-            'embed_dim': 60,
-            'upsampler': 'pixelshuffledirect',
-        },
-    ),
-    Subject(
-        'CFSR x4',
-        'CFSR',
-        {'scale': 4, 'merged': True},
-        size=(128, 128),
-        file='CFSR/basicsr/archs/cfsr_arch.py',
-        name='CFSR',
-        peer_options={
-            'upscale': 4,
-            'embed_dim': 48,
-            'depths': [6, 6],
-            'dw_size': 9,
-            'mlp_ratio': 2,
-            'upsampler': 'pixelshuffledirect',
-        },
-    ),
-    Subject(
-        'RGT-S x4',
-        'RGT',
-        {'arch': 'small', 'scale': 4},
-        file='RGT/basicsr/archs/rgt_arch.py',
-        name='RGT',
-        peer_options={
-            'upscale': 4,
-            'depth': SIX,
-            'num_heads': SIX,
-            'embed_dim': 180,
-            'mlp_ratio': 2,
-            'split_size': [8, 32],
-        },
-    ),
-    Subject(
-        'HAT-S x4',
-        'HAT',
-        {'arch': 'small', 'scale': 4},
-        file='HAT/hat/archs/hat_arch.py',
-        name='HAT',
-        peer_options={**HAT, 'embed_dim': 144, 'compress_ratio': 24, 'squeeze_factor': 24},
-    ),
-    Subject(
-        'CATANet x4',
-        'CATANet',
-        {'scale': 4},
-        size=(180, 320),
-        file='CATANet/basicsr/archs/catanet_arch.py',
-        name='CATANet',
-        peer_options={'upscale': 4},
-    ),
-    Subject(
-        'DRCT x4',
-        'DRCT',
-        {'arch': 'base', 'scale': 4},
-        file='DRCT/drct/archs/DRCT_arch.py',
-        name='DRCT',
-        peer_options={**WINDOWED, 'depths': SIX, 'num_heads': SIX, 'embed_dim': 180},
-    ),
-    Subject(
-        'HAT x4',
-        'HAT',
-        {'arch': 'base', 'scale': 4},
-        file='HAT/hat/archs/hat_arch.py',
-        name='HAT',
-        peer_options={**HAT, 'embed_dim': 180, 'compress_ratio': 3, 'squeeze_factor': 30},
-    ),
-    Subject(
-        'ESSAformer x4, 128 bands',
-        'ESSAformer',
-        {'scale': 4, 'in_channels': 128},
-        size=(32, 32),
-        channels=128,
-        file='ESSAformer/ESSA.py',
-        name='ESSA',
-        peer_options={'inch': 128, 'dim': 256, 'upscale': 4},
-    ),
-    Subject(
-        'DRSformer',
-        'DRSformer',
-        {},
-        file='DRSformer/basicsr/models/archs/DRSformer_arch.py',
-        name='DRSformer',
-    ),
-    Subject('DLGSANet-tiny x4', 'DLGSANet', {'arch': 'tiny', 'scale': 4}),
+    Subject('SwinIR', 'light', 'SwinIR/models/network_swinir.py'),
+    Subject('CFSR', 'base', 'CFSR/basicsr/archs/cfsr_arch.py', size=(128, 128), options={'merged': True}),
+    Subject('RGT', 'small', 'RGT/basicsr/archs/rgt_arch.py'),
+    Subject('HAT', 'small', 'HAT/hat/archs/hat_arch.py'),
+    Subject('HAT', 'base', 'HAT/hat/archs/hat_arch.py'),
+    Subject('DRCT', 'base', 'DRCT/drct/archs/DRCT_arch.py'),
+    Subject('CATANet', 'base', 'CATANet/basicsr/archs/catanet_arch.py', size=(180, 320)),
+    Subject('DLGSANet', 'tiny'),
+    Subject('ESSAformer', 'base', 'ESSAformer/ESSA.py', name='ESSA', size=(32, 32), options={'in_channels': 128}),
+    Subject('DRSformer', 'base', 'DRSformer/basicsr/models/archs/DRSformer_arch.py'),
 )
 
 
 def comparisons() -> Iterator[Comparison]:
     for subject in SUBJECTS:
-        image = torch.rand(1, subject.channels, *subject.size, device=DEVICE)
-        title = f'{subject.title}, {subject.size[0]} x {subject.size[1]}'
+        image = torch.rand(1, subject.options.get('in_channels', 3), *subject.size, device=DEVICE)
         contenders = [contend('ours', partial(ours, subject), inference, image, torch.float32)]
-        if PEERS and subject.file and (Path(PEERS) / subject.file).is_file():
+        if is_cloned(subject.file):
             contenders.append(contend("the authors'", partial(theirs, subject), inference, image, torch.float32))
         contenders.append(contend('ours, bfloat16', partial(ours, subject), inference, image, torch.bfloat16))
-        yield Comparison(title, tuple(contenders))
+        yield Comparison(f'{subject.type}-{subject.arch}, {" x ".join(map(str, image.shape[1:]))}', tuple(contenders))
 
 
 def ours(subject: Subject) -> nn.Module:
-    return trained(getattr(networks, subject.type)(**subject.options).to(DEVICE))
+    return trained(getattr(networks, subject.type)(arch=subject.arch, **subject.options).to(DEVICE))
 
 
 def theirs(subject: Subject) -> nn.Module:
-    file = Path(PEERS or '') / subject.file
-    with standing_in():
-        spec = importlib.util.spec_from_file_location(file.stem, file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return trained(getattr(module, subject.name)(**subject.peer_options).to(DEVICE))
+    make = load(subject.file, subject.name or subject.type)
+    like = getattr(networks, subject.type).on_meta_device(arch=subject.arch, **subject.options)
+    options = {name: value for name, value in their_options(like).items() if name in inspect.signature(make).parameters}
+    return trained(make(**options).to(DEVICE))
+
+
+def their_options(network: RestorationNetwork) -> dict[str, Any]:
+    """What the authors' constructors call the options of a network like ours; each of them takes a part of these."""
+    arch = network.arch
+    options = {their: getattr(arch, our) for our, names in THEIR_NAMES.items() if hasattr(arch, our) for their in names}
+    if isinstance(network, TrunkNetwork):
+        blocks, heads = ([getattr(arch, name, 1)] * arch.groups for name in ('blocks', 'heads'))  # of each group
+        upsampler = next(name for name, kind in UPSAMPLERS.items() if isinstance(network.upsampler, kind))
+        options |= {'depths': blocks, 'depth': blocks, 'num_heads': heads, 'upsampler': upsampler}
+    return {**options, 'upscale': network.scale, 'inch': network.in_channels}
 
 
 def trained(network: nn.Module) -> nn.Module:
@@ -176,38 +96,3 @@ def trained(network: nn.Module) -> nn.Module:
         if name.endswith('initted'):
             buffer.fill_(True)
     return network
-
-
-@contextmanager
-def standing_in() -> Iterator[None]:
-    """What the authors' files import from BasicSR and timm, neither of which imports everywhere."""
-    identity: Callable[..., nn.Module] = lambda *_, **__: nn.Identity()  # noqa: E731
-    parts = {
-        'to_2tuple': lambda x: x if isinstance(x, (tuple, list)) else (x, x),
-        'trunc_normal_': nn.init.trunc_normal_,
-        'DropPath': identity,
-    }
-    registry = type('Registry', (), {'register': lambda self: lambda cls: cls})()
-    contents: dict[str, Mapping[str, Any]] = {
-        'basicsr': {},
-        'basicsr.archs': {},
-        'basicsr.archs.arch_util': parts,
-        'basicsr.utils': {},
-        'basicsr.utils.registry': {'ARCH_REGISTRY': registry},
-        'timm': {},
-        'timm.models': {},
-        'timm.models.layers': parts,
-    }
-    kept = {name: sys.modules.get(name) for name in contents}
-    for name, members in contents.items():
-        module = ModuleType(name)
-        vars(module).update(members)
-        sys.modules[name] = module
-    try:
-        yield
-    finally:
-        for name, previous in kept.items():
-            if previous is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = previous

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from denseformer.attention.softmax import window_softmax_attention
+
 
 def halo_attention(
     q: Tensor, kv: Tensor, *, block: int, halo: int, rows: Tensor, columns: Tensor, scale: float | None = None
@@ -28,9 +30,9 @@ def halo_attention(
     kv = F.pad(kv, (0, 0, 0, 0, halo, halo, halo, halo)).unfold(1, window, block).unfold(2, window, block)
     kv = kv.permute(0, 1, 2, 3, 5, 6, 4).reshape(-1, h, window * window, kv.shape[4])  # (B*n, h, w*w, 2d)
     k, v = kv.chunk(2, dim=-1)
-    out = F.scaled_dot_product_attention(q.flatten(2, 3), k, v, attn_mask=bias, scale=scale)  # (B*n, h, b/s*b/s, d)
-    out = out.view(B, H // block, W // block, h, side, side, -1)
-    return out.permute(0, 1, 4, 2, 5, 3, 6).flatten(3, 4).flatten(1, 2)  # (B, H/s, W/s, h, d)
+    out = window_softmax_attention(q.flatten(2, 3), k, v, bias, scale)  # (B*n, b/s*b/s, h*d)
+    out = out.view(B, H // block, W // block, side, side, h, -1)
+    return out.transpose(2, 3).flatten(3, 4).flatten(1, 2)  # (B, H/s, W/s, h, d)
 
 
 def relative_logits(q: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

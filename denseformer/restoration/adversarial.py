@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from denseformer.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+from denseformer.restoration.blur import blur_inside, gaussian_taps
 from denseformer.restoration.data_sample import RestorationSample
 from denseformer.restoration.restorer import Restorer, targets_of
 
@@ -199,22 +200,11 @@ class PartsOptimWrapperConstructor:
 def unsharp_mask(image: Tensor, strength: float, radius: int = 50, threshold: float = 10.0) -> Tensor:
     """Sharpen where an image differs from its blur by more than `threshold` of 255, softly: (B, C, H, W) -> same."""
     size = radius + 1 - radius % 2
-    kernel = gaussian_line(size, image)
-    difference = image - blurred(image, kernel)
-    mask = blurred(((difference.abs() * 255) > threshold).to(image.dtype), kernel)
+    taps = gaussian_taps(size, 0.3 * ((size - 1) * 0.5 - 1) + 0.8, image)  # the deviation that OpenCV gives a size
+
+    def blurred(x: Tensor) -> Tensor:
+        return blur_inside(F.pad(x, (size // 2,) * 4, mode='reflect'), taps)
+
+    difference = image - blurred(image)
+    mask = blurred(((difference.abs() * 255) > threshold).to(image.dtype))
     return mask * (image + strength * difference).clamp(0, 1) + (1 - mask) * image
-
-
-def gaussian_line(size: int, like: Tensor) -> Tensor:
-    """A Gaussian of `size` taps with the standard deviation that OpenCV gives it."""
-    sigma = 0.3 * ((size - 1) * 0.5 - 1) + 0.8
-    position = torch.arange(size, dtype=like.dtype, device=like.device) - size // 2
-    kernel = torch.exp(-position.square() / (2 * sigma**2))
-    return kernel / kernel.sum()
-
-
-def blurred(image: Tensor, kernel: Tensor) -> Tensor:
-    C, pad = image.shape[1], len(kernel) // 2
-    image = F.pad(image, (pad,) * 4, mode='reflect')
-    image = F.conv2d(image, kernel.view(1, 1, -1, 1).expand(C, 1, -1, 1), groups=C)
-    return F.conv2d(image, kernel.view(1, 1, 1, -1).expand(C, 1, 1, -1), groups=C)

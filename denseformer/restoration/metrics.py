@@ -21,6 +21,7 @@ from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
 from denseformer.registry import METRICS
+from denseformer.restoration.blur import blur_inside, gaussian_taps
 
 LUMA = (65.481, 128.553, 24.966)
 PEAK = 255.0
@@ -69,7 +70,7 @@ def ssim(
         raise ValueError(f'SSIM needs at least 11 x 11 pixels after cropping, got {tuple(pair.shape[2:])}.')
     x, y = pair
     c1, c2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
-    mx, my, mxx, myy, mxy = blur(torch.stack([x, y, x * x, y * y, x * y]))
+    mx, my, mxx, myy, mxy = blur_inside(torch.stack([x, y, x * x, y * y, x * y]), gaussian_taps(11, 1.5, x))
     vx, vy, cov = mxx - mx * mx, myy - my * my, mxy - mx * my
     similarity = (2 * mx * my + c1) * (2 * cov + c2) / ((mx * mx + my * my + c1) * (vx + vy + c2))
     return float(similarity.mean())
@@ -79,9 +80,7 @@ def comparable(restored: Tensor, target: Tensor, protocol: str, crop_border: int
     """Both images as the protocol compares them: float64, 0 .. 255, borders cropped."""
     if protocol not in PROTOCOLS:
         raise ValueError(f"There is no protocol '{protocol}'. Known: {', '.join(PROTOCOLS)}.")
-    if restored.ndim != 3 or restored.shape != target.shape:
-        shapes = f'{tuple(restored.shape)} and {tuple(target.shape)}'
-        raise ValueError(f'The restored image and its target must have one shape (C, H, W), got {shapes}.')
+    check_shapes(restored, target)
     if crop_border < 0 or 2 * crop_border >= min(restored.shape[1:]):
         raise ValueError(f'crop_border {crop_border} leaves nothing of an image {tuple(restored.shape)}.')
     end = -crop_border or None
@@ -89,6 +88,12 @@ def comparable(restored: Tensor, target: Tensor, protocol: str, crop_border: int
     rules = PROTOCOLS[protocol]
     first, second = (channels_of(on_byte_scale(image, rules.quantise), rules) for image in images)
     return first, second
+
+
+def check_shapes(restored: Tensor, target: Tensor) -> None:
+    if restored.ndim != 3 or restored.shape != target.shape:
+        shapes = f'{tuple(restored.shape)} and {tuple(target.shape)}'
+        raise ValueError(f'The restored image and its target must have one shape (C, H, W), got {shapes}.')
 
 
 def on_byte_scale(image: Tensor, quantise: bool) -> Tensor:
@@ -111,16 +116,6 @@ def luma(image: Tensor) -> Tensor:
         return image
     weights = image.new_tensor(LUMA) / PEAK
     return torch.tensordot(weights, image, 1)[None] + 16
-
-
-def blur(images: Tensor) -> Tensor:
-    """Gaussian windows that lie wholly inside: (N, C, H, W) -> (N, C, H - 10, W - 10)."""
-    position = torch.arange(11, dtype=images.dtype, device=images.device) - 5
-    kernel = torch.exp(-position.square() / (2 * 1.5**2))
-    kernel = kernel / kernel.sum()
-    channels = images.shape[1]
-    images = F.conv2d(images, kernel.view(1, 1, 11, 1).expand(channels, 1, 11, 1), groups=channels)
-    return F.conv2d(images, kernel.view(1, 1, 1, 11).expand(channels, 1, 1, 11), groups=channels)
 
 
 def shrink(images: Tensor, factor: int) -> Tensor:
@@ -185,6 +180,14 @@ class SSIM(ImageMetric):
 
     measure = staticmethod(ssim)
 
-    def __init__(self, *, downsample: bool = False, **options):
-        super().__init__(**options)
+    def __init__(
+        self,
+        *,
+        protocol: str = 'y',
+        crop_border: int = 0,
+        downsample: bool = False,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ):
+        super().__init__(protocol=protocol, crop_border=crop_border, collect_device=collect_device, prefix=prefix)
         self.options['downsample'] = downsample

@@ -14,6 +14,7 @@ from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
 from denseformer.registry import METRICS
+from denseformer.restoration.metrics import check_shapes
 from denseformer.restoration.preprocessor import on_unit_scale
 
 
@@ -49,9 +50,7 @@ def ergas(restored: Tensor, target: Tensor, *, scale: int) -> float:
 
 
 def comparable(restored: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    if restored.ndim != 3 or restored.shape != target.shape:
-        shapes = f'{tuple(restored.shape)} and {tuple(target.shape)}'
-        raise ValueError(f'The restored image and its target must have one shape (C, H, W), got {shapes}.')
+    check_shapes(restored, target)
     return on_unit_scale(restored).double(), on_unit_scale(target).double()
 
 

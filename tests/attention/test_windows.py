@@ -2,7 +2,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from denseformer.attention import chunked
 from denseformer.attention.shifted import gather_windows, plan_windows, scatter_windows
+from denseformer.attention.softmax import window_softmax_attention
 from denseformer.attention.windows import (
     position_bias,
     resize_position_table,
@@ -34,6 +36,30 @@ def test_windowed_attention_is_softmax_attention_in_each_window(shape, training)
     logits = q @ k.mT / 2
     expected = (logits if bias is None else logits + bias).softmax(-1) @ v
     torch.testing.assert_close(out, expected.transpose(2, 3).reshape(2, 6, 9, 8))
+
+
+@pytest.mark.parametrize('shape', [(1, 1, 4, 6), (1, 2, 4, 6), (5, 1, 4, 6), (5, 2, 1, 6)])
+@pytest.mark.parametrize('windows_at_a_time', [1, 2, 5])
+def test_gradients_of_attention_in_windows_are_those_of_its_definition(shape, windows_at_a_time, monkeypatch):
+    monkeypatch.setattr(chunked, 'SCORE_BYTES', windows_at_a_time * 2 * 4 * 6 * 8)
+    q, k, v = (torch.randn(5, 2, tokens, 3, dtype=torch.float64, requires_grad=True) for tokens in (4, 6, 6))
+    bias = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    out = window_softmax_attention(q, k, v, bias, 0.7)
+    expected = ((0.7 * q @ k.mT + bias).softmax(-1) @ v).transpose(1, 2).flatten(2)
+    torch.testing.assert_close(out, expected)
+    inputs, weights = (q, k, v, bias), torch.randn_like(out)
+    torch.testing.assert_close(
+        torch.autograd.grad(out, inputs, weights), torch.autograd.grad(expected, inputs, weights)
+    )
+
+
+def test_attention_in_windows_keeps_only_its_inputs_for_the_gradient():
+    qkv = torch.randn(1, 6, 49, 3 * 64, requires_grad=True)
+    bias = torch.randn(2, 49, 49, requires_grad=True)
+    kept = set()
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.add(x.untyped_storage().data_ptr()) or x, lambda x: x):
+        windowed_attention(qkv, 2, bias)
+    assert kept <= {qkv.untyped_storage().data_ptr(), bias.untyped_storage().data_ptr()}
 
 
 @pytest.mark.parametrize('size', [(4, 4), (8, 4), (8, 12)])

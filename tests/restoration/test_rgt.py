@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from denseformer.restoration.networks import RGT
-from denseformer.restoration.networks.rgt import reductions
+from denseformer.restoration.networks.rgt import GeneralisedAttention, reductions
 
 PARAMETERS = [
     ('small', 2, 10.051e6),
@@ -43,3 +43,15 @@ def test_every_second_local_attention_is_shifted():
     network = RGT.on_meta_device(arch='small')
     shifted = [[block.attn.shifted for block in group.blocks[::2]] for group in network.groups]
     assert shifted == [[False, True, False], [True, False, True]] * 3
+
+
+@pytest.mark.parametrize('compressed', [6, 24])
+@torch.no_grad()
+def test_queries_narrower_or_wider_than_values_attend_by_the_definition(compressed):
+    attn, x = GeneralisedAttention(12, 2, compressed).eval(), torch.randn(1, 32, 48, 12)
+    tokens = attn.generalise(x)
+    v = attn.v(tokens)
+    maps = attn.q(x), attn.k(tokens), v + attn.cpe(v)
+    q, k, v = (t.flatten(1, 2).unflatten(2, (2, -1)).transpose(1, 2) for t in maps)  # (1, 2, N, d)
+    mixed = (q @ k.mT * (compressed // 2) ** -0.5).softmax(-1) @ v
+    torch.testing.assert_close(attn(x), attn.proj(mixed.transpose(1, 2).reshape(x.shape)))

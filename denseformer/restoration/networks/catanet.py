@@ -38,10 +38,17 @@ from denseformer.attention.patches import average_patches, extract_patches, step
 from denseformer.layers import PreNormBlock
 from denseformer.layers.conv import DepthwiseConv
 from denseformer.layers.keys import count, rename
+from denseformer.layers.linear import Linear
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationNetwork
-from denseformer.restoration.networks.layers import conv3x3, conv_after_shuffle, convolve, shuffle_factors
+from denseformer.restoration.networks.layers import (
+    conv3x3,
+    conv_after_shuffle,
+    convolve,
+    pointwise_as_linear,
+    shuffle_factors,
+)
 from denseformer.restoration.networks.trunk import initialise_linear
 
 CENTRE_DECAY = 0.999
@@ -54,13 +61,14 @@ class ConvMlp(nn.Module):
 
     def __init__(self, dim: int, hidden: int):
         super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
+        self.fc1 = Linear(dim, hidden)
+        self.act = nn.GELU()
         self.dwconv = DepthwiseConv(hidden, 5)
-        self.fc2 = nn.Linear(hidden, dim)
+        self.fc2 = Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.gelu(self.fc1(x))
-        return self.fc2(x + F.gelu(self.dwconv(x)))
+        x = self.fc1(x, self.act)
+        return self.fc2(x + self.act(self.dwconv(x)))
 
 
 class HeadProjections(nn.Module):
@@ -275,7 +283,7 @@ class CATANet(RestorationNetwork):
             renamed[stem + 'weight'] = torch.cat(parts)
         for key in [key for key in renamed if key.endswith('.means')]:
             renamed.setdefault(key.removesuffix('means') + 'initted', torch.tensor(True))
-        return {key: value.flatten(1) if key.endswith('attn.out.weight') else value for key, value in renamed.items()}
+        return pointwise_as_linear(renamed)
 
     @classmethod
     def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:

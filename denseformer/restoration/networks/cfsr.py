@@ -16,14 +16,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from denseformer.layers import DepthwiseConv
 from denseformer.layers.keys import count, rename
 from denseformer.layers.linear import Linear
+from denseformer.layers.scale import add_scaled
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
+from denseformer.restoration.networks.layers import pointwise_as_linear
 from denseformer.restoration.networks.trunk import TRUNK_RULES, ResidualGroup, Run, TrunkNetwork, infer_trunk
 
 EDGES = {
@@ -39,12 +40,13 @@ class ConvModulation(nn.Module):
     def __init__(self, dim: int, kernel_size: int):
         super().__init__()
         self.gate = Linear(dim, dim)
+        self.act = nn.GELU()
         self.dwconv = DepthwiseConv(dim, kernel_size)
         self.value = Linear(dim, dim)
         self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.proj(self.dwconv(F.gelu(self.gate(x))) * self.value(x))
+        return self.proj(self.dwconv(self.gate(x, self.act)) * self.value(x))
 
 
 class EdgeBranch(nn.Module):
@@ -92,12 +94,13 @@ class EdgeMlp(nn.Module):
     def __init__(self, dim: int, hidden: int, merged: bool):
         super().__init__()
         self.fc1 = Linear(dim, hidden)
+        self.act = nn.GELU()
         self.dwconv = EdgeConv(hidden, merged)
         self.fc2 = Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.gelu(self.fc1(x))
-        return self.fc2(x + F.gelu(self.dwconv(x)))
+        x = self.fc1(x, self.act)
+        return self.fc2(x + self.act(self.dwconv(x)))
 
 
 class Block(nn.Module):
@@ -113,8 +116,8 @@ class Block(nn.Module):
         self.gamma2 = nn.Parameter(torch.full((dim,), 1e-6))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.gamma1 * self.attn(self.norm1(x))
-        return x + self.gamma2 * self.mlp(self.norm2(x))
+        x = add_scaled(x, self.attn(self.norm1(x)), self.gamma1.to(x.dtype))
+        return add_scaled(x, self.mlp(self.norm2(x)), self.gamma2.to(x.dtype))
 
 
 class Group(ResidualGroup):
@@ -208,8 +211,7 @@ class CFSR(TrunkNetwork):
             (r'\.mlp\.(sobel_x|sobel_y|laplacian)_bias$', r'.mlp.dwconv.branches.\1.bias'),
             *TRUNK_RULES,
         )
-        linear = ('.conv.weight', 'gate.weight', 'value.weight', 'proj.weight', 'fc1.weight', 'fc2.weight')
-        return {key: value.flatten(1) if key.endswith(linear) else value for key, value in renamed.items()}
+        return pointwise_as_linear(renamed)
 
     @classmethod
     def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:

@@ -27,6 +27,7 @@ from denseformer.attention.patches import average_patches, extract_patches, step
 from denseformer.layers import PreNormBlock
 from denseformer.layers.conv import DepthwiseConv
 from denseformer.layers.keys import count, rename
+from denseformer.layers.linear import Linear
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RGB_MEAN, RestorationNetwork
@@ -47,7 +48,7 @@ class LocalAttention(nn.Module):
         self.reduce = nn.Linear(dim, dim // 4)
         self.depthwise = nn.Conv2d(dim // 4, dim // 4, kernel_size, padding=kernel_size // 2, groups=dim // 4)
         self.expand = nn.Linear(dim // 4, dim // group_channels * kernel_size**2)
-        self.proj_out = nn.Linear(dim, dim, bias=False)
+        self.proj_out = Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         B, H, W, _ = x.shape
@@ -69,7 +70,7 @@ class GlobalAttention(nn.Module):
         super().__init__()
         self.window = window
         self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
-        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.qkv = Linear(dim, 3 * dim, bias=False)
         self.dwconv = DepthwiseConv(3 * dim, bias=False)
         self.proj = nn.Linear(dim, dim, bias=False)
 
@@ -104,9 +105,9 @@ class GatedMlp(nn.Module):
 
     def __init__(self, dim: int, hidden: int):
         super().__init__()
-        self.fc1 = nn.Linear(dim, 2 * hidden, bias=False)
+        self.fc1 = Linear(dim, 2 * hidden, bias=False)
         self.dwconv = DepthwiseConv(2 * hidden, bias=False)
-        self.fc2 = nn.Linear(hidden, dim, bias=False)
+        self.fc2 = Linear(hidden, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         gate, value = self.dwconv(self.fc1(x)).chunk(2, -1)

@@ -23,6 +23,7 @@ from denseformer.layers.keys import drop, rename
 from denseformer.layers.linear import Linear
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
+from denseformer.restoration.networks.layers import pointwise_as_linear
 from denseformer.restoration.networks.trunk import (
     TRUNK_RULES,
     Run,
@@ -118,8 +119,7 @@ class DRCT(TrunkNetwork):
             (r'\.swin(\d)\.', lambda match: f'.blocks.{int(match[1]) - 1}.'),
             (r'\.adjust(\d)\.', lambda match: f'.adjust.{int(match[1]) - 1}.'),
         )
-        adjust = [key for key in renamed if '.adjust.' in key and key.endswith('.weight')]
-        return renamed | {key: renamed[key].flatten(1) for key in adjust}
+        return pointwise_as_linear(renamed)
 
     @classmethod
     def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:

@@ -26,6 +26,7 @@ from denseformer.attention.channel import channel_cosines, mix_channels, top_k_m
 from denseformer.layers import PreNormBlock
 from denseformer.layers.conv import DepthwiseConv
 from denseformer.layers.keys import count, rename
+from denseformer.layers.linear import Linear
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationNetwork
@@ -43,7 +44,7 @@ class SparseAttention(nn.Module):
         self.counts = [max(dim // heads * part // whole, 1) for part, whole in SHARES]
         self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
         self.gains = nn.Parameter(torch.full((len(SHARES),), 0.2))
-        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.qkv = Linear(dim, 3 * dim, bias=False)
         self.dwconv = DepthwiseConv(3 * dim, bias=False)
         self.proj = nn.Linear(dim, dim, bias=False)
 
@@ -71,12 +72,12 @@ class MixedScaleMlp(nn.Module):
 
     def __init__(self, dim: int, hidden: int):
         super().__init__()
-        self.fc1 = nn.Linear(dim, 2 * hidden, bias=False)
+        self.fc1 = Linear(dim, 2 * hidden, bias=False)
         self.dwconv3 = DepthwiseConv(2 * hidden, 3, bias=False)
         self.dwconv5 = DepthwiseConv(2 * hidden, 5, bias=False)
         self.pairs3 = PairConv(hidden, 3)
         self.pairs5 = PairConv(hidden, 5)
-        self.fc2 = nn.Linear(2 * hidden, dim, bias=False)
+        self.fc2 = Linear(2 * hidden, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.fc1(x)
@@ -92,7 +93,7 @@ class SeparableExpert(nn.Module):
     def __init__(self, dim: int, kernel_size: int):
         super().__init__()
         self.dw1 = DepthwiseConv(dim, kernel_size, bias=False)
-        self.pw1 = nn.Linear(dim, dim, bias=False)
+        self.pw1 = Linear(dim, dim, bias=False)
         self.dw2 = DepthwiseConv(dim, kernel_size, bias=False)
         self.pw2 = nn.Linear(dim, dim, bias=False)
 
@@ -137,9 +138,9 @@ class Experts(nn.Module):
 
     def __init__(self, dim: int, steps: int = 4):
         super().__init__()
-        self.gate1 = nn.Linear(dim, 16 * steps)
-        self.gate2 = nn.Linear(16 * steps, 8 * steps)
-        self.proj = nn.Linear(dim, dim, bias=False)
+        self.gate1 = Linear(dim, 16 * steps)
+        self.gate2 = Linear(16 * steps, 8 * steps)
+        self.proj = Linear(dim, dim, bias=False)
         self.steps = nn.ModuleList(ExpertStep(dim) for _ in range(steps))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -197,7 +198,7 @@ class DRSformer(RestorationNetwork):
         self.encoder = nn.ModuleList(self._level(i, width) for i, width in enumerate(widths))
         self.down = nn.ModuleList(nn.Conv2d(widths[i], widths[i] // 2, 3, padding=1, bias=False) for i in inner)
         self.up = nn.ModuleList(nn.Conv2d(widths[i + 1], widths[i + 1] * 2, 3, padding=1, bias=False) for i in inner)
-        self.reduce = nn.ModuleList(nn.Linear(2 * width, width, bias=False) for width in widths[1:-1])
+        self.reduce = nn.ModuleList(Linear(2 * width, width, bias=False) for width in widths[1:-1])
         self.decoder = nn.ModuleList(self._level(i, max(widths[i], 2 * dim)) for i in inner)
         self.experts_in = Experts(dim) if experts else nn.Identity()
         self.experts_out = Experts(2 * dim) if experts else nn.Identity()

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from denseformer.attention.channel import spectral_attention
 from denseformer.layers.keys import count, rename
+from denseformer.layers.linear import Linear
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationNetwork
@@ -34,8 +35,8 @@ class SpectralAttention(nn.Module):
 
     def __init__(self, dim: int):
         super().__init__()
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
+        self.qkv = Linear(dim, 3 * dim)
+        self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.proj(spectral_attention(*self.qkv(x).chunk(3, -1)))
@@ -51,9 +52,9 @@ class Block(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.attn = SpectralAttention(dim)
-        self.fc1 = nn.Linear(2 * dim, 2 * dim)
+        self.fc1 = Linear(2 * dim, 2 * dim)
         self.conv = conv3x3(2 * dim, 2 * dim)
-        self.fc2 = nn.Linear(2 * dim, dim)
+        self.fc2 = Linear(2 * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         attended = self.attn(self.norm(x).flatten(1, 2)).view(x.shape)

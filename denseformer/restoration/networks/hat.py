@@ -12,7 +12,6 @@ an image restored in tiles differs slightly from the same restored at once.
 Legend: B batch, H W map, C channels, n windows, N queries and M keys of a window, h heads.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,11 +30,10 @@ from denseformer.layers.remembered import RememberedBias
 from denseformer.layers.squeeze import SqueezeExcite
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
-from denseformer.restoration.networks.layers import conv3x3, convolve, residual_conv
+from denseformer.restoration.networks.layers import conv3x3, convolve, pointwise_as_linear, residual_conv
 from denseformer.restoration.networks.trunk import (
     TRUNK_RULES,
     ResidualGroup,
-    Run,
     SwinBlock,
     TrunkNetwork,
     drop_path_rates,
@@ -67,7 +65,8 @@ class HybridBlock(SwinBlock):
 
     def forward(self, x: Tensor) -> Tensor:
         normed = self.norm1(x)
-        x = x + self.drop_path(self.attn(normed)) + self.conv_scale * convolve(self.conv_block, normed)
+        x = x + self.drop_path(self.attn(normed))
+        x = torch.add(x, convolve(self.conv_block, normed), alpha=self.conv_scale)
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
@@ -125,11 +124,8 @@ class HybridGroup(ResidualGroup):
         super().__init__(blocks, conv)
         self.overlapping = overlapping
 
-    def forward(self, x: Tensor, run: Run) -> Tensor:
-        out = x
-        for block in self.blocks:
-            out = run(block, out)
-        return x + convolve(self.conv, run(self.overlapping, out))
+    def mixers(self) -> list[nn.Module]:
+        return [*self.blocks, self.overlapping]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,8 +213,7 @@ class HAT(TrunkNetwork):
             (r'\.overlap_attn\.relative_position_bias_table$', '.overlapping.bias.table'),
             (r'\.overlap_attn\.', '.overlapping.'),
         )
-        pointwise = [key for key in renamed if re.search(r'\.conv_block\.attention\.fc\d\.weight$', key)]
-        return renamed | {key: renamed[key].flatten(1) for key in pointwise}
+        return pointwise_as_linear(renamed)
 
     @classmethod
     def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:

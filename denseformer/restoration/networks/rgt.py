@@ -33,7 +33,7 @@ from denseformer.layers.linear import Linear
 from denseformer.layers.remembered import RememberedBias
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
-from denseformer.restoration.networks.layers import residual_conv
+from denseformer.restoration.networks.layers import pointwise_as_linear, residual_conv
 from denseformer.restoration.networks.trunk import (
     TRUNK_RULES,
     ResidualGroup,
@@ -116,7 +116,9 @@ class GeneralisedAttention(nn.Module):
         v = self.v(tokens)
         q, k, v = self.q(x), self.k(tokens), v + self.cpe(v)
         q, k, v = (t.flatten(1, 2).unflatten(2, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))  # (B, h, N, d)
-        out = F.scaled_dot_product_attention(q, k, v)
+        width = max(q.shape[3], v.shape[3])
+        wide_q, wide_k, wide_v = (F.pad(t, (0, width - t.shape[3])) for t in (q, k, v))  # the fused kernel wants one
+        out = F.scaled_dot_product_attention(wide_q, wide_k, wide_v, scale=q.shape[3] ** -0.5)[..., : v.shape[3]]
         return self.proj(out.transpose(1, 2).reshape(B, H, W, -1))
 
     def generalise(self, x: Tensor) -> Tensor:
@@ -147,12 +149,13 @@ class GatedMlp(nn.Module):
     def __init__(self, dim: int, hidden: int):
         super().__init__()
         self.fc1 = Linear(dim, hidden)
+        self.act = nn.GELU()
         self.norm = nn.LayerNorm(hidden // 2)
         self.dwconv = DepthwiseConv(hidden // 2)
         self.fc2 = Linear(hidden // 2, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        x, gate = F.gelu(self.fc1(x)).chunk(2, -1)
+        x, gate = self.fc1(x, self.act).chunk(2, -1)
         return self.fc2(x * self.dwconv(self.norm(gate)))
 
 
@@ -171,7 +174,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out = x + self.drop_path(self.attn(self.norm1(x)))
         out = out + self.drop_path(self.mlp(self.norm2(out)))
-        return torch.addcmul(out, x, self.gamma)
+        return torch.addcmul(out, x, self.gamma.to(x.dtype))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,8 +257,7 @@ class RGT(TrunkNetwork):
             (r'\.mlp\.sg\.norm\.', '.mlp.norm.'),
             (r'\.mlp\.sg\.conv\.', '.mlp.dwconv.'),
         )
-        compress = [key for key in renamed if key.endswith('.attn.compress.weight')]
-        return renamed | {key: renamed[key].flatten(1) for key in compress}
+        return pointwise_as_linear(renamed)
 
     @classmethod
     def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:

@@ -56,9 +56,13 @@ class ResidualGroup(nn.Module):
     def forward(self, x: Tensor, run: Run) -> Tensor:
         """run: calls a block, and decides whether to keep its activations."""
         out = x
-        for block in self.blocks:
+        for block in self.mixers():
             out = run(block, out)
         return x + convolve(self.conv, out)
+
+    def mixers(self) -> Iterable[nn.Module]:
+        """What is called in turn before the convolution."""
+        return self.blocks
 
 
 def drop_path_rates(rate: float, groups: int, blocks: int) -> list[list[float]]:
