@@ -5,25 +5,22 @@ the ratios and their range. Peak memory is taken in a process of its own. Arithm
 related to what a plain matrix product reaches in the same run.
 """
 
-import json
-import platform
+import importlib
+import multiprocessing
 import resource
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import cache
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from denseformer.flops import multiply_adds
 
-RESULTS = Path(__file__).parent / 'results'
 MATRIX_SIDE = 1536
 
 
@@ -77,11 +74,12 @@ class Measurement:
         return self.gflop / self.median
 
 
-def measure(comparison: Comparison, *, rounds: int, memory: bool) -> list[Measurement]:
+def measure(comparison: Comparison, *, rounds: int, memory: Callable[[str], float] | None) -> list[Measurement]:
+    """memory: the name of a contender -> its peak memory in megabytes; None leaves memory unmeasured."""
     functions = [contender.make() for contender in comparison.contenders]
     measurements = []
     for contender, function in zip(comparison.contenders, functions, strict=True):
-        peak = peak_memory(comparison.title, contender.name) if memory else None
+        peak = memory(contender.name) if memory else None
         gflop = count_gflop(function) if contender.countable else 0.0
         machine = matrix_gflops(contender.dtype)
         measurements.append(Measurement(comparison.title, contender.name, contender.units, gflop, machine, peak))
@@ -128,20 +126,26 @@ def matrix_gflops(dtype: torch.dtype) -> float:
     return 2 * MATRIX_SIDE**3 / min(timed(lambda: a @ b)[0] for _ in range(5)) / 1e9
 
 
-def peak_memory(title: str, name: str) -> float | None:
-    """Megabytes at the peak of one contender, in a fresh process; None where it cannot be had."""
-    command = [
-        sys.executable,
-        '-m',
-        'benchmarks',
-        '--memory-of',
-        title,
-        name,
-        '--threads',
-        str(torch.get_num_threads()),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return float(done.stdout.splitlines()[-1]) if done.returncode == 0 and done.stdout else None
+def peak_memory(module: str, title: str, name: str) -> float:
+    """Megabytes at the peak of one contender of a benchmark `module`, in a fresh process."""
+    with fresh_process(module).Pool(1) as pool:
+        return pool.apply(working_memory_of, (module, title, name, torch.get_num_threads()))
+
+
+@cache
+def fresh_process(module: str) -> BaseContext:
+    """Starts processes that have imported `module` and done nothing else; by forking, unless a GPU forbids it."""
+    if torch.cuda.is_available():
+        return multiprocessing.get_context('spawn')
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload([module])
+    return context
+
+
+def working_memory_of(module: str, title: str, name: str, threads: int) -> float:
+    torch.set_num_threads(threads)
+    comparison = next(comp for comp in importlib.import_module(module).comparisons() if comp.title == title)
+    return working_memory(next(contender for contender in comparison.contenders if contender.name == name))
 
 
 def working_memory(contender: Contender) -> float:
@@ -163,61 +167,3 @@ def resident_memory(entry: str) -> float:
     if not status.exists():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return next(float(line.split()[1]) / 2**10 for line in status.read_text().splitlines() if line.startswith(entry))
-
-
-def rows(measurements: list[Measurement]) -> Iterator[tuple[str, ...]]:
-    """The cells of a table, one row per measurement."""
-    for m in measurements:
-        per_unit = f'{m.median / m.units * 1e9:.0f} ns' if m.units > 1 else f'{m.median * 1e3:.0f} ms'
-        per_unit_cpu = f'{m.cpu_median / m.units * 1e9:.0f} ns' if m.units > 1 else f'{m.cpu_median * 1e3:.0f} ms'
-        yield (
-            m.name,
-            per_unit,
-            per_unit_cpu,
-            f'{m.ratio[0]:.2f} ({m.ratio[1]:.2f} .. {m.ratio[2]:.2f})',
-            f'{m.cpu_ratio[0]:.2f} ({m.cpu_ratio[1]:.2f} .. {m.cpu_ratio[2]:.2f})',
-            '' if m.memory_mb is None else f'{m.memory_mb:.0f} MB',
-            f'{m.gflops:.0f}' if m.gflop else '',
-            f'{m.gflops / m.machine_gflops:.0%}' if m.gflop else '',
-        )
-
-
-HEADERS = ('', 'time', 'processor time', 'ours / this', 'in processor time', 'memory', 'GFLOP/s', 'of matmul')
-
-
-def print_table(title: str, measurements: list[Measurement]) -> None:
-    table = Table(*HEADERS, title=title, title_justify='left')
-    for row in rows(measurements):
-        table.add_row(*row)
-    Console(width=140).print(table)
-
-
-def machine() -> dict[str, object]:
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {
-        'processor': processor_name(),
-        'gpu': gpu,
-        'threads': torch.get_num_threads(),
-        'torch': torch.__version__,
-        'python': platform.python_version(),
-    }
-
-
-def processor_name() -> str:
-    with suppress(OSError):
-        lines = Path('/proc/cpuinfo').read_text().splitlines()
-        return next((line.split(':')[1].strip() for line in lines if line.startswith('model name')), platform.machine())
-    return platform.processor() or platform.machine()
-
-
-def write_results(name: str, command: str, groups: dict[str, list[Measurement]], folder: Path = RESULTS) -> None:
-    """<name>.json with everything measured and <name>.md with the tables."""
-    folder.mkdir(exist_ok=True)
-    about = {'command': command, **machine()}
-    content = {**about, 'comparisons': {title: [asdict(m) for m in group] for title, group in groups.items()}}
-    (folder / f'{name}.json').write_text(json.dumps(content, indent=1) + '\n')
-    lines = [f'# {name}', '', f'`{command}`', '', ', '.join(f'{key} {value}' for key, value in machine().items()), '']
-    for title, measurements in groups.items():
-        lines += [f'## {title}', '', '| ' + ' | '.join(HEADERS) + ' |', '|' + '---|' * len(HEADERS)]
-        lines += ['| ' + ' | '.join(row) + ' |' for row in rows(measurements)] + ['']
-    (folder / f'{name}.md').write_text('\n'.join(lines))

@@ -27,9 +27,10 @@ HEAD = """# Zoo
 Made by `python -m denseformer.zoo docs/zoo.md`; do not edit. Parameters are those of the backbone with four output
 maps. GFLOPs count one multiply-add as one, as papers do, in what our code executes on one square image of 224 or 512
 pixels: where a network pads small maps that is more than the formula of its paper. Times are measured for the smallest
-variant of each family: 512 x 512, batch 1, float32, on a processor that did other work too
-(`python -m benchmarks backbones --only '*, inference' --threads 2`). Results are those that the authors published, and
-the config beside one trains it: mIoU of a single scale, and of more where given; AP and PQ on the validation set.
+variant of each family, as processor time of one thread: 512 x 512, batch 1, float32, on a processor that did other work
+too (`python -m benchmarks backbones --only '*, inference*' --threads 1 --rounds 3`). Results are those that the authors
+published, and the config beside one trains it: mIoU of a single scale, and of more where given; AP and PQ on the
+validation set.
 """
 COLUMNS = ('variant', 'channels', 'parameters, M', 'GFLOPs 224', 'GFLOPs 512', 'ms')
 RESULT_COLUMNS = ('system', 'data', 'variant', 'training', 'published', 'config')
@@ -96,11 +97,11 @@ def gflops(cls: type[Backbone], arch: str, side: int) -> float:
 
 
 def measured_times() -> dict[str, float]:
-    """'Swin-tiny' -> milliseconds, from the last benchmark."""
+    """'Swin-tiny' -> milliseconds of processor time, from the last benchmark."""
     path = ROOT / 'benchmarks/results/backbones.json'
-    comparisons = json.loads(path.read_text())['comparisons'] if path.is_file() else {}
-    ours = (group[0] for title, group in comparisons.items() if title.endswith(', inference'))
-    return {entry['name']: 1000 * statistics.median(entry['seconds']) for entry in ours}
+    comparisons = json.loads(path.read_text()) if path.is_file() else {}
+    ours = (comparison['measurements'][0] for title, comparison in comparisons.items() if title.endswith(', inference'))
+    return {entry['name']: 1000 * statistics.median(entry['cpu_seconds']) for entry in ours}
 
 
 def rows(cls: type[Backbone]) -> Iterator[list[str]]:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import ConvNorm, LayerNorm2d, PreNormBlock
-from denseformer.layers.channel_first import fast_layout
+from denseformer.layers.channel_first import Mlp2d, fast_layout
 from denseformer.layers.initial import narrow
 from denseformer.layers.keys import rename, strip_classifier
 from denseformer.network import Source, StateDict
@@ -69,18 +69,15 @@ def position_layer(dim: int, kernel_size: int) -> nn.Module:
     return nn.Conv2d(dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
 
 
-class ChannelMixer(nn.Module):
+class ChannelMixer(Mlp2d):
     """Depth-wise convolution, then a feed-forward network on each position: (B, C, H, W) -> the same."""
 
     def __init__(self, dim: int, hidden: int, kernel_size: int):
-        super().__init__()
+        super().__init__(dim, hidden)
         self.conv = TwinConv(dim, dim) if kernel_size == 7 else ConvNorm(dim, dim, kernel_size, groups=dim)
-        self.fc1 = nn.Conv2d(dim, hidden, 1)
-        self.act = nn.GELU()
-        self.fc2 = nn.Conv2d(hidden, dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(self.act(self.fc1(self.conv(x))))
+        return super().forward(self.conv(x))
 
 
 class Stem(nn.Sequential):

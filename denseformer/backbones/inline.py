@@ -106,9 +106,7 @@ class InLinePVT(pvt.PVTSkeleton):
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'InLinePVT') -> StateDict:
         """From the Pyramid Vision Transformer's names."""
-        return rename(
-            pvt.PVTSkeleton.remap_official_keys(state_dict, network), (r'\.attn\.residual\.', '.attn.kernel.')
-        )
+        return rename(pvt.PVTSkeleton.remap_official_keys(state_dict, network), KERNEL_RULE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,9 +162,7 @@ class InLineSwin(swin.SwinSkeleton):
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'InLineSwin') -> StateDict:
         """From Swin's names."""
-        return rename(
-            swin.SwinSkeleton.remap_official_keys(state_dict, network), (r'\.attn\.residual\.', '.attn.kernel.')
-        )
+        return rename(swin.SwinSkeleton.remap_official_keys(state_dict, network), KERNEL_RULE)
 
 
 HEADS = (2, 4, 10, 16)

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from denseformer.attention.linear import linear_attention
-from denseformer.attention.windows import window_partition, window_reverse, windowed_attention
 from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import (
@@ -26,16 +25,17 @@ from denseformer.layers import (
     DepthwiseConv,
     DropPath,
     Mlp,
+    NormedPatchDownsample,
     PreNormBlock,
     pad_image_to_multiple,
-    pad_to_multiple,
 )
 from denseformer.layers.initial import narrow
 from denseformer.layers.keys import rename, strip_classifier
+from denseformer.layers.window_attention import ShiftedWindowAttention
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
-WINDOW = (7, 7)
+WINDOW = 7
 HEAD_WIDTH = 32
 FLOOR = 100.0
 
@@ -50,35 +50,6 @@ class Stem(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         return self.norm(self.convs(pad_image_to_multiple(image, 4)))
-
-
-class Downsample(nn.Module):
-    """LayerNorm, then a 2 x 2 stride-2 convolution: (B, H, W, C) -> (B, ceil(H/2), ceil(W/2), out_dim)."""
-
-    def __init__(self, dim: int, out_dim: int):
-        super().__init__()
-        self.norm = nn.LayerNorm(dim)
-        self.reduction = nn.Conv2d(dim, out_dim, 2, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = pad_to_multiple(self.norm(x), 2)
-        return self.reduction(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # (B, H/2, W/2, out_dim)
-
-
-class WindowAttention(nn.Module):
-    """Softmax attention inside windows, without a position bias: (B, H, W, C) -> the same."""
-
-    def __init__(self, dim: int):
-        super().__init__()
-        self.heads = dim // HEAD_WIDTH
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        _, H, W, _ = x.shape
-        x = pad_to_multiple(x, WINDOW)
-        out = windowed_attention(window_partition(self.qkv(x), WINDOW), self.heads)
-        return self.proj(window_reverse(out, WINDOW, (x.shape[1], x.shape[2]))[:, :H, :W])
 
 
 class LinearAttention(nn.Module):
@@ -129,7 +100,8 @@ class Block(PreNormBlock):
     """Position encoding, attention, what the kind of attention lacks, MLP: (B, H, W, C) -> the same."""
 
     def __init__(self, dim: int, *, linear: bool, drop_path: float):
-        attn = LinearAttention(dim) if linear else WindowAttention(dim)
+        windows = ShiftedWindowAttention(dim, dim // HEAD_WIDTH, window=WINDOW, position_bias=False)
+        attn = LinearAttention(dim) if linear else windows
         super().__init__(dim, attn, Mlp(dim, 4 * dim), drop_path=drop_path, pos_embed=DepthwiseConv(dim))
         self.local = LocalConcentration(dim, drop_path) if linear else Reposition(dim)
 
@@ -176,7 +148,7 @@ class L2ViT(Backbone):
         stages = [
             Stage(
                 [Block(width, linear=j % 2 == 1, drop_path=rate) for j, rate in enumerate(rates)],
-                Downsample(widths[i - 1], width) if i else None,
+                NormedPatchDownsample(widths[i - 1], width, eps=1e-5, pad=True) if i else None,
             )
             for i, (width, rates) in enumerate(
                 zip(widths, drop_path_rates(drop_path_rate, self.arch.depths), strict=True)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import Mlp, PatchDownsample, PatchEmbed, PreNormBlock
-from denseformer.layers.keys import join, rename, strip_classifier
+from denseformer.layers.keys import join, rename, stages_from_numbers, strip_classifier
 from denseformer.layers.position import resize_positions
 from denseformer.network import StateDict
 
@@ -33,9 +33,12 @@ class PositionedStage(Stage):
         self.pos_embed = nn.Parameter(torch.empty(side, side, dim))
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def embed(self, x: Tensor) -> Tensor:
         x = self.downsample(x)
-        x = x + resize_positions(self.pos_embed, (x.shape[1], x.shape[2]))
+        return x + resize_positions(self.pos_embed, (x.shape[1], x.shape[2]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.embed(x)
         for block in self.blocks:
             x = self.run(block, x)
         return x
@@ -83,10 +86,8 @@ class PVTSkeleton(Backbone):
         """From `patch_embed1`, `pos_embed1` and `block1`, which make the first stage; positions at `network`'s size."""
         state_dict = rename(
             strip_classifier(state_dict, official=r'^block1\.'),
-            (r'^patch_embed1\.', 'patch_embed.'),
-            (r'^patch_embed(\d)\.', lambda match: f'stages.{int(match[1]) - 1}.downsample.'),
+            *stages_from_numbers(),
             (r'^pos_embed(\d)$', lambda match: f'stages.{int(match[1]) - 1}.pos_embed'),
-            (r'^block(\d)\.', lambda match: f'stages.{int(match[1]) - 1}.blocks.'),
         )
         own = dict(network.named_parameters())
         for key in [key for key in state_dict if key.endswith('.pos_embed') and key in own]:

@@ -41,7 +41,7 @@ from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import BottleneckDownsample, ConvNorm, DepthwiseConv, Mlp, PreNormBlock, pad_to_multiple
 from denseformer.layers.channel_first import fast_layout
 from denseformer.layers.initial import fan_out
-from denseformer.layers.keys import drop, rename
+from denseformer.layers.keys import drop, rename, stages_from_numbers
 from denseformer.layers.position import resize_positions
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
@@ -284,10 +284,7 @@ class SGFormer(Backbone):
             drop(state_dict, r'^head\.'),
             (r'^pos_embed$', 'patch_embed.pos_embed'),
             (r'^patch_embed1\.conv\.([024])\.', lambda match: f'patch_embed.conv{int(match[1]) // 2 + 1}.'),
-            (r'^patch_embed1\.', 'patch_embed.'),
-            (r'^patch_embed(\d)\.', lambda match: f'stages.{int(match[1]) - 1}.downsample.'),
-            (r'^block(\d)\.', lambda match: f'stages.{int(match[1]) - 1}.blocks.'),
-            (r'^norm(\d)\.', lambda match: f'out_norms.{int(match[1]) - 1}.'),
+            *stages_from_numbers(),
             (r'\.c\.', '.conv.'),
             (r'\.bn\.', '.norm.'),
             (r'\.sr\.', '.reduce.'),

@@ -28,7 +28,8 @@ from torch import Tensor, nn
 
 from denseformer.attention.softmax_free import damped_inverse, normalized_inverse, softmax_free_attention
 from denseformer.attention.windows import windowed_attention
-from denseformer.backbones.base import Backbone, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, drop_path_rates
+from denseformer.backbones.pvt import PositionedStage
 from denseformer.layers import ConvBatchNormDownsample, ConvStem, Mlp, PreNormBlock
 from denseformer.layers.keys import join, rename, stages_from_numbers, strip_classifier
 from denseformer.network import Source, StateDict
@@ -106,31 +107,11 @@ class Attention(nn.Module):
         return self.proj(windowed_attention(self.qkv(x)[:, None], self.heads)[:, 0])
 
 
-class PositionedStage(Stage):
-    """A stage that adds a table of positions of a `side` x `side` map, resized, to its input."""
-
-    def __init__(self, blocks: Sequence[nn.Module], downsample: nn.Module | None, dim: int, side: int):
-        super().__init__(blocks, downsample)
-        self.position = nn.Parameter(torch.empty(1, dim, side, side))
-        nn.init.trunc_normal_(self.position, std=0.02)
-
-    def embed(self, x: Tensor) -> Tensor:
-        x = self.downsample(x)
-        position = F.interpolate(self.position, x.shape[1:3], mode='bilinear', align_corners=False)
-        return x + position.permute(0, 2, 3, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.embed(x)
-        for block in self.blocks:
-            x = self.run(block, x)
-        return x
-
-
 class ClassTokenStage(PositionedStage):
     """A stage whose blocks work on a class token and the map's tokens, (B, 1 + N, C); the map is returned."""
 
-    def __init__(self, blocks: Sequence[nn.Module], downsample: nn.Module | None, dim: int, side: int):
-        super().__init__(blocks, downsample, dim, side)
+    def __init__(self, blocks: Sequence[nn.Module], downsample: nn.Module | None, *, dim: int, side: int):
+        super().__init__(blocks, downsample, dim=dim, side=side)
         self.cls_token = nn.Parameter(torch.empty(1, 1, dim))
         self.cls_position = nn.Parameter(torch.empty(1, 1, dim))
         nn.init.trunc_normal_(self.cls_token, std=0.02)
@@ -201,7 +182,7 @@ class SOFT(Backbone):
             last = i == len(widths) - 1
             blocks = [self._last_block(i, rate) if last else self._block(i, rate) for rate in rates[i]]
             kind = ClassTokenStage if last else PositionedStage
-            stages.append(kind(blocks, downsample, width, self.input_size // self.strides[i]))
+            stages.append(kind(blocks, downsample, dim=width, side=self.input_size // self.strides[i]))
         self.assemble(
             patch_embed=ConvStem(in_channels, (32, 32, widths[0]), (2, 1, 2), act=nn.ReLU, complete=True),
             stages=stages,
@@ -229,7 +210,7 @@ class SOFT(Backbone):
             if i == last:
                 state_dict[f'stages.{i}.cls_position'], table = table[:, :1], table[:, 1:]
             side = round(table.shape[1] ** 0.5)
-            state_dict[f'stages.{i}.position'] = table.transpose(1, 2).unflatten(2, (side, side))
+            state_dict[f'stages.{i}.pos_embed'] = table[0].unflatten(0, (side, side))
         state_dict = rename(
             strip_classifier(state_dict, official=r'^block\d\.', classifier=(r'^head\.',)),
             *stages_from_numbers(),

@@ -96,7 +96,7 @@ class CosineWindowAttention(nn.Module):
         head_width = qkv.shape[-1]
         gain = self.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp() * head_width**0.5  # the attention divides by this root
         factors = [gain / norms[..., 0, :, :], 1 / norms[..., 1, :, :], torch.ones_like(norms[..., 0, :, :])]
-        return (qkv * torch.stack(factors, dim=-3)).flatten(3)
+        return (qkv * torch.stack(factors, dim=-3).to(qkv.dtype)).flatten(3)
 
 
 def silent_norm(dim: int) -> nn.LayerNorm:

@@ -163,7 +163,7 @@ class AggregatedAttention(CosineAttention):
             (F.normalize(pooled_k, dim=-1), pooled_v),
             self.local_bias,
             self.cpb((H, W), pooled),
-            torch.einsum('byxhd,hdt->byxht', q, self.tokens) + self.token_bias,
+            torch.einsum('byxhd,hdt->byxht', q, self.tokens.to(q.dtype)) + self.token_bias,
         )
         return self.proj(out.flatten(3))
 

@@ -32,7 +32,7 @@ from denseformer.attention.windows import windowed_attention
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import ConvStem, DepthwiseConv, Mlp, PatchDownsample, PatchEmbed, PreNormBlock
 from denseformer.layers.channel_first import Mlp2d
-from denseformer.layers.keys import rename, strip_classifier
+from denseformer.layers.keys import rename, stages_from_numbers, strip_classifier
 from denseformer.layers.window_attention import ShiftedWindowAttention
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
@@ -286,10 +286,7 @@ class UniFormer(Backbone):
         classifier = (r'^norm(_cls)?\.', r'^(aux_)?head(_cls)?\.')
         return rename(
             strip_classifier(state_dict, official=r'^blocks\d\.', classifier=classifier),
-            (r'^patch_embed1\.', 'patch_embed.'),
-            (r'^patch_embed(\d)\.', lambda match: f'stages.{int(match[1]) - 1}.downsample.'),
-            (r'^blocks(\d)\.', lambda match: f'stages.{int(match[1]) - 1}.blocks.'),
-            (r'^norm(\d)\.', lambda match: f'out_norms.{int(match[1]) - 1}.'),
+            *stages_from_numbers('blocks'),
             (r'\.attn\.(weight|bias)$', r'.attn.conv.\1'),
             (r'\.conv1\.', '.attn.proj_in.'),
             (r'\.conv2\.', '.attn.proj_out.'),

@@ -26,7 +26,7 @@ from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import LayerNorm2d, PreNormBlock, pad_to_multiple
 from denseformer.layers.channel_first import ConvEmbed, Mlp2d
 from denseformer.layers.initial import fan_out
-from denseformer.layers.keys import as_channel_first_gains, rename, strip_classifier
+from denseformer.layers.keys import as_channel_first_gains, rename, stages_from_numbers, strip_classifier
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -145,10 +145,7 @@ class VAN(Backbone):
         """The dense and the ImageNet checkpoints share one layout: patch_embed1, block1, norm1, ... from 1."""
         renamed = rename(
             strip_classifier(state_dict, official=r'^patch_embed1\.', classifier=(r'^head\.',)),
-            (r'^patch_embed1\.', 'patch_embed.'),
-            (r'^patch_embed(\d)\.', lambda match: f'stages.{int(match[1]) - 1}.downsample.'),
-            (r'^block(\d)\.', lambda match: f'stages.{int(match[1]) - 1}.blocks.'),
-            (r'^norm(\d)\.', lambda match: f'out_norms.{int(match[1]) - 1}.'),
+            *stages_from_numbers(),
             (r'\.attn\.proj_1\.', '.attn.proj_in.'),
             (r'\.attn\.proj_2\.', '.attn.proj_out.'),
             (r'\.spatial_gating_unit\.conv0\.', '.local.'),

@@ -28,8 +28,8 @@ def stages_from(prefix: str) -> tuple[Rule, Rule]:
     )
 
 
-def stages_from_numbers() -> tuple[Rule, ...]:
-    """Rules from PVT's names, `patch_embed`n, `block`n and `norm`n with n = 1 .. 4, to ours."""
+def stages_from_numbers(block: str = 'block') -> tuple[Rule, ...]:
+    """Rules from PVT's names, `patch_embed`n, `block`n (or as `block` says) and `norm`n with n = 1 .. 4, to ours."""
 
     def part(name: str) -> Callable[[re.Match], str]:
         return lambda match: f'stages.{int(match[1]) - 1}.{name}.'
@@ -37,7 +37,7 @@ def stages_from_numbers() -> tuple[Rule, ...]:
     return (
         (r'^patch_embed1\.', 'patch_embed.'),
         (r'^patch_embed(\d)\.', part('downsample')),
-        (r'^block(\d)\.', part('blocks')),
+        (rf'^{block}(\d)\.', part('blocks')),
         (r'^norm(\d)\.', lambda match: f'out_norms.{int(match[1]) - 1}.'),
     )
 

@@ -16,8 +16,8 @@ FAMILIES.remove(Backbone)
 REFERENCES = json.loads((refkit.REFERENCES / 'index.json').read_text())
 TOLERANCES = {
     # Tokens are sorted by significance, and rounding alone reorders them: the authors' code is 3e-2 from itself in
-    # float64. Single blocks agree to 2e-6; the median over the outputs is checked with the family.
-    'sgformer/small': 0.5,
+    # float64. What agrees nevertheless is checked in `test_sgformer.py`.
+    'sgformer/small': 0.05,
 }
 VARIANTS = [(cls, arch) for cls in FAMILIES for arch in cls.archs]
 

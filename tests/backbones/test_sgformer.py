@@ -17,15 +17,21 @@ def test_has_the_published_number_of_parameters(arch):
 
 
 def test_agrees_with_the_authors_code_but_where_rounding_reorders_tokens():
+    """In the run that is kept, two of 3136 tokens are equally significant to the last bit, and which comes first is
+    chance: the merged token they belong to differs, those who attend to it by up to 1e-2 of the map's deviation, and
+    after the next sort all positions a little. So nearly all of the first map agrees as rounding allows, and the
+    others to a few percent.
+    """
     reference = refkit.load_reference('sgformer/small')
     network = SGFormer().eval()
     network.load_state_dict(refkit.fill_state_dict(reference['shapes']), strict=True)
     run = reference['runs'][0]
     with torch.no_grad():
         maps = network(refkit.make_input(run))
-    for map_, expected in zip(maps, run['outputs'], strict=True):
-        values = map_.flatten()[torch.tensor(expected['idx'])].numpy()
-        assert np.median(np.abs(values - expected['values'])) < 0.03 * expected['std']
+    values = [map_.flatten()[torch.tensor(out['idx'])].numpy() for map_, out in zip(maps, run['outputs'], strict=True)]
+    errors = [np.abs(value - out['values']) / out['std'] for value, out in zip(values, run['outputs'], strict=True)]
+    assert np.quantile(errors[0], 0.9) < 1e-4
+    assert max(error.max() for error in errors) < 0.05
 
 
 @pytest.mark.parametrize(('tokens', 'groups', 'shares'), [(3136, (196, 56, 28), (1, 2, 1)), (196, (2, 1), (1, 1))])

@@ -79,9 +79,9 @@ def test_an_imagenet_checkpoint_loads_its_position_tables_and_class_token():
     assert not network.load_state_dict(official, strict=False).unexpected_keys
     last = network.stages[3]
     tensors = (
-        network.stages[0].position,
+        network.stages[0].pos_embed,
         last.cls_position,
-        last.position,
+        last.pos_embed,
         last.cls_token,
         network.out_norms[3].weight,
     )
