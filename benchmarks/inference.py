@@ -14,7 +14,7 @@ from denseformer.inference import Predictor, predict_folder
 from denseformer.inference.sources import find_items
 
 CONFIG = 'configs/upernet_swin_ade20k.py'
-IMAGES = 4
+IMAGES = 8
 SIDE = 512
 
 

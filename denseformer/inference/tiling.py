@@ -182,6 +182,8 @@ def weighted(output: Tensor, row: Span, column: Span, scale: int) -> Tensor:
         begin = (span.fade_in[0] - span.start) * scale
         parts.append(slice(begin, begin + (span.fade_out[1] - span.fade_in[0]) * scale))
     kept = output[:, parts[0], parts[1]]
+    if kept.shape == output.shape:  # the only window: it has no neighbour to fade into
+        return kept.float()
     rows, columns = row.weights(scale).to(kept.device), column.weights(scale).to(kept.device)
     return (kept.float() * rows[:, None]).mul_(columns)
 
