@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 StateDict = dict[str, Tensor]
+FEW = {'depths': (2, 2, 2, 2), 'blocks': (2, 2, 2, 2), 'groups': (1,)}
+"""By the field of an arch record, how many blocks of each stage show all that a network does."""
 
 
 @dataclass(frozen=True)
@@ -104,15 +106,16 @@ class Network(BaseModule):
         return min(networks, key=lambda arch: sum(p.numel() for p in networks[arch].parameters()))
 
     @classmethod
-    def shallow(cls, *, most: int = 2) -> dict[str, Any]:
-        """The smallest variant's fields, with `most` blocks a stage: further ones have the same operators."""
+    def shallow(cls) -> dict[str, Any]:
+        """The smallest variant's fields, `FEW` blocks a stage at most: the others have the same operators."""
         record = cls.archs[cls.smallest()]
         known = {field.name: getattr(record, field.name) for field in fields(record)}
-        for name, value in known.items():
-            if name in ('depths', 'blocks') and isinstance(value, tuple):
-                known[name] = tuple(min(count, most) for count in value)
-            elif name in ('groups', 'blocks') and isinstance(value, int):
-                known[name] = min(value, most)
+        for name, most in FEW.items():
+            count = known.get(name)
+            if isinstance(count, int):
+                known[name] = min(count, most[0])
+            elif count is not None and len(count) == len(most):
+                known[name] = tuple(map(min, count, most))
         return known
 
 

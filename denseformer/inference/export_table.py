@@ -11,11 +11,9 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import fields
 from multiprocessing.connection import Connection
 from pathlib import Path
 from signal import SIGXCPU
-from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -33,8 +31,6 @@ from denseformer.zoo import families
 HEAD = '| network | parts of | ONNX | difference | torch.export | difference |'
 SECONDS = 180
 """How much processor time a network is given."""
-DEPTHS = {'depths': (2, 1, 1, 1), 'blocks': (2, 1, 1, 1), 'groups': (1,)}
-"""How many blocks of each stage are traced, by the field of an arch record: further ones have the same operators."""
 
 
 class Maps(nn.Module):
@@ -55,22 +51,9 @@ def exportable() -> dict[str, type[Network]]:
     return {cls.__name__: cls for cls in (*families(), *sorted(restoring, key=lambda cls: cls.__name__))}
 
 
-def shallow(cls: type[Network], arch: str) -> dict[str, Any]:
-    """The variant's fields, with the depths of `DEPTHS` at most."""
-    record = cls.archs[arch]
-    known = {field.name: getattr(record, field.name) for field in fields(record)}
-    for name, most in DEPTHS.items():
-        depth = known.get(name)
-        if isinstance(depth, int):
-            known[name] = min(depth, most[0])
-        elif depth is not None and len(depth) == len(most):
-            known[name] = tuple(map(min, depth, most))
-    return known
-
-
-def graph_of(cls: type[Network], arch: str) -> Graph:
+def graph_of(cls: type[Network]) -> Graph:
     torch.manual_seed(0)
-    network = cls(arch=shallow(cls, arch))
+    network = cls(arch=cls.shallow())
     if isinstance(network, Backbone):
         return Graph(Maps(network), network.in_channels, probes=LARGE).eval()
     return Graph(network, network.in_channels, probes=SMALL).eval()
@@ -97,18 +80,18 @@ def outcomes(graph: Graph) -> Iterator[tuple[str, Written | str]]:
     yield from refusals.items()
 
 
-def send_outcomes(cls: type[Network], arch: str, pipe: Connection) -> None:
+def send_outcomes(cls: type[Network], pipe: Connection) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, hard))  # at the soft limit SIGXCPU ends the process
-    for outcome in outcomes(graph_of(cls, arch)):
+    for outcome in outcomes(graph_of(cls)):
         pipe.send(outcome)
 
 
-def measure(cls: type[Network], arch: str) -> dict[str, Written | str]:
+def measure(cls: type[Network]) -> dict[str, Written | str]:
     """By suffix the outcome; a conversion that takes too long, or all memory, ends with its process."""
     context = multiprocessing.get_context('fork')  # what is imported serves all networks
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=send_outcomes, args=(cls, arch, sender))
+    process = context.Process(target=send_outcomes, args=(cls, sender))
     process.start()
     sender.close()
     found: dict[str, Written | str] = {}
@@ -131,9 +114,8 @@ def cells(found: Written | str) -> tuple[str, str]:
 
 
 def row(cls: type[Network]) -> str:
-    arch = min(cls.archs, key=lambda arch: cls.describe(arch).parameters)
-    found = measure(cls, arch)
-    return '| ' + ' | '.join((cls.__name__, arch, *cells(found['.onnx']), *cells(found['.pt2']))) + ' |'
+    found = measure(cls)
+    return '| ' + ' | '.join((cls.__name__, cls.smallest(), *cells(found['.onnx']), *cells(found['.pt2']))) + ' |'
 
 
 def with_row(lines: list[str], new: str) -> Iterator[str]:

@@ -6,10 +6,10 @@ import signal
 import pytest
 
 from denseformer.inference import export_table
-from denseformer.inference.export_table import HEAD, cells, measure, shallow, with_row
+from denseformer.inference.export_table import HEAD, cells, measure, with_row
 from denseformer.inference.exported import Sizes
 from denseformer.inference.graphs import Written
-from denseformer.restoration.networks import CFSR, HAT, CATANet, DRSformer
+from denseformer.restoration.networks import CFSR
 
 DONE = Written(Sizes(smallest=8, batches=True), 2e-6, 1e-6)
 
@@ -31,17 +31,11 @@ def test_what_was_found_before_a_process_ended_counts(monkeypatch, fate, reason)
 
     monkeypatch.setattr(export_table, 'SECONDS', 1)
     monkeypatch.setattr(export_table, 'outcomes', outcomes)
-    monkeypatch.setattr(export_table, 'graph_of', lambda cls, arch: None)
-    found = measure(CFSR, 'base')
+    monkeypatch.setattr(export_table, 'graph_of', lambda cls: None)
+    found = measure(CFSR)
     assert found['.pt2'] == DONE
     assert reason in found['.onnx']
     assert cells(found['.onnx']) == (f'no: {found[".onnx"]}', '')
-
-
-def test_only_depths_are_cut():
-    assert (shallow(HAT, 'small')['groups'], shallow(HAT, 'small')['blocks']) == (1, 2)
-    assert shallow(DRSformer, 'base')['blocks'] == (2, 1, 1, 1)
-    assert shallow(CATANet, 'base')['groups'] == CATANet.archs['base'].groups
 
 
 def test_a_row_takes_its_place_in_the_page():
