@@ -8,7 +8,7 @@ from mmseg.models.backbones import SwinTransformer
 from torch import Tensor, nn
 
 from benchmarks.harness import Comparison, Contender
-from denseformer.attention.neighborhood import neighborhood_attention
+from denseformer.attention.neighborhood import attend
 from denseformer.backbones.dinat import DiNAT
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
@@ -76,13 +76,14 @@ def operator_odd_sizes() -> Iterator[Comparison]:
 
 def operator(name: str, height: int, width: int, dilation: int) -> Contender:
     def make() -> Function:
-        qkv = torch.randn(1, height, width, 3, 2, 32, device=DEVICE)
+        padded = (max(side, 7 * dilation) for side in (height, width))  # the keys, as NeighborhoodAttention has them
+        q, k, v = torch.randn(1, *padded, 3, 2, 32, device=DEVICE).unbind(3)
+        q = q[:, :height, :width]
         bias = torch.randn(2, 13, 13, device=DEVICE)
-        q, k, v = qkv.unbind(3)
 
         @torch.inference_mode()
         def run() -> Tensor:
-            return neighborhood_attention(q, k, v, kernel_size=7, dilation=dilation, bias=bias)
+            return attend(q, k, v, bias, 7, dilation, 32**-0.5)
 
         return run
 
