@@ -2,12 +2,13 @@
 
 mmengine trains through a misspelt top-level key without a word, and reports a misspelt component as "not in the
 registry". The audit looks at the whole config at once: unknown keys, unknown components and arguments, class counts
-that disagree, data that is missing or does not match. Every finding names the key, where it was written, what is wrong,
-and the nearest legal name.
+that disagree, empty schedules, data that is missing or does not match. Every finding names the key, where it was
+written, what is wrong, and the nearest legal name.
 """
 
 import ast
 import inspect
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,7 +57,8 @@ def audit(config: Config, *, data: bool = True) -> Iterator[Finding]:
     """Everything that is wrong with `config`, which `load_config` made."""
     init_default_scope(config.get('default_scope') or 'mmengine')
     import_custom_modules(config)
-    checks = [unknown_keys, unknown_components, class_counts, missing_weights, *([missing_data] if data else [])]
+    checks = [unknown_keys, unknown_components, class_counts, empty_schedules, missing_weights]
+    checks += [missing_data] if data else []
     where = Origins(config.filename)
     for finding in distinct(finding for check in checks for finding in check(config)):
         yield Finding(finding.key, finding.problem, where.find(finding.key))
@@ -183,6 +185,14 @@ def leaves(key: str, config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[s
             yield from leaves(f'{key}.datasets[{i}]', part)
     else:
         yield key, config
+
+
+def empty_schedules(config: Config) -> Iterator[Finding]:
+    """Parts of a schedule that end before they begin, as where a run was made shorter than its warm-up."""
+    for key, part in walk(config.get('param_scheduler') or [], 'param_scheduler'):
+        if isinstance(part, Mapping) and part.get('end', math.inf) <= part.get('begin', 0):
+            begin, end = part['begin'], part['end']
+            yield Finding(f'{key}.end', f'is {end}, but begin is {begin}: raise max_iters, or lower warmup_iters.')
 
 
 def missing_weights(config: Config) -> Iterator[Finding]:

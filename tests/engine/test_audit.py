@@ -30,6 +30,7 @@ def test_a_shipped_config_has_no_findings():
         ('optim_wrapper.clip_gradd', {}, "Did you mean 'clip_grad'"),
         ('num_classes', 151, 'has 150 classes (wall, building'),
         ('model.auxiliary_head.num_classes', 19, "the data set has 150: write '${num_classes}'"),
+        ('max_iters', 1000, 'param_scheduler[1].end'),
         ('load_from', 'nowhere.pth', "there is no file 'nowhere.pth'"),
     ],
 )
