@@ -36,6 +36,7 @@ COLUMNS = ('variant', 'channels', 'parameters, M', 'GFLOPs 224', 'GFLOPs 512', '
 RESULT_COLUMNS = ('system', 'data', 'variant', 'training', 'published', 'config')
 SYSTEMS = {
     'upernet': 'UPerNet',
+    'semantic_fpn': 'Semantic FPN',
     'mask2former': 'Mask2Former',
     'retinanet': 'RetinaNet',
     'mask_rcnn': 'Mask R-CNN',

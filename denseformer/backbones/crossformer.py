@@ -138,10 +138,10 @@ class CrossFormer(Backbone):
     """CrossFormer, and CrossFormer++ as the variants `pp_*`.
 
     Args:
-        group_sizes: side of a group, in tokens, per stage. The default is that of all published dense models and of
-            CrossFormer's ImageNet models; CrossFormer++ was pre-trained with (4, 4, 14, 7).
+        group_sizes: side of a group, in tokens, per stage. The default is that of CrossFormer's ImageNet models and of
+            all published dense models but one; CrossFormer++ was pre-trained with (4, 4, 14, 7).
         intervals: distance between the tokens of a long-distance group per stage; CrossFormer++ was pre-trained with
-            (4, 2, 1, 1).
+            (4, 2, 1, 1). Semantic FPN on CrossFormer-L has groups of (14, 14, 7, 7), (16, 8, 2, 1) apart.
         The others are described in `Backbone`.
     """
 

@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/backbones/uniformer.py',
+    './_base_/heads/semantic_fpn.py',
+    './_base_/datasets/ade20k.py',
+    './_base_/schedules/semantic_fpn_80k_cosine.py',
+    './_base_/runtime/default.py',
+]
+backbone = dict(arch='base', windows='hybrid14', drop_path_rate=0.2)
+batch_size = 4
+published = dict(metric='mIoU', value=47.0, source='Sense-X/UniFormer, semantic_segmentation/README.md')

@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/backbones/van.py',
+    './_base_/heads/semantic_fpn.py',
+    './_base_/datasets/ade20k.py',
+    './_base_/schedules/semantic_fpn_40k.py',
+    './_base_/runtime/default.py',
+]
+backbone = dict(arch='b0', drop_path_rate=0.2)
+batch_size = 4
+published = dict(metric='mIoU', value=38.5, source='Visual-Attention-Network/VAN-Segmentation, README.md')
