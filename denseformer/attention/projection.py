@@ -17,24 +17,28 @@ if ONEDNN_LINEAR and torch.ops.mkldnn._is_mkldnn_bf16_supported():
     ONEDNN_TYPES.add(torch.bfloat16)
 AUTOCAST_TYPES = {torch.float32, torch.bfloat16, torch.float16}
 """What autocast converts; it leaves float64 and integers as they are."""
+FEW_ROWS = 256
+"""Below how many rows a converted weight is kept: the fewer share it, the more converting costs beside the product."""
 
 
 class Linear(Remembering, nn.Linear):
     """nn.Linear, and an activation behind it: (..., C) -> (..., C').
 
     Predictions on a processor go through oneDNN. In float32 PyTorch's own choice, MKL, reaches two thirds of its speed
-    where the output is wide and the processor not Intel's. In bfloat16 the weights are converted once, not at each
-    call, as long as they do not change. Exact GELU is part of the product. The results agree to rounding.
+    where the output is wide and the processor not Intel's. Under autocast a converted weight lives for one product;
+    where few rows share it, until it changes. Exact GELU is part of the product. The results agree to rounding.
     """
 
     def forward(self, x: Tensor, act: nn.Module | None = None) -> Tensor:
         dtype = onednn_type(x, self.weight)
-        if dtype is None or (dtype is not self.weight.dtype and self.training):
+        if dtype is None:
             out = F.linear(x, self.weight, self.bias)
             return out if act is None else act(out)
         fused = 'gelu' if type(act) is nn.GELU and act.approximate == 'none' else 'none'
-        weight = self.weight if dtype is self.weight.dtype else self.remembered(dtype, lambda: self.weight.to(dtype))
-        out = ONEDNN_LINEAR(x.to(dtype).contiguous(), weight, self.bias, fused, [], 'none')
+        x = x.to(dtype).contiguous()
+        few = dtype is not self.weight.dtype and x[..., 0].numel() < FEW_ROWS
+        weight = self.remembered(dtype, lambda: self.weight.to(dtype)) if few else self.weight.to(dtype)
+        out = ONEDNN_LINEAR(x, weight, self.bias, fused, [], 'none')
         return out if act is None or fused == 'gelu' else act(out)
 
 

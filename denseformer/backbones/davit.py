@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from denseformer.attention.channel import channel_attention
 from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
-from denseformer.layers import DepthwiseConv, Mlp, NormedPatchDownsample, PatchEmbed, PreNormBlock
+from denseformer.layers import DepthwiseConv, Mlp, NormedPatchDownsample, PatchEmbed, PreNormBlock, accumulate_scaled
 from denseformer.layers.keys import rename, strip_classifier
 from denseformer.layers.window_attention import ShiftedWindowAttention
 from denseformer.network import Source, StateDict
@@ -51,9 +51,9 @@ class Block(PreNormBlock):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn_pos_embed(x)
-        x = x + self.drop_path(self.attn(self.norm1(x)))
-        x = x + self.mlp_pos_embed(x)
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        x = accumulate_scaled(x, self.drop_path(self.attn(self.norm1(x))), None)
+        x = accumulate_scaled(x, self.mlp_pos_embed(x), None)
+        return accumulate_scaled(x, self.drop_path(self.mlp(self.norm2(x))), None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,15 +53,18 @@ class FocalModulation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         query, context, gates = self.proj_in(x).split(self.parts, dim=-1)
+        return self.proj_out(self.norm(query * self.mix(self.gather(context, gates))))
+
+    def gather(self, context: Tensor, gates: Tensor) -> Tensor:
+        """The sum of all contexts, each weighed by its gate: (B, H, W, C), (B, H, W, L + 1) -> (B, H, W, C)."""
         total = torch.zeros_like(context)
         for conv, gate in zip(self.contexts, gates.split(1, dim=-1), strict=False):
-            context = F.gelu(conv(context))
-            total = torch.addcmul(total, context, gate)
+            context = conv(context)
+            context = F.gelu(context)  # apart from the convolution, whose input need not be kept for it
+            total.addcmul_(context, gate)
         everywhere = F.gelu(context.mean((1, 2), keepdim=True))  # (B, 1, 1, C)
-        total = torch.addcmul(total, everywhere, gates[..., -1:])
-        if self.average:
-            total = total / self.parts[2]
-        return self.proj_out(self.norm(query * self.mix(total)))
+        total.addcmul_(everywhere, gates[..., -1:])
+        return total.div_(self.parts[2]) if self.average else total
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from denseformer.attention.halo import halo_attention
+from denseformer.attention.sizes import ceil_div
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import ConvNorm, DropPath, pad_to_multiple
 from denseformer.layers.channel_first import fast_layout
@@ -68,7 +69,7 @@ class HaloAttention(nn.Module):
             nn.init.trunc_normal_(embedding, std=(dim // heads) ** -0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        H, W = (-(-side // self.stride) for side in x.shape[2:])
+        H, W = (ceil_div(side, self.stride) for side in x.shape[2:])
         x = pad_to_multiple(x.permute(0, 2, 3, 1), BLOCK)  # (B, H', W', C)
         q = self.q(x[:, :: self.stride, :: self.stride]).unflatten(-1, (self.heads, -1))
         kv = self.kv(x).unflatten(-1, (self.heads, -1))  # (B, H', W', h, 2d)

@@ -12,9 +12,9 @@ from denseformer.layers.embed import (
     PatchMerging,
 )
 from denseformer.layers.mlp import ConvMlp, Mlp
-from denseformer.layers.norm import ChannelLastBatchNorm, LayerNorm2d
+from denseformer.layers.norm import ChannelLastBatchNorm, LayerNorm, LayerNorm2d
 from denseformer.layers.padding import pad_image_to_multiple, pad_to_multiple
-from denseformer.layers.scale import add_scaled, gain, scaled
+from denseformer.layers.scale import accumulate_scaled, add_scaled, gain, scaled
 
 __all__ = [
     'BottleneckDownsample',
@@ -26,6 +26,7 @@ __all__ = [
     'ConvStem',
     'DepthwiseConv',
     'DropPath',
+    'LayerNorm',
     'LayerNorm2d',
     'Mlp',
     'NormedPatchDownsample',
@@ -35,6 +36,7 @@ __all__ = [
     'PatchMerging',
     'PostNormBlock',
     'PreNormBlock',
+    'accumulate_scaled',
     'add_scaled',
     'gain',
     'pad_image_to_multiple',

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from denseformer.layers.drop_path import DropPath
-from denseformer.layers.scale import add_scaled, gain
+from denseformer.layers.scale import accumulate_scaled, add_scaled, gain
 
 
 class PreNormBlock(nn.Module):
@@ -45,7 +45,7 @@ class PreNormBlock(nn.Module):
     def forward(self, x: Tensor, *context) -> Tensor:
         x = self.encode_position(x)
         x = add_scaled(x, self.drop_path(self.attn(self.norm1(x), *context)), self.gamma1)
-        return add_scaled(x, self.drop_path(self.mlp(self.norm2(x))), self.gamma2)
+        return accumulate_scaled(x, self.drop_path(self.mlp(self.norm2(x))), self.gamma2)
 
 
 class PostNormBlock(PreNormBlock):
@@ -54,4 +54,4 @@ class PostNormBlock(PreNormBlock):
     def forward(self, x: Tensor, *context) -> Tensor:
         x = self.encode_position(x)
         x = add_scaled(x, self.drop_path(self.norm1(self.attn(x, *context))), self.gamma1)
-        return add_scaled(x, self.drop_path(self.norm2(self.mlp(x))), self.gamma2)
+        return accumulate_scaled(x, self.drop_path(self.norm2(self.mlp(x))), self.gamma2)

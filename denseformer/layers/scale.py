@@ -17,3 +17,14 @@ def scaled(x: Tensor, gamma: Tensor | None) -> Tensor:
 def add_scaled(x: Tensor, branch: Tensor, gamma: Tensor | None) -> Tensor:
     """x + branch * gamma in one pass over the maps; the plain sum where there is no gain."""
     return x + branch if gamma is None else torch.addcmul(x, branch, gamma)
+
+
+def accumulate_scaled(x: Tensor, branch: Tensor, gamma: Tensor | None) -> Tensor:
+    """The same sum of an `x` that nobody reads again: written to it where no gradient is recorded.
+
+    No new map is touched, and a bfloat16 branch of a float32 map is not widened first.
+    """
+    parts = (branch,) if gamma is None else (branch, gamma)
+    if torch.is_grad_enabled() or any(torch.promote_types(x.dtype, part.dtype) is not x.dtype for part in parts):
+        return add_scaled(x, branch, gamma)
+    return x.add_(branch) if gamma is None else x.addcmul_(branch, gamma)

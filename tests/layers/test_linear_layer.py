@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from denseformer.attention.projection import FEW_ROWS
 from denseformer.layers.linear import Linear
 
 
@@ -83,3 +84,13 @@ def test_converted_weights_are_kept_while_predicting_and_nowhere_else():
     for again in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         assert again._kept is None
         assert torch.equal(again.weight, layer.weight)
+
+
+def test_weights_that_many_rows_share_are_converted_for_one_product():
+    layer, x = Linear(4, 4).eval(), torch.randn(2, FEW_ROWS // 2, 4)
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        many = layer(x)
+        assert layer._kept is None
+        few = layer(x[:1])
+    assert layer._kept is not None
+    torch.testing.assert_close(few, many[:1])
