@@ -20,10 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from denseformer.attention.chunked import are_safe
 from denseformer.attention.neighborhood_geometry import head_rows, map_tiles
-
-SAFE_SUM = 1e30
-"""Sums of exponentials between this and its inverse have neither overflowed nor vanished."""
 
 
 def tiled_attention(
@@ -95,15 +93,13 @@ def weigh(q: Tensor, k: Tensor, copy_masks: Callable[[], Tensor], scale: float) 
     """The softmax over the keys (n*h, Nk, Nq), for queries (n*h, Nq, d), keys (n*h, Nk, d) and the masks added.
 
     In bfloat16 on a processor its exponentials and their sums (n*h, 1, Nq) instead, much faster there without the
-    maximum: the sums tell whether something overflowed or vanished, which logits within +-60 cannot, and if so it is
-    done over in float32.
+    maximum; what overflowed or vanished is done over in float32.
     """
     dtype = q.dtype
     if dtype is torch.bfloat16 and q.device.type == 'cpu':
         weights = copy_masks().baddbmm_(k, q.mT, alpha=scale).exp_()
         sums = weights.sum(1, keepdim=True)
-        smallest, largest = torch.aminmax(sums)
-        if 1 / SAFE_SUM < smallest <= largest < SAFE_SUM:
+        if are_safe(sums):
             return weights, sums
         q, k = q.float(), k.float()
     return copy_masks().to(q.dtype).baddbmm_(k, q.mT, alpha=scale).softmax(1).to(dtype), None

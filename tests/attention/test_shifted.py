@@ -42,6 +42,17 @@ def test_predictions_in_bfloat16_equal_the_fused_kernel(rows, monkeypatch):
     torch.testing.assert_close(out.float(), expected.transpose(1, 2).flatten(2), rtol=0.02, atol=0.02)
 
 
+@pytest.mark.parametrize(('factor', 'offset'), [(60.0, 0.0), (1.0, 150.0), (1.0, -150.0)])
+def test_predictions_in_bfloat16_stand_exponentials_that_overflow_or_vanish(factor, offset):
+    q, k, v = torch.randn(3, 4, 2, 8, 16).bfloat16()
+    bias = torch.zeros(1, 2, 8, 8, dtype=torch.bfloat16)
+    q[0, 0], bias[0, 1, 3] = q[0, 0] * factor, offset  # one row of all
+    expected = torch.nn.functional.scaled_dot_product_attention(*(x.float() for x in (q, k, v)), bias.float())
+    with torch.no_grad():
+        out = window_softmax_attention(q, k, v, bias)
+    torch.testing.assert_close(out.float(), expected.transpose(1, 2).flatten(2), rtol=0.02, atol=0.02)
+
+
 def test_plans_are_shared():
     first = plan_windows(1, (8, 8), (4, 4), (2, 2), torch.device('cpu'))
     assert plan_windows(1, (8, 8), (4, 4), (2, 2), torch.device('cpu')) is first
