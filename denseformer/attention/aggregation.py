@@ -7,11 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from denseformer.attention.sizes import ceil_div, is_open
+from denseformer.attention.softmax import window_softmax_attention
+
 
 def to_and_fro(size: int, length: int, device: torch.device) -> Tensor:
     """(length,) positions that run 0 .. size - 1, back size - 1 .. 0, forth again ..."""
-    position = torch.arange(length, device=device) % (2 * size)
-    return torch.minimum(position, 2 * size - 1 - position)
+    period = torch.scalar_tensor(2 * size, dtype=torch.int64, device=device)
+    position = torch.arange(length, device=device) % period
+    return torch.minimum(position, period - 1 - position)
 
 
 def chunk_means(tokens: Tensor, chunks: int) -> Tensor:
@@ -47,12 +51,17 @@ def grouping_order(index: Tensor, group: int, stable: bool = True) -> Tensor:
     stable: keep tokens of one index in their order; otherwise they come as the device's fastest sort leaves them.
     """
     N = index.shape[1]
-    length = (-(-N // group) + 1) * group
+    length = (ceil_div(N, group) + 1) * group
     return index.argsort(dim=-1, stable=stable)[:, to_and_fro(N, length, index.device)]
 
 
 def overlapping_pieces(order: Tensor, group: int, length: int) -> list[Tensor]:
-    """`order` (B, L) cut into pieces of about `length` for `grouped_attention`: each ends with the next one's start."""
+    """`order` (B, L) cut into pieces of about `length` for `grouped_attention`: each ends with the next one's start.
+
+    It stays whole where it is open how many there are.
+    """
+    if is_open(order.shape[1], length):
+        return [order]
     length = max(length // group, 1) * group
     return [order[:, first : first + length + group] for first in range(0, order.shape[1] - group, length)]
 
@@ -65,5 +74,4 @@ def grouped_attention(q: Tensor, k: Tensor, v: Tensor, group: int, scale: float)
     B, L, _, _ = q.shape
     q = q[:, : L - group].unflatten(1, (-1, group)).flatten(0, 1).transpose(1, 2)  # (B*n, h, g, d)
     k, v = (x.unfold(1, 2 * group, group).flatten(0, 1).transpose(2, 3) for x in (k, v))  # (B*n, h, 2g, d)
-    out = F.scaled_dot_product_attention(q, k, v, scale=scale)
-    return out.transpose(1, 2).reshape(B, L - group, -1)
+    return window_softmax_attention(q, k, v, scale=scale).view(B, L - group, -1)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from denseformer.attention.patches import take_tokens
+from denseformer.attention.sizes import ceil_div, is_open
 
 QUERIES_AT_ONCE = 4096
 
@@ -14,10 +15,8 @@ QUERIES_AT_ONCE = 4096
 @torch.no_grad()
 def attention_received(q: Tensor, k: Tensor) -> Tensor:
     """The mean weight that softmax attention gives to each key: q (B, h, N, d), k (B, h, M, d) -> (B, M)."""
-    received = sum(
-        torch.softmax(part @ k.transpose(-2, -1) * q.shape[-1] ** -0.5, -1).sum((1, 2))
-        for part in q.split(QUERIES_AT_ONCE, dim=2)
-    )
+    parts = [q] if is_open(q.shape[2]) else q.split(QUERIES_AT_ONCE, dim=2)
+    received = sum(torch.softmax(part @ k.transpose(-2, -1) * q.shape[-1] ** -0.5, -1).sum((1, 2)) for part in parts)
     return received / (q.shape[1] * q.shape[2])
 
 
@@ -52,7 +51,7 @@ def significance_order(significance: Tensor, groups: tuple[int, ...], shares: tu
     parts = []
     for group, start, stop in zip(groups, bounds, bounds[1:], strict=False):
         length = stop - start
-        stretched = -(-length // group) * group
+        stretched = ceil_div(length, group) * group
         parts.append(order[:, start + torch.arange(stretched, device=order.device) * length // stretched])
     return parts
 

@@ -22,6 +22,11 @@ def same_size(size: tuple[int, ...], other: tuple[int, ...]) -> bool:
     return not is_open(*size, *other) and tuple(size) == tuple(other)
 
 
+def ceil_div(size: int, unit: int) -> int:
+    """How many units cover `size`; without negative numbers, which ONNX divides otherwise than Python."""
+    return (size + unit - 1) // unit
+
+
 def missing(size: int, multiple: int) -> int:
     """How much `size` lacks to the next multiple of `multiple`."""
     if multiple == 1:

@@ -47,7 +47,7 @@ def window_taps(side: int, dilation: int, device: torch.device) -> Tensor:
     stride = dilation * (WINDOW - 1) + 1
     starts = torch.arange(0, side, stride, device=device)
     positions = torch.arange(0, stride, dilation, device=device)[:, None] + starts  # (7, n)
-    period = max(2 * (side - 1), 1)
+    period = torch.scalar_tensor(2 * (side - 1), dtype=torch.int64, device=device).clamp(min=1)
     return (positions % period).minimum(-positions % period).flatten()
 
 

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from denseformer.attention.groups import group_attention
+from denseformer.attention.sizes import ceil_div
 from denseformer.attention.windows import position_bias, resize_position_table
 from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
@@ -52,8 +53,8 @@ class SameConv(nn.Conv2d):
 
 
 def same_padding(size: int, stride: int) -> tuple[int, int]:
-    """Cells before and after a side, for a kernel of 3."""
-    total = max(3 - (size % stride or stride), 0)
+    """Cells before and after a side, for a kernel of 3 and a stride of at most 3."""
+    total = 2 - (size - 1) % stride
     return total // 2, total - total // 2
 
 
@@ -112,7 +113,8 @@ class AxisAttention(nn.Module):
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
-        interval = (-(-x.shape[1] // self.window[0]), -(-x.shape[2] // self.window[1])) if self.grid else (1, 1)
+        (H, W), (wh, ww) = x.shape[1:3], self.window
+        interval = (ceil_div(H, wh), ceil_div(W, ww)) if self.grid else (1, 1)
         bias = position_bias(self.relative_position_bias_table, self.window)
         return self.proj(group_attention(self.qkv(x), self.heads, group=self.window, interval=interval, bias=bias))
 

@@ -125,7 +125,7 @@ class GlobalAttention(CosineAttention):
     def forward(self, x: Tensor) -> Tensor:
         size = x.shape[1], x.shape[2]
         q, k, v = self.split(self.qkv(x).flatten(1, 2))  # each (B, N, h, d)
-        keys = torch.tensor(float(size[0] * size[1]), device=x.device)
+        keys = torch.scalar_tensor(size[0] * size[1], device=x.device)
         q, k = self.magnify(F.normalize(q, dim=-1), keys), F.normalize(k, dim=-1)
         bias = self.cpb(size, size).to(q.dtype)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # each (B, h, N, d)

@@ -115,7 +115,7 @@ class PrunedBlock(PreNormBlock):
     def _attend_half(self, x: Tensor, summary: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         N = x.shape[1]
         half = N // 2
-        order = scores.argsort(dim=1, descending=True)
+        order = scores.argsort(dim=1, descending=True, stable=True)
         best = order[:, :half, None].expand(-1, -1, x.shape[2])  # (B, half, C)
         rest = scores.scatter(1, order[:, :half], 0)
         representative = (rest / rest.sum(1, keepdim=True)).to(x.dtype)[:, None] @ x  # (B, 1, C)

@@ -121,13 +121,22 @@ def with_open_pooling(model: nn.Module) -> nn.Module:
     return model
 
 
+def with_stable_order(network: nn.Module) -> nn.Module:
+    """A copy of the network that keeps alike tokens in their order, as ONNX does, and as GPUs do by themselves."""
+    network = copy.deepcopy(network)
+    for module in network.modules():
+        if hasattr(module, 'stable_order'):
+            module.stable_order = True
+    return network
+
+
 def graph_of(predictor: Predictor) -> Graph:
     """What is exported of a predictor; raises ValueError for a task that cannot be."""
     task = predictor.task
     if isinstance(task, SegmentationTask):
         return Graph(SegmentationGraph(task.model), 3, brightest=255).cpu().eval()
     if isinstance(task, RestorationTask):
-        return Graph(task.network, task.network.in_channels, probes=SMALL).cpu().eval()
+        return Graph(with_stable_order(task.network), task.network.in_channels, probes=SMALL).cpu().eval()
     raise ValueError(
         f'{type(predictor.model).__name__} cannot be exported: how many objects an image has decides how its detector '
         'goes on (non-maximum suppression, features cut out at proposals), and a file holds one fixed sequence of '

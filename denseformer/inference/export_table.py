@@ -20,7 +20,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from denseformer.backbones import Backbone
-from denseformer.inference.export import OPEN
+from denseformer.inference.export import OPEN, with_stable_order
 from denseformer.inference.exported import Sizes
 from denseformer.inference.graphs import FORMATS, LARGE, SMALL, Graph, RefusalError, Written, trace, write
 from denseformer.network import Network
@@ -29,8 +29,8 @@ from denseformer.restoration.networks import RestorationNetwork
 from denseformer.zoo import families
 
 HEAD = '| network | parts of | ONNX | difference | torch.export | difference |'
-SECONDS = 180
-"""How much processor time a network is given."""
+SECONDS = 360
+"""How much processor time a network is given; tracing open sizes is slow, and large networks need several minutes."""
 
 
 class Maps(nn.Module):
@@ -56,7 +56,7 @@ def graph_of(cls: type[Network]) -> Graph:
     network = cls(arch=cls.shallow())
     if isinstance(network, Backbone):
         return Graph(Maps(network), network.in_channels, probes=LARGE).eval()
-    return Graph(network, network.in_channels, probes=SMALL).eval()
+    return Graph(with_stable_order(network), network.in_channels, probes=SMALL).eval()
 
 
 def outcomes(graph: Graph) -> Iterator[tuple[str, Written | str]]:

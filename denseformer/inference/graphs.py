@@ -28,8 +28,17 @@ TOLERANCE = 1e-3
 """The largest difference to the network that is taken for rounding, relative to its largest output."""
 
 
-PLAIN = {torch.ops.denseformer.neighborhood_attention.default: gathered_attention}
-"""This package's operators in those that ONNX has."""
+def sort(x: Tensor, *, stable: bool | None, dim: int = -1, descending: bool = False) -> tuple[Tensor, Tensor]:
+    """A stable sort by the operator that becomes ONNX's TopK, which is always stable."""
+    return torch.ops.aten.sort.default(x, dim, descending)
+
+
+PLAIN = {
+    torch.ops.denseformer.neighborhood_attention.default: gathered_attention,
+    torch.ops.aten.sort.stable: sort,
+    torch.ops.aten.argsort.stable: lambda x, **options: sort(x, **options)[1],
+}
+"""Operators that ONNX lacks, in those that it has."""
 
 
 class RefusalError(Exception):
@@ -105,6 +114,9 @@ class Onnx:
 
 class Program:
     def __init__(self, program: ExportedProgram):
+        # Tracing takes no side of any map to be 1, and the file would refuse the sizes where one is.
+        for symbol, sizes in program.range_constraints.items():
+            program.range_constraints[symbol] = type(sizes)(1, sizes.upper)
         self.program = program
 
     def save(self, path: Path, meta: Mapping[str, Any]) -> None:

@@ -6,13 +6,15 @@ import torch
 from PIL import Image
 from torch import nn
 
-from denseformer.backbones import NAT, DiNAT, Swin
+from denseformer.attention.sizes import ceil_div
+from denseformer.backbones import NAT, DiNAT, Swin, UniFormer
 from denseformer.cli import main
 from denseformer.inference import Predictor
-from denseformer.inference.export import export, with_open_pooling
+from denseformer.inference.export import export, with_open_pooling, with_stable_order
 from denseformer.inference.export_table import Maps
 from denseformer.inference.exported import Sizes
 from denseformer.inference.graphs import SMALL, Graph, RefusalError, trace, write
+from denseformer.restoration.networks import CATANet
 
 from .conftest import CONFIG
 from .test_restoration import weights  # noqa: F401
@@ -140,28 +142,63 @@ def test_a_file_that_disagrees_is_refused_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-SMALL_BACKBONES = {
-    'NAT': lambda: NAT(
-        arch=dict(width=16, depths=(1, 1, 1, 1), heads=(2, 2, 2, 2), mlp_ratio=1), kernel_size=3, out_indices=(0,)
+class Ranking(nn.Module):
+    """Values in the descending order of what they are rounded to."""
+
+    def forward(self, images):
+        order = (images * 5).long().flatten(2).argsort(dim=-1, descending=True, stable=True)
+        return images.flatten(2).gather(-1, order).view_as(images)
+
+
+class Pruning(nn.Module):
+    """The stage of UniFormer that leaves tokens out; at first all have the same score."""
+
+    def __init__(self):
+        super().__init__()
+        arch = dict(widths=(16, 16, 16, 16), depths=(1, 1, 2, 1), head_dim=8, mlp_ratio=1, light=True)
+        self.stage = UniFormer(arch=arch, out_indices=(2,)).stages[2]
+
+    def forward(self, images):
+        return self.stage(images.permute(0, 2, 3, 1))[0]
+
+
+class Half(nn.Module):
+    """The upper half of an image, and the row in the middle."""
+
+    def forward(self, images):
+        return images[:, :, : ceil_div(images.shape[2], 2)]
+
+
+TINY = dict(width=16, depths=(1, 1, 1, 1), heads=(2, 2, 2, 2), mlp_ratio=1)
+PARTS = {
+    'NAT': (lambda: Maps(NAT(arch=TINY, kernel_size=3, out_indices=(0,))), 3),
+    'DiNAT': (lambda: Maps(DiNAT(arch=TINY, kernel_size=3, dilations=((2,), (1,), (1,), (1,)), out_indices=(0,))), 3),
+    'Swin': (
+        lambda: Maps(Swin(arch=dict(width=16, depths=(2, 1, 1, 1), heads=(2,) * 4, window=4), out_indices=(0,))),
+        3,
     ),
-    'DiNAT': lambda: DiNAT(
-        arch=dict(width=16, depths=(1, 1, 1, 1), heads=(2, 2, 2, 2), mlp_ratio=1),
-        kernel_size=3,
-        dilations=((2,), (1,), (1,), (1,)),
-        out_indices=(0,),
-    ),
-    'Swin': lambda: Swin(arch=dict(width=16, depths=(2, 1, 1, 1), heads=(2, 2, 2, 2), window=4), out_indices=(0,)),
+    'ranking what is alike': (Ranking, 1),
+    'pruning tokens of one score': (Pruning, 16),
+    'what is left of an odd side': (Half, 1),
 }
 
 
-@pytest.mark.parametrize('name', SMALL_BACKBONES)
-def test_attention_becomes_operators_of_onnx_for_any_size(name, tmp_path):
+@pytest.mark.parametrize('name', PARTS)
+def test_a_part_becomes_operators_of_onnx_for_any_size(name, tmp_path):
     torch.manual_seed(0)
-    graph = Graph(Maps(SMALL_BACKBONES[name]()), 3, probes=SMALL).eval()
+    model, channels = PARTS[name]
+    graph = Graph(model(), channels, probes=SMALL).eval()
     sizes = Sizes(batches=True)
     written = write(graph, trace(graph, sizes), tmp_path / 'file.onnx', sizes, {})
     assert written.sizes == Sizes(smallest=8, batches=True)
     assert written.relative < 1e-4
+
+
+def test_a_network_that_sorts_is_exported_in_a_stable_order():
+    network = CATANet(scale=2)
+    orders = {block.tokens.attn.stable_order for block in with_stable_order(network).blocks}
+    assert orders == {True}
+    assert not network.blocks[0].tokens.attn.stable_order
 
 
 def test_open_pooling_cuts_cells_as_pytorch_does():

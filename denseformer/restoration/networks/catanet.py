@@ -35,7 +35,9 @@ from denseformer.attention.aggregation import (
 )
 from denseformer.attention.heads import fused_width, widen_inputs, widen_outputs
 from denseformer.attention.patches import average_patches, extract_patches, stepped_starts, take_tokens
-from denseformer.layers import PreNormBlock
+from denseformer.attention.sizes import is_open
+from denseformer.attention.softmax import window_softmax_attention
+from denseformer.layers import LayerNorm, PreNormBlock
 from denseformer.layers.conv import DepthwiseConv
 from denseformer.layers.keys import count, rename
 from denseformer.layers.linear import Linear
@@ -127,9 +129,9 @@ class TokenBlock(nn.Module):
     def __init__(self, dim: int, attn: GroupAttention, mlp: nn.Module, centres: int, iterations: int):
         super().__init__()
         self.iterations = iterations
-        self.norm1 = nn.LayerNorm(dim)
+        self.norm1 = LayerNorm(dim)
         self.attn = attn
-        self.norm2 = nn.LayerNorm(dim)
+        self.norm2 = LayerNorm(dim)
         self.mlp = mlp
         self.register_buffer('means', torch.randn(centres, dim))
         self.register_buffer('initted', torch.tensor(False))
@@ -171,16 +173,16 @@ class PatchAttention(HeadProjections):
         self.patch = patch
 
     def forward(self, x: Tensor) -> Tensor:
-        _, H, W, _ = x.shape
+        B, H, W, _ = x.shape
         size, patch = (H, W), (min(H, self.patch), min(W, self.patch))
         starts = stepped_starts(H, patch[0], self.patch - 2), stepped_starts(W, patch[1], self.patch - 2)
         patches = extract_patches(x, patch, starts).flatten(0, 1)  # (B*n, N, C)
         outs = []
-        for piece in patches.split(max(1, CHUNK // patches.shape[1])):
+        for piece in [patches] if is_open(patches.shape[0]) else patches.split(max(1, CHUNK // patches.shape[1])):
             q, k, v = (part.transpose(1, 2) for part in self.project(piece, self.qkv.weight))  # (P, h, N, w)
-            out = F.scaled_dot_product_attention(q, k, v, scale=self.scale).transpose(1, 2).flatten(2)
+            out = window_softmax_attention(q, k, v, scale=self.scale)  # (P, N, h * w)
             outs.append(self.merge(out, self.proj.weight))
-        return average_patches(torch.cat(outs).unflatten(0, (len(x), -1)), patch, starts, size)
+        return average_patches(torch.cat(outs).unflatten(0, (B, -1)), patch, starts, size)
 
 
 class Block(nn.Module):
@@ -197,7 +199,11 @@ class Block(nn.Module):
             arch.iterations,
         )
         self.patches = PreNormBlock(
-            dim, PatchAttention(dim, *heads, arch.patches[index]), ConvMlp(dim, arch.hidden), drop_path=0
+            dim,
+            PatchAttention(dim, *heads, arch.patches[index]),
+            ConvMlp(dim, arch.hidden),
+            drop_path=0,
+            norm=LayerNorm,
         )
         self.conv = conv3x3(dim, dim)
 
@@ -260,6 +266,7 @@ class CATANet(RestorationNetwork):
         self.apply(initialise_linear)
 
     def restore(self, image: Tensor) -> Tensor:
+        image = image.contiguous(memory_format=torch.channels_last)
         shallow = self.conv_first(image).permute(0, 2, 3, 1)  # (B, H, W, C)
         x = shallow
         for block in self.blocks:

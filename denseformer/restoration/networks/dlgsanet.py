@@ -21,9 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denseformer.attention.channel import channel_cosines, mix_channels
+from denseformer.attention.channel import mix_channels, narrow_channel_cosines
 from denseformer.attention.dynamic_conv import dynamic_depthwise
-from denseformer.attention.patches import average_patches, extract_patches, stepped_starts
+from denseformer.attention.patches import average_patches, balanced_starts, extract_patches
 from denseformer.layers import PreNormBlock
 from denseformer.layers.conv import DepthwiseConv
 from denseformer.layers.keys import count, rename
@@ -48,16 +48,17 @@ class LocalAttention(nn.Module):
         self.reduce = nn.Linear(dim, dim // 4)
         self.depthwise = nn.Conv2d(dim // 4, dim // 4, kernel_size, padding=kernel_size // 2, groups=dim // 4)
         self.expand = nn.Linear(dim // 4, dim // group_channels * kernel_size**2)
-        self.proj_out = Linear(dim, dim, bias=False)
+        self.proj_out = nn.Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         B, H, W, _ = x.shape
-        x = self.proj_in.weight @ x.flatten(1, 2).mT  # (B, C, N)
+        into, out = (layer.weight.expand(B, -1, -1) for layer in (self.proj_in, self.proj_out))
+        x = torch.bmm(into, x.flatten(1, 2).mT)  # (B, C, N), from a transposed map as it lies in memory
         hidden = self.reduce.weight @ x + self.reduce.bias[:, None]  # (B, r, N)
         hidden = self.depthwise(hidden.view(B, -1, H, W))
         expand = self.expand
         x = dynamic_depthwise(x.view(B, -1, H, W), hidden, expand.weight, expand.bias, self.kernel_size)
-        return self.proj_out(x.flatten(2).mT).view(B, H, W, -1)
+        return torch.bmm(x.flatten(2).mT, out.mT).view(B, H, W, -1)
 
 
 class GlobalAttention(nn.Module):
@@ -80,24 +81,17 @@ class GlobalAttention(nn.Module):
         if self.training or self.window is None or max(H, W) <= self.window:
             return self.attend(qkv.flatten(1, 2)).view(x.shape)
         window = min(H, self.window), min(W, self.window)
-        starts = balanced_starts(H, self.window), balanced_starts(W, self.window)
+        starts = balanced_starts(H, window[0]), balanced_starts(W, window[1])
         windows = extract_patches(qkv, window, starts)  # (B, n, N, 3C)
         out = self.attend(windows.flatten(0, 1))
         return average_patches(out.view(*windows.shape[:3], -1), window, starts, (H, W))
 
     def attend(self, qkv: Tensor) -> Tensor:
         """(B, N, 3C), laid out (3, h, d) on the last axis -> (B, N, C)."""
-        q, k, v = qkv.unflatten(-1, (3, len(self.temperature), -1)).unbind(2)  # each (B, N, h, d)
-        weights = F.relu(channel_cosines(q, k) * self.temperature)
-        return mix_channels(v, weights, self.proj.weight)
-
-
-def balanced_starts(side: int, window: int) -> tuple[int, ...]:
-    """Starts of as few windows as cover `side`, about equally far apart."""
-    count = -(-side // window)
-    if count == 1:
-        return (0,)
-    return stepped_starts(side, window, -(-(side - window) // (count - 1)))
+        heads = self.temperature.shape[0]
+        q, k, v = qkv.chunk(3, -1)
+        weights = F.relu(narrow_channel_cosines(q, k, heads) * self.temperature)
+        return mix_channels(v.unflatten(-1, (heads, -1)), weights, self.proj.weight)
 
 
 class GatedMlp(nn.Module):
@@ -111,7 +105,7 @@ class GatedMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gate, value = self.dwconv(self.fc1(x)).chunk(2, -1)
-        return self.fc2(F.gelu(gate) * value)
+        return self.fc2(F.gelu(gate.contiguous()) * value)  # a processor is several times slower on short rows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,11 +80,13 @@ class MixedScaleMlp(nn.Module):
         self.fc2 = Linear(2 * hidden, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.fc1(x)
-        fine = self.dwconv3(x).chunk(2, -1)
-        coarse = self.dwconv5(x).chunk(2, -1)
-        first, second = (torch.cat(halves, -1).relu() for halves in zip(fine, coarse, strict=True))
-        return self.fc2(torch.cat((self.pairs3(first), self.pairs5(second)), -1).relu())
+        first, second = self.exchange(self.fc1(x))
+        return self.fc2(torch.cat((self.pairs3(first), self.pairs5(second)), -1).relu_())
+
+    def exchange(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The first halves of both scales, and the second halves: (B, H, W, 2C') -> two of that shape."""
+        fine, coarse = (conv(x).chunk(2, -1) for conv in (self.dwconv3, self.dwconv5))
+        return tuple(torch.cat(halves, -1).relu_() for halves in zip(fine, coarse, strict=True))
 
 
 class SeparableExpert(nn.Module):

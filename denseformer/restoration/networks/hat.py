@@ -27,6 +27,7 @@ from denseformer.layers import Mlp
 from denseformer.layers.keys import count, drop, rename
 from denseformer.layers.linear import Linear
 from denseformer.layers.remembered import RememberedBias
+from denseformer.layers.scale import accumulate_scaled
 from denseformer.layers.squeeze import SqueezeExcite
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
@@ -67,7 +68,7 @@ class HybridBlock(SwinBlock):
         normed = self.norm1(x)
         x = x + self.drop_path(self.attn(normed))
         x = torch.add(x, convolve(self.conv_block, normed), alpha=self.conv_scale)
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        return accumulate_scaled(x, self.drop_path(self.mlp(self.norm2(x))), None)
 
 
 class OverlapTable(RememberedBias):

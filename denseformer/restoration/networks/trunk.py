@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from denseformer.layers import DropPath, Mlp
+from denseformer.layers import DropPath, LayerNorm, Mlp
 from denseformer.layers.keys import Rule, count
+from denseformer.layers.scale import accumulate_scaled
 from denseformer.layers.window_attention import ShiftedWindowAttention
 from denseformer.network import StateDict
 from denseformer.restoration.networks.base import RGB_MEAN, RestorationNetwork
@@ -34,15 +35,15 @@ class SwinBlock(nn.Module):
 
     def __init__(self, dim: int, heads: int, *, window: int, shift: int, mlp_ratio: float, drop_path: float):
         super().__init__()
-        self.norm1 = nn.LayerNorm(dim)
+        self.norm1 = LayerNorm(dim)
         self.attn = ShiftedWindowAttention(dim, heads, window=window, shift=shift)
-        self.norm2 = nn.LayerNorm(dim)
+        self.norm2 = LayerNorm(dim)
         self.mlp = Mlp(dim, int(dim * mlp_ratio))
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.drop_path(self.attn(self.norm1(x)))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        return accumulate_scaled(x, self.drop_path(self.mlp(self.norm2(x))), None)
 
 
 class ResidualGroup(nn.Module):
@@ -96,9 +97,9 @@ class TrunkNetwork(RestorationNetwork):
         self.image_range = image_range
         self.mean = RGB_MEAN if self.in_channels == 3 else (0.0,) * self.in_channels
         self.conv_first = conv3x3(self.in_channels, dim)
-        self.embed_norm = nn.LayerNorm(dim) if embed_norm else nn.Identity()
+        self.embed_norm = LayerNorm(dim) if embed_norm else nn.Identity()
         self.groups = nn.ModuleList(groups)
-        self.norm = nn.LayerNorm(dim, eps=norm_eps)
+        self.norm = LayerNorm(dim, eps=norm_eps)
         self.conv_after_body = residual_conv(dim, closing)
         self.adds_image = not upsampler
         if upsampler:
