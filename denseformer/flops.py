@@ -33,8 +33,29 @@ if hasattr(torch.ops.mkldnn, '_linear_pointwise'):  # the linear layers of our p
         return 2 * torch.Size(x_shape).numel() * weight_shape[0]
 
 
+def convolution_backward(
+    grad_shape,
+    x_shape,
+    w_shape,
+    _bias,
+    _stride,
+    _padding,
+    _dilation,
+    transposed: bool,
+    _output_padding,
+    _groups,
+    output_mask,
+    out_shape=None,
+    **kwargs,
+) -> int:
+    """Each gradient costs what the convolution did; PyTorch's formula takes the weight's as if there were no groups."""
+    steps = torch.Size(x_shape if transposed else grad_shape).numel()
+    return 2 * steps * torch.Size(w_shape[1:]).numel() * (output_mask[0] + output_mask[1])
+
+
 def multiply_adds(function: Callable[[], object]) -> float:
     """Multiply-adds of one call, in billions: half of what is commonly called FLOPs, as papers on vision count."""
-    with FlopCounterMode(display=False) as counter:
+    mended = {torch.ops.aten.convolution_backward: convolution_backward}
+    with FlopCounterMode(display=False, custom_mapping=mended) as counter:
         function()
     return counter.get_total_flops() / 2e9
