@@ -30,6 +30,7 @@ from denseformer.attention.windows import Size
 from denseformer.backbones import pvt, swin
 from denseformer.layers import DepthwiseConv
 from denseformer.layers.keys import rename
+from denseformer.layers.linear import Linear
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -95,11 +96,11 @@ class AgentAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.agents: Size = (agents, agents)
-        self.qkv = nn.Linear(dim, 3 * dim)
+        self.qkv = Linear(dim, 3 * dim)
         self.collect_bias = AgentBias(heads, grid, side, agents_first=True)
         self.ask_bias = AgentBias(heads, grid, side, agents_first=False)
         self.dwc = DepthwiseConv(dim)
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         size = x.shape[1], x.shape[2]

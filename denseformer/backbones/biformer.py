@@ -33,6 +33,7 @@ from denseformer.layers import (
     pad_to_multiple,
 )
 from denseformer.layers.keys import rename, strip_classifier
+from denseformer.layers.linear import Linear
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -48,9 +49,9 @@ class BiLevelRoutingAttention(nn.Module):
         super().__init__()
         self.topk, self.windows_per_side = topk, windows_per_side
         self.heads, self.scale = dim // HEAD_WIDTH, dim**-0.5
-        self.qkv = nn.Linear(dim, 3 * dim)
+        self.qkv = Linear(dim, 3 * dim)
         self.lepe = DepthwiseConv(dim, 5)
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         _, H, W, C = x.shape
@@ -68,9 +69,9 @@ class GlobalAttention(nn.Module):
 
     def __init__(self, dim: int):
         super().__init__()
-        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.qkv = Linear(dim, 3 * dim, bias=False)
         self.lepe = DepthwiseConv(dim, 5)
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         out = windowed_attention(self.qkv(x).flatten(1, 2)[:, None], GLOBAL_HEADS).view_as(x)

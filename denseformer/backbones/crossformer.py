@@ -30,6 +30,7 @@ from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import DepthwiseConv, Mlp, PreNormBlock, pad_image_to_multiple
 from denseformer.layers.dynamic_position import DynamicPositionBias
 from denseformer.layers.keys import rename, stages_from, strip_classifier
+from denseformer.layers.linear import Linear
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -87,8 +88,8 @@ class GroupAttention(nn.Module):
         super().__init__()
         self.heads, self.group_size, self.interval = heads, group_size, interval
         self.pos = DynamicPositionBias(dim // 16, heads)
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
+        self.qkv = Linear(dim, 3 * dim)
+        self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         group, interval = self.groups_of((x.shape[1], x.shape[2]))

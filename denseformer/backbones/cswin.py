@@ -28,6 +28,7 @@ from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import ConvDownsample, DepthwiseConv, Mlp, PatchEmbed, PreNormBlock
 from denseformer.layers.keys import rename, strip_classifier
+from denseformer.layers.linear import Linear
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -62,9 +63,9 @@ class CrossShapedAttention(nn.Module):
         if heads % branches:
             raise ValueError(f'heads must be even to be shared among two kinds of stripes, got {heads}.')
         self.heads = heads // branches
-        self.qkv = nn.Linear(dim, 3 * dim)
+        self.qkv = Linear(dim, 3 * dim)
         self.encodings = nn.ModuleList(DepthwiseConv(dim // branches) for _ in range(branches))
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         size = x.shape[1], x.shape[2]

@@ -31,7 +31,7 @@ from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import ConvDownsample, ConvMlp, DepthwiseConv, OverlapPatchEmbed, PreNormBlock
 from denseformer.layers.initial import fan_out
 from denseformer.layers.keys import linear_from_pointwise, rename, stages_from_numbers, strip_classifier
-from denseformer.layers.linear import Pointwise
+from denseformer.layers.linear import Linear, Pointwise
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -71,8 +71,8 @@ class WindowTokens(nn.Module):
         super().__init__()
         self.heads, self.dilation = heads, dilation
         width = dim // heads
-        self.fc = nn.Linear(width, width)
-        self.kv = nn.Linear(width, 2 * width)
+        self.fc = Linear(width, width)
+        self.kv = Linear(width, 2 * width)
         self.conv = DepthwiseConv(dim)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,7 +88,7 @@ class ReducedTokens(nn.Module):
         super().__init__()
         self.sr = nn.Conv2d(dim, dim, reduction, reduction)
         self.norm = nn.LayerNorm(dim)
-        self.kv = nn.Linear(dim, 2 * dim)
+        self.kv = Linear(dim, 2 * dim)
         self.conv = DepthwiseConv(dim)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,12 +107,12 @@ class FactorizedAttention(nn.Module):
         unit = dim // (shares[0] + shares[1] * len(dilations))
         reduced, windowed = unit * shares[0], unit * shares[1]
         self.heads, self.split = heads, (reduced, windowed * len(dilations))
-        self.q = nn.Linear(dim, dim)
+        self.q = Linear(dim, dim)
         self.reduced = ReducedTokens(reduced, reduction)
         self.depthwise = DepthwiseConv(self.split[1])
         self.pointwise = Pointwise(self.split[1], self.split[1])
         self.windows = nn.ModuleList(WindowTokens(windowed, heads, dilation) for dilation in dilations)
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         B, H, W, _ = x.shape

@@ -30,6 +30,7 @@ from denseformer.layers import BottleneckDownsample, ConvNorm, DropPath, Mlp, ad
 from denseformer.layers.channel_first import fast_layout
 from denseformer.layers.initial import narrow
 from denseformer.layers.keys import drop, rename
+from denseformer.layers.linear import Linear
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -59,9 +60,9 @@ class CrossAttention(nn.Module):
     def __init__(self, dim: int, *, window: int, cross: int):
         super().__init__()
         self.heads, self.window = dim // HEAD_WIDTH, window
-        self.qkv = nn.Linear(dim, 3 * dim)
+        self.qkv = Linear(dim, 3 * dim)
         self.table = nn.Parameter(torch.zeros(self.heads, window * window))
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Linear(dim, dim)
         self.cross = CrossTokens(dim, self.heads, cross) if cross else None
 
     def forward(self, x: Tensor, tokens: Tensor | None) -> Tensor:
@@ -178,7 +179,7 @@ class OutNorm(nn.Module):
 
     def __init__(self, dim: int, width: int):
         super().__init__()
-        self.proj = nn.Linear(dim, width, bias=False)
+        self.proj = Linear(dim, width, bias=False)
         self.norm = nn.LayerNorm(width, 1e-6)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import DepthwiseConv, Mlp, PatchDownsample, PatchEmbed, PostNormBlock, PreNormBlock
 from denseformer.layers.keys import linear_from_pointwise, rename, stages_from, strip_classifier
-from denseformer.layers.linear import Pointwise
+from denseformer.layers.linear import Linear, Pointwise
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -45,11 +45,11 @@ class FocalModulation(nn.Module):
         super().__init__()
         self.parts = dim, dim, levels + 1
         self.average = average
-        self.proj_in = nn.Linear(dim, sum(self.parts))
+        self.proj_in = Linear(dim, sum(self.parts))
         self.contexts = nn.ModuleList(DepthwiseConv(dim, window + 2 * i, bias=False) for i in range(levels))
         self.mix = Pointwise(dim, dim)
         self.norm = nn.LayerNorm(dim) if normalise else nn.Identity()
-        self.proj_out = nn.Linear(dim, dim)
+        self.proj_out = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         query, context, gates = self.proj_in(x).split(self.parts, dim=-1)

@@ -36,6 +36,7 @@ from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import Mlp, PreNormBlock, pad_to_multiple
 from denseformer.layers.channel_first import fast_layout
 from denseformer.layers.keys import rename, strip_classifier
+from denseformer.layers.linear import Linear
 from denseformer.layers.squeeze import SqueezeExcite
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
@@ -113,9 +114,9 @@ class WindowAttention(nn.Module):
     def __init__(self, dim: int, heads: int, *, window: int, is_global: bool):
         super().__init__()
         self.heads, self.window, self.is_global = heads, (window, window), is_global
-        self.qkv = nn.Linear(dim, (2 if is_global else 3) * dim)
+        self.qkv = Linear(dim, (2 if is_global else 3) * dim)
         self.relative_position_bias_table = nn.Parameter(torch.empty((2 * window - 1) ** 2, heads))
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Linear(dim, dim)
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
 
     def forward(self, x: Tensor, queries: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ from denseformer.layers import ConvNorm, DropPath, pad_to_multiple
 from denseformer.layers.channel_first import fast_layout
 from denseformer.layers.initial import draw, fan_out
 from denseformer.layers.keys import rename, strip_classifier
+from denseformer.layers.linear import Linear
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -60,8 +61,8 @@ class HaloAttention(nn.Module):
     def __init__(self, dim: int, heads: int, *, halo: int, stride: int):
         super().__init__()
         self.heads, self.halo, self.stride = heads, halo, stride
-        self.q = nn.Linear(dim, dim, bias=False)
-        self.kv = nn.Linear(dim, 2 * dim, bias=False)
+        self.q = Linear(dim, dim, bias=False)
+        self.kv = Linear(dim, 2 * dim, bias=False)
         distances = 2 * (BLOCK + 2 * halo) - 1
         self.height_rel = nn.Parameter(torch.empty(distances, dim // heads))
         self.width_rel = nn.Parameter(torch.empty(distances, dim // heads))

@@ -29,6 +29,7 @@ from denseformer.backbones.convnext import EPS, rename_skeleton
 from denseformer.layers import DepthwiseConv, Mlp, NormedPatchDownsample, PatchEmbed, PreNormBlock
 from denseformer.layers.initial import narrow
 from denseformer.layers.keys import linear_from_pointwise, rename
+from denseformer.layers.linear import Linear
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -75,10 +76,10 @@ class RecursiveGatedConv(nn.Module):
         super().__init__()
         self.widths = [dim // 2**i for i in reversed(range(order))]
         total = sum(self.widths)
-        self.proj_in = nn.Linear(dim, self.widths[0] + total)
+        self.proj_in = Linear(dim, self.widths[0] + total)
         self.filter = GlobalLocalFilter(total, spectrum) if spectrum else DepthwiseConv(total, 7)
-        self.widen = nn.ModuleList(nn.Linear(width, 2 * width) for width in self.widths[:-1])
-        self.proj_out = nn.Linear(dim, dim)
+        self.widen = nn.ModuleList(Linear(width, 2 * width) for width in self.widths[:-1])
+        self.proj_out = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         x, features = self.proj_in(x).split([self.widths[0], sum(self.widths)], dim=-1)

@@ -31,6 +31,7 @@ from denseformer.layers import (
 )
 from denseformer.layers.initial import narrow
 from denseformer.layers.keys import rename, strip_classifier
+from denseformer.layers.linear import Linear
 from denseformer.layers.window_attention import ShiftedWindowAttention
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
@@ -59,8 +60,8 @@ class LinearAttention(nn.Module):
         super().__init__()
         self.heads = dim // HEAD_WIDTH
         self.temperature = nn.Parameter(torch.full((self.heads, 1, 1), HEAD_WIDTH**-0.5))
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
+        self.qkv = Linear(dim, 3 * dim)
+        self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(x).flatten(1, 2).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (B, h, H*W, d)

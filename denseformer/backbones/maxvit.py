@@ -33,6 +33,7 @@ from denseformer.layers import DropPath, Mlp, PreNormBlock
 from denseformer.layers.channel_first import fast_layout
 from denseformer.layers.initial import narrow
 from denseformer.layers.keys import rename, strip_classifier
+from denseformer.layers.linear import Linear
 from denseformer.layers.squeeze import SqueezeExcite
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
@@ -107,9 +108,9 @@ class AxisAttention(nn.Module):
     def __init__(self, dim: int, *, window: int, grid: bool):
         super().__init__()
         self.heads, self.window, self.grid = dim // HEAD_WIDTH, (window, window), grid
-        self.qkv = nn.Linear(dim, 3 * dim)
+        self.qkv = Linear(dim, 3 * dim)
         self.relative_position_bias_table = nn.Parameter(torch.empty((2 * window - 1) ** 2, self.heads))
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Linear(dim, dim)
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:

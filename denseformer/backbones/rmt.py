@@ -25,6 +25,7 @@ from denseformer.attention.rotary import Rotation, rotate, row_major_rotation
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import ConvBatchNormDownsample, ConvMlp, ConvStem, DepthwiseConv, PreNormBlock
 from denseformer.layers.keys import join, rename, stages_from, strip_classifier
+from denseformer.layers.linear import Linear
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -40,9 +41,9 @@ class RotaryAttention(nn.Module):
     def __init__(self, dim: int, heads: int, decomposed: bool):
         super().__init__()
         self.heads, self.decomposed = heads, decomposed
-        self.qkv = nn.Linear(dim, 3 * dim)
+        self.qkv = Linear(dim, 3 * dim)
         self.lepe = DepthwiseConv(dim, 5)
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Linear(dim, dim)
 
     def context(self, x: Tensor) -> tuple[Any, ...]:
         """What `forward` takes besides the map, the same for all blocks of a stage."""

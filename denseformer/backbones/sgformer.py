@@ -42,6 +42,7 @@ from denseformer.layers import BottleneckDownsample, ConvNorm, DepthwiseConv, Ml
 from denseformer.layers.channel_first import fast_layout
 from denseformer.layers.initial import fan_out
 from denseformer.layers.keys import drop, rename, stages_from_numbers
+from denseformer.layers.linear import Linear
 from denseformer.layers.position import resize_positions
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
@@ -90,9 +91,9 @@ class LocallyEnhanced(nn.Module):
     def __init__(self, dim: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.lepe_linear = nn.Linear(dim, dim)
+        self.lepe_linear = Linear(dim, dim)
         self.lepe_conv = DepthwiseConv(dim)
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor, significance: Tensor | None) -> tuple[Tensor, Tensor | None]:
         mixed, significance = self.mix(x, significance)
@@ -108,11 +109,11 @@ class HybridAttention(LocallyEnhanced):
     def __init__(self, dim: int, heads: int, reduction: int):
         super().__init__(dim, heads)
         self.reduction = reduction
-        self.q = nn.Linear(dim, dim // 2)
+        self.q = Linear(dim, dim // 2)
         self.reduce = nn.Conv2d(dim, dim, reduction, reduction)
         self.norm = nn.LayerNorm(dim)
-        self.kv = nn.Linear(dim, dim)
-        self.qkv = nn.Linear(dim, 3 * (dim // 2))
+        self.kv = Linear(dim, dim)
+        self.qkv = Linear(dim, 3 * (dim // 2))
 
     def mix(self, x: Tensor, significance: Tensor | None) -> tuple[Tensor, Tensor]:
         (wide, wide_significance), (local, local_significance) = self.attend_widely(x), self.attend_locally(x)
@@ -147,8 +148,8 @@ class GuidedAttention(LocallyEnhanced):
     def __init__(self, dim: int, heads: int, groups: tuple[int, ...]):
         super().__init__(dim, heads)
         self.groups = groups
-        self.q = nn.Linear(dim, dim)
-        self.kv = nn.Linear(dim, 2 * dim)
+        self.q = Linear(dim, dim)
+        self.kv = Linear(dim, 2 * dim)
         self.merges = nn.ModuleList(nn.Linear(group, 1) for group in groups)
 
     def mix(self, x: Tensor, significance: Tensor | None) -> tuple[Tensor, None]:

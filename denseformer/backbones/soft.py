@@ -32,6 +32,7 @@ from denseformer.backbones.base import Backbone, drop_path_rates
 from denseformer.backbones.pvt import PositionedStage
 from denseformer.layers import ConvBatchNormDownsample, ConvStem, Mlp, PreNormBlock
 from denseformer.layers.keys import join, rename, stages_from_numbers, strip_classifier
+from denseformer.layers.linear import Linear
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -50,11 +51,11 @@ class SoftmaxFreeAttention(nn.Module):
         self.heads, self.inverse = heads, inverse
         width = dim // heads
         self.scale = width**-0.25
-        self.qv = nn.Linear(dim, 2 * dim)
+        self.qv = Linear(dim, 2 * dim)
         self.landmark = nn.Conv2d(width, width, reduction, reduction, bias=False)
         self.landmark_norm = nn.LayerNorm(width)
         self.conv = nn.Conv2d(heads, heads, kernel_size, padding=kernel_size // 2, groups=heads, bias=False)
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         B, H, W, C = x.shape
@@ -100,8 +101,8 @@ class Attention(nn.Module):
     def __init__(self, dim: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
+        self.qkv = Linear(dim, 3 * dim)
+        self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.proj(windowed_attention(self.qkv(x)[:, None], self.heads)[:, 0])

@@ -32,6 +32,7 @@ from denseformer.layers import (
 )
 from denseformer.layers.initial import pytorch
 from denseformer.layers.keys import linear_from_pointwise, rename, stages_from, strip_classifier
+from denseformer.layers.linear import Linear
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -45,8 +46,8 @@ class SuperTokenAttention(nn.Module):
     def __init__(self, dim: int, heads: int, cell: int):
         super().__init__()
         self.heads, self.cell = heads, cell
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
+        self.qkv = Linear(dim, 3 * dim)
+        self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.cell == 1:

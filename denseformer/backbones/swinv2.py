@@ -27,6 +27,7 @@ from denseformer.attention.windows import Size, position_bias
 from denseformer.backbones import swin
 from denseformer.layers import Mlp, PatchMerging, PostNormBlock
 from denseformer.layers.keys import drop, rename, stages_from
+from denseformer.layers.linear import Linear
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -59,12 +60,12 @@ class CosineWindowAttention(nn.Module):
     def __init__(self, dim: int, heads: int, *, window: int, shifted: bool, pretrained_window: int | None):
         super().__init__()
         self.heads, self.window, self.shifted = heads, window, shifted
-        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.qkv = Linear(dim, 3 * dim, bias=False)
         self.q_bias = nn.Parameter(torch.zeros(dim))
         self.v_bias = nn.Parameter(torch.zeros(dim))
         self.logit_scale = nn.Parameter(torch.full((heads, 1), math.log(10)))
         self.bias = ContinuousPositionBias(heads, pretrained_window)
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         B, H, W, _ = x.shape

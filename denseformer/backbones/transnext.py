@@ -32,7 +32,7 @@ from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import ConvDownsample, DepthwiseConv, OverlapPatchEmbed, PreNormBlock
 from denseformer.layers.initial import fan_out
 from denseformer.layers.keys import linear_from_pointwise, rename, stages_from_numbers, strip_classifier
-from denseformer.layers.linear import Pointwise
+from denseformer.layers.linear import Linear, Pointwise
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -103,7 +103,7 @@ class CosineAttention(nn.Module):
         self.temperature = nn.Parameter(torch.full((heads, 1), log(expm1(1 / 0.24))))  # softplus of it is 1 / 0.24
         self.query_embedding = nn.Parameter(torch.empty(heads, dim // heads))
         self.cpb = cpb
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Linear(dim, dim)
         nn.init.trunc_normal_(self.query_embedding, std=0.02)
 
     def split(self, x: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ class GlobalAttention(CosineAttention):
 
     def __init__(self, dim: int, heads: int, cpb: ContinuousPositionBias):
         super().__init__(dim, heads, cpb)
-        self.qkv = nn.Linear(dim, 3 * dim)
+        self.qkv = Linear(dim, 3 * dim)
 
     def forward(self, x: Tensor) -> Tensor:
         size = x.shape[1], x.shape[2]
@@ -139,8 +139,8 @@ class AggregatedAttention(CosineAttention):
     def __init__(self, dim: int, heads: int, cpb: ContinuousPositionBias, reduction: int):
         super().__init__(dim, heads, cpb)
         self.reduction = reduction
-        self.q = nn.Linear(dim, dim)
-        self.kv = nn.Linear(dim, 2 * dim)
+        self.q = Linear(dim, dim)
+        self.kv = Linear(dim, 2 * dim)
         self.sr = Pointwise(dim, dim)
         self.norm = nn.LayerNorm(dim)
         self.local_bias = nn.Parameter(torch.empty(heads, 9))
@@ -178,9 +178,9 @@ class ConvGLU(nn.Module):
     def __init__(self, dim: int, ratio: int):
         super().__init__()
         hidden = 2 * dim * ratio // 3
-        self.fc1 = nn.Linear(dim, 2 * hidden)
+        self.fc1 = Linear(dim, 2 * hidden)
         self.dwconv = DepthwiseConv(hidden)
-        self.fc2 = nn.Linear(hidden, dim)
+        self.fc2 = Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         x, gate = self.fc1(x).chunk(2, -1)

@@ -33,6 +33,7 @@ from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import ConvStem, DepthwiseConv, Mlp, PatchDownsample, PatchEmbed, PreNormBlock
 from denseformer.layers.channel_first import Mlp2d
 from denseformer.layers.keys import rename, stages_from_numbers, strip_classifier
+from denseformer.layers.linear import Linear
 from denseformer.layers.window_attention import ShiftedWindowAttention
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
@@ -74,8 +75,8 @@ class GlobalAttention(nn.Module):
     def __init__(self, dim: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
+        self.qkv = Linear(dim, 3 * dim)
+        self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         out = windowed_attention(self.qkv(x).flatten(1, 2)[:, None], self.heads)
@@ -145,7 +146,7 @@ class PrunedStage(Stage):
     def __init__(self, blocks: Sequence[nn.Module], downsample: nn.Module | None, dim: int, before: int | None):
         super().__init__(blocks, downsample)
         self.summary = nn.Parameter(torch.zeros(1, 1, dim)) if before is None else None
-        self.widen = nn.Identity() if before is None else nn.Linear(before, dim)
+        self.widen = nn.Identity() if before is None else Linear(before, dim)
 
     def forward(self, x: Tensor, memory: Memory | None = None) -> tuple[Tensor, Memory]:
         x = self.downsample(x)

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from denseformer.layers.linear import Linear
 from denseformer.layers.padding import pad_image_to_multiple, pad_to_multiple
 
 
@@ -50,7 +51,7 @@ class PatchMerging(nn.Module):
     def __init__(self, dim: int, out_dim: int, norm_after: bool = False):
         super().__init__()
         self.norm_after = norm_after
-        self.reduction = nn.Linear(4 * dim, out_dim, bias=False)
+        self.reduction = Linear(4 * dim, out_dim, bias=False)
         self.norm = nn.LayerNorm(out_dim if norm_after else 4 * dim)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -223,10 +223,10 @@ def test_nothing_remembered_is_ever_wrong():
 
 def test_compiles_to_one_graph():
     torch.manual_seed(0)
-    network = nn.Sequential(NeighborhoodAttention(8, 2, kernel_size=3, dilation=2), nn.LayerNorm(8))
+    network = nn.Sequential(NeighborhoodAttention(8, 2, kernel_size=3, dilation=2), nn.LayerNorm(8)).double()
     compiled = torch.compile(network, fullgraph=True, backend='aot_eager')
     for size in [(7, 9), (4, 8)]:
-        x = torch.randn(1, *size, 8)
+        x = torch.randn(1, *size, 8, dtype=torch.float64)
         grads = [torch.autograd.grad(run(x).square().sum(), network.parameters()) for run in (network, compiled)]
         for ours, theirs in zip(*grads, strict=True):
             torch.testing.assert_close(ours, theirs)

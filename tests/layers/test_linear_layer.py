@@ -1,4 +1,4 @@
-"""The linear layer that predicts through oneDNN."""
+"""The linear layer that goes through oneDNN."""
 
 import copy
 import pickle
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from denseformer.attention.projection import FEW_ROWS
+from denseformer.attention.projection import FEW_ROWS, MANY_ROWS
 from denseformer.layers.linear import Linear
 
 
@@ -22,10 +22,45 @@ def test_predicts_what_torch_does(shape, bias):
         torch.testing.assert_close(layer(x[..., None].expand(*shape, 2)[..., 0]), expected.detach())
 
 
-def test_training_autocast_and_other_types_go_through_torch():
+@pytest.mark.parametrize('frozen', ['nothing', 'weight', 'bias', 'x'])
+@pytest.mark.parametrize('bias', [True, False])
+@pytest.mark.parametrize(('dtype', 'rows'), [(torch.float32, 5), (torch.float32, MANY_ROWS), (torch.bfloat16, 5)])
+def test_trains_as_torch_does(dtype, rows, bias, frozen):
+    layer, x = Linear(7, 9, bias=bias), torch.randn(2, rows, 7)
+    inputs = {'x': x, **dict(layer.named_parameters())}
+    for name, tensor in inputs.items():
+        tensor.requires_grad_(name != frozen)
+    trained = [tensor for tensor in inputs.values() if tensor.requires_grad]
+    goal = torch.randn(2, rows, 9)
+    with torch.autocast('cpu', torch.bfloat16, enabled=dtype is torch.bfloat16):
+        outs = layer(x), nn.functional.linear(x, layer.weight, layer.bias)
+    assert {out.dtype for out in outs} == {dtype}
+    ours, theirs = (torch.autograd.grad((out.float() * goal).sum(), trained) for out in outs)
+    tolerance = 1e-5 if dtype is torch.float32 else 2e-2
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.dtype == torch.float32
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance * other.abs().max().item())
+
+
+def test_gradients_can_be_differentiated_again():
+    layer, x = Linear(4, 3), torch.randn(MANY_ROWS, 4, requires_grad=True)
+    seconds = []
+    for run in (layer, lambda x: nn.functional.linear(x, layer.weight, layer.bias)):
+        (grad,) = torch.autograd.grad(run(x).pow(3).sum(), x, create_graph=True)
+        seconds.append(torch.autograd.grad(grad.square().mean(), [x, *layer.parameters()]))
+    for ours, theirs in zip(*seconds, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_an_activation_may_be_written_in_place():
+    layer, x = Linear(4, 3), torch.randn(2, 5, 4)
+    torch.nn.functional.relu(layer(x), inplace=True).sum().backward()
+    assert layer.weight.grad is not None
+
+
+def test_autocast_and_other_types_keep_their_types():
     layer = Linear(6, 4)
     x = torch.randn(3, 6)
-    assert layer(x).requires_grad
     with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
         assert layer(x).dtype == torch.bfloat16
     with torch.no_grad():

@@ -82,8 +82,8 @@ class HeadProjections(nn.Module):
         self.qk_dim = qk_dim
         self.width = fused_width(qk_dim // heads, dim // heads)
         self.scale = (qk_dim // heads) ** -0.5
-        self.qkv = nn.Linear(dim, 2 * qk_dim + dim, bias=False)
-        self.proj = nn.Linear(dim, dim, bias=False)
+        self.qkv = Linear(dim, 2 * qk_dim + dim, bias=False)
+        self.proj = Linear(dim, dim, bias=False)
 
     def project(self, x: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
         """Queries (if `weight` has them), keys and values of x (..., C), each (..., h, w)."""
@@ -103,8 +103,8 @@ class GroupAttention(HeadProjections):
         super().__init__(dim, qk_dim, heads)
         self.group = group
         self.stable_order = stable_order
-        self.centre_kv = nn.Linear(dim, qk_dim + dim, bias=False)
-        self.out = nn.Linear(dim, dim, bias=False)
+        self.centre_kv = Linear(dim, qk_dim + dim, bias=False)
+        self.out = Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor, index: Tensor, centres: Tensor) -> Tensor:
         """index: (B, N), the centre each token belongs to."""

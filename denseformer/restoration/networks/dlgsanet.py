@@ -44,11 +44,11 @@ class LocalAttention(nn.Module):
     def __init__(self, dim: int, group_channels: int, kernel_size: int):
         super().__init__()
         self.kernel_size = kernel_size
-        self.proj_in = nn.Linear(dim, dim, bias=False)
-        self.reduce = nn.Linear(dim, dim // 4)
+        self.proj_in = Linear(dim, dim, bias=False)
+        self.reduce = Linear(dim, dim // 4)
         self.depthwise = nn.Conv2d(dim // 4, dim // 4, kernel_size, padding=kernel_size // 2, groups=dim // 4)
-        self.expand = nn.Linear(dim // 4, dim // group_channels * kernel_size**2)
-        self.proj_out = nn.Linear(dim, dim, bias=False)
+        self.expand = Linear(dim // 4, dim // group_channels * kernel_size**2)
+        self.proj_out = Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         B, H, W, _ = x.shape
@@ -73,7 +73,7 @@ class GlobalAttention(nn.Module):
         self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
         self.qkv = Linear(dim, 3 * dim, bias=False)
         self.dwconv = DepthwiseConv(3 * dim, bias=False)
-        self.proj = nn.Linear(dim, dim, bias=False)
+        self.proj = Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         _, H, W, _ = x.shape

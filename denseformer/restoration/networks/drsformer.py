@@ -46,7 +46,7 @@ class SparseAttention(nn.Module):
         self.gains = nn.Parameter(torch.full((len(SHARES),), 0.2))
         self.qkv = Linear(dim, 3 * dim, bias=False)
         self.dwconv = DepthwiseConv(3 * dim, bias=False)
-        self.proj = nn.Linear(dim, dim, bias=False)
+        self.proj = Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         qkv = self.dwconv(self.qkv(x)).flatten(1, 2)  # (B, N, 3C)
@@ -97,7 +97,7 @@ class SeparableExpert(nn.Module):
         self.dw1 = DepthwiseConv(dim, kernel_size, bias=False)
         self.pw1 = Linear(dim, dim, bias=False)
         self.dw2 = DepthwiseConv(dim, kernel_size, bias=False)
-        self.pw2 = nn.Linear(dim, dim, bias=False)
+        self.pw2 = Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.dw2(self.pw1(self.dw1(x)).relu())
@@ -109,7 +109,7 @@ class DilatedExpert(nn.Module):
     def __init__(self, dim: int, kernel_size: int):
         super().__init__()
         self.dw2 = nn.Conv2d(dim, dim, kernel_size, padding=kernel_size - 1, dilation=2, groups=dim, bias=False)
-        self.pw2 = nn.Linear(dim, dim, bias=False)
+        self.pw2 = Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return convolve(self.dw2, x)
@@ -122,7 +122,7 @@ class ExpertStep(nn.Module):
         super().__init__()
         self.experts = nn.ModuleList([SeparableExpert(dim, size) for size in (1, 3, 5, 7)])
         self.experts.extend(DilatedExpert(dim, size) for size in (3, 5, 7))
-        self.merge = nn.Linear(8 * dim, dim, bias=False)
+        self.merge = Linear(8 * dim, dim, bias=False)
 
     def forward(self, x: Tensor, shares: Tensor) -> Tensor:
         """shares: (B, 8), the weights of the experts and of the average."""
