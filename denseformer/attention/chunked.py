@@ -1,13 +1,15 @@
 """Softmax attention over many windows in explicit products, a few windows at a time, and its gradient.
 
-In bfloat16 exponentials are taken without the maximum subtracted, and their sums divide the outcome instead of the
-probabilities: on a processor faster than its softmax, and nearer to the exact result.
+Exponentials are taken without the maximum subtracted, and their sums divide the outcome instead of the probabilities:
+on a processor faster than its softmax, and in bfloat16 nearer to the exact result.
 
 Legend: n windows, h heads, N queries and M keys of a window, d head width.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -24,85 +26,105 @@ LOG2_E = math.log2(math.e)
 class ChunkedAttention(torch.autograd.Function):
     """softmax(scale * q k^T + bias) v; the backward pass keeps the inputs alone and computes the probabilities again.
 
-    q: (n, h, N, d); k, v: (n, h, M, d); bias: broadcastable to (n, h, N, M), with 1 or n as its first side ->
-    (n, h, N, d).
+    q: (n, h, N, d); k, v: (n, h, M, d); counts: how many successive windows share each of the biases, which are
+    broadcastable to (count, h, N, M), with 1 or count as their first side, or None -> (n, h, N, d).
     """
 
     @staticmethod
-    def forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+    def forward(q: Tensor, k: Tensor, v: Tensor, scale: float, counts: Sequence[int], *biases: Tensor | None) -> Tensor:
         out = empty_maps(v, q.shape[2])
-        for part in chunks(q, k):
-            out[part] = attend(q, k, v, bias, scale, part)
+        for part, pieces in chunks(q, k, counts):
+            weights, sums = weigh(q[part], k[part], biases_of(pieces, biases), scale)
+            result = weights @ v[part]
+            if sums is not None:
+                result.div_(sums.expand_as(result).contiguous())  # dividing short rows one by one is slow
+            out[part] = result
         return out
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        *tensors, ctx.scale = inputs
-        ctx.save_for_backward(*tensors)
+        q, k, v, ctx.scale, ctx.counts, *biases = inputs
+        ctx.save_for_backward(q, k, v, *biases)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, bias = ctx.saved_tensors
+        q, k, v, *biases = ctx.saved_tensors
         grad_q, grad_k, grad_v = (empty_maps(x, x.shape[2]) for x in (q, k, v))
-        grad_bias = None
-        if ctx.needs_input_grad[3]:
-            grad_bias = torch.zeros_like(bias, dtype=torch.promote_types(bias.dtype, torch.float32))
-        for part in chunks(q, k):
-            weights = probabilities(q, k, bias, ctx.scale, part)
-            grad_v[part] = weights.mT @ grad[part]
-            grad_scores = torch._softmax_backward_data(grad[part] @ v[part].mT, weights, -1, weights.dtype)
-            grad_q[part] = grad_scores @ (k[part] * ctx.scale)
-            grad_k[part] = grad_scores.mT @ (q[part] * ctx.scale)
-            if grad_bias is not None:
-                total = grad_bias if bias.shape[0] == 1 else grad_bias[part]
-                total += grad_scores.sum_to_size(total.shape)
-        return grad_q, grad_k, grad_v, None if grad_bias is None else grad_bias.to(bias.dtype), None
+        grad_biases = [
+            torch.zeros_like(bias, dtype=torch.promote_types(bias.dtype, torch.float32)) if needed else None
+            for bias, needed in zip(biases, ctx.needs_input_grad[5:], strict=True)
+        ]
+        for part, pieces in chunks(q, k, ctx.counts):
+            part_q, part_k, part_v, part_grad = (x[part].contiguous() for x in (q, k, v, grad))
+            weights, sums = weigh(part_q, part_k, biases_of(pieces, biases), ctx.scale)
+            if sums is not None:
+                weights.div_(sums)
+            grad_v[part] = weights.mT @ part_grad
+            grad_scores = torch._softmax_backward_data(part_grad @ part_v.mT, weights, -1, weights.dtype)
+            grad_q[part] = (grad_scores @ part_k).mul_(ctx.scale)
+            grad_k[part] = (grad_scores.mT @ part_q).mul_(ctx.scale)
+            for place, total in biases_of(pieces, grad_biases):
+                total += grad_scores[place].sum_to_size(total.shape)
+        return grad_q, grad_k, grad_v, None, None, *grad_biases
 
 
-def chunks(q: Tensor, k: Tensor) -> Iterator[slice]:
-    n, h, N, _ = q.shape
-    size = max(1, SCORE_BYTES // (h * N * k.shape[2] * q.element_size()))
-    return (slice(i, i + size) for i in range(0, n, size))
+@dataclass(frozen=True)
+class Piece:
+    """Windows of one run in a chunk: `place` among the chunk's, `within` the run's."""
+
+    run: int
+    place: slice
+    within: slice
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float, part: slice) -> Tensor:
-    """In the windows `part`: (windows, h, N, d)."""
-    if q.dtype is not torch.bfloat16:
-        return probabilities(q, k, bias, scale, part) @ v[part]
-    shape = q[part].shape[:3]
-    weights = exponentials(q, k, bias, scale, part)  # (windows*h, N, M)
+def chunks(q: Tensor, k: Tensor, counts: Sequence[int]) -> Iterator[tuple[slice, list[Piece]]]:
+    """Some windows at a time: which of all they are, and what runs they are pieces of."""
+    size = max(1, SCORE_BYTES // (q[0, :, :, 0].numel() * k.shape[2] * q.element_size()))
+    starts = list(accumulate(counts, initial=0))
+    for start in range(0, starts[-1], size):
+        stop = min(start + size, starts[-1])
+        pieces = []
+        for run, (first, last) in enumerate(pairwise(starts)):
+            low, high = max(start, first), min(stop, last)
+            if low < high:
+                pieces.append(Piece(run, slice(low - start, high - start), slice(low - first, high - first)))
+        yield slice(start, stop), pieces
+
+
+def biases_of(pieces: Sequence[Piece], biases: Sequence[Tensor | None]) -> list[tuple[slice, Tensor]]:
+    """The bias of each piece that has one, and its place in the chunk."""
+    found = [(piece, biases[piece.run]) for piece in pieces]
+    return [
+        (piece.place, bias if bias.shape[0] == 1 else bias[piece.within]) for piece, bias in found if bias is not None
+    ]
+
+
+def weigh(q: Tensor, k: Tensor, biases: Sequence[tuple[slice, Tensor]], scale: float) -> tuple[Tensor, Tensor | None]:
+    """Exponentials of the scores (windows, h, N, M) and their sums (windows, h, N, 1).
+
+    Where exponentials overflow or vanish: the softmax, computed in float32 at least, and None. Powers of 2 are the
+    faster ones.
+    """
+    weights = q.new_zeros(*q.shape[:3], k.shape[2])
+    for place, bias in biases:
+        weights[place] = bias
+    products = q.flatten(0, 1), k.flatten(0, 1).mT
+    weights.flatten(0, 1).baddbmm_(*products, beta=LOG2_E if biases else 0, alpha=scale * LOG2_E).exp2_()
     sums = weights.sum(-1, keepdim=True)
-    if not are_safe(sums):
-        bias = None if bias is None else bias.float()
-        return (probabilities(q.float(), k.float(), bias, scale, part) @ v[part].float()).to(q.dtype)
-    out = torch.bmm(weights, v[part].flatten(0, 1))
-    return out.div_(sums.expand_as(out).contiguous()).view(*shape, -1)  # dividing short rows one by one is slow
+    if are_safe(sums):
+        return weights, sums
+    wide = torch.promote_types(q.dtype, torch.float32)
+    scores = (q.to(wide) * scale) @ k.to(wide).mT
+    for place, bias in biases:
+        scores[place] += bias
+    return scores.softmax(-1).to(q.dtype), None
 
 
 def are_safe(sums: Tensor) -> bool:
     """Whether sums of exponentials have neither overflowed nor vanished, which scores within +-60 cannot."""
     smallest, largest = (value.item() for value in torch.aminmax(sums))
     return 1 / SAFE_SUM < smallest <= largest < SAFE_SUM
-
-
-def exponentials(q: Tensor, k: Tensor, bias: Tensor | None, scale: float, part: slice) -> Tensor:
-    """Of the scores in the windows `part`: (windows * h, N, M). Powers of 2 are the faster ones."""
-    *shape, _ = q[part].shape
-    scores = q.new_empty(*shape, k.shape[2])  # (windows, h, N, M)
-    if bias is not None:
-        scores.copy_(bias if bias.shape[0] == 1 else bias[part])
-    q, k = (x[part].flatten(0, 1) for x in (q, k))
-    products = scores.flatten(0, 1).baddbmm_(q, k.mT, beta=0 if bias is None else LOG2_E, alpha=scale * LOG2_E)
-    return products.exp2_()
-
-
-def probabilities(q: Tensor, k: Tensor, bias: Tensor | None, scale: float, part: slice) -> Tensor:
-    """Of the windows `part`: (windows, h, N, M)."""
-    scores = torch.matmul(q[part] * scale, k[part].mT)
-    if bias is not None:
-        scores += bias if bias.shape[0] == 1 else bias[part]
-    return scores.softmax(-1)
 
 
 def empty_maps(like: Tensor, tokens: int) -> Tensor:

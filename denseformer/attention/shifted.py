@@ -16,7 +16,7 @@ from torch import Tensor
 
 from denseformer.attention.cache import remember
 from denseformer.attention.sizes import any_padding, is_open, missing
-from denseformer.attention.softmax import window_softmax_attention
+from denseformer.attention.softmax import softmax_attention_in_runs
 from denseformer.attention.windows import Size, shift_mask, window_partition
 
 
@@ -78,14 +78,8 @@ def scatter_windows(windows: Tensor, plan: WindowPlan, batch: int, size: Size) -
 def planned_attention(qkv: Tensor, heads: int, bias: Tensor | None, plan: WindowPlan) -> Tensor:
     """qkv: (n, N, 3C), laid out (3, h, d) on the last axis; bias: (h, N, N), added to the logits -> (n, N, C)."""
     q, k, v = qkv.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # each (n, h, N, d)
-    counts = [n for n, _ in plan.runs]
-    outs = [
-        window_softmax_attention(q_run, k_run, v_run, run_bias(bias, mask, q.dtype))
-        for q_run, k_run, v_run, (_, mask) in zip(
-            q.split(counts), k.split(counts), v.split(counts), plan.runs, strict=True
-        )
-    ]
-    return outs[0] if len(outs) == 1 else torch.cat(outs)
+    counts, masks = zip(*plan.runs, strict=True)
+    return softmax_attention_in_runs(q, k, v, counts, [run_bias(bias, mask, q.dtype) for mask in masks])
 
 
 def run_bias(bias: Tensor | None, mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:

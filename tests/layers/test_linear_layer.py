@@ -86,6 +86,7 @@ def test_the_activation_is_applied_however_it_predicts(dtype, act):
 
 
 def test_bfloat16_follows_every_way_of_changing_the_weights():
+    torch.manual_seed(0)
     layer, other, x = Linear(4, 4).eval(), Linear(4, 4), torch.randn(3, 4)
 
     def error() -> float:
