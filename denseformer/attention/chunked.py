@@ -24,42 +24,32 @@ LOG2_E = math.log2(math.e)
 
 
 class ChunkedAttention(torch.autograd.Function):
-    """softmax(scale * q k^T + bias) v; the backward pass keeps the inputs alone and computes the probabilities again.
-
-    q: (n, h, N, d); k, v: (n, h, M, d); counts: how many successive windows share each of the biases, which are
-    broadcastable to (count, h, N, M), with 1 or count as their first side, or None -> (n, h, N, d).
-    """
+    """`attend` with its gradient. Probabilities are kept where they take less room than q, k and v, else made anew."""
 
     @staticmethod
-    def forward(q: Tensor, k: Tensor, v: Tensor, scale: float, counts: Sequence[int], *biases: Tensor | None) -> Tensor:
-        out = empty_maps(v, q.shape[2])
-        for part, pieces in chunks(q, k, counts):
-            weights, sums = weigh(q[part], k[part], biases_of(pieces, biases), scale)
-            result = weights @ v[part]
-            if sums is not None:
-                result.div_(sums.expand_as(result).contiguous())  # dividing short rows one by one is slow
-            out[part] = result
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, scale: float, counts: Sequence[int], *biases: Tensor | None
+    ) -> Tensor:
+        queries, keys, width = q.shape[2], k.shape[2], q.shape[3]
+        kept: list[Tensor] | None = [] if queries * keys < (queries + 2 * keys) * width else None
+        out = attend(q, k, v, scale, counts, biases, kept)
+        ctx.scale, ctx.counts, ctx.is_kept = scale, counts, kept is not None
+        ctx.save_for_backward(q, k, v, *biases, *(kept or ()))
         return out
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        q, k, v, ctx.scale, ctx.counts, *biases = inputs
-        ctx.save_for_backward(q, k, v, *biases)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, *biases = ctx.saved_tensors
+        biases, kept = biases[: len(ctx.counts)], biases[len(ctx.counts) :]
         grad_q, grad_k, grad_v = (empty_maps(x, x.shape[2]) for x in (q, k, v))
         grad_biases = [
             torch.zeros_like(bias, dtype=torch.promote_types(bias.dtype, torch.float32)) if needed else None
             for bias, needed in zip(biases, ctx.needs_input_grad[5:], strict=True)
         ]
-        for part, pieces in chunks(q, k, ctx.counts):
+        for i, (part, pieces) in enumerate(chunks(q, k, ctx.counts)):
             part_q, part_k, part_v, part_grad = (x[part].contiguous() for x in (q, k, v, grad))
-            weights, sums = weigh(part_q, part_k, biases_of(pieces, biases), ctx.scale)
-            if sums is not None:
-                weights.div_(sums)
+            weights = kept[i] if ctx.is_kept else probabilities(part_q, part_k, biases_of(pieces, biases), ctx.scale)
             grad_v[part] = weights.mT @ part_grad
             grad_scores = torch._softmax_backward_data(part_grad @ part_v.mT, weights, -1, weights.dtype)
             grad_q[part] = (grad_scores @ part_k).mul_(ctx.scale)
@@ -67,6 +57,36 @@ class ChunkedAttention(torch.autograd.Function):
             for place, total in biases_of(pieces, grad_biases):
                 total += grad_scores[place].sum_to_size(total.shape)
         return grad_q, grad_k, grad_v, None, None, *grad_biases
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    scale: float,
+    counts: Sequence[int],
+    biases: Sequence[Tensor | None],
+    kept: list[Tensor] | None = None,
+) -> Tensor:
+    """softmax(scale * q k^T + bias) v.
+
+    q: (n, h, N, d); k, v: (n, h, M, d); counts: how many successive windows share each of the biases, which are
+    broadcastable to (count, h, N, M), with 1 or count as their first side, or None; kept: receives the probabilities of
+    each chunk, (windows, h, N, M) -> (n, h, N, d).
+    """
+    out = empty_maps(v, q.shape[2])
+    for part, pieces in chunks(q, k, counts):
+        inputs = q[part], k[part], biases_of(pieces, biases), scale
+        if kept is not None:
+            kept.append(probabilities(*inputs))
+            out[part] = kept[-1] @ v[part]
+            continue
+        weights, sums = weigh(*inputs)
+        result = weights @ v[part]
+        if sums is not None:
+            result.div_(sums.expand_as(result).contiguous())  # dividing short rows one by one is slow
+        out[part] = result
+    return out
 
 
 @dataclass(frozen=True)
@@ -119,6 +139,12 @@ def weigh(q: Tensor, k: Tensor, biases: Sequence[tuple[slice, Tensor]], scale: f
     for place, bias in biases:
         scores[place] += bias
     return scores.softmax(-1).to(q.dtype), None
+
+
+def probabilities(q: Tensor, k: Tensor, biases: Sequence[tuple[slice, Tensor]], scale: float) -> Tensor:
+    """Of the scores, (windows, h, N, M)."""
+    weights, sums = weigh(q, k, biases, scale)
+    return weights if sums is None else weights.div_(sums)
 
 
 def are_safe(sums: Tensor) -> bool:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer.attention.chunked import ChunkedAttention
+from denseformer.attention.chunked import ChunkedAttention, attend
 
 
 def window_softmax_attention(
@@ -40,8 +40,10 @@ def softmax_attention_in_runs(
     learned = any(bias is not None and bias.requires_grad for bias in biases) and torch.is_grad_enabled()
     unfused = q.dtype == torch.bfloat16 or (learned and q.dtype != torch.float16)
     if unfused and q.device.type == 'cpu' and not torch.compiler.is_compiling():
-        attend = ChunkedAttention.apply if torch.is_grad_enabled() else ChunkedAttention.forward
-        out = attend(q, k, v, scale, counts, *biases)
+        if torch.is_grad_enabled():
+            out = ChunkedAttention.apply(q, k, v, scale, counts, *biases)
+        else:
+            out = attend(q, k, v, scale, counts, biases)
     else:
         runs = [(q, k, v)] if len(biases) == 1 else zip(*(x.split(list(counts)) for x in (q, k, v)), strict=True)
         outs = [

@@ -53,13 +53,16 @@ def test_gradients_of_attention_in_windows_are_those_of_its_definition(shape, wi
     )
 
 
-def test_attention_in_windows_keeps_only_its_inputs_for_the_gradient():
-    qkv = torch.randn(1, 6, 49, 3 * 64, requires_grad=True)
-    bias = torch.randn(2, 49, 49, requires_grad=True)
-    kept = set()
-    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.add(x.untyped_storage().data_ptr()) or x, lambda x: x):
+@pytest.mark.parametrize(('side', 'probabilities'), [(7, 1), (12, 0)], ids=['small', 'large'])
+def test_attention_in_windows_keeps_probabilities_only_where_they_take_less_room_than_its_inputs(side, probabilities):
+    tokens = side * side
+    qkv = torch.randn(1, 6, tokens, 3 * 64, requires_grad=True)
+    bias = torch.randn(2, tokens, tokens, requires_grad=True)
+    inputs, kept = {x.untyped_storage().data_ptr() for x in (qkv, bias)}, []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
         windowed_attention(qkv, 2, bias)
-    assert kept <= {qkv.untyped_storage().data_ptr(), bias.untyped_storage().data_ptr()}
+    others = [x.shape for x in kept if x.untyped_storage().data_ptr() not in inputs]
+    assert others == [torch.Size([6, 2, tokens, tokens])] * probabilities
 
 
 @pytest.mark.parametrize('size', [(4, 4), (8, 4), (8, 12)])
