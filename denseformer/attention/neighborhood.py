@@ -10,7 +10,6 @@ from functools import lru_cache
 from types import ModuleType
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from denseformer.attention.neighborhood_tiles import tiled_attention, tiled_attention_backward
@@ -178,17 +177,21 @@ class NeighborhoodAttention(nn.Module):
         nn.init.trunc_normal_(self.rpb, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
-        _, H, W, C = x.shape
+        B, H, W, C = x.shape
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(3)  # each (B, H, W, h, d)
         need = self.kernel_size * self.dilation
-        if not is_open(H, W) and min(H, W) >= need:
-            qkv = self.qkv(x)
-        else:  # a padded token is zero before the projection, so it is the projection's bias after
-            products = F.linear(x, self.qkv.weight)
-            bottom, right = (torch.sym_max(need - side, 0) for side in (H, W))
-            qkv = F.pad(products, (0, 0, 0, right, 0, bottom)) + self.qkv.bias.to(products.dtype)
-        q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).unbind(3)  # each (B, H, W, h, d), padded
-        out = attend(q[:, :H, :W], k, v, self.rpb, self.kernel_size, self.dilation, (C // self.heads) ** -0.5)
+        if is_open(H, W) or min(H, W) < need:
+            size = (B, *(torch.sym_max(side, need) for side in (H, W)))
+            k, v = (self.padded(map_, i, size) for i, map_ in ((1, k), (2, v)))
+        out = attend(q, k, v, self.rpb, self.kernel_size, self.dilation, (C // self.heads) ** -0.5)
         return self.proj(out.flatten(3))  # (B, H, W, C)
+
+    def padded(self, x: Tensor, part: int, size: tuple[int, ...]) -> Tensor:
+        """Keys or values (B, H, W, h, d), the `part` of the projection, with a zero token's wherever there is none."""
+        token = self.qkv.bias.unflatten(0, (3, self.heads, -1))[part].to(x.dtype)  # (h, d)
+        map_ = token.expand(*size, -1, -1).clone()  # (B, H', W', h, d)
+        map_[:, : x.shape[1], : x.shape[2]] = x
+        return map_
 
     def extra_repr(self) -> str:
         return f'heads={self.heads}, kernel_size={self.kernel_size}, dilation={self.dilation}'

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer.attention.chunked import are_safe
+from denseformer.attention.chunked import LOG2_E, are_safe
 from denseformer.attention.neighborhood_geometry import head_rows, map_tiles
 
 
@@ -92,17 +92,17 @@ def tiled_attention_backward(
 def weigh(q: Tensor, k: Tensor, copy_masks: Callable[[], Tensor], scale: float) -> tuple[Tensor, Tensor | None]:
     """The softmax over the keys (n*h, Nk, Nq), for queries (n*h, Nq, d), keys (n*h, Nk, d) and the masks added.
 
-    In bfloat16 on a processor its exponentials and their sums (n*h, 1, Nq) instead, much faster there without the
-    maximum; what overflowed or vanished is done over in float32.
+    On a processor its exponentials and their sums (n*h, 1, Nq) instead, much faster there without the maximum, as
+    powers of 2; where they overflow or vanish, the softmax in float32 at least.
     """
-    dtype = q.dtype
-    if dtype is torch.bfloat16 and q.device.type == 'cpu':
-        weights = copy_masks().baddbmm_(k, q.mT, alpha=scale).exp_()
+    if q.device.type == 'cpu':
+        weights = copy_masks().baddbmm_(k, q.mT, beta=LOG2_E, alpha=scale * LOG2_E).exp2_()
         sums = weights.sum(1, keepdim=True)
         if are_safe(sums):
             return weights, sums
-        q, k = q.float(), k.float()
-    return copy_masks().to(q.dtype).baddbmm_(k, q.mT, alpha=scale).softmax(1).to(dtype), None
+    wide = torch.promote_types(q.dtype, torch.float32) if q.device.type == 'cpu' else q.dtype
+    scores = copy_masks().to(wide).baddbmm_(k.to(wide), q.to(wide).mT, alpha=scale)
+    return scores.softmax(1).to(q.dtype), None
 
 
 def gather(rows: Tensor, index: Tensor, size: int) -> Tensor:
