@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import torch
 from mmseg.models.backbones import SwinTransformer
@@ -19,6 +20,7 @@ Function = Callable[[], object]
 
 def comparisons() -> Iterator[Comparison]:
     yield from networks()
+    yield from network_sizes()
     yield from operator_sizes()
     yield from operator_dilations()
     yield from operator_odd_sizes()
@@ -46,6 +48,18 @@ def networks() -> Iterator[Comparison]:
             contend('eager', dinat, inference, image, torch.float32),
         ),
     )
+
+
+def network_sizes() -> Iterator[Comparison]:
+    """DiNAT-Tiny with the dilations of each recipe, time per pixel of the image."""
+    for dilations in ('imagenet', 'ade20k', 'coco'):
+        contenders = []
+        for side in (512, 256, 1024, 2048):
+            image = torch.randn(1, 3, side, side, device=DEVICE)
+            network = partial(dinat, dilations=dilations)
+            contender = contend(f'{side} x {side}', network, inference, image, torch.float32)
+            contenders.append(replace(contender, units=side**2))
+        yield Comparison(f"DiNAT-Tiny, image size, dilations '{dilations}'", tuple(contenders))
 
 
 def contend(
@@ -76,8 +90,8 @@ def operator_odd_sizes() -> Iterator[Comparison]:
 
 def operator(name: str, height: int, width: int, dilation: int) -> Contender:
     def make() -> Function:
-        padded = (max(side, 7 * dilation) for side in (height, width))  # the keys, as NeighborhoodAttention has them
-        q, k, v = torch.randn(1, *padded, 3, 2, 32, device=DEVICE).unbind(3)
+        sides = (side if side >= 7 * dilation else side + 1 for side in (height, width))  # as NeighborhoodAttention has
+        q, k, v = torch.randn(1, *sides, 3, 2, 32, device=DEVICE).unbind(3)
         q = q[:, :height, :width]
         bias = torch.randn(2, 13, 13, device=DEVICE)
 
@@ -114,8 +128,8 @@ def training_step(network: nn.Module, image: Tensor, dtype: torch.dtype) -> Func
     return run
 
 
-def dinat() -> nn.Module:
-    return DiNAT(arch='tiny').to(DEVICE)
+def dinat(dilations: str = 'ade20k') -> nn.Module:
+    return DiNAT(arch='tiny', dilations=dilations).to(DEVICE)
 
 
 def compiled_dinat() -> nn.Module:

@@ -78,6 +78,8 @@ def attend(
 ) -> Tensor:
     """`neighborhood_attention` unchecked; k and v may be larger maps than q, which is then their top left part.
 
+    On a side shorter than kernel_size * dilation their last row or column stands for all that are missing.
+
     One operator to `torch.compile`, which need not look inside. On CUDA it is a fused Triton kernel where Triton is
     installed; everywhere else, a computation in tiles.
     """
@@ -181,13 +183,13 @@ class NeighborhoodAttention(nn.Module):
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(3)  # each (B, H, W, h, d)
         need = self.kernel_size * self.dilation
         if is_open(H, W) or min(H, W) < need:
-            size = (B, *(torch.sym_max(side, need) for side in (H, W)))
+            size = (B, *(torch.sym_max(side, torch.sym_min(side + 1, need)) for side in (H, W)))
             k, v = (self.padded(map_, i, size) for i, map_ in ((1, k), (2, v)))
         out = attend(q, k, v, self.rpb, self.kernel_size, self.dilation, (C // self.heads) ** -0.5)
         return self.proj(out.flatten(3))  # (B, H, W, C)
 
     def padded(self, x: Tensor, part: int, size: tuple[int, ...]) -> Tensor:
-        """Keys or values (B, H, W, h, d), the `part` of the projection, with a zero token's wherever there is none."""
+        """Keys or values (B, H, W, h, d), the `part` of the projection, with a zero token's on the sides of `size`."""
         token = self.qkv.bias.unflatten(0, (3, self.heads, -1))[part].to(x.dtype)  # (h, d)
         map_ = token.expand(*size, -1, -1).clone()  # (B, H', W', h, d)
         map_[:, : x.shape[1], : x.shape[2]] = x

@@ -73,15 +73,18 @@ def choose_tile(members: int, kernel_size: int) -> int:
 
 @lru_cache(maxsize=128)
 def tile_axis(length: int, key_length: int, kernel_size: int, dilation: int) -> AxisTiles:
-    """Tiles for queries at 0 .. length-1 and keys at 0 .. key_length-1; held on the CPU, not to be written to."""
-    groups = min(dilation, length)
-    members, key_members = -(-length // dilation), -(-key_length // dilation)
+    """Tiles for queries at 0 .. length-1 and keys at 0 .. key_length-1; held on the CPU, not to be written to.
+
+    The last key stands for all that are missing to a neighbourhood.
+    """
+    groups, reach = min(dilation, length), max(key_length, kernel_size * dilation)
+    members, key_members = -(-length // dilation), -(-reach // dilation)
     tile = choose_tile(members, kernel_size)
     tiles = -(-members // tile)
     span = tile_span(key_members, tiles, tile, kernel_size)
 
     group = torch.arange(groups, device=CPU)[:, None, None]
-    last_query, group_keys = (length - 1 - group) // dilation, (key_length - 1 - group) // dilation + 1
+    last_query, group_keys = (length - 1 - group) // dilation, (reach - 1 - group) // dilation + 1
     wanted = torch.arange(tiles * tile, device=CPU).view(1, tiles, tile)
     query = wanted.minimum(last_query)  # (groups, tiles, T), in members of the group
     first = (query - kernel_size // 2).clamp(min=0).minimum(group_keys - kernel_size)
@@ -93,7 +96,7 @@ def tile_axis(length: int, key_length: int, kernel_size: int, dilation: int) -> 
     position = torch.arange(length, device=CPU)
     return AxisTiles(
         queries=(query * dilation + group).flatten(0, 1),
-        keys=(key.minimum(group_keys - 1) * dilation + group).flatten(0, 1),
+        keys=(key.minimum(group_keys - 1) * dilation + group).clamp(max=key_length - 1).flatten(0, 1),
         owned=(wanted <= last_query).flatten(0, 1),
         slots=position % dilation * (tiles * tile) + position // dilation,
         mask_index=mask_index,

@@ -30,11 +30,13 @@ def axis_neighbors(queries: Tensor, keys: Tensor, kernel_size: int, dilation: in
     """
     position = torch.arange(queries.shape[0], device=queries.device)
     length = torch.scalar_tensor(keys.shape[0], dtype=torch.int64, device=keys.device)
+    reach = length.clamp(min=kernel_size * dilation)
     member, group = position // dilation, position % dilation
-    last = (length - group + dilation - 1) // dilation - kernel_size
+    last = (reach - group + dilation - 1) // dilation - kernel_size
     first = torch.minimum((member - kernel_size // 2).clamp(min=0), last)
     neighbors = first[:, None] + torch.arange(kernel_size, device=keys.device)
-    return neighbors * dilation + group[:, None], neighbors - member[:, None] + kernel_size - 1
+    there = torch.minimum(neighbors * dilation + group[:, None], length - 1)
+    return there, neighbors - member[:, None] + kernel_size - 1
 
 
 def pick(x: Tensor, axis: int, index: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ def fused_attention(
     q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
 ) -> Tensor:
     """q: (B, H, W, h, d); k, v: (B, H', W', h, d), H' >= H, W' >= W; bias: (h, 2k-1, 2k-1) -> (B, H, W, h, d)."""
+    k, v = (_completed(x, kernel_size * dilation) for x in (k, v))
     return _forward(q, k, v, bias, kernel_size, dilation, scale)[0]
 
 
@@ -35,6 +36,8 @@ def fused_attention_backward(
     grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients of q, k, v and of the bias (zeros of one head without one)."""
+    sides = k.shape[1:3]
+    k, v = (_completed(x, kernel_size * dilation) for x in (k, v))
     q, k, v, grad = (_dense_heads(x) for x in (q, k, v, grad))
     out, normaliser = _forward(q, k, v, bias, kernel_size, dilation, scale)
     delta = (out.float() * grad.float()).sum(-1)  # (B, H, W, h)
@@ -49,7 +52,27 @@ def fused_attention_backward(
         *shared, grad_q, grad_bias, *strides, *sizes, **options, COPIES=BIAS_COPIES
     )
     _grad_key_kernel[_grid(k, q, dilation)](*shared, grad_k, grad_v, *strides, *sizes, **options)
+    grad_k, grad_v = (_collected(x, sides) for x in (grad_k, grad_v))
     return grad_q, grad_k, grad_v, grad_bias.sum(0)
+
+
+def _completed(x: Tensor, need: int) -> Tensor:
+    """A map (B, H', W', h, d) whose last row and column are repeated up to `need`."""
+    for axis in (1, 2):
+        missing = need - x.shape[axis]
+        if missing > 0:
+            last = x.narrow(axis, x.shape[axis] - 1, 1)
+            x = torch.cat((x, last.repeat_interleave(missing, axis)), axis)
+    return x
+
+
+def _collected(grad: Tensor, sides: tuple[int, int]) -> Tensor:
+    """The gradient of a map of such `sides` from that of the completed one."""
+    for axis, side in zip((1, 2), sides, strict=True):
+        if grad.shape[axis] > side:
+            own, repeated = grad.split((side - 1, grad.shape[axis] - side + 1), axis)
+            grad = torch.cat((own, repeated.sum(axis, keepdim=True)), axis)
+    return grad
 
 
 def _forward(

@@ -116,6 +116,25 @@ def test_queries_of_a_smaller_map(size):
     torch.testing.assert_close(attend(q[:, :H, :W], k, v, bias, 7, 3, WIDTH**-0.5), expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ('size', 'sides'), [((5, 9), (6, 10)), ((4, 30), (5, 30)), ((1, 1), (2, 2)), ((22, 8), (22, 9))]
+)
+def test_the_last_row_and_column_stand_for_missing_ones(size, sides):
+    q, k, v, bias = random_inputs(max(*sides, 21), max(*sides, 21), 7)
+    rows, columns = (torch.arange(max(side, 21)).clamp(max=side - 1) for side in sides)
+    inputs = [q[:, : size[0], : size[1]], *(x[:, : sides[0], : sides[1]] for x in (k, v)), bias]
+    inputs = [x.clone().requires_grad_() for x in inputs]
+    whole_k, whole_v = (x[:, rows][:, :, columns] for x in inputs[1:3])
+    outs = (
+        attend(*inputs, 7, 3, WIDTH**-0.5),
+        attend_everywhere(inputs[0], whole_k, whole_v, bias=inputs[3], kernel_size=7, dilation=3),
+    )
+    torch.testing.assert_close(*outs, rtol=0, atol=1e-12)
+    grad = torch.randn_like(outs[0])
+    for ours, theirs in zip(*(torch.autograd.grad(out, inputs, grad) for out in outs), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-11)
+
+
 @pytest.mark.parametrize('name', ['k3_d1', 'k5_d3', 'k7_d1', 'k7_d2', 'k11_d2'])
 def test_agrees_with_the_published_operator(name):
     options = refkit.load_reference(f'na2d/{name}')['kwargs']

@@ -10,7 +10,13 @@ from denseformer.attention.neighborhood_plain import gathered_attention
 @pytest.mark.parametrize('with_bias', [True, False])
 @pytest.mark.parametrize(
     ('size', 'padded', 'dilation'),
-    [((9, 12), (9, 12), 1), ((15, 16), (15, 16), 2), ((23, 22), (23, 22), 3), ((5, 9), (7, 9), 1)],
+    [
+        ((9, 12), (9, 12), 1),
+        ((15, 16), (15, 16), 2),
+        ((23, 22), (23, 22), 3),
+        ((5, 9), (7, 9), 1),
+        ((5, 9), (6, 10), 3),
+    ],
 )
 def test_agrees_with_the_operator(size, padded, dilation, with_bias):
     generator = torch.Generator().manual_seed(0)
