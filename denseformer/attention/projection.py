@@ -99,7 +99,8 @@ def parameter_gradients(grad: Tensor, x: Tensor, needed: tuple[bool, bool]) -> t
 
 def onednn_type(x: Tensor, weight: Tensor) -> torch.dtype | None:
     """The precision in which a linear layer goes through oneDNN, None where PyTorch is left to itself."""
-    if x.device.type != 'cpu' or type(x) is not Tensor or torch.compiler.is_compiling():
+    transformed = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    if x.device.type != 'cpu' or type(x) is not Tensor or transformed:
         return None
     if torch.is_autocast_enabled('cpu'):
         dtype, agree = torch.get_autocast_dtype('cpu'), {x.dtype, weight.dtype} <= AUTOCAST_TYPES

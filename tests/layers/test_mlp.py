@@ -71,3 +71,11 @@ def test_gradients_can_be_differentiated_again():
         seconds.append(torch.autograd.grad(grad.square().sum(), [x, *mlp.parameters()]))
     for ours, theirs in zip(*seconds, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_function_transforms_see_plain_layers():
+    torch.manual_seed(0)
+    mlp, x = Mlp(3, 5), torch.randn(4, 3)
+    jacobians = torch.func.vmap(torch.func.jacrev(mlp))(x)
+    for row, jacobian in zip(x, jacobians, strict=True):
+        torch.testing.assert_close(jacobian, torch.autograd.functional.jacobian(mlp, row))
