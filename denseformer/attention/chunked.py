@@ -33,7 +33,7 @@ class ChunkedAttention(torch.autograd.Function):
         queries, keys, width = q.shape[2], k.shape[2], q.shape[3]
         kept: list[Tensor] | None = [] if queries * keys < (queries + 2 * keys) * width else None
         out = attend(q, k, v, scale, counts, biases, kept)
-        ctx.scale, ctx.counts, ctx.is_kept = scale, counts, kept is not None
+        ctx.scale, ctx.counts = scale, counts
         ctx.save_for_backward(q, k, v, *biases, *(kept or ()))
         return out
 
@@ -49,7 +49,7 @@ class ChunkedAttention(torch.autograd.Function):
         ]
         for i, (part, pieces) in enumerate(chunks(q, k, ctx.counts)):
             part_q, part_k, part_v, part_grad = (x[part].contiguous() for x in (q, k, v, grad))
-            weights = kept[i] if ctx.is_kept else probabilities(part_q, part_k, biases_of(pieces, biases), ctx.scale)
+            weights = kept[i] if kept else normalised(*weigh(part_q, part_k, biases_of(pieces, biases), ctx.scale))
             grad_v[part] = weights.mT @ part_grad
             grad_scores = torch._softmax_backward_data(part_grad @ part_v.mT, weights, -1, weights.dtype)
             grad_q[part] = (grad_scores @ part_k).mul_(ctx.scale)
@@ -76,12 +76,10 @@ def attend(
     """
     out = empty_maps(v, q.shape[2])
     for part, pieces in chunks(q, k, counts):
-        inputs = q[part], k[part], biases_of(pieces, biases), scale
+        weights, sums = weigh(q[part], k[part], biases_of(pieces, biases), scale)
         if kept is not None:
-            kept.append(probabilities(*inputs))
-            out[part] = kept[-1] @ v[part]
-            continue
-        weights, sums = weigh(*inputs)
+            weights, sums = normalised(weights, sums), None
+            kept.append(weights)
         result = weights @ v[part]
         if sums is not None:
             result.div_(sums.expand_as(result).contiguous())  # dividing short rows one by one is slow
@@ -141,9 +139,8 @@ def weigh(q: Tensor, k: Tensor, biases: Sequence[tuple[slice, Tensor]], scale: f
     return scores.softmax(-1).to(q.dtype), None
 
 
-def probabilities(q: Tensor, k: Tensor, biases: Sequence[tuple[slice, Tensor]], scale: float) -> Tensor:
-    """Of the scores, (windows, h, N, M)."""
-    weights, sums = weigh(q, k, biases, scale)
+def normalised(weights: Tensor, sums: Tensor | None) -> Tensor:
+    """Probabilities, in the place of the exponentials, from what `weigh` returns."""
     return weights if sums is None else weights.div_(sums)
 
 

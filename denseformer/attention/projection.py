@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from denseformer.attention.cache import Remembering
+from denseformer.attention.transforms import is_transformed
 
 ONEDNN_LINEAR: Any = (
     getattr(torch.ops.mkldnn, '_linear_pointwise', None) if torch.backends.mkldnn.is_available() else None
@@ -99,8 +100,7 @@ def parameter_gradients(grad: Tensor, x: Tensor, needed: tuple[bool, bool]) -> t
 
 def onednn_type(x: Tensor, weight: Tensor) -> torch.dtype | None:
     """The precision in which a linear layer goes through oneDNN, None where PyTorch is left to itself."""
-    transformed = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
-    if x.device.type != 'cpu' or type(x) is not Tensor or transformed:
+    if x.device.type != 'cpu' or type(x) is not Tensor or is_transformed():
         return None
     if torch.is_autocast_enabled('cpu'):
         dtype, agree = torch.get_autocast_dtype('cpu'), {x.dtype, weight.dtype} <= AUTOCAST_TYPES

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from denseformer.attention.chunked import ChunkedAttention, attend
+from denseformer.attention.transforms import is_transformed
 
 
 def window_softmax_attention(
@@ -39,7 +40,7 @@ def softmax_attention_in_runs(
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     learned = any(bias is not None and bias.requires_grad for bias in biases) and torch.is_grad_enabled()
     unfused = q.dtype == torch.bfloat16 or (learned and q.dtype != torch.float16)
-    if unfused and q.device.type == 'cpu' and not torch.compiler.is_compiling():
+    if unfused and q.device.type == 'cpu' and not is_transformed():
         if torch.is_grad_enabled():
             out = ChunkedAttention.apply(q, k, v, scale, counts, *biases)
         else:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from denseformer.attention.transforms import is_transformed
 from denseformer.layers.channel_first import fast_layout
 
 WIDE_KERNEL = 7
@@ -61,7 +62,7 @@ class WideDepthwiseConv(torch.autograd.Function):
 
 
 def trains_on_processor(x: Tensor) -> bool:
-    return x.device.type == 'cpu' and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+    return x.device.type == 'cpu' and torch.is_grad_enabled() and not is_transformed()
 
 
 class ConvStem(nn.Module):
