@@ -78,7 +78,7 @@ def relative_position_index(window: Size, device: torch.device = CPU) -> Tensor:
 def position_bias(table: Tensor, window: Size) -> Tensor:
     """A table of ((2 wh - 1) * (2 ww - 1), h) rows -> the bias (h, N, N)."""
     index = relative_position_index(window, table.device)
-    return table.T[:, index.flatten()].view(-1, *index.shape)
+    return table.T.contiguous().index_select(1, index.flatten()).view(-1, *index.shape)
 
 
 def resize_position_table(table: Tensor, rows: int) -> Tensor:

@@ -139,11 +139,7 @@ def given_query_attention(queries: Tensor, kv: Tensor, heads: int, bias: Tensor)
     B, n, N, _ = kv.shape
     q = queries.to(kv.dtype).view(B, 1, N, heads, -1).expand(-1, n, -1, -1, -1).flatten(0, 1).transpose(1, 2)
     k, v = kv.view(B * n, N, 2, heads, -1).permute(2, 0, 3, 1, 4)  # each (B*n, h, N, d)
-    bias = bias[None].to(kv.dtype)
-    if kv.dtype is torch.bfloat16:
-        out = window_softmax_attention(q, k, v, bias)  # (B*n, N, C)
-    else:  # the windows are few and wide: to take them a few at a time gains nothing
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2).flatten(2)
+    out = window_softmax_attention(q, k, v, bias[None].to(kv.dtype))  # (B*n, N, C)
     return out.view(B, n, N, -1)
 
 
