@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 import torch
+from gradients import assert_same_gradients
 from torch import nn
 
 from denseformer.attention.projection import FEW_ROWS, MANY_ROWS
@@ -27,19 +28,9 @@ def test_predicts_what_torch_does(shape, bias):
 @pytest.mark.parametrize(('dtype', 'rows'), [(torch.float32, 5), (torch.float32, MANY_ROWS), (torch.bfloat16, 5)])
 def test_trains_as_torch_does(dtype, rows, bias, frozen):
     layer, x = Linear(7, 9, bias=bias), torch.randn(2, rows, 7)
-    inputs = {'x': x, **dict(layer.named_parameters())}
-    for name, tensor in inputs.items():
-        tensor.requires_grad_(name != frozen)
-    trained = [tensor for tensor in inputs.values() if tensor.requires_grad]
-    goal = torch.randn(2, rows, 9)
-    with torch.autocast('cpu', torch.bfloat16, enabled=dtype is torch.bfloat16):
-        outs = layer(x), nn.functional.linear(x, layer.weight, layer.bias)
-    assert {out.dtype for out in outs} == {dtype}
-    ours, theirs = (torch.autograd.grad((out.float() * goal).sum(), trained) for out in outs)
-    tolerance = 1e-5 if dtype is torch.float32 else 2e-2
-    for one, other in zip(ours, theirs, strict=True):
-        assert one.dtype == torch.float32
-        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance * other.abs().max().item())
+    assert_same_gradients(
+        layer, lambda x: nn.functional.linear(x, layer.weight, layer.bias), x, layer, frozen=frozen, dtype=dtype
+    )
 
 
 def test_gradients_can_be_differentiated_again():

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from gradients import assert_same_gradients
 from torch import Tensor, nn
 
 from denseformer.layers import Mlp
@@ -17,19 +18,8 @@ def step_by_step(mlp: Mlp, x: Tensor) -> Tensor:
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 def test_trains_as_its_layers_do(dtype, frozen):
     torch.manual_seed(0)
-    mlp, x, goal = Mlp(6, 20), torch.randn(2, 3, 5, 6), torch.randn(2, 3, 5, 6)
-    inputs = {'x': x, **dict(mlp.named_parameters())}
-    for name, tensor in inputs.items():
-        tensor.requires_grad_(name != frozen)
-    trained = [tensor for tensor in inputs.values() if tensor.requires_grad]
-    with torch.autocast('cpu', torch.bfloat16, enabled=dtype is torch.bfloat16):
-        outs = mlp(x), step_by_step(mlp, x)
-    assert {out.dtype for out in outs} == {dtype}
-    ours, theirs = (torch.autograd.grad((out.float() * goal).sum(), trained) for out in outs)
-    tolerance = 1e-5 if dtype is torch.float32 else 2e-2
-    for one, other in zip(ours, theirs, strict=True):
-        assert one.dtype == torch.float32
-        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance * other.abs().max().item())
+    mlp, x = Mlp(6, 20), torch.randn(2, 3, 5, 6)
+    assert_same_gradients(mlp, lambda x: step_by_step(mlp, x), x, mlp, frozen=frozen, dtype=dtype)
 
 
 def test_keeps_one_hidden_map_for_the_gradient():
