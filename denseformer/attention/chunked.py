@@ -55,7 +55,8 @@ class ChunkedAttention(torch.autograd.Function):
             grad_q[part] = (grad_scores @ part_k).mul_(ctx.scale)
             grad_k[part] = (grad_scores.mT @ part_q).mul_(ctx.scale)
             for place, total in biases_of(pieces, grad_biases):
-                total += grad_scores[place].sum_to_size(total.shape)
+                if total is not None:
+                    total += grad_scores[place].sum_to_size(total.shape)
         return grad_q, grad_k, grad_v, None, None, *grad_biases
 
 
@@ -110,32 +111,34 @@ def chunks(q: Tensor, k: Tensor, counts: Sequence[int]) -> Iterator[tuple[slice,
         yield slice(start, stop), pieces
 
 
-def biases_of(pieces: Sequence[Piece], biases: Sequence[Tensor | None]) -> list[tuple[slice, Tensor]]:
-    """The bias of each piece that has one, and its place in the chunk."""
+def biases_of(pieces: Sequence[Piece], biases: Sequence[Tensor | None]) -> list[tuple[slice, Tensor | None]]:
+    """The bias of each piece, and its place in the chunk."""
     found = [(piece, biases[piece.run]) for piece in pieces]
-    return [
-        (piece.place, bias if bias.shape[0] == 1 else bias[piece.within]) for piece, bias in found if bias is not None
-    ]
+    return [(piece.place, bias if bias is None or bias.shape[0] == 1 else bias[piece.within]) for piece, bias in found]
 
 
-def weigh(q: Tensor, k: Tensor, biases: Sequence[tuple[slice, Tensor]], scale: float) -> tuple[Tensor, Tensor | None]:
+def weigh(
+    q: Tensor, k: Tensor, biases: Sequence[tuple[slice, Tensor | None]], scale: float
+) -> tuple[Tensor, Tensor | None]:
     """Exponentials of the scores (windows, h, N, M) and their sums (windows, h, N, 1).
 
     Where exponentials overflow or vanish: the softmax, computed in float32 at least, and None. Powers of 2 are the
     faster ones.
     """
-    weights = q.new_zeros(*q.shape[:3], k.shape[2])
-    for place, bias in biases:
-        weights[place] = bias
+    weights = q.new_empty(*q.shape[:3], k.shape[2])
+    biased = any(bias is not None for _, bias in biases)
+    for place, bias in biases if biased else ():
+        weights[place] = 0.0 if bias is None else bias
     products = q.flatten(0, 1), k.flatten(0, 1).mT
-    weights.flatten(0, 1).baddbmm_(*products, beta=LOG2_E if biases else 0, alpha=scale * LOG2_E).exp2_()
+    weights.flatten(0, 1).baddbmm_(*products, beta=LOG2_E if biased else 0, alpha=scale * LOG2_E).exp2_()
     sums = weights.sum(-1, keepdim=True)
     if are_safe(sums):
         return weights, sums
     wide = torch.promote_types(q.dtype, torch.float32)
     scores = (q.to(wide) * scale) @ k.to(wide).mT
     for place, bias in biases:
-        scores[place] += bias
+        if bias is not None:
+            scores[place] += bias
     return scores.softmax(-1).to(q.dtype), None
 
 
