@@ -19,11 +19,12 @@ from benchmarks.neighborhood import DEVICE, contend, has_timm, inference, mmseg_
 from denseformer.backbones import Backbone
 from denseformer.zoo import families, registered_name
 
+SIDE = 512
 TASKS = {
-    'inference': (inference, torch.float32, 512),
-    'inference, bfloat16': (inference, torch.bfloat16, 512),
-    'training step at 256 x 256': (training_step, torch.float32, 256),
-    'training step at 256 x 256, bfloat16': (training_step, torch.bfloat16, 256),
+    'inference': (inference, torch.float32),
+    'inference, bfloat16': (inference, torch.bfloat16),
+    'training step': (training_step, torch.float32),
+    'training step, bfloat16': (training_step, torch.bfloat16),
 }
 TIMM = {
     'ConvNeXt': 'convnext_tiny',
@@ -41,10 +42,7 @@ SIZED = ('Swin', 'SwinV2', 'GCViT', 'MaxViT')
 CHANNELS_LAST = ('Swin', 'SwinV2')
 DENSE = {'FocalNet': {'focal_windows': (9, 9, 9, 9)}}
 """Options that make timm's of the size of the dense network."""
-WIDE = {
-    'GCViT': lambda side: (side // 32, side // 32, side // 16, side // 32),
-    'MaxViT': lambda side: side // 32,
-}
+WIDE = {'GCViT': (16, 16, 32, 16), 'MaxViT': 16}
 """The windows that timm's give an image of that size, where ours keep those of the published detectors."""
 Makers = Mapping[str, Callable[[], nn.Module]]
 
@@ -123,34 +121,34 @@ AUTHORS = {
 def comparisons() -> Iterator[Comparison]:
     for cls in families():
         name = registered_name(cls)
-        for title, (task, dtype, side) in TASKS.items():
-            image = torch.randn(1, 3, side, side, device=DEVICE)
-            for group, networks in groups(cls, side):
+        for title, (task, dtype) in TASKS.items():
+            image = torch.randn(1, 3, SIDE, SIDE, device=DEVICE)
+            for group, networks in groups(cls):
                 contenders = (contend(label, make, task, image, dtype) for label, make in networks.items())
                 yield Comparison(f'{group}, {title}', tuple(contenders))
         if name in AUTHORS:
             yield beside_authors(cls, AUTHORS[name])
 
 
-def groups(cls: type[Backbone], side: int) -> Iterator[tuple[str, Makers]]:
-    """What takes turns on an image of that size, ours first, under a name for the group."""
+def groups(cls: type[Backbone]) -> Iterator[tuple[str, Makers]]:
+    """What takes turns on an image, ours first, under a name for the group."""
     name = registered_name(cls)
     ours = f'{name}-{next(iter(cls.archs))}'
     if name in WIDE:
         yield name, {ours: partial(build, cls)}
-        wide = {f'{ours}, wide windows': partial(build, cls, window_size=WIDE[name](side))}
-        yield f'{name} with wide windows', {**wide, **peers(cls, side)}
+        wide = {f'{ours}, wide windows': partial(build, cls, window_size=WIDE[name])}
+        yield f'{name} with wide windows', {**wide, **peers(cls)}
     else:
-        yield name, {ours: partial(build, cls), **peers(cls, side)}
+        yield name, {ours: partial(build, cls), **peers(cls)}
 
 
-def peers(cls: type[Backbone], side: int) -> Makers:
+def peers(cls: type[Backbone]) -> Makers:
     found: dict[str, Callable[[], nn.Module]] = {}
     name = registered_name(cls)
     if name == 'Swin':
         found["mmseg's"] = mmseg_swin
     if name in TIMM and has_timm():
-        found["timm's"] = partial(build_timm, cls, side)
+        found["timm's"] = partial(build_timm, cls)
     return found
 
 
@@ -173,11 +171,11 @@ def build_authors(authors: Authors) -> nn.Module:
     return load(authors.file, authors.name)(**authors.peer_options).to(DEVICE)
 
 
-def build_timm(cls: type[Backbone], side: int) -> nn.Module:
+def build_timm(cls: type[Backbone]) -> nn.Module:
     import timm
 
     name = registered_name(cls)
-    size = {'img_size': side} if name in SIZED else {}
+    size = {'img_size': SIDE} if name in SIZED else {}
     network = timm.create_model(TIMM[name], features_only=True, **size, **DENSE.get(name, {}))
     norms = cls.on_meta_device(arch=next(iter(cls.archs))).out_norms.to_empty(device='cpu')
     return WithNorms(network, norms, channels_last=name in CHANNELS_LAST).to(DEVICE)

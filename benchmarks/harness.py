@@ -149,21 +149,25 @@ def working_memory_of(module: str, title: str, name: str, threads: int) -> float
 
 
 def working_memory(contender: Contender) -> float:
-    """Megabytes at the peak of building a function and calling it, weights included; in a process of its own."""
+    """Megabytes at the peak of building a function and calling it, weights included; in a process of its own.
+
+    Without the pages of files, such as libraries, which the system gives and takes as it likes.
+    """
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         contender.make()()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
-    before = resident_memory('VmRSS')
+    before = resident_memory('VmRSS') - resident_memory('RssFile')
     with suppress(OSError):
         Path('/proc/self/clear_refs').write_text('5')  # forgets the earlier peak
     contender.make()()
-    return resident_memory('VmHWM') - before
+    return resident_memory('VmHWM') - resident_memory('RssFile') - before
 
 
 def resident_memory(entry: str) -> float:
+    """Megabytes, by an entry of the kernel's record of this process; the peak of all anywhere but on Linux."""
     status = Path('/proc/self/status')
-    if not status.exists():
+    if not status.exists():  # so that differences say by how much the peak has grown
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return next(float(line.split()[1]) / 2**10 for line in status.read_text().splitlines() if line.startswith(entry))

@@ -172,13 +172,10 @@ class MapTiles:
 
     def put(self, tiles: Tensor, band: slice, out: Tensor) -> None:
         """Copies a band's tiles (n*h, Nq, d) to their positions in `out` (B, H, W, h, d), each once."""
-        row, place = self.image_rows[band], torch.arange(self.rows.tile, device=CPU) * self.columns.tile
-        band_row = torch.arange(len(row), device=CPU)[:, None] * (self.columns.count * self.heads * self.queries)
-        owned = self.owned_rows[band]
-        down, row = (band_row + place)[owned].to(self.device, self.places.dtype), row[owned].to(self.device)
-        index = down[:, None, None] + self.places  # (rows, W, h)
+        rows, starts = band_rows(self, band.start, band.stop)
+        index = starts[:, None, None] + self.places  # (rows, W, h)
         found = tiles.flatten(0, 1).index_select(0, index.flatten())
-        out.view(out.shape[0] * out.shape[1], -1).index_copy_(0, row, found.view(len(row), -1))
+        out.view(out.shape[0] * out.shape[1], -1).index_copy_(0, rows, found.view(len(rows), -1))
 
     @cached_property
     def image_rows(self) -> Tensor:
@@ -254,6 +251,16 @@ def tile_index(tiles: MapTiles, rows: Tensor, columns: Tensor, count: int, steps
     down = (images[:, None, None] + rows * steps[1]).flatten(0, 1)
     across = columns[:, None, :] * steps[2] + heads[:, None]
     return TileIndex(down.to(tiles.device, index_type(count)), across.to(tiles.device, index_type(count)))
+
+
+@lru_cache(maxsize=128)
+def band_rows(tiles: MapTiles, start: int, stop: int) -> tuple[Tensor, Tensor]:
+    """Rows of all maps whose queries are in some rows of tiles, and where in these each begins, both (rows,)."""
+    owned = tiles.owned_rows[start:stop]  # (rows of tiles, T)
+    first = torch.arange(stop - start, device=CPU)[:, None] * (tiles.columns.count * tiles.heads * tiles.queries)
+    starts = first + torch.arange(tiles.rows.tile, device=CPU) * tiles.columns.tile
+    rows = tiles.image_rows[start:stop][owned]
+    return rows.to(tiles.device), starts[owned].to(tiles.device, tiles.places.dtype)
 
 
 def head_rows(*maps: Tensor) -> tuple[list[Tensor], tuple[int, ...]]:

@@ -4,5 +4,6 @@ import torch
 
 
 def is_transformed() -> bool:
-    """Whether PyTorch compiles, exports or transforms the function that runs, and must see its own operators in it."""
-    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    """Whether PyTorch compiles, traces or transforms the function that runs, and must see its own operators in it."""
+    recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return recorded or torch._C._are_functorch_transforms_active()

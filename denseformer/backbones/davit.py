@@ -19,7 +19,15 @@ from torch import Tensor, nn
 from denseformer.attention.channel import channel_attention
 from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
-from denseformer.layers import DepthwiseConv, Mlp, NormedPatchDownsample, PatchEmbed, PreNormBlock, accumulate_scaled
+from denseformer.layers import (
+    DepthwiseConv,
+    Mlp,
+    NormedPatchDownsample,
+    PatchEmbed,
+    PreNormBlock,
+    accumulate_mlp,
+    accumulate_scaled,
+)
 from denseformer.layers.keys import rename, strip_classifier
 from denseformer.layers.linear import Linear
 from denseformer.layers.window_attention import ShiftedWindowAttention
@@ -54,7 +62,7 @@ class Block(PreNormBlock):
         x = x + self.attn_pos_embed(x)
         x = accumulate_scaled(x, self.drop_path(self.attn(self.norm1(x))), None)
         x = accumulate_scaled(x, self.mlp_pos_embed(x), None)
-        return accumulate_scaled(x, self.drop_path(self.mlp(self.norm2(x))), None)
+        return accumulate_mlp(x, self.norm2, self.mlp, drop_path=self.drop_path)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,7 @@ from denseformer.layers import (
     Mlp,
     NormedPatchDownsample,
     PreNormBlock,
+    accumulate_mlp,
     pad_image_to_multiple,
 )
 from denseformer.layers.initial import narrow
@@ -109,7 +110,7 @@ class Block(PreNormBlock):
     def forward(self, x: Tensor) -> Tensor:
         x = self.encode_position(x)
         x = self.local(x + self.drop_path(self.attn(self.norm1(x))))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        return accumulate_mlp(x, self.norm2, self.mlp, drop_path=self.drop_path)
 
 
 @MODELS.register_module()

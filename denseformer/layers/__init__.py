@@ -11,7 +11,7 @@ from denseformer.layers.embed import (
     PatchEmbed,
     PatchMerging,
 )
-from denseformer.layers.mlp import ConvMlp, Mlp
+from denseformer.layers.mlp import ConvMlp, Mlp, accumulate_mlp
 from denseformer.layers.norm import ChannelLastBatchNorm, LayerNorm, LayerNorm2d
 from denseformer.layers.padding import pad_image_to_multiple, pad_to_multiple
 from denseformer.layers.scale import accumulate_scaled, add_scaled, gain, scaled
@@ -36,6 +36,7 @@ __all__ = [
     'PatchMerging',
     'PostNormBlock',
     'PreNormBlock',
+    'accumulate_mlp',
     'accumulate_scaled',
     'add_scaled',
     'gain',

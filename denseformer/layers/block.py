@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from denseformer.layers.drop_path import DropPath
+from denseformer.layers.mlp import accumulate_mlp
 from denseformer.layers.scale import accumulate_scaled, add_scaled, gain
 
 
@@ -45,7 +46,7 @@ class PreNormBlock(nn.Module):
     def forward(self, x: Tensor, *context) -> Tensor:
         x = self.encode_position(x)
         x = add_scaled(x, self.drop_path(self.attn(self.norm1(x), *context)), self.gamma1)
-        return accumulate_scaled(x, self.drop_path(self.mlp(self.norm2(x))), self.gamma2)
+        return accumulate_mlp(x, self.norm2, self.mlp, self.gamma2, self.drop_path)
 
 
 class PostNormBlock(PreNormBlock):

@@ -16,7 +16,13 @@ from denseformer.attention.projection import (
     project,
 )
 from denseformer.layers.conv import DepthwiseConv
+from denseformer.layers.drop_path import DropPath
 from denseformer.layers.linear import Linear
+from denseformer.layers.norm import LayerNorm
+from denseformer.layers.scale import accumulate_scaled, holds_sum
+
+HIDDEN_NUMBERS = 1 << 20
+"""Of a hidden map at a time where rows are predicted part by part: they stay in the processor's cache."""
 
 
 class Mlp(nn.Module):
@@ -37,8 +43,36 @@ class Mlp(nn.Module):
     def is_plain(self) -> bool:
         """Whether the layers, called one by one, would do just what `GeluMlp` does: no hooks, nothing put in place."""
         layers = (self.fc1, self.fc2)
-        hooked = any(layer._forward_pre_hooks or layer._forward_hooks or layer._backward_hooks for layer in layers)
-        return is_exact_gelu(self.act) and all(type(layer) is Linear for layer in layers) and not hooked
+        return is_exact_gelu(self.act) and all(type(x) is Linear for x in layers) and not any(map(is_hooked, layers))
+
+
+def is_hooked(layer: nn.Module) -> bool:
+    return bool(layer._forward_pre_hooks or layer._forward_hooks or layer._backward_hooks)
+
+
+def accumulate_mlp(
+    x: Tensor, norm: nn.Module, mlp: nn.Module, gamma: Tensor | None = None, drop_path: DropPath | None = None
+) -> Tensor:
+    """x + mlp(norm(x)) * gamma, of an `x` (..., C) that nobody reads again, the branch dropped as `drop_path` has it.
+
+    A processor predicts an MLP and LayerNorm some rows at a time and adds them to x at once, so that no map between is
+    ever whole: large images take less memory, and the operating system need not clear its pages.
+    """
+    if predicts_by_rows(x, norm, mlp, gamma):
+        rows = x.view(-1, x.shape[-1])
+        for part in rows.chunk(-(-len(rows) * mlp.fc1.out_features // HIDDEN_NUMBERS)):
+            accumulate_scaled(part, mlp(norm(part)), gamma)
+        return x
+    branch = mlp(norm(x))
+    return accumulate_scaled(x, branch if drop_path is None else drop_path(branch), gamma)
+
+
+def predicts_by_rows(x: Tensor, norm: nn.Module, mlp: nn.Module, gamma: Tensor | None) -> bool:
+    layers = type(mlp) is Mlp and type(norm) in (nn.LayerNorm, LayerNorm) and mlp.is_plain()
+    if not layers or mlp.training or torch.is_grad_enabled() or is_hooked(mlp) or is_hooked(norm):
+        return False
+    dtype = onednn_type(x, mlp.fc1.weight)
+    return dtype is not None and holds_sum(x, dtype, gamma) and x.is_contiguous()
 
 
 class GeluMlp(torch.autograd.Function):

@@ -5,7 +5,8 @@ import torch
 from gradients import assert_same_gradients
 from torch import Tensor, nn
 
-from denseformer.layers import Mlp
+from denseformer import layers
+from denseformer.layers import DropPath, Mlp, accumulate_mlp, add_scaled
 from denseformer.layers.linear import Linear
 
 
@@ -69,3 +70,57 @@ def test_function_transforms_see_plain_layers():
     jacobians = torch.func.vmap(torch.func.jacrev(mlp))(x)
     for row, jacobian in zip(x, jacobians, strict=True):
         torch.testing.assert_close(jacobian, torch.autograd.functional.jacobian(mlp, row))
+
+
+def branches() -> tuple[nn.Module, Mlp, Tensor]:
+    torch.manual_seed(0)
+    return nn.LayerNorm(4).eval(), Mlp(4, 8).eval(), torch.randn(2, 3, 5, 4)
+
+
+@pytest.mark.parametrize('gain', [None, torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize('autocast', [False, True])
+@pytest.mark.parametrize('x_dtype', [torch.float32, torch.bfloat16], ids=str)
+def test_a_map_is_predicted_by_rows_as_it_is_whole(x_dtype, autocast, gain, monkeypatch):
+    monkeypatch.setattr('denseformer.layers.mlp.HIDDEN_NUMBERS', 7 * 8)  # 7 rows of 30 at a time
+    norm, mlp, x = branches()
+    gamma = None if gain is None else torch.randn(4).to(gain)
+    if x_dtype is torch.bfloat16 and not autocast:
+        norm, mlp = norm.bfloat16(), mlp.bfloat16()
+    x = x.to(x_dtype)
+    with torch.inference_mode(), torch.autocast('cpu', torch.bfloat16, enabled=autocast):
+        expected = add_scaled(x, mlp(norm(x)), gamma)
+        torch.testing.assert_close(accumulate_mlp(x, norm, mlp, gamma), expected)
+
+
+def test_rows_are_added_to_the_map_and_no_hidden_map_is_whole(monkeypatch):
+    monkeypatch.setattr('denseformer.layers.mlp.HIDDEN_NUMBERS', 7 * 8)
+    norm, mlp, x = branches()
+    seen, project = [], layers.mlp.project
+    monkeypatch.setattr(
+        'denseformer.attention.projection.project', lambda x, *args: seen.append(len(x)) or project(x, *args)
+    )
+    with torch.no_grad():
+        assert accumulate_mlp(x, norm, mlp) is x
+    assert seen == [6] * 10  # five parts through two layers
+
+
+@pytest.mark.parametrize('name', ['norm', 'mlp', 'mlp.fc1'])
+def test_hooks_see_whole_maps(name, monkeypatch):
+    monkeypatch.setattr('denseformer.layers.mlp.HIDDEN_NUMBERS', 7 * 8)
+    norm, mlp, x = branches()
+    seen = []
+    hooked = nn.ModuleDict({'norm': norm, 'mlp': mlp}).get_submodule(name)
+    hooked.register_forward_hook(lambda layer, inputs, out: seen.append(out.shape[:-1]))
+    with torch.no_grad():
+        accumulate_mlp(x, norm, mlp)
+    assert seen == [torch.Size([2, 3, 5])]
+
+
+def test_paths_are_dropped_for_whole_images_also_where_no_gradient_is_recorded():
+    norm, mlp, _ = branches()
+    mlp.train()
+    x = torch.randn(40, 3, 5, 4)
+    with torch.no_grad():
+        changed = (accumulate_mlp(x.clone(), norm, mlp, drop_path=DropPath(0.5)) != x).flatten(1)
+    assert torch.equal(changed.any(1), changed.all(1))
+    assert 0 < changed.any(1).sum() < 40

@@ -23,11 +23,10 @@ from torch import Tensor, nn
 from denseformer.attention.overlapping import overlap_position_index, overlapping_windows
 from denseformer.attention.softmax import window_softmax_attention
 from denseformer.attention.windows import window_partition, window_reverse
-from denseformer.layers import Mlp
+from denseformer.layers import Mlp, accumulate_mlp
 from denseformer.layers.keys import count, drop, rename
 from denseformer.layers.linear import Linear
 from denseformer.layers.remembered import RememberedBias
-from denseformer.layers.scale import accumulate_scaled
 from denseformer.layers.squeeze import SqueezeExcite
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
@@ -68,7 +67,7 @@ class HybridBlock(SwinBlock):
         normed = self.norm1(x)
         x = x + self.drop_path(self.attn(normed))
         x = torch.add(x, convolve(self.conv_block, normed), alpha=self.conv_scale)
-        return accumulate_scaled(x, self.drop_path(self.mlp(self.norm2(x))), None)
+        return accumulate_mlp(x, self.norm2, self.mlp, drop_path=self.drop_path)
 
 
 class OverlapTable(RememberedBias):
@@ -103,7 +102,7 @@ class OverlappingBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.proj(self.attend(self.qkv(self.norm1(x))))
-        return x + self.mlp(self.norm2(x))
+        return accumulate_mlp(x, self.norm2, self.mlp)
 
     def attend(self, qkv: Tensor) -> Tensor:
         """(B, H, W, 3C) -> (B, H, W, C)."""

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from denseformer.layers import DropPath, LayerNorm, Mlp
+from denseformer.layers import DropPath, LayerNorm, Mlp, accumulate_mlp
 from denseformer.layers.keys import Rule, count
-from denseformer.layers.scale import accumulate_scaled
 from denseformer.layers.window_attention import ShiftedWindowAttention
 from denseformer.network import StateDict
 from denseformer.restoration.networks.base import RGB_MEAN, RestorationNetwork
@@ -43,7 +42,7 @@ class SwinBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.drop_path(self.attn(self.norm1(x)))
-        return accumulate_scaled(x, self.drop_path(self.mlp(self.norm2(x))), None)
+        return accumulate_mlp(x, self.norm2, self.mlp, drop_path=self.drop_path)
 
 
 class ResidualGroup(nn.Module):
