@@ -9,12 +9,14 @@ Legend: n windows, h heads, N queries and M keys of a window, d head width.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from denseformer.attention.gradients import gradients_of
 
 SCORE_BYTES = 1 << 21
 """How much room the scores of one chunk of windows may take: they should not leave the processor's cache."""
@@ -38,10 +40,13 @@ class ChunkedAttention(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, *biases = ctx.saved_tensors
         biases, kept = biases[: len(ctx.counts)], biases[len(ctx.counts) :]
+        if torch.is_grad_enabled():  # this gradient will be differentiated itself
+            whole = partial(attend_whole, scale=ctx.scale, counts=ctx.counts)
+            grad_q, grad_k, grad_v, *grad_biases = gradients_of(whole, (q, k, v, *biases), grad)
+            return grad_q, grad_k, grad_v, None, None, *grad_biases
         grad_q, grad_k, grad_v = (empty_maps(x, x.shape[2]) for x in (q, k, v))
         grad_biases = [
             torch.zeros_like(bias, dtype=torch.promote_types(bias.dtype, torch.float32)) if needed else None
@@ -86,6 +91,15 @@ def attend(
             result.div_(sums.expand_as(result).contiguous())  # dividing short rows one by one is slow
         out[part] = result
     return out
+
+
+def attend_whole(
+    q: Tensor, k: Tensor, v: Tensor, *biases: Tensor | None, scale: float, counts: Sequence[int]
+) -> Tensor:
+    """What `attend` computes, all windows at once and in operators that can be differentiated again and again."""
+    runs = (q * scale @ k.mT).split(list(counts))
+    biased = [run if bias is None else run + bias for run, bias in zip(runs, biases, strict=True)]
+    return torch.cat(biased).softmax(-1).to(v.dtype) @ v
 
 
 @dataclass(frozen=True)

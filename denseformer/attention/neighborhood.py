@@ -6,12 +6,14 @@ the published NAT and DiNAT models were trained with.
 Legend: B batch, H W map, C channels, h heads, d head width, k kernel.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
+from denseformer.attention.gradients import gradients_of
+from denseformer.attention.neighborhood_plain import gathered_attention
 from denseformer.attention.neighborhood_tiles import tiled_attention, tiled_attention_backward
 from denseformer.attention.projection import Linear
 from denseformer.attention.sizes import is_open
@@ -41,7 +43,7 @@ def neighborhood_attention(
         scale: of the products, d ** -0.5 by default.
 
     Returns:
-        (B, H, W, h, d), differentiable once in q, k, v and bias.
+        (B, H, W, h, d), differentiable in q, k, v and bias; a second time with k * k copies of keys and values.
     """
     check_arguments(q, k, v, kernel_size, dilation, bias)
     return attend(q, k, v, bias, kernel_size, dilation, q.shape[-1] ** -0.5 if scale is None else scale)
@@ -153,6 +155,9 @@ def _save(ctx, inputs, output: Tensor) -> None:
 
 def _backward(ctx, grad: Tensor):
     q, k, v, bias = ctx.saved_tensors
+    if torch.is_grad_enabled():  # this gradient will be differentiated itself
+        plain = partial(gathered_attention, kernel_size=ctx.kernel_size, dilation=ctx.dilation, scale=ctx.scale)
+        return *gradients_of(plain, (q, k, v, bias), grad), None, None, None
     *grads, grad_bias = attend_backward(grad, q, k, v, bias, ctx.kernel_size, ctx.dilation, ctx.scale)
     return *grads, None if bias is None else grad_bias, None, None, None
 

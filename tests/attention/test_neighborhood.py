@@ -146,7 +146,7 @@ def test_agrees_with_the_published_operator(name):
     ('size', 'kernel_size', 'dilation'),
     [((9, 11), 3, 1), ((9, 8), 3, 2), ((12, 11), 5, 2), ((3, 9), 3, 2), ((2, 2), 3, 3)],
 )
-def test_gradients(size, kernel_size, dilation):
+def test_gradients_and_their_gradients(size, kernel_size, dilation):
     """Through the module, so on maps that need padding too."""
     torch.manual_seed(0)
     module = NeighborhoodAttention(4, 2, kernel_size=kernel_size, dilation=dilation).double()
@@ -157,6 +157,7 @@ def test_gradients(size, kernel_size, dilation):
 
     x = torch.randn(2, *size, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(run, (x, *module.parameters()), fast_mode=True)
+    assert torch.autograd.gradgradcheck(run, (x, *module.parameters()), fast_mode=True)
 
 
 @pytest.mark.parametrize('dilation', [1, 3])

@@ -1,10 +1,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from denseformer.attention import chunked
 from denseformer.attention.shifted import gather_windows, plan_windows, scatter_windows
-from denseformer.attention.softmax import window_softmax_attention
+from denseformer.attention.softmax import softmax_attention_in_runs, window_softmax_attention
 from denseformer.attention.windows import (
     position_bias,
     resize_position_table,
@@ -51,6 +52,16 @@ def test_gradients_of_attention_in_windows_are_those_of_its_definition(shape, wi
     torch.testing.assert_close(
         torch.autograd.grad(out, inputs, weights), torch.autograd.grad(expected, inputs, weights)
     )
+
+
+def test_gradients_of_attention_in_windows_can_be_differentiated_again():
+    q, k, v = torch.randn(3, 3, 2, 4, 5, dtype=torch.float64)
+    bias = torch.randn(1, 2, 4, 4, dtype=torch.float64)
+
+    def run(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+        return softmax_attention_in_runs(q, k, v, [2, 1], [bias, None])
+
+    assert torch.autograd.gradgradcheck(run, [x.requires_grad_() for x in (q, k, v, bias)], fast_mode=True)
 
 
 @pytest.mark.parametrize(('side', 'probabilities'), [(7, 1), (12, 0)], ids=['small', 'large'])
