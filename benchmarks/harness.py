@@ -5,6 +5,7 @@ the ratios and their range. Peak memory is taken in a process of its own. Arithm
 related to what a plain matrix product reaches in the same run.
 """
 
+import ctypes
 import importlib
 import multiprocessing
 import resource
@@ -22,6 +23,8 @@ import torch
 from denseformer.flops import multiply_adds
 
 MATRIX_SIDE = 1536
+M_MMAP_THRESHOLD = -3
+"""Of glibc's mallopt: from how many bytes on a block is mapped by itself."""
 
 
 @dataclass(frozen=True)
@@ -151,18 +154,26 @@ def working_memory_of(module: str, title: str, name: str, threads: int) -> float
 def working_memory(contender: Contender) -> float:
     """Megabytes at the peak of building a function and calling it, weights included; in a process of its own.
 
-    Without the pages of files, such as libraries, which the system gives and takes as it likes.
+    What is in use counts, as PyTorch counts it on a GPU: not the pages of files, such as libraries, which the system
+    gives and takes as it likes, and not what the C library keeps for later.
     """
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         contender.make()()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
+    return_what_is_freed()
     before = resident_memory('VmRSS') - resident_memory('RssFile')
     with suppress(OSError):
         Path('/proc/self/clear_refs').write_text('5')  # forgets the earlier peak
     contender.make()()
     return resident_memory('VmHWM') - resident_memory('RssFile') - before
+
+
+def return_what_is_freed() -> None:
+    """Has the C library hand larger blocks back to the system at once; glibc keeps some, and by chance which."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 16)
 
 
 def resident_memory(entry: str) -> float:

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
-from denseformer.layers import ConvNorm, LayerNorm2d, PreNormBlock
-from denseformer.layers.channel_first import Mlp2d, fast_layout
+from denseformer.layers import ConvNorm, LayerNorm2d, Mlp2d, PreNormBlock
+from denseformer.layers.channel_first import fast_layout
 from denseformer.layers.initial import narrow
-from denseformer.layers.keys import rename, strip_classifier
+from denseformer.layers.keys import linear_from_pointwise, rename, strip_classifier
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -175,7 +175,7 @@ class FFNet(Backbone):
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'FFNet') -> StateDict:
         """From `stages.i.j`, where j = 0 is the downsampling in all stages but the first."""
-        return rename(
+        renamed = rename(
             strip_classifier(state_dict, official=r'^stages\.\d+\.\d+\.'),
             (r'^patch_embed\.2\.', 'patch_embed.1.'),
             (r'^stages\.0\.(\d+)\.', r'stages.0.blocks.\1.'),
@@ -194,6 +194,7 @@ class FFNet(Backbone):
             (r'\.bn\.', '.norm.'),
             (r'^norm(\d)\.', r'out_norms.\1.'),
         )
+        return linear_from_pointwise(renamed, r'\.mlp\.fc[12]\.weight$')
 
 
 FFNet.archs = {

@@ -19,10 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
-from denseformer.layers import PreNormBlock
-from denseformer.layers.channel_first import ConvEmbed, Mlp2d
+from denseformer.layers import Mlp2d, PreNormBlock
+from denseformer.layers.channel_first import ConvEmbed
 from denseformer.layers.initial import narrow
-from denseformer.layers.keys import as_channel_first_gains, rename, strip_classifier
+from denseformer.layers.keys import as_channel_first_gains, linear_from_pointwise, rename, strip_classifier
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -37,7 +37,7 @@ class Pooling(nn.Module):
 
 
 def narrow_mlps(module: nn.Module) -> None:
-    """The rule of initial weights: the convolutions of MLPs narrow, PyTorch's own elsewhere."""
+    """The rule of initial weights: those of MLPs narrow, PyTorch's own elsewhere."""
     if isinstance(module, Mlp2d):
         module.apply(narrow)
 
@@ -117,7 +117,7 @@ class PoolFormer(Backbone):
             (r'^norm([0246])\.', lambda match: f'out_norms.{int(match[1]) // 2}.'),
             (r'\.layer_scale_([12])$', r'.gamma\1'),
         )
-        return as_channel_first_gains(renamed)
+        return linear_from_pointwise(as_channel_first_gains(renamed), r'\.mlp\.fc[12]\.weight$')
 
 
 NARROW, WIDE = (64, 128, 320, 512), (96, 192, 384, 768)

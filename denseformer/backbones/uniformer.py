@@ -30,9 +30,8 @@ from torch import Tensor, nn
 
 from denseformer.attention.windows import windowed_attention
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
-from denseformer.layers import ConvStem, DepthwiseConv, Mlp, PatchDownsample, PatchEmbed, PreNormBlock
-from denseformer.layers.channel_first import Mlp2d
-from denseformer.layers.keys import rename, stages_from_numbers, strip_classifier
+from denseformer.layers import ConvStem, DepthwiseConv, Mlp, Mlp2d, PatchDownsample, PatchEmbed, PreNormBlock
+from denseformer.layers.keys import linear_from_pointwise, rename, stages_from_numbers, strip_classifier
 from denseformer.layers.linear import Linear
 from denseformer.layers.window_attention import ShiftedWindowAttention
 from denseformer.network import Source, StateDict
@@ -285,7 +284,7 @@ class UniFormer(Backbone):
     def remap_official_keys(state_dict: StateDict, network: 'UniFormer') -> StateDict:
         """From `patch_embed1`, `blocks1`, `norm1`, counted from 1."""
         classifier = (r'^norm(_cls)?\.', r'^(aux_)?head(_cls)?\.')
-        return rename(
+        renamed = rename(
             strip_classifier(state_dict, official=r'^blocks\d\.', classifier=classifier),
             *stages_from_numbers('blocks'),
             (r'\.attn\.(weight|bias)$', r'.attn.conv.\1'),
@@ -294,6 +293,7 @@ class UniFormer(Backbone):
             (r'^cls_token$', 'stages.2.summary'),
             (r'^cls_upsample\.', 'stages.3.widen.'),
         )
+        return linear_from_pointwise(renamed, r'\.mlp\.fc[12]\.weight$')
 
 
 def light_stem(in_channels: int, dim: int) -> nn.Module:

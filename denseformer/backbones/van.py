@@ -23,10 +23,16 @@ from torch import Tensor, nn
 
 from denseformer.attention.groups import group_partition, group_reverse
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
-from denseformer.layers import LayerNorm2d, PreNormBlock, pad_to_multiple
-from denseformer.layers.channel_first import ConvEmbed, Mlp2d
+from denseformer.layers import ConvMlp2d, LayerNorm2d, PreNormBlock, pad_to_multiple
+from denseformer.layers.channel_first import ConvEmbed
 from denseformer.layers.initial import fan_out
-from denseformer.layers.keys import as_channel_first_gains, rename, stages_from_numbers, strip_classifier
+from denseformer.layers.keys import (
+    as_channel_first_gains,
+    linear_from_pointwise,
+    rename,
+    stages_from_numbers,
+    strip_classifier,
+)
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -133,7 +139,7 @@ class VAN(Backbone):
         return PreNormBlock(
             dim,
             LargeKernelAttention(dim),
-            Mlp2d(dim, dim * self.arch.mlp_ratios[stage], depthwise=True),
+            ConvMlp2d(dim, dim * self.arch.mlp_ratios[stage]),
             drop_path=drop_path,
             norm=nn.BatchNorm2d,
             layer_scale=1e-2,
@@ -154,7 +160,7 @@ class VAN(Backbone):
             (r'\.dwconv\.dwconv\.', '.dwconv.'),
             (r'\.layer_scale_([12])$', r'.gamma\1'),
         )
-        return as_channel_first_gains(renamed)
+        return linear_from_pointwise(as_channel_first_gains(renamed), r'\.mlp\.fc[12]\.weight$')
 
 
 NARROW, WIDE = (32, 64, 160, 256), (64, 128, 320, 512)

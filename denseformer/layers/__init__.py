@@ -11,7 +11,7 @@ from denseformer.layers.embed import (
     PatchEmbed,
     PatchMerging,
 )
-from denseformer.layers.mlp import ConvMlp, Mlp, accumulate_mlp
+from denseformer.layers.mlp import ConvMlp, ConvMlp2d, Mlp, Mlp2d, accumulate_mlp
 from denseformer.layers.norm import ChannelLastBatchNorm, LayerNorm, LayerNorm2d
 from denseformer.layers.padding import pad_image_to_multiple, pad_to_multiple
 from denseformer.layers.scale import accumulate_scaled, add_scaled, gain, scaled
@@ -22,6 +22,7 @@ __all__ = [
     'ConvBatchNormDownsample',
     'ConvDownsample',
     'ConvMlp',
+    'ConvMlp2d',
     'ConvNorm',
     'ConvStem',
     'DepthwiseConv',
@@ -29,6 +30,7 @@ __all__ = [
     'LayerNorm',
     'LayerNorm2d',
     'Mlp',
+    'Mlp2d',
     'NormedPatchDownsample',
     'OverlapPatchEmbed',
     'PatchDownsample',

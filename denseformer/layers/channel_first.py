@@ -33,20 +33,3 @@ class ConvEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.proj(fast_layout(x)))
-
-
-class Mlp2d(nn.Module):
-    """1 x 1 convolution, GELU, 1 x 1 convolution: (B, C, H, W) -> the same.
-
-    `depthwise` puts a 3 x 3 depth-wise convolution before GELU.
-    """
-
-    def __init__(self, dim: int, hidden: int, *, depthwise: bool = False):
-        super().__init__()
-        self.fc1 = nn.Conv2d(dim, hidden, 1)
-        self.dwconv = nn.Conv2d(hidden, hidden, 3, 1, 1, groups=hidden) if depthwise else nn.Identity()
-        self.act = nn.GELU()
-        self.fc2 = nn.Conv2d(hidden, dim, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(self.act(self.dwconv(self.fc1(x))))

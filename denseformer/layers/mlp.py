@@ -1,7 +1,7 @@
 """Position-wise networks."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ from denseformer.attention.projection import (
 )
 from denseformer.layers.conv import DepthwiseConv
 from denseformer.layers.drop_path import DropPath
-from denseformer.layers.linear import Linear
+from denseformer.layers.linear import Linear, Pointwise
 from denseformer.layers.norm import LayerNorm
 from denseformer.layers.scale import accumulate_scaled, holds_sum
 
@@ -28,11 +28,13 @@ HIDDEN_NUMBERS = 1 << 20
 class Mlp(nn.Module):
     """Linear, activation, Linear on the last axis: (..., C) -> (..., C)."""
 
+    linear: ClassVar[type[Linear]] = Linear
+
     def __init__(self, dim: int, hidden: int, act: Callable[[], nn.Module] = nn.GELU):
         super().__init__()
-        self.fc1 = Linear(dim, hidden)
+        self.fc1 = self.linear(dim, hidden)
         self.act = act()
-        self.fc2 = Linear(hidden, dim)
+        self.fc2 = self.linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         dtype = onednn_type(x, self.fc1.weight)
@@ -43,36 +45,8 @@ class Mlp(nn.Module):
     def is_plain(self) -> bool:
         """Whether the layers, called one by one, would do just what `GeluMlp` does: no hooks, nothing put in place."""
         layers = (self.fc1, self.fc2)
-        return is_exact_gelu(self.act) and all(type(x) is Linear for x in layers) and not any(map(is_hooked, layers))
-
-
-def is_hooked(layer: nn.Module) -> bool:
-    return bool(layer._forward_pre_hooks or layer._forward_hooks or layer._backward_hooks)
-
-
-def accumulate_mlp(
-    x: Tensor, norm: nn.Module, mlp: nn.Module, gamma: Tensor | None = None, drop_path: DropPath | None = None
-) -> Tensor:
-    """x + mlp(norm(x)) * gamma, of an `x` (..., C) that nobody reads again, the branch dropped as `drop_path` has it.
-
-    A processor predicts an MLP and LayerNorm some rows at a time and adds them to x at once, so that no map between is
-    ever whole: large images take less memory, and the operating system need not clear its pages.
-    """
-    if predicts_by_rows(x, norm, mlp, gamma):
-        rows = x.view(-1, x.shape[-1])
-        for part in rows.chunk(-(-len(rows) * mlp.fc1.out_features // HIDDEN_NUMBERS)):
-            accumulate_scaled(part, mlp(norm(part)), gamma)
-        return x
-    branch = mlp(norm(x))
-    return accumulate_scaled(x, branch if drop_path is None else drop_path(branch), gamma)
-
-
-def predicts_by_rows(x: Tensor, norm: nn.Module, mlp: nn.Module, gamma: Tensor | None) -> bool:
-    layers = type(mlp) is Mlp and type(norm) in (nn.LayerNorm, LayerNorm) and mlp.is_plain()
-    if not layers or mlp.training or torch.is_grad_enabled() or is_hooked(mlp) or is_hooked(norm):
-        return False
-    dtype = onednn_type(x, mlp.fc1.weight)
-    return dtype is not None and holds_sum(x, dtype, gamma) and x.is_contiguous()
+        plain = all(type(layer) is self.linear and not is_hooked(layer) for layer in layers)
+        return plain and is_exact_gelu(self.act)
 
 
 class GeluMlp(torch.autograd.Function):
@@ -107,13 +81,15 @@ class ConvMlp(nn.Module):
     The convolution stands before GELU, as in PVT v2; `residual` puts it behind, added to what it is applied to.
     """
 
+    linear: ClassVar[type[Linear]] = Linear
+
     def __init__(self, dim: int, hidden: int, residual: bool = False):
         super().__init__()
         self.residual = residual
-        self.fc1 = Linear(dim, hidden)
+        self.fc1 = self.linear(dim, hidden)
         self.act = nn.GELU()
         self.dwconv = DepthwiseConv(hidden)
-        self.fc2 = Linear(hidden, dim)
+        self.fc2 = self.linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.fc1(x)
@@ -121,3 +97,50 @@ class ConvMlp(nn.Module):
             x = self.act(x)
             return self.fc2(x + self.dwconv(x))
         return self.fc2(self.act(self.dwconv(x)))
+
+
+class Mlp2d(Mlp):
+    """`Mlp` at each position of a channel-first map: (B, C, H, W) -> the same."""
+
+    linear = Pointwise
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class ConvMlp2d(ConvMlp):
+    """`ConvMlp` of a channel-first map: (B, C, H, W) -> the same."""
+
+    linear = Pointwise
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def accumulate_mlp(
+    x: Tensor, norm: nn.Module, mlp: nn.Module, gamma: Tensor | None = None, drop_path: DropPath | None = None
+) -> Tensor:
+    """x + mlp(norm(x)) * gamma, of an `x` (..., C) that nobody reads again, the branch dropped as `drop_path` has it.
+
+    A processor predicts an MLP and LayerNorm some rows at a time and adds them to x at once, so that no map between is
+    ever whole: large images take less memory, and the operating system need not clear its pages.
+    """
+    if predicts_by_rows(x, norm, mlp, gamma):
+        rows = x.view(-1, x.shape[-1])
+        for part in rows.chunk(-(-len(rows) * mlp.fc1.out_features // HIDDEN_NUMBERS)):
+            accumulate_scaled(part, mlp(norm(part)), gamma)
+        return x
+    branch = mlp(norm(x))
+    return accumulate_scaled(x, branch if drop_path is None else drop_path(branch), gamma)
+
+
+def predicts_by_rows(x: Tensor, norm: nn.Module, mlp: nn.Module, gamma: Tensor | None) -> bool:
+    layers = type(mlp) is Mlp and type(norm) in (nn.LayerNorm, LayerNorm) and mlp.is_plain()
+    if not layers or mlp.training or torch.is_grad_enabled() or is_hooked(mlp) or is_hooked(norm):
+        return False
+    dtype = onednn_type(x, mlp.fc1.weight)
+    return dtype is not None and holds_sum(x, dtype, gamma) and x.is_contiguous()
+
+
+def is_hooked(layer: nn.Module) -> bool:
+    return bool(layer._forward_pre_hooks or layer._forward_hooks or layer._backward_hooks)

@@ -12,7 +12,7 @@ from torch import nn
 from denseformer import backbones
 from denseformer.backbones import Backbone, HaloNet, PoolFormer, Swin, TransNeXt
 from denseformer.backbones.halonet import Bottleneck, HaloAttention
-from denseformer.layers.channel_first import Mlp2d
+from denseformer.layers import Mlp2d
 from denseformer.layers.linear import Pointwise
 
 FAMILIES = [getattr(backbones, name) for name in backbones.__all__ if name != 'Backbone']
