@@ -33,8 +33,7 @@ class ChunkedAttention(torch.autograd.Function):
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, scale: float, counts: Sequence[int], *biases: Tensor | None
     ) -> Tensor:
         queries, keys, width = q.shape[2], k.shape[2], q.shape[3]
-        own = any(bias is not None and bias.shape[0] > 1 for bias in biases)
-        kept: list[Tensor] | None = [] if queries * keys < (queries + 2 * keys) * width and not own else None
+        kept: list[Tensor] | None = [] if queries * keys < (queries + 2 * keys) * width else None
         out = attend(q, k, v, scale, counts, biases, kept)
         ctx.scale, ctx.counts = scale, counts
         ctx.save_for_backward(q, k, v, *biases, *(kept or ()))

@@ -3,11 +3,15 @@
 Legend: B batch, H W map, h heads, d head width, b block side, w window side (a block and its halo), n blocks per map.
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from denseformer.attention.softmax import window_softmax_attention
+from denseformer.attention.transforms import is_transformed
 
 
 def halo_attention(
@@ -26,13 +30,25 @@ def halo_attention(
     side, window = block * q.shape[1] // H, block + 2 * halo
     q = q.unflatten(1, (-1, side)).unflatten(3, (-1, side))  # (B, H/b, b/s, W/b, b/s, h, d)
     q = q.permute(0, 1, 3, 5, 2, 4, 6).flatten(0, 2)  # (B*n, h, b/s, b/s, d)
+    windows = partial(attend_windows, block=block, window=window, scale=scale)
+    if torch.is_grad_enabled() and not is_transformed():  # gathered keys take more than twice the room of their map
+        out = checkpoint(windows, q, kv, rows, columns, use_reentrant=False, preserve_rng_state=False)
+    else:
+        out = windows(q, kv, rows, columns)
+    out = out.view(B, H // block, W // block, side, side, h, -1)
+    return out.transpose(2, 3).flatten(3, 4).flatten(1, 2)  # (B, H/s, W/s, h, d)
+
+
+def attend_windows(
+    q: Tensor, kv: Tensor, rows: Tensor, columns: Tensor, *, block: int, window: int, scale: float | None
+) -> Tensor:
+    """q: (B*n, h, b/s, b/s, d); kv: (B, H, W, h, 2d) -> (B*n, (b/s)^2, h*d)."""
+    h, halo = q.shape[1], (window - block) // 2
     bias = relative_logits(q, rows, columns)
     kv = F.pad(kv, (0, 0, 0, 0, halo, halo, halo, halo)).unfold(1, window, block).unfold(2, window, block)
     kv = kv.permute(0, 1, 2, 3, 5, 6, 4).reshape(-1, h, window * window, kv.shape[4])  # (B*n, h, w*w, 2d)
     k, v = kv.chunk(2, dim=-1)
-    out = window_softmax_attention(q.flatten(2, 3), k, v, bias, scale)  # (B*n, b/s*b/s, h*d)
-    out = out.view(B, H // block, W // block, side, side, h, -1)
-    return out.transpose(2, 3).flatten(3, 4).flatten(1, 2)  # (B, H/s, W/s, h, d)
+    return window_softmax_attention(q.flatten(2, 3), k, v, bias, scale)
 
 
 def relative_logits(q: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

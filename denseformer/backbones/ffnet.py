@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
-from denseformer.layers import ConvNorm, LayerNorm2d, Mlp2d, PreNormBlock
+from denseformer.layers import ConvNorm, DepthwiseConv2d, LayerNorm2d, Mlp2d, PreNormBlock
 from denseformer.layers.channel_first import fast_layout
 from denseformer.layers.initial import narrow
 from denseformer.layers.keys import linear_from_pointwise, rename, strip_classifier
@@ -66,7 +66,7 @@ def position_layer(dim: int, kernel_size: int) -> nn.Module:
     """A depth-wise convolution of the token mixer: small kernels stand alone and have no BatchNorm."""
     if kernel_size == 7:
         return TwinConv(dim, dim)
-    return nn.Conv2d(dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
+    return DepthwiseConv2d(dim, kernel_size)
 
 
 class ChannelMixer(Mlp2d):

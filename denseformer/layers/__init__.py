@@ -1,7 +1,14 @@
 """Small parts that several networks share."""
 
 from denseformer.layers.block import PostNormBlock, PreNormBlock
-from denseformer.layers.conv import BottleneckDownsample, ConvBatchNormDownsample, ConvNorm, ConvStem, DepthwiseConv
+from denseformer.layers.conv import (
+    BottleneckDownsample,
+    ConvBatchNormDownsample,
+    ConvNorm,
+    ConvStem,
+    DepthwiseConv,
+    DepthwiseConv2d,
+)
 from denseformer.layers.drop_path import DropPath
 from denseformer.layers.embed import (
     ConvDownsample,
@@ -26,6 +33,7 @@ __all__ = [
     'ConvNorm',
     'ConvStem',
     'DepthwiseConv',
+    'DepthwiseConv2d',
     'DropPath',
     'LayerNorm',
     'LayerNorm2d',

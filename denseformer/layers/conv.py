@@ -17,20 +17,24 @@ MANY_WEIGHTS = 1 << 15
 """Of how many weights on that gradient is slow for maps whose channels come last."""
 
 
-class DepthwiseConv(nn.Conv2d):
-    """A depth-wise convolution that keeps the size of a channel-last map: (B, H, W, C) -> the same."""
+class DepthwiseConv2d(nn.Conv2d):
+    """A depth-wise convolution that keeps the size of a channel-first map: (B, C, H, W) -> the same."""
 
     def __init__(self, dim: int, kernel_size: int = 3, bias: bool = True):
         super().__init__(dim, dim, kernel_size, padding=kernel_size // 2, groups=dim, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.permute(0, 3, 1, 2)  # (B, C, H, W)
-        if self.kernel_size[0] >= WIDE_KERNEL and trains_on_processor(x):
-            dtype = torch.get_autocast_dtype('cpu') if torch.is_autocast_enabled('cpu') else x.dtype
-            x = WideDepthwiseConv.apply(x.to(dtype), self.weight, self.bias)
-        else:
-            x = super().forward(x)
-        return x.permute(0, 2, 3, 1)  # (B, H, W, C)
+        if self.kernel_size[0] < WIDE_KERNEL or not trains_on_processor(x):
+            return super().forward(x)
+        dtype = torch.get_autocast_dtype('cpu') if torch.is_autocast_enabled('cpu') else x.dtype
+        return WideDepthwiseConv.apply(x.to(dtype), self.weight, self.bias)
+
+
+class DepthwiseConv(DepthwiseConv2d):
+    """The same of a channel-last map: (B, H, W, C) -> the same."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # (B, H, W, C)
 
 
 class WideDepthwiseConv(torch.autograd.Function):
@@ -125,7 +129,10 @@ class ConvNorm(nn.Module):
         act: Callable[[], nn.Module] = nn.Identity,
     ):
         super().__init__()
-        self.conv = nn.Conv2d(dim, out_dim, kernel_size, stride, kernel_size // 2, groups=groups, bias=False)
+        if stride == 1 and dim == out_dim == groups:
+            self.conv: nn.Conv2d = DepthwiseConv2d(dim, kernel_size, bias=False)
+        else:
+            self.conv = nn.Conv2d(dim, out_dim, kernel_size, stride, kernel_size // 2, groups=groups, bias=False)
         self.norm = norm(out_dim)
         self.act = act()
 
