@@ -62,9 +62,17 @@ class FocalModulation(nn.Module):
             context = conv(context)
             context = F.gelu(context)  # apart from the convolution, whose input need not be kept for it
             total.addcmul_(context, gate)
-        everywhere = F.gelu(context.mean((1, 2), keepdim=True))  # (B, 1, 1, C)
+        everywhere = F.gelu(channel_means(context))  # (B, 1, 1, C)
         total.addcmul_(everywhere, gates[..., -1:])
         return total.div_(self.parts[2]) if self.average else total
+
+
+def channel_means(x: Tensor) -> Tensor:
+    """(B, H, W, C) -> (B, 1, 1, C); of a processor's bfloat16 as a product, because PyTorch's mean widens it first."""
+    if x.dtype is not torch.bfloat16 or x.device.type != 'cpu':
+        return x.mean((1, 2), keepdim=True)
+    positions = x.flatten(1, 2)  # (B, H*W, C)
+    return (positions.new_ones(1, positions.shape[1]) @ positions / positions.shape[1])[:, None]
 
 
 @dataclass(frozen=True, kw_only=True)
