@@ -35,6 +35,8 @@ def test_a_comparison_measured_again_replaces_the_older_one(tmp_path):
 
 def test_peak_memory_is_that_of_one_contender_in_a_process_of_its_own():
     comparison = next(comp for comp in harness_probe.comparisons() if comp.title == 'buffers')
-    peaks = [harness.peak_memory('harness_probe', comparison.title, one.name) for one in comparison.contenders]
-    assert 60 < peaks[0] < 120
-    assert peaks[1] < 30
+    names = [contender.name for contender in comparison.contenders]
+    peaks = {name: harness.peak_memory('harness_probe', comparison.title, name) for name in names}
+    assert 63 < peaks['large'] < 72
+    assert 63 < peaks['one after the other'] < 72
+    assert 3 < peaks['small'] < 12

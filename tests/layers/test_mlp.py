@@ -6,7 +6,7 @@ from gradients import assert_same_gradients
 from torch import Tensor, nn
 
 from denseformer import layers
-from denseformer.layers import DropPath, Mlp, accumulate_mlp, add_scaled
+from denseformer.layers import ConvMlp2d, DropPath, Mlp, Mlp2d, accumulate_mlp, add_scaled
 from denseformer.layers.linear import Linear
 
 
@@ -124,3 +124,18 @@ def test_paths_are_dropped_for_whole_images_also_where_no_gradient_is_recorded()
         changed = (accumulate_mlp(x.clone(), norm, mlp, drop_path=DropPath(0.5)) != x).flatten(1)
     assert torch.equal(changed.any(1), changed.all(1))
     assert 0 < changed.any(1).sum() < 40
+
+
+@pytest.mark.parametrize('training', [False, True])
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize('kind', [Mlp2d, ConvMlp2d])
+def test_on_channel_first_maps_layers_are_convolutions(kind, layout, training):
+    torch.manual_seed(0)
+    mlp, x = kind(4, 8), torch.randn(2, 4, 5, 3).contiguous(memory_format=layout)
+    weights = [layer.weight[:, :, None, None] for layer in (mlp.fc1, mlp.fc2)]
+    hidden = nn.functional.conv2d(x, weights[0], mlp.fc1.bias)
+    if kind is ConvMlp2d:
+        hidden = nn.functional.conv2d(hidden, mlp.dwconv.weight, mlp.dwconv.bias, padding=1, groups=8)
+    expected = nn.functional.conv2d(nn.functional.gelu(hidden), weights[1], mlp.fc2.bias)
+    with torch.set_grad_enabled(training):
+        torch.testing.assert_close(mlp(x), expected)
