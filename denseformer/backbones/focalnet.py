@@ -57,10 +57,12 @@ class FocalModulation(nn.Module):
 
     def gather(self, context: Tensor, gates: Tensor) -> Tensor:
         """The sum of all contexts, each weighed by its gate: (B, H, W, C), (B, H, W, L + 1) -> (B, H, W, C)."""
-        total = torch.zeros_like(context)
-        for conv, gate in zip(self.contexts, gates.split(1, dim=-1), strict=False):
+        total = torch.empty_like(context) if torch.is_grad_enabled() else context  # which the first level alone reads
+        for level, (conv, gate) in enumerate(zip(self.contexts, gates.split(1, dim=-1), strict=False)):
             context = conv(context)
             context = F.gelu(context)  # apart from the convolution, whose input need not be kept for it
+            if level == 0:
+                total.zero_()
             total.addcmul_(context, gate)
         everywhere = F.gelu(channel_means(context))  # (B, 1, 1, C)
         total.addcmul_(everywhere, gates[..., -1:])
