@@ -23,7 +23,7 @@ from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import ConvNorm, DepthwiseConv2d, LayerNorm2d, Mlp2d, PreNormBlock
 from denseformer.layers.channel_first import fast_layout
 from denseformer.layers.initial import narrow
-from denseformer.layers.keys import linear_from_pointwise, rename, strip_classifier
+from denseformer.layers.keys import linear_mlps_from_pointwise, rename, strip_classifier
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -194,7 +194,7 @@ class FFNet(Backbone):
             (r'\.bn\.', '.norm.'),
             (r'^norm(\d)\.', r'out_norms.\1.'),
         )
-        return linear_from_pointwise(renamed, r'\.mlp\.fc[12]\.weight$')
+        return linear_mlps_from_pointwise(renamed)
 
 
 FFNet.archs = {

@@ -22,7 +22,7 @@ from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import Mlp2d, PreNormBlock
 from denseformer.layers.channel_first import ConvEmbed
 from denseformer.layers.initial import narrow
-from denseformer.layers.keys import as_channel_first_gains, linear_from_pointwise, rename, strip_classifier
+from denseformer.layers.keys import as_channel_first_gains, linear_mlps_from_pointwise, rename, strip_classifier
 from denseformer.network import Source, StateDict
 from denseformer.registry import MODELS
 
@@ -117,7 +117,7 @@ class PoolFormer(Backbone):
             (r'^norm([0246])\.', lambda match: f'out_norms.{int(match[1]) // 2}.'),
             (r'\.layer_scale_([12])$', r'.gamma\1'),
         )
-        return linear_from_pointwise(as_channel_first_gains(renamed), r'\.mlp\.fc[12]\.weight$')
+        return linear_mlps_from_pointwise(as_channel_first_gains(renamed))
 
 
 NARROW, WIDE = (64, 128, 320, 512), (96, 192, 384, 768)

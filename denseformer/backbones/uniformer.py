@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from denseformer.attention.windows import windowed_attention
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
 from denseformer.layers import ConvStem, DepthwiseConv, Mlp, Mlp2d, PatchDownsample, PatchEmbed, PreNormBlock
-from denseformer.layers.keys import linear_from_pointwise, rename, stages_from_numbers, strip_classifier
+from denseformer.layers.keys import linear_mlps_from_pointwise, rename, stages_from_numbers, strip_classifier
 from denseformer.layers.linear import Linear
 from denseformer.layers.window_attention import ShiftedWindowAttention
 from denseformer.network import Source, StateDict
@@ -293,7 +293,7 @@ class UniFormer(Backbone):
             (r'^cls_token$', 'stages.2.summary'),
             (r'^cls_upsample\.', 'stages.3.widen.'),
         )
-        return linear_from_pointwise(renamed, r'\.mlp\.fc[12]\.weight$')
+        return linear_mlps_from_pointwise(renamed)
 
 
 def light_stem(in_channels: int, dim: int) -> nn.Module:

@@ -28,7 +28,7 @@ from denseformer.layers.channel_first import ConvEmbed
 from denseformer.layers.initial import fan_out
 from denseformer.layers.keys import (
     as_channel_first_gains,
-    linear_from_pointwise,
+    linear_mlps_from_pointwise,
     rename,
     stages_from_numbers,
     strip_classifier,
@@ -160,7 +160,7 @@ class VAN(Backbone):
             (r'\.dwconv\.dwconv\.', '.dwconv.'),
             (r'\.layer_scale_([12])$', r'.gamma\1'),
         )
-        return linear_from_pointwise(as_channel_first_gains(renamed), r'\.mlp\.fc[12]\.weight$')
+        return linear_mlps_from_pointwise(as_channel_first_gains(renamed))
 
 
 NARROW, WIDE = (32, 64, 160, 256), (64, 128, 320, 512)

@@ -73,6 +73,11 @@ def linear_from_pointwise(state_dict: StateDict, pattern: str) -> StateDict:
     return {**state_dict, **{key: value.flatten(1) for key, value in weights.items()}}
 
 
+def linear_mlps_from_pointwise(state_dict: StateDict) -> StateDict:
+    """The same for the two layers of each block's MLP."""
+    return linear_from_pointwise(state_dict, r'\.mlp\.fc[12]\.weight$')
+
+
 def join(state_dict: StateDict, parts: Sequence[str], whole: str) -> StateDict:
     """Layers `parts` that stand side by side as the one layer `whole`, their outputs one after the other."""
     joined = dict(state_dict)

@@ -99,22 +99,21 @@ class ConvMlp(nn.Module):
         return self.fc2(self.act(self.dwconv(x)))
 
 
-class Mlp2d(Mlp):
+class ChannelFirst(nn.Module):
+    """Mixed in before an MLP: it takes channel-first maps, and its layers stand for 1 x 1 convolutions."""
+
+    linear = Pointwise
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class Mlp2d(ChannelFirst, Mlp):
     """`Mlp` at each position of a channel-first map: (B, C, H, W) -> the same."""
 
-    linear = Pointwise
 
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-class ConvMlp2d(ConvMlp):
+class ConvMlp2d(ChannelFirst, ConvMlp):
     """`ConvMlp` of a channel-first map: (B, C, H, W) -> the same."""
-
-    linear = Pointwise
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 def accumulate_mlp(

@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmengine.structures import InstanceData, PixelData
 from PIL import Image
 from pycocotools import mask as rle
@@ -35,7 +36,7 @@ CONFIG = Config(
 )
 
 
-class BaseDetector(torch.nn.Module):
+class BaseDetector(BaseModel):
     """Stands for mmdetection's: finds bright areas, one box and mask around each connected one."""
 
     largest = 10_000
@@ -46,9 +47,10 @@ class BaseDetector(torch.nn.Module):
         super().__init__()
         self.sizes = []
 
-    def test_step(self, batch):
-        self.sizes.append(len(batch['inputs']))
-        return [self.find(np.asarray(pixels)) for pixels in batch['inputs']]
+    def forward(self, inputs, data_samples, mode):
+        assert mode == 'predict'
+        self.sizes.append(len(inputs))
+        return [self.find(np.asarray(pixels)) for pixels in inputs]
 
     def find(self, pixels) -> DetDataSample:
         import cv2
