@@ -1,9 +1,9 @@
 """Addresses of checkpoints: everything that may stand where a path does.
 
-    weights:NAME                    an entry of the catalog, as `denseformer weights list` shows them
-    weights:NETWORK/ARCH/LABEL      what `pretrained=LABEL` names for a variant of a backbone
-    hf://owner/name@revision/file   a file of the Hugging Face hub
-    https://...#sha256=...          a file on the web, with its hash
+weights:NAME                    an entry of the catalog, as `denseformer weights list` shows them
+weights:NETWORK/ARCH/LABEL      what `pretrained=LABEL` names for a variant of a backbone
+hf://owner/name@revision/file   a file of the Hugging Face hub
+https://...#sha256=...          a file on the web, with its hash
 """
 
 from pathlib import Path

@@ -88,7 +88,8 @@ class WeightFile:
 
 def is_share_page(url: str) -> bool:
     host = urlparse(url).hostname or ''
-    return any(host == known or host.endswith('.' + known) for known in SHARE_HOSTS) or url.endswith('/')
+    pages = url.endswith('/') or '/releases/tag/' in url
+    return pages or any(host == known or host.endswith('.' + known) for known in SHARE_HOSTS)
 
 
 def stem_of(network: str, arch: str | None) -> str:

@@ -32,7 +32,9 @@ def fetch_from_hub(repo: str, file: str | None = None, revision: str | None = No
         try:
             return Path(hf_hub_download(repo, name, revision=revision))
         except LocalEntryNotFoundError as error:
-            raise CheckpointError(f'hf://{repo}/{name}: not cached, and the hub cannot be reached ({error}).') from error
+            raise CheckpointError(
+                f'hf://{repo}/{name}: not cached, and the hub cannot be reached ({error}).'
+            ) from error
         except EntryNotFoundError as error:
             if name == names[-1]:
                 raise CheckpointError(f'hf://{repo}: holds no {" or ".join(names)}; name the file.') from error
