@@ -6,12 +6,11 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from inspect import signature
 from pathlib import Path
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, Never, TypedDict
 
 import torch
 from mmengine.model import BaseModule
 from torch.overrides import TorchFunctionMode
-from typing_extensions import Never
 
 from denseformer.checkpoints.addresses import CATALOG, is_address
 from denseformer.checkpoints.keys import StateDict

@@ -192,7 +192,7 @@ def _recognize(source: Path) -> WeightFile:
     by_hash = [
         file
         for file in catalog().values()
-        if (file.sha256 and digest.startswith(file.sha256)) or (pin := pins.get(file.name)) and pin.sha256 == digest
+        if (file.sha256 and digest.startswith(file.sha256)) or ((pin := pins.get(file.name)) and pin.sha256 == digest)
     ]
     found = by_hash or [file for file in catalog().values() if file.file == source.name]
     if len(found) == 1:

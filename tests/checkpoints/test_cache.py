@@ -123,7 +123,7 @@ def test_a_web_page_in_answer_says_the_same(server, entry):
 
 
 def test_commercial_only_refuses_what_does_not_say_that_it_allows_it(entry):
-    with pytest.raises(CheckpointError, match='CC-BY-NC-4.0'):
+    with pytest.raises(CheckpointError, match=r'CC-BY-NC-4\.0'):
         cache.fetch(entry(license='CC-BY-NC-4.0', commercial=False), commercial_only=True)
 
 
