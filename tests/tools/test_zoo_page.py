@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from denseformer.zoo import SYSTEMS, families, gflops, registered_name, scores
+from tools.docs.zoo import SYSTEMS, families, gflops, registered_name, scores
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs'
 PAGE = (ROOT / 'docs/zoo.md').read_text()
 SECTIONS = {part.split('\n', 1)[0]: part for part in PAGE.split('\n## ')[1:]}
