@@ -8,10 +8,9 @@ import json
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -19,6 +18,7 @@ from mmengine.config import Config
 from benchmarks.flops import multiply_adds
 from denseformer import backbones
 from denseformer.backbones import Backbone
+from denseformer.config.shipped import published_scores
 from denseformer.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -43,14 +43,6 @@ SYSTEMS = {
     'cascade_mask_rcnn': 'Cascade Mask R-CNN',
 }
 DATA = {'ade20k': 'ADE20K', 'cityscapes': 'Cityscapes', 'coco': 'COCO'}
-METRICS = {
-    'mIoU': 'mIoU',
-    'multi_scale': 'multi-scale',
-    'mIoU (multi-scale)': 'multi-scale mIoU',
-    'bbox_mAP': 'box AP',
-    'segm_mAP': 'mask AP',
-    'PQ': 'PQ',
-}
 
 
 def families() -> list[type[Backbone]]:
@@ -68,19 +60,13 @@ def published_results() -> dict[str, list[list[str]]]:
             if published := config.get('published'):
                 data = DATA[path.stem.rpartition('_')[2]]
                 link = f'[{path.stem}](../configs/{path.name})'
-                row = [system, data, config.backbone.arch, training(config), scores(published), link]
+                row = [system, data, config.backbone.arch, training(config), published_scores(published), link]
                 found[config.backbone.type.removeprefix('denseformer.')].append(row)
     return found
 
 
 def training(config: Config) -> str:
     return f'{config.epochs} epochs' if 'epochs' in config else f'{config.max_iters // 1000}k iterations'
-
-
-def scores(published: Mapping[str, Any]) -> str:
-    """'mIoU 44.5, multi-scale 45.8'"""
-    named = {published['metric']: published['value'], **published}
-    return ', '.join(f'{METRICS[key]} {value}' for key, value in named.items() if key in METRICS)
 
 
 def gflops(cls: type[Backbone], arch: str, side: int) -> float:
