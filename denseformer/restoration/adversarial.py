@@ -11,6 +11,7 @@ from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapperDict
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from denseformer.deprecation import renamed_arguments
 from denseformer.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from denseformer.restoration.blur import blur_inside, gaussian_taps
 from denseformer.restoration.data_sample import RestorationSample
@@ -100,6 +101,7 @@ class AdversarialRestorer(Restorer):
         The others are those of `Restorer`.
     """
 
+    @renamed_arguments(start_from='pretrained')
     def __init__(
         self,
         *,
@@ -109,7 +111,7 @@ class AdversarialRestorer(Restorer):
         losses: Sequence[dict] = (),
         sharpen: float = 0.0,
         self_ensemble: bool = False,
-        start_from: str | None = None,
+        pretrained: str | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ):
@@ -117,7 +119,7 @@ class AdversarialRestorer(Restorer):
             network=network,
             losses=losses,
             self_ensemble=self_ensemble,
-            start_from=start_from,
+            pretrained=pretrained,
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )
