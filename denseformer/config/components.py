@@ -8,8 +8,8 @@ from typing import Any
 
 from mmengine import registry as root
 
-from denseformer.config.loading import did_you_mean
 from denseformer.deprecation import old_arguments
+from denseformer.suggestions import did_you_mean
 
 REGISTRIES = (
     *(root.MODELS, root.DATASETS, root.TRANSFORMS, root.METRICS, root.EVALUATOR, root.HOOKS, root.LOOPS),

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 
-from denseformer.config.loading import ConfigError
+from denseformer.config.errors import ConfigError
 from denseformer.engine.launch import Options, build_runner, prepare
 from denseformer.inspection import doctor
 

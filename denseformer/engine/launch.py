@@ -17,7 +17,8 @@ from rich.table import Table
 from denseformer.checkpoints import CheckpointError, newest_checkpoint, read_checkpoint, require_file
 from denseformer.checkpoints.writing import fault
 from denseformer.config.audit import check_config
-from denseformer.config.loading import ConfigError, load_config
+from denseformer.config.errors import ConfigError
+from denseformer.config.loading import load_config
 from denseformer.engine.confusion_matrix import write_confusion
 from denseformer.engine.distributed import join_processes
 from denseformer.engine.preemption import parse_duration

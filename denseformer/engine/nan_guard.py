@@ -11,9 +11,9 @@ from mmengine.model import BaseModel, is_model_wrapper
 from torch import Tensor, nn
 
 from denseformer.checkpoints import read_checkpoint
-from denseformer.engine.sharding import whole
+from denseformer.engine.sharding import full_tensor
 from denseformer.registry import HOOKS
-from denseformer.seeding import ITERATION, fold, set_seed
+from denseformer.seeding import ITERATION, derive_seed, set_seed
 
 REMEDY = (
     'Look at these files, lower the learning rate, use --amp bf16 instead of fp16, or let steps be left out with '
@@ -74,7 +74,7 @@ class NaNGuardHook(Hook):
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         gradients = [p.grad for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
-        norm = whole(torch.nn.utils.get_total_norm(gradients)) if gradients else torch.zeros(())
+        norm = full_tensor(torch.nn.utils.get_total_norm(gradients)) if gradients else torch.zeros(())
         if self._judge(self.losses, {'gradient norm': norm}):
             optimizer.zero_grad(set_to_none=True)  # a parameter without a gradient is not touched by the step
         self.losses = {}
@@ -107,7 +107,7 @@ class NaNGuardHook(Hook):
     def _dump(self) -> Path:
         runner = self.runner
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        seed = fold(runner.seed, ITERATION, runner.rank, runner.iter)
+        seed = derive_seed(runner.seed, ITERATION, runner.rank, runner.iter)
         path = Path(runner.work_dir) / f'nan_iter_{runner.iter + 1}_rank_{runner.rank}.pth'
         torch.save({'state_dict': model.state_dict(), 'batch': self.batch, 'seed': seed, 'iter': runner.iter}, path)
         self.dumped = True
