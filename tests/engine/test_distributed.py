@@ -18,6 +18,7 @@ from mmengine.config import Config
 from denseformer.checkpoints import newest_checkpoint, read_checkpoint
 from denseformer.engine import ConfigError, launch
 from denseformer.engine.distributed import LostRankError, explain_lost_ranks, join_processes, process_variables
+from denseformer.options import TrainOptions
 
 tiny.ACTIONS['kill'] = lambda: os.kill(os.getpid(), signal.SIGKILL)
 
@@ -186,7 +187,7 @@ def test_ranks_with_gpus_meet_anew_after_each_restart(monkeypatch):
 
 def test_how_ranks_meet_is_read_from_the_config(monkeypatch):
     monkeypatch.setattr(launch, 'check_config', lambda config: None)
-    options = launch.Options(launcher='pytorch', cfg_options={'env_cfg.dist_cfg.timeout': 60})
+    options = TrainOptions(launcher='pytorch', cfg_options={'env_cfg.dist_cfg.timeout': 60})
     config = launch.prepare('configs/upernet_dinat_nano_sample.py', options)
     assert config.env_cfg.dist_cfg.timeout == 60
     config.env_cfg.dist_cfg.port = 1234

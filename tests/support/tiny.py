@@ -19,6 +19,7 @@ from mmengine.structures import BaseDataElement
 from torch import nn
 
 from denseformer.engine import launch
+from denseformer.options import TrainOptions
 
 LENGTH = 8
 
@@ -144,7 +145,7 @@ def with_validation(cfg: Config, interval: int, length: int = 3, **checkpoint) -
 def build(cfg: Config, *, resume: str | bool = False):
     """The Runner of a tiny run."""
     cfg.experiment_name = f'tiny_{os.getpid()}_{len(MessageHub._instance_dict)}'
-    return launch.build_runner(cfg, launch.Options(resume=resume, launcher=cfg.launcher))
+    return launch.build_runner(cfg, TrainOptions(resume=resume, launcher=cfg.launcher))
 
 
 def train(cfg: Config, *, resume: str | bool = False):
