@@ -41,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     quiet_imports()
     try:
-        threads.choose(options.threads)
+        if 'threads' in options:
+            threads.choose(options.threads)
         return options.run(options)
     except ValueError as error:
         print(f'denseformer {options.command}: {error}', file=sys.stderr)
@@ -63,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_doctor(commands)
     add_browse(commands)
     add_prepare(commands)
+    add_list(commands)
     return parser
 
 
@@ -167,6 +169,14 @@ def add_prepare(commands) -> None:
         kind.add_argument('out', help='a new folder; for lmdb its name ends in .lmdb; for niqe a .npz file')
 
 
+def add_list(commands) -> None:
+    parser = commands.add_parser('list', help='list what ships: configs by name, task, data and published result')
+    kinds = parser.add_subparsers(dest='kind', required=True)
+    configs = kinds.add_parser('configs', help='configs, which train, test and infer take by their names')
+    configs.add_argument('words', nargs='*', metavar='WORD', help='only lines with each of these: dinat coco')
+    configs.set_defaults(run=run_list)
+
+
 def run_train(options: argparse.Namespace) -> int:
     with exit_on_signal():  # until training begins, which saves first
         from denseformer.engine import launch
@@ -226,6 +236,16 @@ def run_browse(options: argparse.Namespace) -> int:
     config = load_config(options.config, options.cfg_options)
     check_config(config)
     write_sheet(config, options.out, count=options.count, split=options.split, seed=options.seed)
+    return 0
+
+
+def run_list(options: argparse.Namespace) -> int:
+    from denseformer.config.shipped import as_table, shipped_configs
+
+    configs = list(shipped_configs(options.words))
+    if not configs:
+        raise ValueError(f'no shipped config has all of {", ".join(options.words)} in its line.')
+    print(as_table(configs))
     return 0
 
 

@@ -17,6 +17,7 @@ from denseformer.backbones.base import Backbone
 from denseformer.config.errors import ConfigError
 from denseformer.config.overrides import apply_overrides, rename_keys
 from denseformer.config.references import resolve
+from denseformer.config.shipped import config_names, find_config
 from denseformer.registry import MODELS
 from denseformer.suggestions import did_you_mean
 
@@ -24,12 +25,14 @@ from denseformer.suggestions import did_you_mean
 def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Config:
     """The config at `path` with `overrides` ({'dotted.key': value}) applied and all references replaced.
 
-    Raises ConfigError when the file is missing, is no config, or a reference names nothing.
+    path: a file, or the name of a config that ships, with or without `.py`. Raises ConfigError when there is neither,
+    when the file is no config, or a reference names nothing.
     """
-    path = Path(path)
-    if not path.is_file():
-        near = did_you_mean(path.name, (other.name for other in path.parent.glob('*.py')))
-        raise ConfigError(f'{path}: no such config file.{near}')
+    name, path = path, find_config(path)
+    if path is None:
+        siblings = [other.name for other in Path(name).parent.glob('*.py')]
+        near = did_you_mean(Path(name).name, [*siblings, *config_names()])
+        raise ConfigError(f'{name}: no such config file, and none of that name ships.{near}')
     try:
         config = Config.fromfile(str(path))
     except (SyntaxError, NameError, TypeError, KeyError, FileNotFoundError) as error:

@@ -13,8 +13,8 @@ from denseformer.export.exporting import export, with_open_pooling, with_stable_
 from denseformer.export.runtime import Sizes
 from denseformer.export.tracing import SMALL, ExportError, Graph, trace, write
 from denseformer.inference import Predictor
-from denseformer.inference.export_table import Maps
 from denseformer.restoration.networks import CATANet
+from tools.docs.export import Maps
 
 from .conftest import CONFIG
 from .test_restoration import weights  # noqa: F401

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-REFERENCES = Path(__file__).parent / 'references'
+REFERENCES = Path(__file__).parents[1] / 'references'
 
 
 def fill_weight(key: str, shape: list[int]) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The table of what can be exported: every backbone and restoration network, written, run and compared.
 
-`python -m denseformer.inference.export_table docs/export.md` measures all networks, each in a process of its own and
+`python -m tools.docs.export docs/export.md` measures all networks, each in a process of its own and
 for `SECONDS` of processor time at most, and writes their rows into the page as it goes; names behind the page measure
 those alone.
 """
@@ -26,11 +26,11 @@ from denseformer.export.tracing import FORMATS, LARGE, SMALL, ExportError, Graph
 from denseformer.network import Network
 from denseformer.restoration import networks
 from denseformer.restoration.networks import RestorationNetwork
-from denseformer.zoo import families
+from tools.docs.zoo import families
 
 HEAD = '| network | parts of | ONNX | difference | torch.export | difference |'
 SECONDS = 360
-"""How much processor time a network is given; tracing open sizes is slow, and large networks need several minutes."""
+"""How much CPU time a network is given; tracing open sizes is slow, and large networks need several minutes."""
 
 
 class Maps(nn.Module):
@@ -100,7 +100,7 @@ def measure(cls: type[Network]) -> dict[str, Written | str]:
             suffix, outcome = receiver.recv()
             found[suffix] = outcome
     process.join()
-    limit = f'longer than {SECONDS} s of processor time'
+    limit = f'longer than {SECONDS} s of CPU time'
     reason = limit if process.exitcode == -SIGXCPU else f'its process ended with code {process.exitcode}'
     return dict.fromkeys(FORMATS, reason) | found
 

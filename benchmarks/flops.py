@@ -26,7 +26,7 @@ def fused_attention(q_shape, k_shape, v_shape, *args, out_shape=None, **kwargs) 
     return sdpa_flop_count(q_shape, k_shape, v_shape)
 
 
-if hasattr(torch.ops.mkldnn, '_linear_pointwise'):  # the linear layers of our predictions on a processor
+if hasattr(torch.ops.mkldnn, '_linear_pointwise'):  # the linear layers of our predictions on CPU
 
     @register_flop_formula(torch.ops.mkldnn._linear_pointwise)
     def fused_linear(x_shape, weight_shape, *args, out_shape=None, **kwargs) -> int:

@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from denseformer.demo import train_and_score
 from denseformer.engine import load_config
 from denseformer.restoration import from_checkpoint, imresize
 from denseformer.restoration.metrics.image_quality import psnr, ssim
+from tools.demo.segmentation import train_and_score
 
 CONFIG = 'configs/cfsr_small_x2_photographs.py'
 FOLDER = Path('data/photographs')

@@ -1,6 +1,6 @@
 """The zoo page: every backbone with its size, cost, licence and published results, made from the code and the configs.
 
-`python -m denseformer.zoo docs/zoo.md` writes it. Parameters come from `describe`, published results from the configs
+`python -m tools.docs.zoo docs/zoo.md` writes it. Parameters come from `describe`, published results from the configs
 that record them, measured times from benchmarks/results/backbones.json where that stands.
 """
 
@@ -8,26 +8,26 @@ import json
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
 
+from benchmarks.flops import multiply_adds
 from denseformer import backbones
 from denseformer.backbones import Backbone
-from denseformer.flops import multiply_adds
+from denseformer.config.shipped import published_scores
 from denseformer.registry import MODELS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 HEAD = """# Zoo
 
-Made by `python -m denseformer.zoo docs/zoo.md`; do not edit. Parameters are those of the backbone with four output
+Made by `python -m tools.docs.zoo docs/zoo.md`; do not edit. Parameters are those of the backbone with four output
 maps. GFLOPs count one multiply-add as one, as papers do, in what our code executes on one square image of 224 or 512
 pixels: where a network pads small maps that is more than the formula of its paper. Times are measured for the smallest
-variant of each family, as processor time of one thread: 512 x 512, batch 1, float32, on a processor that did other work
+variant of each family, as CPU time of one thread: 512 x 512, batch 1, float32, on a machine that did other work
 too (`python -m benchmarks backbones --only '*, inference*' --threads 1 --rounds 3`). Results are those that the authors
 published, and the config beside one trains it: mIoU of a single scale, and of more where given; AP and PQ on the
 validation set.
@@ -43,14 +43,6 @@ SYSTEMS = {
     'cascade_mask_rcnn': 'Cascade Mask R-CNN',
 }
 DATA = {'ade20k': 'ADE20K', 'cityscapes': 'Cityscapes', 'coco': 'COCO'}
-METRICS = {
-    'mIoU': 'mIoU',
-    'multi_scale': 'multi-scale',
-    'mIoU (multi-scale)': 'multi-scale mIoU',
-    'bbox_mAP': 'box AP',
-    'segm_mAP': 'mask AP',
-    'PQ': 'PQ',
-}
 
 
 def families() -> list[type[Backbone]]:
@@ -68,19 +60,13 @@ def published_results() -> dict[str, list[list[str]]]:
             if published := config.get('published'):
                 data = DATA[path.stem.rpartition('_')[2]]
                 link = f'[{path.stem}](../configs/{path.name})'
-                row = [system, data, config.backbone.arch, training(config), scores(published), link]
+                row = [system, data, config.backbone.arch, training(config), published_scores(published), link]
                 found[config.backbone.type.removeprefix('denseformer.')].append(row)
     return found
 
 
 def training(config: Config) -> str:
     return f'{config.epochs} epochs' if 'epochs' in config else f'{config.max_iters // 1000}k iterations'
-
-
-def scores(published: Mapping[str, Any]) -> str:
-    """'mIoU 44.5, multi-scale 45.8'"""
-    named = {published['metric']: published['value'], **published}
-    return ', '.join(f'{METRICS[key]} {value}' for key, value in named.items() if key in METRICS)
 
 
 def gflops(cls: type[Backbone], arch: str, side: int) -> float:
@@ -98,7 +84,7 @@ def gflops(cls: type[Backbone], arch: str, side: int) -> float:
 
 
 def measured_times() -> dict[str, float]:
-    """'Swin-tiny' -> milliseconds of processor time, from the last benchmark."""
+    """'Swin-tiny' -> milliseconds of CPU time, from the last benchmark."""
     path = ROOT / 'benchmarks/results/backbones.json'
     comparisons = json.loads(path.read_text()) if path.is_file() else {}
     ours = (comparison['measurements'][0] for title, comparison in comparisons.items() if title.endswith(', inference'))

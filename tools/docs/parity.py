@@ -1,20 +1,20 @@
-"""The parity page: how near every network comes to its authors' code. `python tests/parity.py docs/parity.md`."""
+"""The parity page: how near every network comes to its authors' code. `python -m tools.docs.parity docs/parity.md`."""
 
 import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import refkit
 import torch
 
 from denseformer.network import Network
 from denseformer.registry import MODELS
+from tests.support import refkit
 
 HEAD = """# Parity
 
-Made by `python tests/parity.py docs/parity.md`; do not edit. Each row is a network of its authors, run once with their
-code: every weight was set to a number that follows from its name and shape, and samples of the outputs were kept
+Made by `python -m tools.docs.parity docs/parity.md`; do not edit. Each row is a network of its authors, run once with
+their code: every weight was set to a number that follows from its name and shape, and samples of the outputs were kept
 (`tests/references`). Ours takes the same weights under the authors' names. The last column is the largest difference in
 all inputs and outputs, in units of that output's standard deviation; `make test` asks for less than 1e-4, and says
 where and why it cannot.

@@ -7,9 +7,9 @@ import pytest
 
 from denseformer.export.runtime import Sizes
 from denseformer.export.tracing import Written
-from denseformer.inference import export_table
-from denseformer.inference.export_table import HEAD, cells, measure, with_row
 from denseformer.restoration.networks import CFSR
+from tools.docs import export
+from tools.docs.export import HEAD, cells, measure, with_row
 
 DONE = Written(Sizes(smallest=8, batches=True), 2e-6, 1e-6)
 
@@ -29,9 +29,9 @@ def test_what_was_found_before_a_process_ended_counts(monkeypatch, fate, reason)
         yield '.pt2', DONE
         fate()
 
-    monkeypatch.setattr(export_table, 'SECONDS', 1)
-    monkeypatch.setattr(export_table, 'outcomes', outcomes)
-    monkeypatch.setattr(export_table, 'graph_of', lambda cls: None)
+    monkeypatch.setattr(export, 'SECONDS', 1)
+    monkeypatch.setattr(export, 'outcomes', outcomes)
+    monkeypatch.setattr(export, 'graph_of', lambda cls: None)
     found = measure(CFSR)
     assert found['.pt2'] == DONE
     assert reason in found['.onnx']

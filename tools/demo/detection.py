@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from denseformer.demo import train_score_and_predict
+from tools.demo.segmentation import train_score_and_predict
 
 CONFIG = 'configs/mask_rcnn_dinat_nano_sample.py'
 RUN = Path('work_dirs/demo_detection')

@@ -1,5 +1,9 @@
-"""Draws neighborhood_tiles.svg: `python docs/images/draw_tiles.py`."""
+"""The drawing of neighborhood attention's tiles.
 
+`python -m tools.docs.tiles docs/images/neighborhood_tiles.svg` writes it.
+"""
+
+import sys
 from pathlib import Path
 
 KERNEL, TILE, MAP, CELL = 7, 4, 16, 14
@@ -57,4 +61,4 @@ def draw() -> str:
 
 
 if __name__ == '__main__':
-    Path(__file__).with_name('neighborhood_tiles.svg').write_text(draw())
+    Path(sys.argv[1]).write_text(draw())

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from denseformer.flops import multiply_adds
+from benchmarks.flops import multiply_adds
 
 
 @pytest.mark.parametrize('groups', [1, 2, 8])
