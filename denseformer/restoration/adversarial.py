@@ -1,7 +1,6 @@
 """Training against a discriminator: the model, its loss, the discriminator of Real-ESRGAN, and two optimisers."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -9,81 +8,11 @@ import torch.nn.functional as F
 from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapperDict
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from denseformer.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
-from denseformer.restoration.blur import blur_inside, gaussian_taps
 from denseformer.restoration.data_sample import RestorationSample
+from denseformer.restoration.gaussian_blur import blur_inside, gaussian_taps
 from denseformer.restoration.restorer import Restorer, targets_of
-
-
-@MODELS.register_module()
-class GANLoss(nn.Module):
-    """How far verdicts, of any shape, are from what they should be; a scalar.
-
-    Args:
-        kind: 'vanilla', binary cross-entropy; 'lsgan', squared distance from 0 and 1; 'hinge'.
-        weight: what the generator's loss is multiplied by; the discriminator's is not.
-    """
-
-    def __init__(self, *, kind: str = 'vanilla', weight: float = 0.1):
-        super().__init__()
-        if kind not in ('vanilla', 'lsgan', 'hinge'):
-            raise ValueError(f"kind is 'vanilla', 'lsgan' or 'hinge', not '{kind}'.")
-        self.kind, self.weight = kind, weight
-
-    def forward(self, verdict: Tensor) -> Tensor:
-        """The generator's loss for verdicts on what it made."""
-        return self.weight * (-verdict.mean() if self.kind == 'hinge' else self.distance(verdict, real=True))
-
-    def discriminate(self, verdict: Tensor, *, real: bool) -> Tensor:
-        """The discriminator's loss for verdicts on images that are `real`, or that are not."""
-        if self.kind == 'hinge':
-            return F.relu(1 - verdict if real else 1 + verdict).mean()
-        return self.distance(verdict, real=real)
-
-    def distance(self, verdict: Tensor, *, real: bool) -> Tensor:
-        wanted = torch.full_like(verdict, float(real))
-        return (
-            F.binary_cross_entropy_with_logits(verdict, wanted)
-            if self.kind == 'vanilla'
-            else F.mse_loss(verdict, wanted)
-        )
-
-
-@MODELS.register_module()
-class UNetDiscriminator(nn.Module):
-    """Real-ESRGAN's discriminator (BSD-3-Clause): a U-Net with spectral norm that judges every pixel.
-
-    Args:
-        in_channels: of the images.
-        width: channels at full size.
-
-    (B, C, H, W), sides of multiples of 8 -> (B, 1, H, W).
-    """
-
-    def __init__(self, *, in_channels: int = 3, width: int = 64):
-        super().__init__()
-        self.conv_first = nn.Conv2d(in_channels, width, 3, padding=1)
-        widths = [width, 2 * width, 4 * width, 8 * width]
-        steps = list(pairwise(widths))
-        self.down = nn.ModuleList(spectral_norm(nn.Conv2d(a, b, 4, 2, 1, bias=False)) for a, b in steps)
-        self.up = nn.ModuleList(spectral_norm(nn.Conv2d(b, a, 3, padding=1, bias=False)) for a, b in reversed(steps))
-        self.refine = nn.ModuleList(spectral_norm(nn.Conv2d(width, width, 3, padding=1, bias=False)) for _ in range(2))
-        self.conv_last = nn.Conv2d(width, 1, 3, padding=1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        x = F.leaky_relu(self.conv_first(image), 0.2)
-        maps = []
-        for conv in self.down:
-            maps.append(x)
-            x = F.leaky_relu(conv(x), 0.2)
-        for conv in self.up:
-            x = F.interpolate(x, scale_factor=2.0, mode='bilinear', align_corners=False)
-            x = F.leaky_relu(conv(x), 0.2) + maps.pop()
-        for conv in self.refine:
-            x = F.leaky_relu(conv(x), 0.2)
-        return self.conv_last(x)
 
 
 @MODELS.register_module()

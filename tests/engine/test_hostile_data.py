@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mmengine.registry.utils import init_default_scope
 
-from denseformer.datasets.restoration.cubes import LoadCube
+from denseformer.datasets.restoration.hyperspectral import LoadCube
 from denseformer.datasets.restoration.transforms import LoadImagePair
 from denseformer.engine import ConfigError, Runner
 from denseformer.inspection import doctor

@@ -21,7 +21,7 @@ from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
 from denseformer.registry import METRICS
-from denseformer.restoration.blur import blur_inside, gaussian_taps
+from denseformer.restoration.gaussian_blur import blur_inside, gaussian_taps
 
 LUMA = (65.481, 128.553, 24.966)
 PEAK = 255.0

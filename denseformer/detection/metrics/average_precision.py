@@ -17,7 +17,7 @@ from mmdet.evaluation.metrics import coco_metric
 from mmengine.logging import MMLogger
 
 from denseformer.detection.annotation_files import make_scorable, match_categories
-from denseformer.detection.confusion import ImageTruth, count_confusions
+from denseformer.detection.metrics.confusion import ImageTruth, count_confusions
 from denseformer.registry import METRICS
 
 AREAS = {'mAP_s': 1, 'mAP_m': 2, 'mAP_l': 3}

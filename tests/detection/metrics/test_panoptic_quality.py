@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from denseformer.datasets.sample import CLASSES, THING_CLASSES, ensure_sample_set
-from denseformer.detection.panoptic_quality import Segments, compare, numbered, qualities, segment_ids
+from denseformer.detection.metrics.panoptic_quality import Segments, compare, numbered, qualities, segment_ids
 from denseformer.registry import DATASETS, METRICS
 
 JSON, MAPS = 'panoptic_validation.json', 'panoptic_validation'

@@ -12,7 +12,7 @@ from mmengine.registry import MODELS, init_default_scope
 from denseformer.config.loading import load_config
 from denseformer.datasets import VOCDataset, XMLDataset
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BCCD = ROOT.parent / 'shared/data/bccd'
 SIZE = '<size><width>40</width><height>30</height><depth>3</depth></size>'
 

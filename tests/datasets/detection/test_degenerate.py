@@ -12,7 +12,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from denseformer.config.loading import load_config
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SQUARE = [8.0, 8.0, 40.0, 8.0, 40.0, 40.0, 8.0, 40.0]
 OBJECT = {'category_id': 1, 'iscrowd': 0, 'bbox': [8, 8, 32, 32], 'area': 1024, 'segmentation': [SQUARE]}
 CROWD = {'segmentation': {'size': [64, 96], 'counts': [100, 400, 64 * 96 - 500]}, 'iscrowd': 1}

@@ -20,8 +20,8 @@ from mmseg.models.decode_heads import Mask2FormerHead as MMSegHead
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
-from denseformer.detection.mask2former_keys import remap_official_keys
-from denseformer.detection.mask_points import CLASS, DICE, MASK, at_points, matching, uncertain_points
+from denseformer.detection.mask2former.keys import remap_official_keys
+from denseformer.detection.mask2former.points import CLASS, DICE, MASK, at_points, matching, uncertain_points
 from denseformer.ops.dispatch import patch_mmcv_deform_attention
 from denseformer.registry import MODELS
 

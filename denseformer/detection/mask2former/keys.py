@@ -99,7 +99,7 @@ def things_first(num_classes: int, num_stuff: int) -> list[int]:
         raise ValueError(
             f'weights of Detectron2 for {num_classes - num_stuff} classes of things and {num_stuff} of stuff. Here '
             f'things stand before stuff; how Detectron2 mixes them is known for {known}. Give what is below '
-            'sem_seg_head our names (denseformer.detection.mask2former_keys.renamed) and the rows of cls_embed the '
+            'sem_seg_head our names (denseformer.detection.mask2former.keys.renamed) and the rows of cls_embed the '
             'order of your classes.'
         )
     name, stuff = STUFF[num_classes, num_stuff]

@@ -15,7 +15,7 @@ from denseformer.datasets import (
     CocoPanopticDataset,
     HeldOutDataset,
 )
-from denseformer.detection.metrics import CocoMetric
+from denseformer.detection.metrics.average_precision import CocoMetric
 
 CLASSES = ('date', 'fig', 'nut')
 
