@@ -16,7 +16,7 @@ MAX_PIXELS = 178_956_970  # half a gigabyte as 8-bit colour
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
-    """Read `img_path` as mmsegmentation's LoadImageFromFile does, or say what is wrong with the file.
+    """Read `img_path` as mmsegmentation's LoadImageFromFile does, strictly.
 
     Grey, palette, CMYK, transparent and 16-bit images all become `img`, (H, W, 3) uint8 in B, G, R order; `img_shape`
     and `ori_shape` are (H, W).
@@ -70,12 +70,12 @@ def read_bytes(path: str, what: str, backend_args: dict | None = None) -> bytes:
         reason = error.strerror or error
         raise ValueError(f"The {what} '{path}' cannot be read: {reason}. Check data_root and data_prefix.") from error
     if not data:
-        raise ValueError(f"The {what} '{path}' is empty (0 bytes). Fetch it again or remove it from the data set.")
+        raise ValueError(f"The {what} '{path}' is empty (0 bytes). Fetch it again or remove it from the dataset.")
     return data
 
 
 def decode_image(path: str, data: bytes, flags: int) -> np.ndarray:
-    """(H, W, 3) uint8, B, G, R. OpenCV, unlike many decoders, hands over nothing rather than half an image."""
+    """(H, W, 3) uint8, B, G, R. OpenCV, unlike many decoders, returns nothing rather than half an image."""
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
@@ -83,7 +83,7 @@ def decode_image(path: str, data: bytes, flags: int) -> np.ndarray:
     if image is None:
         raise ValueError(
             f"'{path}' ({len(data)} bytes) cannot be decoded: it is truncated, damaged or not an image. "
-            'Fetch the file again, convert it to PNG or JPEG, or remove it from the data set.'
+            'Fetch the file again, convert it to PNG or JPEG, or remove it from the dataset.'
         )
     return image
 

@@ -1,7 +1,7 @@
-"""Annotation files against the data set that reads them: class names, and the names of panoptic maps.
+"""Annotation files against the dataset that reads them: class names, and the names of panoptic maps.
 
 mmdetection drops every box of a class that it does not know, numbers classes by their place in the file whatever names
-the data set has for them, and guesses the names of panoptic maps; here they are matched, or it is said why not.
+the dataset has for them, and guesses the names of panoptic maps; here they are matched, or an error says why not.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -13,11 +13,11 @@ from mmdet.datasets.api_wrappers import COCO, COCOPanoptic
 def check_class_names(
     file: str, classes: Sequence[str], *, used: Collection[str], listed: Collection[str] | None, subset: bool = False
 ) -> None:
-    """Raise ValueError that lists both sides where the class names of an annotation file and a data set disagree.
+    """Raise ValueError that lists both sides where the class names of an annotation file and a dataset disagree.
 
     Args:
         file: named in the message.
-        classes: of the data set.
+        classes: of the dataset.
         used: classes of the file's boxes; each must be among `classes`.
         listed: all classes of the file; each of `classes` must be among them. None for formats without such a list.
         subset: boxes of other classes are left out on purpose.
@@ -27,19 +27,19 @@ def check_class_names(
     if not missing and not unknown:
         return
     faults = [
-        *([f'boxes of classes that the data set does not name: {joined(unknown)}'] if unknown else []),
+        *([f'boxes of classes that the dataset does not name: {joined(unknown)}'] if unknown else []),
         *([f'no class called {joined(missing)}'] if missing else []),
     ]
     theirs = dict.fromkeys([*(listed or ()), *used])
     leave = ', or set subset=True to leave the other classes out' if unknown else ''
     raise ValueError(
-        f"'{file}' has {' and '.join(faults)}. Its classes are: {joined(theirs)}. Those of the data set are: "
-        f'{joined(classes)}. Write the names of the file as metainfo=dict(classes=(...)) of the data set{leave}.'
+        f"'{file}' has {' and '.join(faults)}. Its classes are: {joined(theirs)}. Those of the dataset are: "
+        f'{joined(classes)}. Write the names of the file as metainfo=dict(classes=(...)) of the dataset{leave}.'
     )
 
 
 def check_some_left(left: Sequence[dict], whole: Sequence[dict], file: str) -> None:
-    """Raise ValueError where no image is left of a data set; mmengine then has no array to concatenate."""
+    """Raise ValueError where no image is left of a dataset; mmengine then has no array to concatenate."""
     if not whole:
         raise ValueError(f"'{file}' lists no image.")
     if not left:

@@ -1,4 +1,4 @@
-"""Training against a discriminator: the model, its loss, the discriminator of Real-ESRGAN, and two optimisers."""
+"""Training against a discriminator: the model, and an optimizer for each of its two parts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from denseformer.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from denseformer.restoration.data_sample import RestorationSample
-from denseformer.restoration.gaussian_blur import blur_inside, gaussian_taps
+from denseformer.restoration.gaussian_blur import blur_valid, gaussian_kernel
 from denseformer.restoration.restorer import Restorer, targets_of
 
 
 @MODELS.register_module()
 class AdversarialRestorer(Restorer):
-    """A restorer that is trained against a discriminator, each by an optimiser of its own.
+    """A restorer that is trained against a discriminator, each by an optimizer of its own.
 
     Its optim_wrapper has constructor='denseformer.GANOptimWrapperConstructor' and one entry for `network` and one for
     `discriminator`.
@@ -67,7 +67,7 @@ class AdversarialRestorer(Restorer):
         optimizers[0].update_params(total)
         self.discriminator.requires_grad_(True)
         with optimizers[1].optim_context(self):
-            verdicts = self.discriminator(torch.cat((self.as_judged(targets), made.detach())))
+            verdicts = self.discriminator(torch.cat((self.to_discriminator_range(targets), made.detach())))
             real, fake = verdicts.chunk(2)
             judged = {
                 'real': self.gan_loss.discriminate(real, real=True),
@@ -79,13 +79,13 @@ class AdversarialRestorer(Restorer):
     def network_step(
         self, inputs: Tensor, targets: Tensor, data_samples: Sequence[RestorationSample]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """What the discriminator is to judge, and the other losses."""
+        """The restored images for the discriminator, and the other losses."""
         restored = self.network(inputs)
         wanted = unsharp_mask(targets, self.sharpen) if self.sharpen else targets
         return restored, {f'loss_{name}': loss(restored, wanted) for name, loss in self.losses.items()}
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args) -> None:
-        """Several processes synchronise each part by itself, which puts `module.` before its keys: either is taken."""
+        """Take keys with and without `module.`, which distributed training puts before those of each part."""
         for part in ('network', 'discriminator'):
             stem, wrapper = f'{prefix}{part}.', 'module.' if is_model_wrapper(getattr(self, part)) else ''
             for key in [key for key in state_dict if key.startswith(stem)]:
@@ -93,29 +93,29 @@ class AdversarialRestorer(Restorer):
                 state_dict[stem + wrapper + bare] = state_dict.pop(key)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def as_judged(self, targets: Tensor) -> Tensor:
+    def to_discriminator_range(self, targets: Tensor) -> Tensor:
         """Targets in the range in which the discriminator sees images."""
         return targets
 
 
-class PartOptimizers(OptimWrapperDict):
-    """An optimiser for each part of a model, which are stepped together."""
+class GANOptimWrapperDict(OptimWrapperDict):
+    """An optimizer for each part of a model, which are stepped together."""
 
     def should_update(self) -> bool:
-        """Whether the step that was taken last changed the weights, rather than gathering gradients."""
+        """True if the last step changed the weights, rather than accumulating gradients."""
         return all(wrapper.should_update() for wrapper in self.values())
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class GANOptimWrapperConstructor:
-    """An optimiser for each of a model's parts: {part: {'type': ..., 'optimizer': ...}}."""
+    """An optimizer for each of a model's parts: {part: {'type': ..., 'optimizer': ...}}."""
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None):
         if paramwise_cfg is not None:
             raise ValueError('GANOptimWrapperConstructor takes no paramwise_cfg; set it within a part.')
         self.parts = {name: dict(part) for name, part in optim_wrapper_cfg.items()}
 
-    def __call__(self, model: BaseModel) -> PartOptimizers:
+    def __call__(self, model: BaseModel) -> GANOptimWrapperDict:
         model = getattr(model, 'module', model)
         wrappers = {}
         for name, part in self.parts.items():
@@ -123,16 +123,16 @@ class GANOptimWrapperConstructor:
                 raise ValueError(f"optim_wrapper.{name}: {type(model).__name__} has no part '{name}'.")
             paramwise = part.pop('paramwise_cfg', None)
             wrappers[name] = DefaultOptimWrapperConstructor(part, paramwise)(getattr(model, name))
-        return PartOptimizers(**wrappers)
+        return GANOptimWrapperDict(**wrappers)
 
 
 def unsharp_mask(image: Tensor, strength: float, radius: int = 50, threshold: float = 10.0) -> Tensor:
     """Sharpen where an image differs from its blur by more than `threshold` of 255, softly: (B, C, H, W) -> same."""
     size = radius + 1 - radius % 2
-    taps = gaussian_taps(size, 0.3 * ((size - 1) * 0.5 - 1) + 0.8, image)  # the deviation that OpenCV gives a size
+    kernel = gaussian_kernel(size, 0.3 * ((size - 1) * 0.5 - 1) + 0.8, image)  # the deviation that OpenCV gives a size
 
     def blurred(x: Tensor) -> Tensor:
-        return blur_inside(F.pad(x, (size // 2,) * 4, mode='reflect'), taps)
+        return blur_valid(F.pad(x, (size // 2,) * 4, mode='reflect'), kernel)
 
     difference = image - blurred(image)
     mask = blurred(((difference.abs() * 255) > threshold).to(image.dtype))

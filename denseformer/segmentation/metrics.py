@@ -7,7 +7,7 @@ from denseformer.registry import METRICS
 
 @METRICS.register_module()
 class SegmentationMetric(IoUMetric):
-    """mmseg's IoUMetric, which prints the table per class and forgets it: here it stays in `per_class`.
+    """mmseg's IoUMetric that keeps its table per class in `per_class`.
 
     per_class: class name -> {'IoU', 'Acc', 'pixels'}; IoU and recall in percent, None for a class that neither occurs
     nor is predicted; pixels labelled as the class.

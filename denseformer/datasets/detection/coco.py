@@ -1,4 +1,4 @@
-"""mmdetection's COCO data sets with class names that are matched, where theirs drop the boxes of names that are not."""
+"""mmdetection's COCO datasets with class names that are matched, where theirs drop the boxes of names that are not."""
 
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -23,10 +23,10 @@ class CocoDataset(coco.CocoDataset):
     An object whose mask is empty in the file is ignored where masks are read.
 
     Args:
-        subset: take the boxes of the data set's classes and leave others out; otherwise others are an error.
+        subset: take the boxes of the dataset's classes and leave others out; otherwise others are an error.
         The others are described in mmdetection's `CocoDataset`.
 
-    Raises ValueError, which lists both sides, where the file and the data set disagree on class names.
+    Raises ValueError, which lists both sides, where the file and the dataset disagree on class names.
     """
 
     def __init__(self, *, subset: bool = False, **options: Any):

@@ -10,7 +10,7 @@ from denseformer.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class LoadInstances(LoadAnnotations):
-    """mmdetection's LoadAnnotations for boxes and masks that belong to the image, or say that they do not.
+    """mmdetection's LoadAnnotations, which raises where boxes and masks do not belong to the image.
 
     An object whose outline holds no pixel cannot be learned: it is ignored.
 

@@ -7,7 +7,7 @@ from mmdet.structures.mask import BitmapMasks
 
 from denseformer.datasets.loading import check_pixels, decode_image, pixels_in_header, read_bytes
 from denseformer.datasets.segmentation.label_maps import check_size
-from denseformer.detection.metrics.panoptic_quality import numbered, segment_ids
+from denseformer.detection.metrics.panoptic_quality import number_segments, segment_ids
 from denseformer.registry import TRANSFORMS
 
 IGNORED = 255
@@ -17,7 +17,7 @@ IGNORED = 255
 class LoadPanoptic(LoadAnnotations):
     """Read `seg_map_path` into the boxes and masks of things and the class of every pixel.
 
-    mmdetection's LoadPanopticAnnotations needs panopticapi, which no package index has. The results are its own:
+    Replaces mmdetection's LoadPanopticAnnotations, which needs panopticapi. The results are the same:
     `gt_bboxes`, `gt_bboxes_labels`, `gt_ignore_flags`, `gt_masks`, and `gt_seg_map`, (H, W) uint8, 255 where a pixel
     belongs to no class.
 
@@ -31,11 +31,11 @@ class LoadPanoptic(LoadAnnotations):
         path = results['seg_map_path']
         data = read_bytes(path, 'panoptic map', self.backend_args)
         check_pixels(path, pixels_in_header(data))
-        colours = decode_image(path, data, cv2.IMREAD_COLOR)
-        check_size(path, colours[..., 0], results)
+        colors = decode_image(path, data, cv2.IMREAD_COLOR)
+        check_size(path, colors[..., 0], results)
         rows = results['segments_info']
         labels = [row['category'] for row in rows]
-        found = numbered(segment_ids(colours[..., ::-1]), [row['id'] for row in rows], labels)
+        found = number_segments(segment_ids(colors[..., ::-1]), [row['id'] for row in rows], labels)
         masks = [found.numbers == i for i, row in enumerate(rows, 1) if row['is_thing']]
         results['gt_masks'] = BitmapMasks([mask.astype(np.uint8) for mask in masks], *found.numbers.shape)
         results['gt_seg_map'] = np.array([IGNORED, *labels], np.uint8)[found.numbers]

@@ -30,11 +30,11 @@ class XMLDataset(xml_style.XMLDataset):
         data_prefix: {'sub_data_root': folder that the others are in}.
         img_suffix: of the image files.
         img_subdir, ann_subdir: folders of images and xml files.
-        subset: take the boxes of the data set's classes and leave others out; otherwise others are an error.
+        subset: take the boxes of the dataset's classes and leave others out; otherwise others are an error.
         The others are described in mmdetection's `XMLDataset`.
 
-    Raises ValueError for an xml file that cannot be read, and, listing both sides, for boxes of classes that the data
-    set does not name.
+    Raises ValueError for an xml file that cannot be read, and, listing both sides, for boxes of classes that the
+    dataset does not name.
     """
 
     def __init__(

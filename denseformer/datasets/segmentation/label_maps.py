@@ -20,13 +20,13 @@ DROPPED = 255
 class LoadSegmentation(BaseTransform):
     """Read the label map `seg_map_path` in place of mmsegmentation's LoadAnnotations, which accepts anything.
 
-    `reduce_zero_label` and the `label_map` of a data set with chosen classes mean what they mean there. The result,
+    `reduce_zero_label` and the `label_map` of a dataset with chosen classes mean what they mean there. The result,
     `gt_seg_map`, (H, W), is uint8, or uint16 where the classes need it.
 
     Args:
         num_classes: labels 0 .. num_classes - 1 are legal after both of these have been applied.
         ignore_index: the label of pixels that do not count, legal besides.
-        reduce_zero_label: None to do as the data set says.
+        reduce_zero_label: None to do as the dataset says.
         backend_args: for mmengine's file backends.
 
     Raises ValueError for a file that is missing or no image, has several channels, fractions, another size than the
@@ -68,8 +68,8 @@ class LoadSegmentation(BaseTransform):
         ours, theirs = self.reduce_zero_label, results.get('reduce_zero_label')
         if ours is not None and theirs is not None and ours != theirs:
             raise ValueError(
-                f'reduce_zero_label is {ours} in LoadSegmentation and {theirs} in the data set. '
-                'Set it in the data set, and leave it out here or set it to the same.'
+                f'reduce_zero_label is {ours} in LoadSegmentation and {theirs} in the dataset. '
+                'Set it in the dataset, and leave it out here or set it to the same.'
             )
         return bool(theirs if ours is None else ours)
 
@@ -89,7 +89,7 @@ class LoadSegmentation(BaseTransform):
             return
         last = self.num_classes - 1 + reduce_zero_label
         if not reduce_zero_label and found[0] > 0 and illegal[0] == self.num_classes:
-            advice = 'The labels seem to count from 1: set reduce_zero_label=True in the data set.'
+            advice = 'The labels seem to count from 1: set reduce_zero_label=True in the dataset.'
         else:
             advice = (
                 f'Correct num_classes={self.num_classes} if there are more classes, '
@@ -124,7 +124,7 @@ def check_is_index_map(path: str, labels: np.ndarray) -> None:
     """One channel of whole numbers."""
     if labels.ndim == 3:
         channels = labels.shape[2]
-        colours = len(np.unique(labels.reshape(-1, channels), axis=0))
+        colors = len(np.unique(labels.reshape(-1, channels), axis=0))
         if channels == 2:
             advice = 'Remove the alpha channel.'
         elif (labels[..., :1] == labels[..., :3]).all():
@@ -132,7 +132,7 @@ def check_is_index_map(path: str, labels: np.ndarray) -> None:
         else:
             advice = 'It seems to be a colour mask: replace each colour by the index of its class.'
         raise ValueError(
-            f"The label map '{path}' has {channels} channels, shape {labels.shape}, with {colours} distinct colours; "
+            f"The label map '{path}' has {channels} channels, shape {labels.shape}, with {colors} distinct colours; "
             f'one channel of class indices is legal. {advice}'
         )
     if not np.issubdtype(labels.dtype, np.integer):

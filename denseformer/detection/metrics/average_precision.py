@@ -1,4 +1,4 @@
-"""Scores of detection and instance segmentation, also per class, and which classes are taken for which.
+"""Average precision of boxes and masks, also per class, and the confusion matrix.
 
 Legend: K classes; areas are COCO's: all, small, medium, large.
 """
@@ -29,16 +29,15 @@ FIELDS = {'bbox': 'bbox', 'segm': 'segmentation'}
 class CocoMetric(coco_metric.CocoMetric):
     """COCO's average precision of boxes and masks, under names without a prefix, as `bbox_mAP`, 0 .. 1.
 
-    mmdetection's metric, which collects what is found, has no scores when that is nothing, and the run stops where it
-    looks for the best checkpoint; it also prints its table per class and forgets it. Sizes without a true object
-    score -1, as COCO has it.
+    mmdetection's metric returns no scores when nothing is found, so that the run stops where it looks for the best
+    checkpoint, and prints its table per class without keeping it. Sizes without a true object score -1, as in COCO.
 
     per_class: class name -> {'bbox_mAP', 'bbox_mAP_50', 'segm_mAP' ..., 'objects'}; None for a class without objects.
-    confusion: (K + 1, K + 1) counts of true objects (rows) by what is found there (columns); the last row is found
-        where nothing is, the last column is missed.
+    confusion: (K + 1, K + 1) counts of true objects (rows) by the class found there (columns); the last row counts
+        detections where nothing is, the last column missed objects.
 
     Args:
-        data_root: of the data set.
+        data_root: of the dataset.
         ann_file: the annotations below it; None takes the truth from the samples, whose pipeline then packs the meta
             key `instances`.
         metric: 'bbox' for boxes, 'segm' for masks.
@@ -69,7 +68,7 @@ class CocoMetric(coco_metric.CocoMetric):
 
     @property
     def classes(self) -> Sequence[str]:
-        """Those of things, where the data set has stuff too."""
+        """Classes of the dataset; those of things alone where it has stuff too."""
         return self.dataset_meta.get('thing_classes') or self.dataset_meta['classes']
 
     def compute_metrics(self, results: list) -> dict[str, float]:
@@ -91,7 +90,7 @@ class CocoMetric(coco_metric.CocoMetric):
         return scores
 
     def compute_scores(self, truth: COCO, per_image: Sequence[ImageTruth], found: Sequence[Mapping]) -> dict:
-        """The scores by name; what there is per class is added to `per_class`."""
+        """Scores by name; those per class are added to `per_class`."""
         scores = {}
         for kind in self.metrics:
             precision = self.precision(truth, found, kind)
@@ -114,7 +113,7 @@ class CocoMetric(coco_metric.CocoMetric):
         return evaluation.eval['precision'][..., -1]  # the last of 1, 10 and 100 objects per image
 
     def rows(self, prediction: Mapping[str, Any], kind: str) -> Iterator[dict]:
-        """What is found in an image, in COCO's results format; masks without boxes, whose areas would count."""
+        """The detections of an image in COCO's results format; masks carry no boxes, whose areas would count."""
         if kind == 'segm' and 'masks' not in prediction:
             raise ValueError("The model finds no masks; write metric=['bbox'] of the evaluator's CocoMetric.")
         scores = prediction.get('mask_scores', prediction['scores']) if kind == 'segm' else prediction['scores']
@@ -124,7 +123,7 @@ class CocoMetric(coco_metric.CocoMetric):
             yield {**row, FIELDS[kind]: place}
 
     def read_truth(self, images: Sequence[dict]) -> COCO:
-        """The annotations, with categories in the order of the data set's classes."""
+        """The annotations, with categories in the order of the dataset's classes."""
         truth = self._coco_api
         if truth is None:
             with TemporaryDirectory() as folder, redirect_stdout(StringIO()):

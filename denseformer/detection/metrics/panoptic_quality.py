@@ -30,15 +30,15 @@ class Segments:
     crowd: np.ndarray
 
 
-def segment_ids(colours: np.ndarray) -> np.ndarray:
+def segment_ids(colors: np.ndarray) -> np.ndarray:
     """COCO's panoptic colours, (H, W, 3) uint8 R, G, B, as ids R + 256 G + 65536 B, (H, W) int32."""
-    return colours.astype(np.int32) @ np.array([1, 256, 65536], np.int32)
+    return colors.astype(np.int32) @ np.array([1, 256, 65536], np.int32)
 
 
-def numbered(
+def number_segments(
     ids: np.ndarray, listed: Iterable[int], labels: Sequence[int], crowd: Sequence[bool] | None = None
 ) -> Segments:
-    """A map of ids, (H, W), with those listed as segments 1, 2 ... and all others as nothing."""
+    """Number the segments of a map of ids, (H, W): those listed become 1, 2 ..., all others 0, nothing."""
     place = {number: i for i, number in enumerate(listed, 1)}
     values, index = np.unique(ids, return_inverse=True)
     numbers = np.array([place.get(value, 0) for value in values.tolist()])[index].reshape(ids.shape)
@@ -46,11 +46,12 @@ def numbered(
     return Segments(numbers, np.array(labels, np.int64), crowds)
 
 
-def compare(truth: Segments, found: Segments, num_classes: int) -> np.ndarray:
-    """(K, 4): for each class the summed IoU of the matches, and how many are matched, too many and missed.
+def match_segments(truth: Segments, found: Segments, num_classes: int) -> np.ndarray:
+    """Match segments; (K, 4): for each class the summed IoU of the matches, and the numbers of TP, FP and FN.
 
     Two segments of a class match where they share more than half of their union, pixels without a true label apart.
-    What lies for its greater part on such pixels, or on a crowd of its class, is not too many; a crowd is not missed.
+    A found segment that lies for its greater part on such pixels, or on a crowd of its class, is no false positive; a
+    crowd is never missed.
     """
     shape = len(truth.labels) + 1, len(found.labels) + 1
     pairs = np.bincount((truth.numbers * shape[1] + found.numbers).ravel(), minlength=shape[0] * shape[1])
@@ -77,7 +78,7 @@ def compare(truth: Segments, found: Segments, num_classes: int) -> np.ndarray:
 
 
 def qualities(counts: np.ndarray) -> np.ndarray:
-    """(K, 4) as `compare` gives them -> (K, 3) panoptic, segmentation and recognition quality, in 0 .. 1.
+    """(K, 4) as `match_segments` gives them -> (K, 3) panoptic, segmentation and recognition quality, in 0 .. 1.
 
     A class that neither occurs nor is found has nan.
     """
@@ -93,17 +94,17 @@ def qualities(counts: np.ndarray) -> np.ndarray:
 class PanopticMetric(BaseMetric):
     """COCO's panoptic quality: PQ, SQ and RQ, and `PQ_things`, `PQ_stuff` and so on, each in 0 .. 1.
 
-    mmdetection's needs panopticapi, which no package index has, and writes every prediction to a file first.
+    mmdetection's needs panopticapi and writes every prediction to a file first.
     `per_class` holds the last scores: class name -> {'PQ', 'SQ', 'RQ', 'TP', 'FP', 'FN'}, None for the qualities of a
     class that neither occurs nor is found.
 
     Args:
-        data_root: of the data set.
+        data_root: of the dataset.
         ann_file: the panoptic json below it.
         seg_prefix: the folder of the panoptic maps below it.
         collect_device, prefix: described in mmengine's `BaseMetric`.
 
-    Raises ValueError where the file's classes are not the data set's, or a prediction is not as large as its truth.
+    Raises ValueError where the file's classes are not the dataset's, or a prediction is not as large as its truth.
     """
 
     def __init__(
@@ -124,20 +125,20 @@ class PanopticMetric(BaseMetric):
             self.label_of = {category_id: i for i, category_id in enumerate(self.coco.get_cat_ids(cat_names=classes))}
         for sample in data_samples:
             truth = self.truth(sample['img_id'])
-            found = predicted(sample['pred_panoptic_seg']['sem_seg'].cpu().numpy()[0], len(self.label_of))
+            found = decode_prediction(sample['pred_panoptic_seg']['sem_seg'].cpu().numpy()[0], len(self.label_of))
             if truth.numbers.shape != found.numbers.shape:
                 raise ValueError(
                     f"The prediction for image {sample['img_id']} is {found.numbers.shape}, its map in '{self.maps}' "
                     f'{truth.numbers.shape} (H, W): the model must predict at the size of the file.'
                 )
-            self.results.append(compare(truth, found, len(self.label_of)))
+            self.results.append(match_segments(truth, found, len(self.label_of)))
 
     def truth(self, image_id: int | str) -> Segments:
         with Image.open(self.maps / self.coco.imgs[image_id]['segm_file']) as image:
             ids = segment_ids(np.asarray(image.convert('RGB')))
         rows = self.coco.imgToAnns[image_id]
         labels = [self.label_of[row['category_id']] for row in rows]
-        return numbered(ids, [row['id'] for row in rows], labels, [row.get('iscrowd', 0) for row in rows])
+        return number_segments(ids, [row['id'] for row in rows], labels, [row.get('iscrowd', 0) for row in rows])
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         classes = self.dataset_meta['classes']
@@ -156,7 +157,7 @@ class PanopticMetric(BaseMetric):
         return scores
 
 
-def predicted(panoptic: np.ndarray, num_classes: int) -> Segments:
+def decode_prediction(panoptic: np.ndarray, num_classes: int) -> Segments:
     """mmdetection's map, (H, W), of class + 1000 * instance, where `num_classes` stands for nothing."""
     ids = [i for i in np.unique(panoptic).tolist() if i % INSTANCE_OFFSET < num_classes]
-    return numbered(panoptic, ids, [i % INSTANCE_OFFSET for i in ids])
+    return number_segments(panoptic, ids, [i % INSTANCE_OFFSET for i in ids])

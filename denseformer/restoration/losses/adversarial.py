@@ -9,11 +9,11 @@ from denseformer.registry import MODELS
 
 @MODELS.register_module()
 class GANLoss(nn.Module):
-    """How far verdicts, of any shape, are from what they should be; a scalar.
+    """The loss of a discriminator's verdicts, of any shape; a scalar.
 
     Args:
         kind: 'vanilla', binary cross-entropy; 'lsgan', squared distance from 0 and 1; 'hinge'.
-        weight: what the generator's loss is multiplied by; the discriminator's is not.
+        weight: factor of the generator's loss; the discriminator's has none.
     """
 
     def __init__(self, *, kind: str = 'vanilla', weight: float = 0.1):
@@ -23,7 +23,7 @@ class GANLoss(nn.Module):
         self.kind, self.weight = kind, weight
 
     def forward(self, verdict: Tensor) -> Tensor:
-        """The generator's loss for verdicts on what it made."""
+        """The generator's loss for verdicts on its images."""
         return self.weight * (-verdict.mean() if self.kind == 'hinge' else self.distance(verdict, real=True))
 
     def discriminate(self, verdict: Tensor, *, real: bool) -> Tensor:

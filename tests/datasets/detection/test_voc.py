@@ -72,13 +72,11 @@ def test_difficult_and_small_boxes_are_ignored(tmp_path):
     assert [row['ignore_flag'] for row in small] == [1, 0, 0, 1]
 
 
-def test_boxes_of_a_class_that_the_data_set_lacks_are_an_error_that_lists_both_sides(tmp_path):
+def test_boxes_of_a_class_that_the_dataset_lacks_are_an_error_that_lists_both_sides(tmp_path):
     write(tmp_path, box('Cat'), box('dog'))
-    with pytest.raises(
-        ValueError, match=r"list\.txt' has boxes of classes that the data set does not name: 'Cat'"
-    ) as e:
+    with pytest.raises(ValueError, match=r"list\.txt' has boxes of classes that the dataset does not name: 'Cat'") as e:
         built(tmp_path)
-    assert "Its classes are: 'Cat', 'dog'. Those of the data set are: 'cat', 'dog'" in str(e.value)
+    assert "Its classes are: 'Cat', 'dog'. Those of the dataset are: 'cat', 'dog'" in str(e.value)
     assert [row['bbox_label'] for row in instances(tmp_path, subset=True)] == [1]
 
 
