@@ -120,7 +120,7 @@ def fault(path: str | Path) -> str | None:
 def newest_checkpoint(folder: str | Path) -> tuple[Path | None, list[str]]:
     """The whole checkpoint of `folder` that is furthest in training, and why each one further was passed over.
 
-    Candidates are the `.pth` files of the folder that a run can be resumed from, and the one that `last_checkpoint` names.
+    Candidates are the `.pth` files of the folder that a run can be resumed from, and the one in `last_checkpoint`.
     """
     folder = Path(folder)
     skipped: list[str] = []

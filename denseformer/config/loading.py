@@ -19,6 +19,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from denseformer.backbones.base import Backbone
+from denseformer.deprecation import current_key, rename_keys
 from denseformer.registry import MODELS
 
 REFERENCE = re.compile(r'^\$\{([^${}]+)\}$')
@@ -60,6 +61,7 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     if overrides:
         config.merge_from_dict(dict(overrides))
     values = {key: value for key, value in config.items() if not key.startswith('_')}
+    rename_keys(values)
     add_channels(values)
     resolved = {key: resolve(value, values, (key,)) for key, value in values.items()}
     return Config(resolved, cfg_text=config.text, filename=config.filename)
@@ -104,6 +106,7 @@ def look_up(name: str, values: Mapping[str, Any], where: str) -> Any:
     """What 'key.inner[2]' names in `values`."""
     if ''.join(match[0] for match in STEP.finditer(name)) != name:
         raise ConfigError(f"'{where}' refers to '${{{name}}}', which is no name like key.inner[2].")
+    name = current_key(name)
     found: Any = values
     for match in STEP.finditer(name):
         try:

@@ -122,11 +122,9 @@ def set_time_limit(config: Config, limit: str) -> None:
     """Let the run save and stop before `limit` ('11h30m') is over."""
     parse_duration(limit)
     hooks = config.get('default_hooks') or {}
-    if 'interruption' not in hooks:
-        raise ConfigError(
-            "--time-limit: the config has no default_hooks.interruption ('denseformer.InterruptionHook')."
-        )
-    hooks['interruption']['time_limit'] = limit
+    if 'preemption' not in hooks:
+        raise ConfigError("--time-limit: the config has no default_hooks.preemption ('denseformer.PreemptionHook').")
+    hooks['preemption']['time_limit'] = limit
 
 
 def use_device(device: str) -> None:

@@ -26,7 +26,7 @@ from denseformer.inference.task import Settings, Task
 from denseformer.restoration import from_checkpoint
 from denseformer.restoration.restorer import Restorer
 
-INITIAL = ('init_cfg', 'pretrained', 'start_from')
+INITIAL = ('init_cfg', 'pretrained', 'pretrained')
 WEIGHTS = ('.pth', '.pt', '.ckpt', '.safetensors')
 
 

@@ -3,7 +3,7 @@
 Every weight of the kernel reads the map at a position of its own: the regular one plus a learned offset. The samples of
 all of them are gathered by bilinear interpolation; the rest is a matrix product.
 
-Legend: B batch, C channels, H W map, K weights of the kernel (height x width), d deformation groups, g groups, L output positions.
+Legend: B batch, C channels, H W map, K weights of the kernel, d deformation groups, g groups, L output positions.
 """
 
 import torch
@@ -29,7 +29,7 @@ def deform_conv2d(
     """x: (B, C, H, W) -> (B, C_out, height, width), with the size of an ordinary convolution's output.
 
     Args:
-        offset: (B, d * K * 2, height, width), for each deformation group and kernel weight the shift down and to the right.
+        offset: (B, d * K * 2, height, width), for each deformation group and kernel weight, down and to the right.
         weight: (C_out, C / groups, k_h, k_w).
         bias: (C_out,).
         mask: (B, d * K, height, width), a factor for each sample: the modulated form.

@@ -9,6 +9,7 @@ from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapperDict
 from torch import Tensor, nn
 
+from denseformer.deprecation import renamed_arguments
 from denseformer.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from denseformer.restoration.data_sample import RestorationSample
 from denseformer.restoration.gaussian_blur import blur_valid, gaussian_kernel
@@ -29,6 +30,7 @@ class AdversarialRestorer(Restorer):
         The others are those of `Restorer`.
     """
 
+    @renamed_arguments(start_from='pretrained')
     def __init__(
         self,
         *,
@@ -38,7 +40,7 @@ class AdversarialRestorer(Restorer):
         losses: Sequence[dict] = (),
         sharpen: float = 0.0,
         self_ensemble: bool = False,
-        start_from: str | None = None,
+        pretrained: str | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ):
@@ -46,7 +48,7 @@ class AdversarialRestorer(Restorer):
             network=network,
             losses=losses,
             self_ensemble=self_ensemble,
-            start_from=start_from,
+            pretrained=pretrained,
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from denseformer.deprecation import renamed_arguments
 from denseformer.registry import MODELS
 from denseformer.restoration.adversarial import AdversarialRestorer
 from denseformer.restoration.data_sample import RestorationSample
@@ -24,6 +25,7 @@ class InpaintingRestorer(AdversarialRestorer):
         The others are those of `AdversarialRestorer`.
     """
 
+    @renamed_arguments(start_from='pretrained')
     def __init__(
         self,
         *,
@@ -33,7 +35,7 @@ class InpaintingRestorer(AdversarialRestorer):
         refined_weight: float = 10.0,
         coarse_weight: float = 5.0,
         coarse_steps: int = 1_000_000,
-        start_from: str | None = None,
+        pretrained: str | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ):
@@ -41,7 +43,7 @@ class InpaintingRestorer(AdversarialRestorer):
             network=network,
             discriminator=discriminator,
             gan_loss=gan_loss,
-            start_from=start_from,
+            pretrained=pretrained,
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )

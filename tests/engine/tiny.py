@@ -118,8 +118,8 @@ def config(work_dir, *, epochs=None, iters=6, interval=3, workers=0, batch=3, la
                     type='denseformer.CheckpointHook', by_epoch=by_epoch, interval=interval, max_keep_ckpts=2
                 ),
                 iteration_seed=dict(type='denseformer.IterationSeedHook'),
-                nonfinite=dict(type='denseformer.NonFiniteGuard', **parts.get('nonfinite', {})),
-                interruption=dict(type='denseformer.InterruptionHook', **parts.get('interruption', {})),
+                nan_guard=dict(type='denseformer.NaNGuardHook', **parts.get('nan_guard', {})),
+                preemption=dict(type='denseformer.PreemptionHook', **parts.get('preemption', {})),
                 record=dict(type='RecordHook', **parts.get('record', {})),
             ),
             custom_hooks=[dict(type='EMAHook', momentum=0.1)] if parts.get('ema', True) else [],
