@@ -14,6 +14,7 @@ from mmcv.transforms import BaseTransform
 
 from denseformer.datasets.loading import decode_image
 from denseformer.datasets.restoration.transforms import with_channels
+from denseformer.deprecation import renamed_arguments
 from denseformer.registry import TRANSFORMS
 
 Strength = float | Sequence[float]
@@ -61,16 +62,17 @@ class AddPoissonNoise(Degradation):
 
     Args:
         photons: the fewer, the noisier.
-        grey: the same noise in all channels, that of their mean.
+        gray: the same noise in all channels, that of their mean.
     """
 
-    def __init__(self, *, photons: Strength, grey: bool = False):
+    @renamed_arguments(grey='gray')
+    def __init__(self, *, photons: Strength, gray: bool = False):
         self.photons = photons
-        self.grey = grey
+        self.gray = gray
 
     def degrade(self, image: np.ndarray) -> np.ndarray:
         clean, photons = to_unit_range(image), draw(self.photons)
-        light = clean.mean(2, keepdims=True) if self.grey else clean
+        light = clean.mean(2, keepdims=True) if self.gray else clean
         noise = np.random.poisson(light * photons) / photons - light
         return to_depth_of(image, clean + noise)
 
