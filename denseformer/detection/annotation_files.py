@@ -4,8 +4,9 @@ mmdetection drops every box of a class that it does not know, numbers classes by
 the dataset has for them, and guesses the names of panoptic maps; here they are matched, or an error says why not.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
+from typing import Any
 
 from mmdet.datasets.api_wrappers import COCO, COCOPanoptic
 
@@ -79,6 +80,21 @@ def make_scorable(coco: COCO) -> None:
         annotation.update(id=number, iscrowd=annotation.get('iscrowd', 0))
     with redirect_stdout(None):
         coco.createIndex()
+
+
+def check_things(categories: Iterable[Mapping[str, Any]], meta: Mapping[str, Sequence[str]], *, file: str) -> None:
+    """Raise ValueError where a panoptic file and a dataset disagree on which classes are things and which are stuff.
+
+    categories: of the file; meta: the dataset's `classes` and `thing_classes`.
+    """
+    flags = {row['name']: bool(row['isthing']) for row in categories if 'isthing' in row}
+    things = set(meta['thing_classes'])
+    wrong = [name for name in meta['classes'] if flags.get(name, name in things) != (name in things)]
+    if wrong:
+        raise ValueError(
+            f"'{file}' and the dataset disagree on things and stuff (isthing): {joined(wrong)}. Things of the dataset: "
+            f'{joined(meta["thing_classes"])}. Correct thing_classes and stuff_classes in its metainfo, or the file.'
+        )
 
 
 def name_panoptic_maps(coco: COCOPanoptic) -> None:

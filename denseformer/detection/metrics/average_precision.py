@@ -17,6 +17,7 @@ from mmdet.evaluation.metrics import coco_metric
 from mmengine.logging import MMLogger
 
 from denseformer.detection.annotation_files import make_scorable, match_categories
+from denseformer.detection.coco_content import check_content, has_outline
 from denseformer.detection.metrics.confusion import ImageTruth, count_confusions
 from denseformer.registry import METRICS
 
@@ -106,7 +107,7 @@ class CocoMetric(coco_metric.CocoMetric):
         """(10 IoU thresholds, 101 recalls, K, 4 areas); -1 where there is no true object."""
         rows = [row for prediction in found for row in self.rows(prediction, kind)]
         with redirect_stdout(StringIO()):
-            evaluation = COCOeval(truth, as_coco(truth, rows), kind)
+            evaluation = COCOeval(with_masks(truth) if kind == 'segm' else truth, as_coco(truth, rows), kind)
             evaluation.params.catIds, evaluation.params.imgIds = self.cat_ids, self.img_ids
             evaluation.evaluate()
             evaluation.accumulate()
@@ -128,6 +129,11 @@ class CocoMetric(coco_metric.CocoMetric):
         if truth is None:
             with TemporaryDirectory() as folder, redirect_stdout(StringIO()):
                 truth = COCO(self.gt_to_coco_json(images, f'{folder}/truth'))
+        else:
+            sizes = {row['img_id']: {'width': row['width'], 'height': row['height']} for row in images}
+            for row in truth.dataset.get('images', ()):
+                row.update({**sizes.get(row['id'], {}), **row})
+            check_content(truth.dataset, file=str(self.path))
         match_categories(truth, self.classes, file=self.path or 'the test samples', subset=True)
         make_scorable(truth)
         return truth
@@ -191,6 +197,28 @@ def match(label: int, truth: ImageTruth, found: Mapping[str, Any]) -> np.ndarray
     boxes = np.concatenate([found['bboxes'][mine], found['scores'][mine, None]], axis=1)
     right, wrong = tpfp_default(boxes, truth.boxes[same & ~truth.ignored], truth.boxes[same & truth.ignored], 0.5)
     return np.stack([boxes[:, 4], right[0], wrong[0]])
+
+
+def with_masks(truth: COCO) -> COCO:
+    """The truth for scores of masks, in which objects without an outline, which training ignores, are empty crowds."""
+    rows = truth.dataset.get('annotations', ())
+    whole = COCO()
+    whole.dataset = {**truth.dataset, 'annotations': [{**row, **mask_of(row, truth.imgs)} for row in rows]}
+    with redirect_stdout(None):
+        whole.createIndex()
+    return whole
+
+
+def mask_of(row: Mapping[str, Any], images: Mapping[Any, Mapping]) -> dict[str, Any]:
+    """Changes to an annotation for pycocotools, which takes polygons of two points for boxes and fails without any."""
+    outline, image = row.get('segmentation'), images.get(row['image_id'])
+    if has_outline(outline):
+        polygons = outline if isinstance(outline, list) else []
+        return {'segmentation': [polygon for polygon in polygons if len(polygon) >= 6] or outline}
+    if image is None:
+        return {}
+    size = [image['height'], image['width']]
+    return {'segmentation': {'size': size, 'counts': [size[0] * size[1]]}, 'iscrowd': 1}
 
 
 def as_coco(truth: COCO, rows: list[dict]) -> COCO:

@@ -3,8 +3,8 @@
 Legend: H W map, K classes, S segments of the truth, T found ones; map values 0 are nothing, others count from 1.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,35 +15,12 @@ from mmengine.evaluator import BaseMetric
 from PIL import Image
 
 from denseformer.detection.annotation_files import match_categories, name_panoptic_maps
+from denseformer.detection.coco_content import check_content
+from denseformer.detection.panoptic_maps import Segments, check_map_format, number_segments, read_segments
 from denseformer.registry import METRICS
 
 QUALITIES = ('PQ', 'SQ', 'RQ')
 COUNTS = ('TP', 'FP', 'FN')
-
-
-@dataclass(frozen=True, eq=False)
-class Segments:
-    """numbers: (H, W) int, 0 for nothing, else from 1; labels: (n,) class of each; crowd: (n,) bool."""
-
-    numbers: np.ndarray
-    labels: np.ndarray
-    crowd: np.ndarray
-
-
-def segment_ids(colors: np.ndarray) -> np.ndarray:
-    """COCO's panoptic colours, (H, W, 3) uint8 R, G, B, as ids R + 256 G + 65536 B, (H, W) int32."""
-    return colors.astype(np.int32) @ np.array([1, 256, 65536], np.int32)
-
-
-def number_segments(
-    ids: np.ndarray, listed: Iterable[int], labels: Sequence[int], crowd: Sequence[bool] | None = None
-) -> Segments:
-    """Number the segments of a map of ids, (H, W): those listed become 1, 2 ..., all others 0, nothing."""
-    place = {number: i for i, number in enumerate(listed, 1)}
-    values, index = np.unique(ids, return_inverse=True)
-    numbers = np.array([place.get(value, 0) for value in values.tolist()])[index].reshape(ids.shape)
-    crowds = np.zeros(len(place), bool) if crowd is None else np.array(crowd, bool)
-    return Segments(numbers, np.array(labels, np.int64), crowds)
 
 
 def match_segments(truth: Segments, found: Segments, num_classes: int) -> np.ndarray:
@@ -104,7 +81,8 @@ class PanopticMetric(BaseMetric):
         seg_prefix: the folder of the panoptic maps below it.
         collect_device, prefix: described in mmengine's `BaseMetric`.
 
-    Raises ValueError where the file's classes are not the dataset's, or a prediction is not as large as its truth.
+    Raises ValueError where the file's classes are not the dataset's, a map is not what its json says, or a prediction
+    is not as large as its truth.
     """
 
     def __init__(
@@ -114,6 +92,7 @@ class PanopticMetric(BaseMetric):
         self.file = str(Path(data_root) / ann_file)
         self.maps = Path(data_root) / seg_prefix
         self.coco = COCOPanoptic(self.file)
+        check_content(self.coco.dataset, file=self.file)
         name_panoptic_maps(self.coco)
         self.label_of: dict[int, int] = {}
         self.per_class: dict[str, dict[str, float | int | None]] = {}
@@ -134,11 +113,15 @@ class PanopticMetric(BaseMetric):
             self.results.append(match_segments(truth, found, len(self.label_of)))
 
     def truth(self, image_id: int | str) -> Segments:
-        with Image.open(self.maps / self.coco.imgs[image_id]['segm_file']) as image:
-            ids = segment_ids(np.asarray(image.convert('RGB')))
+        path = self.maps / self.coco.imgs[image_id]['segm_file']
+        data = path.read_bytes()
+        check_map_format(str(path), data)
+        with Image.open(BytesIO(data)) as image:
+            colors = np.asarray(image.convert('RGB'))
         rows = self.coco.imgToAnns[image_id]
         labels = [self.label_of[row['category_id']] for row in rows]
-        return number_segments(ids, [row['id'] for row in rows], labels, [row.get('iscrowd', 0) for row in rows])
+        ids, crowd = [row['id'] for row in rows], [row.get('iscrowd', 0) for row in rows]
+        return read_segments(str(path), colors, ids, labels, crowd)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         classes = self.dataset_meta['classes']

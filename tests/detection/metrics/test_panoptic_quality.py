@@ -8,13 +8,8 @@ import torch
 from PIL import Image
 
 from denseformer.datasets.sample import CLASSES, THING_CLASSES, ensure_sample_set
-from denseformer.detection.metrics.panoptic_quality import (
-    Segments,
-    match_segments,
-    number_segments,
-    qualities,
-    segment_ids,
-)
+from denseformer.detection.metrics.panoptic_quality import match_segments, qualities
+from denseformer.detection.panoptic_maps import Segments, number_segments, segment_ids
 from denseformer.registry import DATASETS, METRICS
 
 JSON, MAPS = 'panoptic_validation.json', 'panoptic_validation'
