@@ -55,7 +55,7 @@ class InpaintingRestorer(AdversarialRestorer):
     def network_step(
         self, inputs: Tensor, targets: Tensor, data_samples: Sequence[RestorationSample]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        mask, wanted = masks_of(data_samples), self.as_judged(targets)
+        mask, wanted = masks_of(data_samples), self.to_discriminator_range(targets)
         made = self.network.generate(inputs, mask)
         fading = self.coarse_weight * (1 - self.steps / self.coarse_steps).clamp(min=0)
         self.steps += 1
@@ -65,7 +65,7 @@ class InpaintingRestorer(AdversarialRestorer):
         }
         return torch.where(mask > 0.5, wanted, made.refined), losses
 
-    def as_judged(self, targets: Tensor) -> Tensor:
+    def to_discriminator_range(self, targets: Tensor) -> Tensor:
         return 2 * targets - 1
 
     def predict(self, inputs: Tensor, data_samples: list[RestorationSample] | None = None) -> list[RestorationSample]:

@@ -28,7 +28,7 @@ class Restorer(BaseModel):
     Args:
         network: config of a restoration network.
         losses: configs of losses, which are added; each is logged under its type.
-        self_ensemble: predict the mean over the image's eight turned and mirrored copies.
+        self_ensemble: predict the mean over the eight rotated and flipped copies of the image.
         pretrained: weights that training starts from, often of another scale: what has another shape there, such as
             the upsampling, keeps its random weights. A file, or the folder of a run, whose last checkpoint is meant.
         data_preprocessor: config of what makes batches.
@@ -90,7 +90,7 @@ class Restorer(BaseModel):
         """Initial weights, as training starts from them."""
         super().init_weights()
         if self.pretrained is not None:
-            load_what_fits(self.network, checkpoint_in(self.pretrained))
+            load_matching(self.network, checkpoint_in(self.pretrained))
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False):
         if state_dict and not any(key.startswith(PREFIX) for key in state_dict):
@@ -99,14 +99,14 @@ class Restorer(BaseModel):
 
 
 def loss_name(loss: Mapping[str, Any]) -> str:
-    """What a loss is logged as: 'denseformer.L1Loss' -> 'l1'."""
+    """The name a loss is logged under: 'denseformer.L1Loss' -> 'l1'."""
     return loss['type'].rpartition('.')[2].removesuffix('Loss').lower()
 
 
 def targets_of(data_samples: Sequence[RestorationSample]) -> Tensor:
     """The targets of a batch, (B, C, H, W), float32 in [0, 1]."""
     if not data_samples or not all('gt_img' in sample for sample in data_samples):
-        raise ValueError('Training needs a target, `gt_img`, in every sample: does the data set have gt_path?')
+        raise ValueError('Training needs a target, `gt_img`, in every sample: does the dataset have gt_path?')
     return stack_images([sample.gt_img for sample in data_samples])
 
 
@@ -126,8 +126,8 @@ def checkpoint_in(path: str) -> Path:
     return file
 
 
-def load_what_fits(network: nn.Module, path: Path) -> None:
-    """Load the tensors of a file that have the shapes of the network's; the others are named in the log.
+def load_matching(network: nn.Module, path: Path) -> None:
+    """Load the tensors of a file whose shapes are the network's; the others are named in the log.
 
     Raises ValueError where that is less than half of the network.
     """

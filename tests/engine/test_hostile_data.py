@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mmengine.registry.utils import init_default_scope
 
 from denseformer.datasets.building import DatasetError, build_dataset
-from denseformer.datasets.restoration.cubes import LoadCube
+from denseformer.datasets.restoration.hyperspectral import LoadCube
 from denseformer.datasets.restoration.transforms import LoadImagePair
 from denseformer.engine import Runner
 from denseformer.inspection import doctor

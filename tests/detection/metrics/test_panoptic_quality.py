@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from denseformer.datasets.sample import CLASSES, THING_CLASSES, ensure_sample_set
-from denseformer.detection.panoptic_quality import Segments, compare, numbered, qualities, segment_ids
+from denseformer.detection.metrics.panoptic_quality import match_segments, qualities
+from denseformer.detection.panoptic_maps import Segments, number_segments, segment_ids
 from denseformer.registry import DATASETS, METRICS
 
 JSON, MAPS = 'panoptic_validation.json', 'panoptic_validation'
@@ -86,30 +87,30 @@ def test_quality_of_a_case_worked_out_by_hand():
     true = segments(['1111', '1122', '0022'], [0, 0])
     found = segments(['1111', '1112', '0222'], [0, 0])
     # 1: 6 of 7 pixels shared; 2: 3 of 4, and one of its own on an unlabelled pixel, which does not count
-    counts = compare(true, found, 2)
+    counts = match_segments(true, found, 2)
     np.testing.assert_allclose(counts[0], [6 / 7 + 3 / 4, 2, 0, 0])
     np.testing.assert_allclose(qualities(counts)[0], [(6 / 7 + 3 / 4) / 2, (6 / 7 + 3 / 4) / 2, 1.0])
     assert np.isnan(qualities(counts)[1]).all()  # the class neither occurs nor is found
 
 
 def test_half_of_the_union_is_no_match():
-    counts = compare(segments(['11', '11'], [0]), segments(['11', '00'], [0]), 1)
+    counts = match_segments(segments(['11', '11'], [0]), segments(['11', '00'], [0]), 1)
     assert counts.tolist() == [[0, 0, 1, 1]]
     assert qualities(counts).tolist() == [[0, 0, 0]]
 
 
 def test_what_lies_on_a_crowd_of_its_class_or_on_nothing_is_not_too_many():
     true = segments(['1122', '1100'], [0, 1], [True, False])
-    assert compare(true, segments(['1000', '1000'], [0]), 2).tolist() == [[0, 0, 0, 0], [0, 0, 0, 1]]
-    assert compare(true, segments(['1000', '1000'], [1]), 2)[1].tolist() == [0, 0, 1, 1]
-    assert compare(true, segments(['0000', '0011'], [1]), 2)[1].tolist() == [0, 0, 0, 1]
+    assert match_segments(true, segments(['1000', '1000'], [0]), 2).tolist() == [[0, 0, 0, 0], [0, 0, 0, 1]]
+    assert match_segments(true, segments(['1000', '1000'], [1]), 2)[1].tolist() == [0, 0, 1, 1]
+    assert match_segments(true, segments(['0000', '0011'], [1]), 2)[1].tolist() == [0, 0, 0, 1]
 
 
 def test_a_map_of_ids_is_numbered_whatever_the_order_of_the_list():
     ids = np.array([[70000, 5], [0, 9]])
-    found = numbered(ids, [9, 70000], [2, 4])
+    found = number_segments(ids, [9, 70000], [2, 4])
     assert found.numbers.tolist() == [[2, 0], [0, 1]]
-    assert numbered(ids, [], []).numbers.sum() == 0
+    assert number_segments(ids, [], []).numbers.sum() == 0
 
 
 def sample_panoptic(root, **options) -> dict:

@@ -14,9 +14,9 @@ from denseformer.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class LoadCube(BaseTransform):
-    """Read `gt_path` as `gt_img` and, where the data set has one, `img_path` as `img`, (H, W, C) float32.
+    """Read `gt_path` as `gt_img` and, where the dataset has one, `img_path` as `img`, (H, W, C) float32.
 
-    The data set needs suffixes=('.mat', '.npy', '.tif'), or those of them that it has. A cube whose sides are no
+    The dataset needs suffixes=('.mat', '.npy', '.tif'), or those of them that it has. A cube whose sides are no
     multiples of the scale is cropped on the right and at the bottom.
 
     Args:

@@ -7,7 +7,7 @@ import pytest
 
 from denseformer.cli import main
 
-DATA = Path(__file__).parents[2].parent / 'shared' / 'data'
+DATA = Path(__file__).parents[3].parent / 'shared' / 'data'
 pytestmark = pytest.mark.skipif(not (DATA / 'set5').exists(), reason=f'the Set5 images are not at {DATA / "set5"}')
 PUBLISHED = {2: (38.07, 0.9607), 3: (34.50, 0.9279), 4: (32.33, 0.8964)}
 

@@ -3,8 +3,8 @@
 Legend: H W map, K classes, S segments of the truth, T found ones; map values 0 are nothing, others count from 1.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,42 +15,20 @@ from mmengine.evaluator import BaseMetric
 from PIL import Image
 
 from denseformer.detection.annotation_files import match_categories, name_panoptic_maps
+from denseformer.detection.coco_content import check_content
+from denseformer.detection.panoptic_maps import Segments, check_map_format, number_segments, read_segments
 from denseformer.registry import METRICS
 
 QUALITIES = ('PQ', 'SQ', 'RQ')
 COUNTS = ('TP', 'FP', 'FN')
 
 
-@dataclass(frozen=True, eq=False)
-class Segments:
-    """numbers: (H, W) int, 0 for nothing, else from 1; labels: (n,) class of each; crowd: (n,) bool."""
-
-    numbers: np.ndarray
-    labels: np.ndarray
-    crowd: np.ndarray
-
-
-def segment_ids(colours: np.ndarray) -> np.ndarray:
-    """COCO's panoptic colours, (H, W, 3) uint8 R, G, B, as ids R + 256 G + 65536 B, (H, W) int32."""
-    return colours.astype(np.int32) @ np.array([1, 256, 65536], np.int32)
-
-
-def numbered(
-    ids: np.ndarray, listed: Iterable[int], labels: Sequence[int], crowd: Sequence[bool] | None = None
-) -> Segments:
-    """A map of ids, (H, W), with those listed as segments 1, 2 ... and all others as nothing."""
-    place = {number: i for i, number in enumerate(listed, 1)}
-    values, index = np.unique(ids, return_inverse=True)
-    numbers = np.array([place.get(value, 0) for value in values.tolist()])[index].reshape(ids.shape)
-    crowds = np.zeros(len(place), bool) if crowd is None else np.array(crowd, bool)
-    return Segments(numbers, np.array(labels, np.int64), crowds)
-
-
-def compare(truth: Segments, found: Segments, num_classes: int) -> np.ndarray:
-    """(K, 4): for each class the summed IoU of the matches, and how many are matched, too many and missed.
+def match_segments(truth: Segments, found: Segments, num_classes: int) -> np.ndarray:
+    """Match segments; (K, 4): for each class the summed IoU of the matches, and the numbers of TP, FP and FN.
 
     Two segments of a class match where they share more than half of their union, pixels without a true label apart.
-    What lies for its greater part on such pixels, or on a crowd of its class, is not too many; a crowd is not missed.
+    A found segment that lies for its greater part on such pixels, or on a crowd of its class, is no false positive; a
+    crowd is never missed.
     """
     shape = len(truth.labels) + 1, len(found.labels) + 1
     pairs = np.bincount((truth.numbers * shape[1] + found.numbers).ravel(), minlength=shape[0] * shape[1])
@@ -77,7 +55,7 @@ def compare(truth: Segments, found: Segments, num_classes: int) -> np.ndarray:
 
 
 def qualities(counts: np.ndarray) -> np.ndarray:
-    """(K, 4) as `compare` gives them -> (K, 3) panoptic, segmentation and recognition quality, in 0 .. 1.
+    """(K, 4) as `match_segments` gives them -> (K, 3) panoptic, segmentation and recognition quality, in 0 .. 1.
 
     A class that neither occurs nor is found has nan.
     """
@@ -93,17 +71,18 @@ def qualities(counts: np.ndarray) -> np.ndarray:
 class PanopticMetric(BaseMetric):
     """COCO's panoptic quality: PQ, SQ and RQ, and `PQ_things`, `PQ_stuff` and so on, each in 0 .. 1.
 
-    mmdetection's needs panopticapi, which no package index has, and writes every prediction to a file first.
+    mmdetection's needs panopticapi and writes every prediction to a file first.
     `per_class` holds the last scores: class name -> {'PQ', 'SQ', 'RQ', 'TP', 'FP', 'FN'}, None for the qualities of a
     class that neither occurs nor is found.
 
     Args:
-        data_root: of the data set.
+        data_root: of the dataset.
         ann_file: the panoptic json below it.
         seg_prefix: the folder of the panoptic maps below it.
         collect_device, prefix: described in mmengine's `BaseMetric`.
 
-    Raises ValueError where the file's classes are not the data set's, or a prediction is not as large as its truth.
+    Raises ValueError where the file's classes are not the dataset's, a map is not what its json says, or a prediction
+    is not as large as its truth.
     """
 
     def __init__(
@@ -113,6 +92,7 @@ class PanopticMetric(BaseMetric):
         self.file = str(Path(data_root) / ann_file)
         self.maps = Path(data_root) / seg_prefix
         self.coco = COCOPanoptic(self.file)
+        check_content(self.coco.dataset, file=self.file)
         name_panoptic_maps(self.coco)
         self.label_of: dict[int, int] = {}
         self.per_class: dict[str, dict[str, float | int | None]] = {}
@@ -124,20 +104,24 @@ class PanopticMetric(BaseMetric):
             self.label_of = {category_id: i for i, category_id in enumerate(self.coco.get_cat_ids(cat_names=classes))}
         for sample in data_samples:
             truth = self.truth(sample['img_id'])
-            found = predicted(sample['pred_panoptic_seg']['sem_seg'].cpu().numpy()[0], len(self.label_of))
+            found = decode_prediction(sample['pred_panoptic_seg']['sem_seg'].cpu().numpy()[0], len(self.label_of))
             if truth.numbers.shape != found.numbers.shape:
                 raise ValueError(
                     f"The prediction for image {sample['img_id']} is {found.numbers.shape}, its map in '{self.maps}' "
                     f'{truth.numbers.shape} (H, W): the model must predict at the size of the file.'
                 )
-            self.results.append(compare(truth, found, len(self.label_of)))
+            self.results.append(match_segments(truth, found, len(self.label_of)))
 
     def truth(self, image_id: int | str) -> Segments:
-        with Image.open(self.maps / self.coco.imgs[image_id]['segm_file']) as image:
-            ids = segment_ids(np.asarray(image.convert('RGB')))
+        path = self.maps / self.coco.imgs[image_id]['segm_file']
+        data = path.read_bytes()
+        check_map_format(str(path), data)
+        with Image.open(BytesIO(data)) as image:
+            colors = np.asarray(image.convert('RGB'))
         rows = self.coco.imgToAnns[image_id]
         labels = [self.label_of[row['category_id']] for row in rows]
-        return numbered(ids, [row['id'] for row in rows], labels, [row.get('iscrowd', 0) for row in rows])
+        ids, crowd = [row['id'] for row in rows], [row.get('iscrowd', 0) for row in rows]
+        return read_segments(str(path), colors, ids, labels, crowd)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         classes = self.dataset_meta['classes']
@@ -156,7 +140,7 @@ class PanopticMetric(BaseMetric):
         return scores
 
 
-def predicted(panoptic: np.ndarray, num_classes: int) -> Segments:
+def decode_prediction(panoptic: np.ndarray, num_classes: int) -> Segments:
     """mmdetection's map, (H, W), of class + 1000 * instance, where `num_classes` stands for nothing."""
     ids = [i for i in np.unique(panoptic).tolist() if i % INSTANCE_OFFSET < num_classes]
-    return numbered(panoptic, ids, [i % INSTANCE_OFFSET for i in ids])
+    return number_segments(panoptic, ids, [i % INSTANCE_OFFSET for i in ids])

@@ -15,7 +15,7 @@ from denseformer.datasets import (
     CocoPanopticDataset,
     HeldOutDataset,
 )
-from denseformer.detection.metrics import CocoMetric
+from denseformer.detection.metrics.average_precision import CocoMetric
 
 CLASSES = ('date', 'fig', 'nut')
 
@@ -70,12 +70,12 @@ def test_a_class_that_the_file_lacks_is_an_error_that_lists_both_sides(tmp_path)
     write(tmp_path, ('date', 'fig'))
     with pytest.raises(ValueError, match=r"a\.json' has no class called 'nut'") as error:
         built(tmp_path)
-    assert "Its classes are: 'date', 'fig'. Those of the data set are: 'date', 'fig', 'nut'" in str(error.value)
+    assert "Its classes are: 'date', 'fig'. Those of the dataset are: 'date', 'fig', 'nut'" in str(error.value)
 
 
-def test_boxes_of_a_class_that_the_data_set_lacks_are_an_error(tmp_path):
+def test_boxes_of_a_class_that_the_dataset_lacks_are_an_error(tmp_path):
     write(tmp_path)
-    with pytest.raises(ValueError, match=r"has boxes of classes that the data set does not name: 'fig', 'nut'"):
+    with pytest.raises(ValueError, match=r"has boxes of classes that the dataset does not name: 'fig', 'nut'"):
         built(tmp_path, classes=('date',))
     assert labels(built(tmp_path, classes=('date',), subset=True)) == {0: 'date'}
 
@@ -100,7 +100,7 @@ def test_a_box_of_a_category_without_name_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize('cls', [CocoDataset, CityscapesDataset, ADE20KInstanceDataset])
-def test_every_data_set_knows_its_own_classes(tmp_path, cls):
+def test_every_dataset_knows_its_own_classes(tmp_path, cls):
     names = cls.METAINFO['classes']
     write(tmp_path, names[::-1])
     assert labels(built(tmp_path, cls, names)) == dict(enumerate(names[::-1]))
@@ -163,7 +163,7 @@ def test_ade20k_panoptic_has_things_first(tmp_path):
     assert 'does not name' not in str(error.value)
 
 
-def test_a_data_set_of_which_no_image_is_left_is_an_error(tmp_path):
+def test_a_dataset_of_which_no_image_is_left_is_an_error(tmp_path):
     write(tmp_path, used=())
     assert len(built(tmp_path)) == 1
     with pytest.raises(ValueError, match=r"Of the 1 images in '.*a\.json' none is left"):
@@ -181,6 +181,6 @@ def test_every_so_manieth_image_is_held_out(tmp_path):
         built(tmp_path, HeldOutDataset, held_out=True, every=1)
 
 
-def test_the_data_sets_are_registered():
+def test_the_datasets_are_registered():
     for cls in (CocoDataset, HeldOutDataset, CocoPanopticDataset, CityscapesPanopticDataset):
         assert DATASETS.get(f'denseformer.{cls.__name__}') is cls

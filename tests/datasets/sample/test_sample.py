@@ -40,8 +40,8 @@ def pairs(root: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     images = sorted((root / 'images' / split).iterdir())
     labels = sorted((root / 'annotations' / split).iterdir())
     assert [path.stem for path in images] == [path.stem for path in labels]
-    colours = np.stack([cv2.imread(str(path)) for path in images]).reshape(-1, 3)
-    return colours, np.stack([cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in labels]).ravel()
+    colors = np.stack([cv2.imread(str(path)) for path in images]).reshape(-1, 3)
+    return colors, np.stack([cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in labels]).ravel()
 
 
 def mean_iou(predicted: np.ndarray, labels: np.ndarray) -> float:
@@ -101,8 +101,8 @@ def test_semantic_instance_and_panoptic_labels_agree(root, split):
     for image, entry in zip(panoptic['images'], panoptic['annotations'], strict=True):
         name = entry['file_name']
         semantic = cv2.imread(str(root / 'annotations' / split / name), cv2.IMREAD_UNCHANGED)
-        colours = cv2.imread(str(root / f'panoptic_{split}' / name))[..., ::-1].astype(int)
-        ids = colours @ [1, 256, 65536]
+        colors = cv2.imread(str(root / f'panoptic_{split}' / name))[..., ::-1].astype(int)
+        ids = colors @ [1, 256, 65536]
         segments = {segment['id']: segment for segment in entry['segments_info']}
         assert set(np.unique(ids)) - {0} == set(segments)
         assert ((ids == 0) == (semantic == IGNORED)).all()
@@ -143,13 +143,13 @@ def test_polygons_cover_any_mask_exactly():
 @pytest.mark.parametrize('balanced', [False, True], ids=['most frequent class', 'most surprising class'])
 def test_colours_do_not_tell_the_classes(root, balanced):
     """A table from colour to class, learned on the training pictures, is bad on the validation pictures."""
-    colours, labels = pairs(root, 'training')
+    colors, labels = pairs(root, 'training')
     counts = np.zeros((16**3, len(CLASSES)))
     counted = labels != IGNORED
-    np.add.at(counts, (colours[counted].astype(int) // 16 @ [1, 16, 256], labels[counted]), 1)
+    np.add.at(counts, (colors[counted].astype(int) // 16 @ [1, 16, 256], labels[counted]), 1)
     table = (counts / counts.sum(0) if balanced else counts).argmax(1)
-    colours, labels = pairs(root, 'validation')
-    assert mean_iou(table[colours.astype(int) // 16 @ [1, 16, 256]], labels) < 0.35
+    colors, labels = pairs(root, 'validation')
+    assert mean_iou(table[colors.astype(int) // 16 @ [1, 16, 256]], labels) < 0.35
 
 
 def test_a_constant_answer_is_bad(root):

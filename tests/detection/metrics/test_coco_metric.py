@@ -92,7 +92,7 @@ def test_both_ends_of_voc_scores(samples, found, mode):
     assert all(row['AP'] == pytest.approx(found) for row in metric.per_class.values())
 
 
-def test_boxes_can_be_scored_against_what_the_data_set_read(root, samples):
+def test_boxes_can_be_scored_against_what_the_dataset_read(root, samples):
     half = [keep(sample, slice(0, 1)) for sample in samples]
     from_file, _ = evaluate(half, root, metric=['bbox'])
     from_samples, _ = evaluate(half, metric=['bbox'])

@@ -1,8 +1,8 @@
-"""Masks compared with labels at points: which query is to find which label, and where a mask is least certain.
+"""Matching of queries with labels, and losses of masks, at sampled points.
 
-Mask2Former, https://arxiv.org/abs/2112.01527, after PointRend, https://arxiv.org/abs/1912.08193. mmdetection looks
-points up for one query at a time, keeps the gradients of the matching and sorts the points; this does not, and on NaN
-it goes on to a loss that is NaN, where mmdetection's matching stops.
+Mask2Former, https://arxiv.org/abs/2112.01527, after PointRend, https://arxiv.org/abs/1912.08193. Unlike mmdetection's,
+which samples for one query at a time, keeps gradients of the matching and sorts the points, this does all queries at
+once, and on NaN it reaches a NaN loss where mmdetection's matching stops.
 
 Legend: Q queries, K classes, G labels, n masks, P points, h w masks, H W labels; points are x and y in 0 .. 1.
 """
@@ -16,10 +16,10 @@ CLASS, MASK, DICE = 2.0, 5.0, 5.0
 """Weights of classes, of the cross-entropy of masks and of their dice loss, in matching and in training."""
 OVERSAMPLED = 3
 UNCERTAIN = 0.75
-"""Of the points of a loss, the share that lies where the mask is least certain, out of so many times as many points."""
+"""Share of a loss's points that are the least certain ones of OVERSAMPLED times as many candidates."""
 
 
-def at_points(maps: Tensor, points: Tensor) -> Tensor:
+def point_sample(maps: Tensor, points: Tensor) -> Tensor:
     """Maps (n, h, w) at points that they share, (P, 2), or at their own, (n, P, 2), bilinearly -> (n, P)."""
     grid = 2 * points - 1
     if points.ndim == 2:
@@ -27,8 +27,10 @@ def at_points(maps: Tensor, points: Tensor) -> Tensor:
     return F.grid_sample(maps[:, None], grid[:, None], align_corners=False)[:, 0, 0]
 
 
-def matching(scores: Tensor, masks: Tensor, labels: Tensor, targets: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-    """One query for each label, at the least cost -> the queries, ascending, and the label of each.
+def match_queries(
+    scores: Tensor, masks: Tensor, labels: Tensor, targets: Tensor, points: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Assign one query to each label at the least total cost -> the queries, ascending, and the label of each.
 
     Args:
         scores: (Q, K + 1) before the softmax.
@@ -40,7 +42,7 @@ def matching(scores: Tensor, masks: Tensor, labels: Tensor, targets: Tensor, poi
     if not len(labels):
         nothing = labels.new_zeros(0)
         return nothing, nothing
-    found, truth = at_points(masks.float(), points), at_points(targets.float(), points)  # (Q, P), (G, P)
+    found, truth = point_sample(masks.float(), points), point_sample(targets.float(), points)  # (Q, P), (G, P)
     chances = found.sigmoid()
     overlap = chances @ truth.T  # (Q, G)
     dice = 1 - (2 * overlap + 1) / (chances.sum(1)[:, None] + truth.sum(1) + 1)
@@ -50,11 +52,11 @@ def matching(scores: Tensor, masks: Tensor, labels: Tensor, targets: Tensor, poi
     return torch.from_numpy(queries).to(labels.device), torch.from_numpy(matched).to(labels.device)
 
 
-def uncertain_points(masks: Tensor, count: int) -> Tensor:
+def sample_uncertain_points(masks: Tensor, count: int) -> Tensor:
     """Points for each of the masks (n, h, w), most of them where it is close to 0 -> (n, count, 2)."""
     candidates = torch.rand(len(masks), OVERSAMPLED * count, 2, device=masks.device)
     chosen = int(UNCERTAIN * count)
-    closest = at_points(masks, candidates).abs().topk(chosen, largest=False, sorted=False).indices
+    closest = point_sample(masks, candidates).abs().topk(chosen, largest=False, sorted=False).indices
     uncertain = candidates.gather(1, closest[..., None].expand(-1, -1, 2))
     anywhere = torch.rand(len(masks), count - chosen, 2, device=masks.device)
     return torch.cat([uncertain, anywhere], 1)

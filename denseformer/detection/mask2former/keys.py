@@ -1,4 +1,4 @@
-"""The names and the order of classes in Mask2Former weights that were trained with Detectron2, its authors' among them.
+"""State-dict keys and class order of Mask2Former weights trained with Detectron2, its authors' among them.
 
 Facts read off https://github.com/facebookresearch/Mask2Former (MIT) and the lists of classes in
 https://github.com/facebookresearch/detectron2 (Apache 2.0).
@@ -22,7 +22,7 @@ ENCODER, CROSS, SELF, FFN = (
     )
 )
 NAMES = (
-    (r'(?!pixel_decoder\.|predictor\.)', 'pixel_decoder.'),  # which older files leave out
+    (r'(?!pixel_decoder\.|predictor\.)', 'pixel_decoder.'),  # a prefix that older files lack
     (r'pixel_decoder\.input_proj\.(\d)\.0', r'pixel_decoder.input_convs.\1.conv'),
     (r'pixel_decoder\.input_proj\.(\d)\.1', r'pixel_decoder.input_convs.\1.gn'),
     (r'pixel_decoder\.transformer\.level_embed', 'pixel_decoder.level_encoding.weight'),
@@ -51,7 +51,7 @@ NAMES = (
     (r'predictor\.mask_embed\.layers\.1', 'mask_embed.2'),
     (r'predictor\.mask_embed\.layers\.2', 'mask_embed.4'),
 )
-"""How names begin, theirs below `sem_seg_head.` and ours below the head; a name goes through all lines."""
+"""Patterns of Detectron2's names below `sem_seg_head.` and ours below the head; all are applied in order."""
 
 STUFF = {
     (133, 53): ('COCO', range(80, 133)),
@@ -64,7 +64,7 @@ STUFF = {
         ),
     ),
 }
-"""Numbers of classes and of stuff -> the data set that has them, and which of its classes are stuff in Detectron2."""
+"""Numbers of classes and of stuff -> the dataset that has them, and which of its classes are stuff in Detectron2."""
 
 
 def remap_official_keys(state_dict: StateDict, head: Any) -> StateDict:
@@ -79,7 +79,7 @@ def remap_official_keys(state_dict: StateDict, head: Any) -> StateDict:
     """
     if not any(key.startswith('predictor.') for key in state_dict):
         return state_dict
-    state_dict = {renamed(key): value for key, value in state_dict.items()}
+    state_dict = {rename_key(key): value for key, value in state_dict.items()}
     rows = {key: value for key, value in state_dict.items() if key.startswith('cls_embed.')}
     mixed = 0 < head.num_stuff < head.num_classes
     if mixed and all(len(value) == head.num_classes + 1 for value in rows.values()):
@@ -88,7 +88,7 @@ def remap_official_keys(state_dict: StateDict, head: Any) -> StateDict:
     return state_dict
 
 
-def renamed(key: str) -> str:
+def rename_key(key: str) -> str:
     return reduce(lambda name, line: re.sub(f'^{line[0]}', line[1], name), NAMES, key)
 
 
@@ -99,7 +99,7 @@ def things_first(num_classes: int, num_stuff: int) -> list[int]:
         raise ValueError(
             f'weights of Detectron2 for {num_classes - num_stuff} classes of things and {num_stuff} of stuff. Here '
             f'things stand before stuff; how Detectron2 mixes them is known for {known}. Give what is below '
-            'sem_seg_head our names (denseformer.detection.mask2former_keys.renamed) and the rows of cls_embed the '
+            'sem_seg_head our names (denseformer.detection.mask2former.keys.rename_key) and the rows of cls_embed the '
             'order of your classes.'
         )
     name, stuff = STUFF[num_classes, num_stuff]

@@ -12,7 +12,7 @@ from mmengine.registry import MODELS, init_default_scope
 from denseformer.config.loading import load_config
 from denseformer.datasets import VOCDataset, XMLDataset
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BCCD = ROOT.parent / 'shared/data/bccd'
 SIZE = '<size><width>40</width><height>30</height><depth>3</depth></size>'
 
@@ -72,13 +72,11 @@ def test_difficult_and_small_boxes_are_ignored(tmp_path):
     assert [row['ignore_flag'] for row in small] == [1, 0, 0, 1]
 
 
-def test_boxes_of_a_class_that_the_data_set_lacks_are_an_error_that_lists_both_sides(tmp_path):
+def test_boxes_of_a_class_that_the_dataset_lacks_are_an_error_that_lists_both_sides(tmp_path):
     write(tmp_path, box('Cat'), box('dog'))
-    with pytest.raises(
-        ValueError, match=r"list\.txt' has boxes of classes that the data set does not name: 'Cat'"
-    ) as e:
+    with pytest.raises(ValueError, match=r"list\.txt' has boxes of classes that the dataset does not name: 'Cat'") as e:
         built(tmp_path)
-    assert "Its classes are: 'Cat', 'dog'. Those of the data set are: 'cat', 'dog'" in str(e.value)
+    assert "Its classes are: 'Cat', 'dog'. Those of the dataset are: 'cat', 'dog'" in str(e.value)
     assert [row['bbox_label'] for row in instances(tmp_path, subset=True)] == [1]
 
 
@@ -88,6 +86,47 @@ def test_the_size_is_the_images_where_the_file_has_none(tmp_path, size):
     info = built(tmp_path).get_data_info(0)
     assert (info['width'], info['height']) == (40, 30)
     assert info['instances'][0]['bbox'] == [10, 5, 40, 15]
+
+
+@pytest.mark.parametrize('text', ['40.0', ' 40 '])
+def test_a_size_may_be_written_with_a_point(tmp_path, text):
+    write(tmp_path, box(right=99), size=f'<size><width>{text}</width><height>30.0</height></size>')
+    info = built(tmp_path).get_data_info(0)
+    assert (info['width'], info['height']) == (40, 30)
+    write(tmp_path, box(), size='<size><width>40.5</width><height>30</height></size>')
+    with pytest.raises(ValueError, match=r'a\.xml.* cannot be used: size is 40\.5 x 30'):
+        built(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('text', 'ignored'), [('Unspecified', 0), ('0', 0), ('', 0), ('false', 0), ('1', 1), ('True', 1), ('1.0', 1)]
+)
+def test_difficult_is_a_number_or_a_word(tmp_path, text, ignored):
+    write(tmp_path, box(difficult=text), box())
+    assert [row['ignore_flag'] for row in instances(tmp_path)] == [ignored, 0]
+
+
+def test_another_word_for_difficult_is_named_with_its_field(tmp_path):
+    write(tmp_path, box(difficult='perhaps'))
+    with pytest.raises(ValueError, match=r"a\.xml.* cannot be used: difficult is 'perhaps', not a number"):
+        built(tmp_path)
+
+
+@pytest.mark.parametrize('text', ['a.jpg\nb.jpg\n\n', ' a \nb.xml', 'a\r\nb\r\n\r\n'], ids=['suffix', 'mixed', 'dos'])
+def test_a_list_may_be_written_by_hand(tmp_path, text):
+    write(tmp_path, box())
+    write(tmp_path, box(), name='b')
+    (tmp_path / 'list.txt').write_text(text)
+    assert [Path(built(tmp_path).get_data_info(i)['img_path']).name for i in range(2)] == ['a.jpg', 'b.jpg']
+    (tmp_path / 'list.txt').write_text('sub\\a')
+    with pytest.raises(ValueError, match=r"list\.txt' lists names with backslashes"):
+        built(tmp_path)
+
+
+def test_objects_that_are_left_out_are_counted_by_reason(tmp_path):
+    write(tmp_path, box(), box(difficult=1), box('fox'), box(left=50, right=60))
+    counts = built(tmp_path, subset=True).object_counts
+    assert counts == {'': 1, 'difficult': 1, 'of other classes': 1, 'with a box without area inside the image': 1}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from denseformer.registry import DATASETS
 
 @DATASETS.register_module()
 class HeldOutDataset(CocoDataset):
-    """The images of one COCO json file, of which every so manieth by file name, from the first on, is held out.
+    """The images of one COCO json file, of which every n-th by file name, from the first on, is held out.
 
     Args:
         held_out: whether these are the images that are held out, or the others.

@@ -11,7 +11,7 @@ from denseformer.cli import main
 from denseformer.registry import METRICS
 from denseformer.restoration.metrics.niqe import RATIOS, block_features, fit_distribution, niqe, read_model
 
-PHOTOGRAPHS = Path(__file__).parents[2] / 'data/photographs'
+PHOTOGRAPHS = Path(__file__).parents[3] / 'data/photographs'
 
 
 def photograph(name: str) -> np.ndarray:

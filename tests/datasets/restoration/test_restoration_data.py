@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from denseformer.datasets import RestorationImages
-from denseformer.datasets.restoration import bsrgan as shuffled
+from denseformer.datasets.restoration import bsrgan
 from denseformer.datasets.restoration.realesrgan import bell_kernel, sinc_kernel
-from denseformer.datasets.restoration.transforms import shrink_window, to_tensor
+from denseformer.datasets.restoration.transforms import downsample_window, to_tensor
 from denseformer.registry import DATASETS, TRANSFORMS
 from denseformer.restoration import imresize
 
@@ -66,7 +66,7 @@ def test_a_patch_is_what_it_is_in_the_whole_shrunk_image(scale):
     target = picture(scale * 20, scale * 23)
     whole = imresize(target, 1 / scale)
     for top, left in ((0, 0), (5, 4), (12, 15), (3, 15)):
-        patch = shrink_window(target, scale, top, left, 8)
+        patch = downsample_window(target, scale, top, left, 8)
         assert np.array_equal(patch, whole[top : top + 8, left : left + 8])
 
 
@@ -159,7 +159,7 @@ def test_degradations_follow_one_another_and_leave_the_target():
 
 
 def test_kernels_sum_to_one():
-    kernels = [bell_kernel(family, 15, 2.0, 1.0, 1.5) for family in ('gaussian', 'generalised', 'plateau')]
+    kernels = [bell_kernel(family, 15, 2.0, 1.0, 1.5) for family in ('gaussian', 'generalized', 'plateau')]
     for kernel in (*kernels, sinc_kernel(13, 2.0)):
         assert kernel.sum() == pytest.approx(1)
     assert sinc_kernel(13, 2.0).min() < 0
@@ -189,13 +189,13 @@ def test_the_shuffled_degradation_shrinks_spoils_and_does_not_shift(scale, seed)
 
 
 def test_subsampling_after_blur_keeps_the_middle_of_each_cell(monkeypatch):
-    monkeypatch.setattr(shuffled, 'INTERPOLATED', 0)
+    monkeypatch.setattr(bsrgan, 'INTERPOLATED', 0)
     ramp = np.linspace(0, 1, 64)[:, None, None] * np.ones((1, 64, 1))
-    small = shuffled.shrunk(ramp, 4)[6:-6]
+    small = bsrgan.random_downsample(ramp, 4)[6:-6]
     assert small == pytest.approx(imresize(ramp, 0.25)[6 : 6 + len(small)], abs=1e-3)
 
 
-def test_a_data_set_can_be_repeated_beside_another(root):
+def test_a_dataset_can_be_repeated_beside_another(root):
     part = {'type': 'denseformer.RestorationImages', 'data_root': str(root), 'data_prefix': {'gt_path': 'HR'}}
     repeated = {'type': 'RepeatDataset', 'dataset': part, 'times': 3}
     whole = DATASETS.build({'type': 'ConcatDataset', 'datasets': [repeated, part]})

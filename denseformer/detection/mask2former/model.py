@@ -1,7 +1,7 @@
 """Mask2Former's head, "Masked-attention Mask Transformer for Universal Image Segmentation", arXiv 2112.01527.
 
 Official: https://github.com/facebookresearch/Mask2Former (MIT). The network and its losses are mmdetection's; here its
-numbers are said once, masks are matched and compared with labels by `mask_points`, and the authors' weights are taken.
+numbers are stated once, masks are matched and compared with labels by `points`, and the authors' weights load.
 
 Legend: B batch, Q queries, K classes, G labels, n matched masks, P points, H W image, h w a quarter of it.
 """
@@ -20,8 +20,15 @@ from mmseg.models.decode_heads import Mask2FormerHead as MMSegHead
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
-from denseformer.detection.mask2former_keys import remap_official_keys
-from denseformer.detection.mask_points import CLASS, DICE, MASK, at_points, matching, uncertain_points
+from denseformer.detection.mask2former.keys import remap_official_keys
+from denseformer.detection.mask2former.points import (
+    CLASS,
+    DICE,
+    MASK,
+    match_queries,
+    point_sample,
+    sample_uncertain_points,
+)
 from denseformer.ops.dispatch import patch_mmcv_deform_attention
 from denseformer.registry import MODELS
 
@@ -31,7 +38,7 @@ LEVELS = 3
 """Maps that the deformable encoder and the decoder attend to: strides 8, 16 and 32."""
 
 
-def positions(width: int) -> dict:
+def positional_encoding(width: int) -> dict:
     return dict(num_feats=width // 2, normalize=True)
 
 
@@ -51,7 +58,7 @@ def pixel_decoder(width: int, num_heads: int, layers: int) -> dict:
         norm_cfg=dict(type='GN', num_groups=32),
         act_cfg=dict(type='ReLU'),
         encoder=dict(num_layers=layers, layer_cfg=dict(self_attn_cfg=attention, ffn_cfg=mlp(width, 4))),
-        positional_encoding=positions(width),
+        positional_encoding=positional_encoding(width),
     )
 
 
@@ -63,7 +70,7 @@ def query_decoder(width: int, num_heads: int, layers: int) -> dict:
 
 
 class PlainHead:
-    """Mixed in before mmdetection's or mmsegmentation's head, which hold most of these numbers in several places.
+    """Mixin before mmdetection's or mmsegmentation's head, which state most of these numbers in several places.
 
     Args:
         in_channels: of the maps at strides 4, 8, 16 and 32.
@@ -77,7 +84,7 @@ class PlainHead:
         decoder_layers: of masked attention from the queries to the maps.
         num_points: at which a mask is compared with a label.
         void_weight: of the class `nothing`, which most queries have, in the loss.
-        train_cfg, test_cfg: handed over by mmdetection's detector; not looked at.
+        train_cfg, test_cfg: passed by mmdetection's detector; not used.
 
     Raises ValueError for numbers that contradict one another.
     """
@@ -120,7 +127,7 @@ class PlainHead:
             num_stuff_classes=num_stuff,
             num_queries=num_queries,
             num_transformer_feat_level=LEVELS,
-            positional_encoding=positions(width),
+            positional_encoding=positional_encoding(width),
             pixel_decoder=pixel_decoder(width, num_heads, encoder_layers),
             transformer_decoder=query_decoder(width, num_heads, decoder_layers),
             loss_cls=dict(type='mmdet.CrossEntropyLoss', loss_weight=CLASS, class_weight=weights),
@@ -146,12 +153,12 @@ class PlainHead:
             scores: (B, Q, K + 1) before the softmax.
             masks: (B, Q, h, w) before the sigmoid.
             truth: of each image, `labels` (G,) and `masks` (G, H, W), 0 or 1.
-            metas: not looked at.
+            metas: not used.
         """
         scores = scores.float()
         with torch.no_grad(), torch.autocast(masks.device.type, enabled=False):
             pairs = [
-                matching(each, found, gt.labels, gt.masks, torch.rand(self.num_points, 2, device=masks.device))
+                match_queries(each, found, gt.labels, gt.masks, torch.rand(self.num_points, 2, device=masks.device))
                 for each, found, gt in zip(scores, masks, truth, strict=True)
             ]
         labels = scores.new_full(scores.shape[:2], self.num_classes, dtype=torch.long)  # (B, Q)
@@ -165,16 +172,16 @@ class PlainHead:
             return loss_cls, found.sum(), found.sum()
         with torch.no_grad():
             targets = torch.cat([gt.masks[matched] for gt, (_, matched) in zip(truth, pairs, strict=True)])
-            points = uncertain_points(found, self.num_points)
-            targets = at_points(targets.float(), points)
-        found = at_points(found, points)  # (n, P)
+            points = sample_uncertain_points(found, self.num_points)
+            targets = point_sample(targets.float(), points)
+        found = point_sample(found, points)  # (n, P)
         loss_mask = self.loss_mask(found.flatten(), targets.flatten(), avg_factor=count * self.num_points)
         return loss_cls, loss_mask, self.loss_dice(found, targets, avg_factor=count)
 
 
 @MODELS.register_module()
 class Mask2FormerHead(PlainHead, MMDetHead):
-    """For things, or things and stuff: the head of mmdetection's `Mask2Former`."""
+    """Head for instance and panoptic segmentation, of mmdetection's `Mask2Former`."""
 
     def predict(self, x: Sequence[Tensor], batch_data_samples: list) -> tuple[Tensor, Tensor]:
         """Class scores (B, Q, K + 1) and masks (B, Q, h, w) before the softmax and the sigmoid.
@@ -187,12 +194,12 @@ class Mask2FormerHead(PlainHead, MMDetHead):
 
 @MODELS.register_module()
 class Mask2FormerSemanticHead(PlainHead, MMSegHead):
-    """For semantic segmentation: the decode head of mmsegmentation's `EncoderDecoder`."""
+    """Head for semantic segmentation: a decode head of mmsegmentation's `EncoderDecoder`."""
 
     def predict(self, x: Sequence[Tensor], batch_img_metas: list[dict], test_cfg: dict) -> Tensor:
         """Class scores (B, K, H, W): over all queries, the class's chance times the mask's.
 
-        mmsegmentation's takes a window of sliding inference for as large as the whole image.
+        mmsegmentation's takes a window of sliding inference to be as large as the whole image.
         """
         scores, masks = (outputs[-1] for outputs in self(x, []))
         meta = batch_img_metas[0]
@@ -203,7 +210,7 @@ class Mask2FormerSemanticHead(PlainHead, MMSegHead):
 
 
 class OfficialNames:
-    """Mixed in before mmdetection's or mmsegmentation's model: weights trained with Detectron2 load as they are.
+    """Mixin before mmdetection's or mmsegmentation's model: weights trained with Detectron2 load as they are.
 
     There the head is `sem_seg_head`; besides it and the backbone they hold the weights of classes in the loss.
     """
@@ -220,13 +227,13 @@ class OfficialNames:
 
 @MODELS.register_module()
 class Mask2Former(OfficialNames, MMDetMask2Former):
-    """For things, or things and stuff: mmdetection's model."""
+    """Model for instance and panoptic segmentation: mmdetection's."""
 
     head_name = 'panoptic_head'
 
 
 @MODELS.register_module()
 class Mask2FormerSegmentor(OfficialNames, EncoderDecoder):
-    """For semantic segmentation: mmsegmentation's model."""
+    """Model for semantic segmentation: mmsegmentation's."""
 
     head_name = 'decode_head'

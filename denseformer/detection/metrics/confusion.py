@@ -1,4 +1,4 @@
-"""Which classes a detector takes for which."""
+"""The confusion matrix of a detector."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 OVERLAP = 0.5
-"""Of the union of two boxes, from which on they are of one object."""
+"""Intersection over union from which two boxes are of one object."""
 
 
 class ImageTruth(NamedTuple):
@@ -19,10 +19,10 @@ class ImageTruth(NamedTuple):
 
 
 def count_confusions(truth: ImageTruth, found: Mapping[str, np.ndarray], classes: int, *, score: float) -> np.ndarray:
-    """(K + 1, K + 1) counts of one image: true class, K for nothing, by the class found there, K for missed.
+    """Confusion matrix of one image, (K + 1, K + 1): true class, K for nothing, by the class found, K for missed.
 
-    Each object found takes, the most certain one first, the true one it overlaps most out of those that are left,
-    whatever their classes. What lies for half of its area on ignored objects only is not counted.
+    Detections, the most certain first, are matched with the free true object they overlap most, whatever its class.
+    A detection that lies for half of its area on an ignored object only is not counted.
 
     Args:
         found: bboxes (m, 4), labels (m,), scores (m,).

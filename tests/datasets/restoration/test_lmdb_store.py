@@ -1,4 +1,4 @@
-"""Sub-images and LMDB data bases, made by the command and read by the data set."""
+"""Sub-images and LMDB databases, made by the command and read by the dataset."""
 
 from pathlib import Path
 

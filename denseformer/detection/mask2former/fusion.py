@@ -1,4 +1,4 @@
-"""What an image shows, from the classes and masks of queries: instances and a panoptic map.
+"""Inference of Mask2Former: instances and a panoptic map from the classes and masks of queries.
 
 Mask2Former, https://arxiv.org/abs/2112.01527, and its inference, https://github.com/facebookresearch/Mask2Former (MIT).
 
@@ -18,7 +18,7 @@ from torch.nn.functional import interpolate
 from denseformer.registry import MODELS
 
 CHUNK = 16
-"""Masks that are enlarged to the image's size together."""
+"""Number of masks that are upsampled to the image's size together."""
 
 
 @MODELS.register_module()
@@ -32,9 +32,9 @@ class MaskFusion(nn.Module):
         num_classes: of things and stuff together; things stand first.
         num_stuff: how many of them are stuff; without any there is no panoptic map.
         max_per_image: the most instances that are kept.
-        score_threshold: what a query's class must be surer than to take part in the panoptic map.
-        kept_share: what share of its mask a query must keep there when others claim pixels too.
-        test_cfg: handed over by mmdetection's detector; not looked at.
+        score_threshold: lowest class probability of a query that takes part in the panoptic map.
+        kept_share: smallest share of its mask that a query must win there against the others.
+        test_cfg: passed by mmdetection's detector; not used.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class MaskFusion(nn.Module):
     def predict(
         self, scores: Tensor, masks: Tensor, batch_data_samples: Sequence[Any], rescale: bool = False
     ) -> list[dict[str, InstanceData | PixelData]]:
-        """What each image shows, by the names that mmdetection's detector asks for.
+        """Instances and panoptic map of each image, under the names that mmdetection's detector reads.
 
         Args:
             scores: (B, Q, K + 1) before the softmax, the last one for nothing.
@@ -75,16 +75,17 @@ class MaskFusion(nn.Module):
         return results
 
     def instances(self, chances: Tensor, masks: Tensor, meta: Mapping[str, Any], rescale: bool) -> InstanceData:
-        """The surest pairs of a query, (Q, K + 1) chances and (Q, h, w) mask, and a class; of them, the things.
+        """The best-scored pairs of a query and a class, of which the things are kept.
 
-        The score is the class's chance times the mean chance of the mask's pixels.
+        chances: (Q, K + 1) probabilities of classes; masks: (Q, h, w) before the sigmoid. The score is the class's
+        probability times the mean probability of the mask's pixels.
         """
         pairs = chances[:, :-1].flatten()  # (Q * K,)
         best, index = pairs.topk(min(self.max_per_image, len(pairs)), sorted=False)
         things = index % self.num_classes < self.num_things
         best, labels = best[things], index[things] % self.num_classes
         queries, which = (index[things] // self.num_classes).unique(return_inverse=True)
-        binary, sureness = binarised(masks[queries], meta, rescale)
+        binary, sureness = binarize(masks[queries], meta, rescale)
         found = InstanceData(scores=best * sureness[which], labels=labels, masks=binary[which])
         found.bboxes = mask2bbox(binary)[which]
         return found[found.scores > 0]  # a query without a single pixel has none
@@ -92,7 +93,7 @@ class MaskFusion(nn.Module):
     def panoptic(self, chances: Tensor, masks: Tensor, meta: Mapping[str, Any], rescale: bool) -> PixelData:
         """A map (1, H, W) of class + 1000 * instance, with the number of classes for nothing.
 
-        A pixel belongs to the sure query that claims it most, unless that query loses most of its mask to others.
+        A pixel belongs to the confident query of the highest score there, unless that query loses most of its mask.
         """
         sure, labels = chances.max(-1)
         chosen = (labels < self.num_classes) & (sure > self.score_threshold)
@@ -124,8 +125,8 @@ def enlarged(masks: Tensor, meta: Mapping[str, Any], rescale: bool) -> Iterator[
         yield part[:, 0]
 
 
-def binarised(masks: Tensor, meta: Mapping[str, Any], rescale: bool) -> tuple[Tensor, Tensor]:
-    """Masks (n, h, w) as (n, H, W) bool, and the mean chance of the pixels in each, (n,)."""
+def binarize(masks: Tensor, meta: Mapping[str, Any], rescale: bool) -> tuple[Tensor, Tensor]:
+    """Masks (n, h, w) as (n, H, W) bool, and the mean probability of the pixels in each, (n,)."""
     whole, sureness = [], []
     for part in enlarged(masks, meta, rescale):
         inside = part > 0

@@ -1,4 +1,4 @@
-"""Scores of detection and instance segmentation, also per class, and which classes are taken for which.
+"""Average precision of boxes and masks, also per class, and the confusion matrix.
 
 Legend: K classes; areas are COCO's: all, small, medium, large.
 """
@@ -17,7 +17,8 @@ from mmdet.evaluation.metrics import coco_metric
 from mmengine.logging import MMLogger
 
 from denseformer.detection.annotation_files import make_scorable, match_categories
-from denseformer.detection.confusion import ImageTruth, count_confusions
+from denseformer.detection.coco_content import check_content, has_outline
+from denseformer.detection.metrics.confusion import ImageTruth, count_confusions
 from denseformer.registry import METRICS
 
 AREAS = {'mAP_s': 1, 'mAP_m': 2, 'mAP_l': 3}
@@ -29,16 +30,15 @@ FIELDS = {'bbox': 'bbox', 'segm': 'segmentation'}
 class CocoMetric(coco_metric.CocoMetric):
     """COCO's average precision of boxes and masks, under names without a prefix, as `bbox_mAP`, 0 .. 1.
 
-    mmdetection's metric, which collects what is found, has no scores when that is nothing, and the run stops where it
-    looks for the best checkpoint; it also prints its table per class and forgets it. Sizes without a true object
-    score -1, as COCO has it.
+    mmdetection's metric returns no scores when nothing is found, so that the run stops where it looks for the best
+    checkpoint, and prints its table per class without keeping it. Sizes without a true object score -1, as in COCO.
 
     per_class: class name -> {'bbox_mAP', 'bbox_mAP_50', 'segm_mAP' ..., 'objects'}; None for a class without objects.
-    confusion: (K + 1, K + 1) counts of true objects (rows) by what is found there (columns); the last row is found
-        where nothing is, the last column is missed.
+    confusion: (K + 1, K + 1) counts of true objects (rows) by the class found there (columns); the last row counts
+        detections where nothing is, the last column missed objects.
 
     Args:
-        data_root: of the data set.
+        data_root: of the dataset.
         ann_file: the annotations below it; None takes the truth from the samples, whose pipeline then packs the meta
             key `instances`.
         metric: 'bbox' for boxes, 'segm' for masks.
@@ -69,7 +69,7 @@ class CocoMetric(coco_metric.CocoMetric):
 
     @property
     def classes(self) -> Sequence[str]:
-        """Those of things, where the data set has stuff too."""
+        """Classes of the dataset; those of things alone where it has stuff too."""
         return self.dataset_meta.get('thing_classes') or self.dataset_meta['classes']
 
     def compute_metrics(self, results: list) -> dict[str, float]:
@@ -91,7 +91,7 @@ class CocoMetric(coco_metric.CocoMetric):
         return scores
 
     def compute_scores(self, truth: COCO, per_image: Sequence[ImageTruth], found: Sequence[Mapping]) -> dict:
-        """The scores by name; what there is per class is added to `per_class`."""
+        """Scores by name; those per class are added to `per_class`."""
         scores = {}
         for kind in self.metrics:
             precision = self.precision(truth, found, kind)
@@ -107,14 +107,14 @@ class CocoMetric(coco_metric.CocoMetric):
         """(10 IoU thresholds, 101 recalls, K, 4 areas); -1 where there is no true object."""
         rows = [row for prediction in found for row in self.rows(prediction, kind)]
         with redirect_stdout(StringIO()):
-            evaluation = COCOeval(truth, as_coco(truth, rows), kind)
+            evaluation = COCOeval(with_masks(truth) if kind == 'segm' else truth, as_coco(truth, rows), kind)
             evaluation.params.catIds, evaluation.params.imgIds = self.cat_ids, self.img_ids
             evaluation.evaluate()
             evaluation.accumulate()
         return evaluation.eval['precision'][..., -1]  # the last of 1, 10 and 100 objects per image
 
     def rows(self, prediction: Mapping[str, Any], kind: str) -> Iterator[dict]:
-        """What is found in an image, in COCO's results format; masks without boxes, whose areas would count."""
+        """The detections of an image in COCO's results format; masks carry no boxes, whose areas would count."""
         if kind == 'segm' and 'masks' not in prediction:
             raise ValueError("The model finds no masks; write metric=['bbox'] of the evaluator's CocoMetric.")
         scores = prediction.get('mask_scores', prediction['scores']) if kind == 'segm' else prediction['scores']
@@ -124,11 +124,16 @@ class CocoMetric(coco_metric.CocoMetric):
             yield {**row, FIELDS[kind]: place}
 
     def read_truth(self, images: Sequence[dict]) -> COCO:
-        """The annotations, with categories in the order of the data set's classes."""
+        """The annotations, with categories in the order of the dataset's classes."""
         truth = self._coco_api
         if truth is None:
             with TemporaryDirectory() as folder, redirect_stdout(StringIO()):
                 truth = COCO(self.gt_to_coco_json(images, f'{folder}/truth'))
+        else:
+            sizes = {row['img_id']: {'width': row['width'], 'height': row['height']} for row in images}
+            for row in truth.dataset.get('images', ()):
+                row.update({**sizes.get(row['id'], {}), **row})
+            check_content(truth.dataset, file=str(self.path))
         match_categories(truth, self.classes, file=self.path or 'the test samples', subset=True)
         make_scorable(truth)
         return truth
@@ -192,6 +197,28 @@ def match(label: int, truth: ImageTruth, found: Mapping[str, Any]) -> np.ndarray
     boxes = np.concatenate([found['bboxes'][mine], found['scores'][mine, None]], axis=1)
     right, wrong = tpfp_default(boxes, truth.boxes[same & ~truth.ignored], truth.boxes[same & truth.ignored], 0.5)
     return np.stack([boxes[:, 4], right[0], wrong[0]])
+
+
+def with_masks(truth: COCO) -> COCO:
+    """The truth for scores of masks, in which objects without an outline, which training ignores, are empty crowds."""
+    rows = truth.dataset.get('annotations', ())
+    whole = COCO()
+    whole.dataset = {**truth.dataset, 'annotations': [{**row, **mask_of(row, truth.imgs)} for row in rows]}
+    with redirect_stdout(None):
+        whole.createIndex()
+    return whole
+
+
+def mask_of(row: Mapping[str, Any], images: Mapping[Any, Mapping]) -> dict[str, Any]:
+    """Changes to an annotation for pycocotools, which takes polygons of two points for boxes and fails without any."""
+    outline, image = row.get('segmentation'), images.get(row['image_id'])
+    if has_outline(outline):
+        polygons = outline if isinstance(outline, list) else []
+        return {'segmentation': [polygon for polygon in polygons if len(polygon) >= 6] or outline}
+    if image is None:
+        return {}
+    size = [image['height'], image['width']]
+    return {'segmentation': {'size': size, 'counts': [size[0] * size[1]]}, 'iscrowd': 1}
 
 
 def as_coco(truth: COCO, rows: list[dict]) -> COCO:
