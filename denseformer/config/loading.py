@@ -28,15 +28,15 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     path: a file, or the name of a config that ships, with or without `.py`. Raises ConfigError when there is neither,
     when the file is no config, or a reference names nothing.
     """
-    name, path = path, find_config(path)
-    if path is None:
-        siblings = [other.name for other in Path(name).parent.glob('*.py')]
-        near = did_you_mean(Path(name).name, [*siblings, *config_names()])
-        raise ConfigError(f'{name}: no such config file, and none of that name ships.{near}')
+    file = find_config(path)
+    if file is None:
+        siblings = [other.name for other in Path(path).parent.glob('*.py')]
+        near = did_you_mean(Path(path).name, [*siblings, *config_names()])
+        raise ConfigError(f'{path}: no such config file, and none of that name ships.{near}')
     try:
-        config = Config.fromfile(str(path))
+        config = Config.fromfile(str(file))
     except (SyntaxError, NameError, TypeError, KeyError, FileNotFoundError) as error:
-        raise ConfigError(f'{path}: {type(error).__name__}: {error}') from error
+        raise ConfigError(f'{file}: {type(error).__name__}: {error}') from error
     values = {key: value for key, value in config.items() if not key.startswith('_')}
     apply_overrides(values, overrides or {})
     rename_keys(values)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_type_hints
 from denseformer.suggestions import did_you_mean
 
 Options = TypeVar('Options')
-Function = TypeVar('Function', bound=Callable)
+Result = TypeVar('Result')
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def options_from(cls: type[Options], namespace: argparse.Namespace) -> Options:
     return cls(**{each.name: given[each.name] for each in fields(cls) if each.name in given})  # type: ignore[arg-type]
 
 
-def takes_options(cls: type) -> Callable[[Function], Function]:
+def takes_options(cls: type) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """Let a function or constructor take the fields of `cls` by name: f(tile=512).
 
     Its parameter `options` receives an instance of `cls`, made from the fields that the caller names, or the caller's
@@ -82,12 +82,12 @@ def takes_options(cls: type) -> Callable[[Function], Function]:
     named = {each.name: each for each in fields(cls)}
     hints = get_type_hints(cls)
 
-    def decorate(function: Function) -> Function:
+    def decorate(function: Callable[..., Result]) -> Callable[..., Result]:
         own = inspect.signature(function)
         known = [*named, *(name for name in own.parameters if name != 'self')]
 
         @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Result:
             given = {name: kwargs.pop(name) for name in named.keys() & kwargs.keys()}
             for name in kwargs.keys() - set(known):
                 raise TypeError(f"{function.__qualname__} takes no argument '{name}'.{did_you_mean(name, known, 0.5)}")
@@ -101,7 +101,7 @@ def takes_options(cls: type) -> Callable[[Function], Function]:
         ]
         call.__signature__ = own.replace(parameters=[*own.parameters.values(), *keywords])  # type: ignore[attr-defined]
         call.__doc__ = f'{inspect.cleandoc(function.__doc__ or "")}\n\n{describe(cls)}'
-        return call  # type: ignore[return-value]
+        return call
 
     return decorate
 
