@@ -147,4 +147,4 @@ def base_path(name: str, filename: str) -> tuple[str, str | None]:
 
 
 mmengine_base_path = Config._get_cfg_path
-Config._get_cfg_path = staticmethod(base_path)  # type: ignore[method-assign]
+Config._get_cfg_path = staticmethod(base_path)

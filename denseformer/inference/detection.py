@@ -26,8 +26,9 @@ from denseformer.inference.instances import Instances, Window, encoded, merged, 
 from denseformer.inference.memory import is_out_of_memory
 from denseformer.inference.results import Colour, Output, Result, import_supervision, save_jpeg
 from denseformer.inference.segmentation import class_names, prediction_pipeline
-from denseformer.inference.task import Prepared, Settings, Task
+from denseformer.inference.task import Prepared, Task
 from denseformer.inference.tiling import Tiling, plan
+from denseformer.options import PredictionOptions
 
 OVERLAP = 128
 SMALLEST = 256
@@ -132,9 +133,9 @@ class DetectionResult(Result):
 class DetectionTask(Task):
     """Pictures to `DetectionResult`; in windows where the settings name a size or memory runs out."""
 
-    def __init__(self, config: Config, model: nn.Module, settings: Settings):
+    def __init__(self, config: Config, model: nn.Module, settings: PredictionOptions):
         super().__init__(settings)
-        if settings.augment or settings.probabilities:
+        if settings.tta or settings.probabilities:
             raise ValueError('Detection has no --tta and no --probabilities: leave them out.')
         self.model = model
         self.classes, self.palette = class_names(config)
@@ -188,7 +189,7 @@ class DetectionTask(Task):
 
     def _run(self, samples: Sequence[dict[str, Any]]) -> list[Any]:
         batch = {key: [sample[key] for sample in samples] for key in ('inputs', 'data_samples')}
-        with self.settings.autocast():
+        with self.autocast():
             return self.model.test_step(batch)
 
     def _result(self, prepared: Prepared, found: Any) -> DetectionResult:

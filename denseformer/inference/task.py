@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from denseformer.datasets.loading import MAX_PIXELS
-from denseformer.images.formats import checked_suffix
 from denseformer.images.rasterio_tiff import open_windows
 from denseformer.images.reading import Picture, read_picture
 from denseformer.images.tiffs import Layout, WindowedTiff, geography_of, size_of
@@ -21,46 +19,10 @@ from denseformer.inference.memory import OutOfMemoryRetry, side_that_fits
 from denseformer.inference.results import Result
 from denseformer.inference.sources import Item
 from denseformer.inference.tiling import Block, Network, Reader, Tiling, predict_blocks
+from denseformer.options import PredictionOptions
 
 UNMEASURED = 1 << 20
 """Images of up to so many pixels are tried whole before the free memory is asked for."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How to predict, for any task.
-
-    amp: under bfloat16 autocast; tile: the side of the windows that larger images are cut into, None for what the free
-    memory allows; overlap: of neighbouring windows, None for what the network needs; batch_size: how many images or
-    windows of one size go through the network together, None for what the free memory allows; native: at the image's
-    own size, whatever the config resizes to; augment: predict on mirrored or turned copies too, and average;
-    probabilities: keep them for each class; score: the least of an instance that is kept; classes: the names of those
-    to find, all when there are none (detection); max_pixels: the largest image that is decoded; suffix: what restored
-    images are written as, None for the format of their source.
-    """
-
-    device: torch.device = field(default_factory=lambda: torch.device('cpu'))
-    amp: bool = False
-    tile: int | None = None
-    overlap: int | None = None
-    batch_size: int | None = 1
-    native: bool = False
-    augment: bool = False
-    probabilities: bool = False
-    score: float = 0.3
-    classes: Sequence[str] = ()
-    max_pixels: int = MAX_PIXELS
-    suffix: str | None = None
-
-    def __post_init__(self):
-        sizes = (self.batch_size, self.tile, self.max_pixels)
-        if any(size is not None and size < 1 for size in sizes) or (self.overlap or 0) < 0:
-            raise ValueError('batch_size, tile and max_pixels must be at least 1, and overlap not negative.')
-        if self.suffix is not None:
-            checked_suffix(self.suffix)
-
-    def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +63,13 @@ class Task(ABC):
     resizes = True
     """Whether a config may ask for images of another size, unless `native` forbids it."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: PredictionOptions):
         self.settings = settings
+        self.device = torch.device(settings.device)
+
+    def autocast(self) -> torch.autocast:
+        """The precision that the network predicts in: bfloat16 with `amp`, else that of its weights."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.amp)
 
     def prepare(self, item: Item) -> Prepared:
         """Read an item; this needs no network and may run beside it. Raises ValueError naming a file it cannot read."""
@@ -169,7 +136,14 @@ class Windows:
     """
 
     def __init__(
-        self, network: Network, settings: Settings, *, overlap: int, multiple: int, padding: int = 1, scale: int = 1
+        self,
+        network: Network,
+        settings: PredictionOptions,
+        *,
+        overlap: int,
+        multiple: int,
+        padding: int = 1,
+        scale: int = 1,
     ):
         overlap = overlap if settings.overlap is None else settings.overlap
         margin = overlap * 2 // 5
@@ -203,7 +177,8 @@ class Windows:
 
     def _probe(self, read: Reader, size: tuple[int, int]) -> int:
         probe = read(slice(0, min(256, size[0])), slice(0, min(256, size[1])))[None]
-        side = side_that_fits(self.elastic, probe.to(self.settings.device), self.settings.device)
+        device = torch.device(self.settings.device)
+        side = side_that_fits(self.elastic, probe.to(device), device)
         self.fits = max(side, self.tiling.smallest) ** 2
         multiple = self.tiling.multiple
         side = max(self.tiling.smallest, min(side // max(1, round((self.settings.batch_size or 1) ** 0.5)), 2048))

@@ -68,7 +68,7 @@ class VideoJob:
         self.moving = next(kind for kind in MOVING if kind in outputs)
         self.name = f'{outputs[self.moving].folder}/{self.stem}.mp4'
         every_frame = [kind for kind in outputs if kind != self.moving]
-        if predictor.settings.suffix and self.moving == 'restored':
+        if predictor.settings.format and self.moving == 'restored':
             every_frame.append('restored')
         self.folders = {kind: f'{outputs[kind].folder}/{self.stem}' for kind in every_frame}
         entries = first.explained()

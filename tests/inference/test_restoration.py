@@ -80,7 +80,7 @@ def test_a_file_too_large_to_read_is_restored_the_same(weights, predictor, tmp_p
 
 
 def test_the_self_ensemble_turns_with_the_image(weights):
-    predictor = Predictor(weights, device='cpu', augment=True)
+    predictor = Predictor(weights, device='cpu', tta=True)
     picture = image_of(24, 32)
     (upright,), (turned,) = predictor(picture), predictor(np.ascontiguousarray(np.rot90(picture)))
     assert np.abs(np.rot90(upright.image).astype(int) - turned.image).max() <= 1
@@ -143,12 +143,12 @@ def test_batches_by_free_memory_restore_the_same(weights, predictor, tmp_path):
 
 def test_a_format_that_is_not_written_is_an_error(weights):
     with pytest.raises(ValueError, match='legal are png'):
-        Predictor(weights, device='cpu', suffix='.gif')
+        Predictor(weights, device='cpu', format='.gif')
 
 
 def test_another_format_can_be_asked_for(weights, tmp_path):
     Image.fromarray(image_of(20, 20)).save(tmp_path / 'a.jpg')
-    predict_folder(Predictor(weights, device='cpu', suffix='.png'), tmp_path / 'a.jpg', tmp_path / 'out')
+    predict_folder(Predictor(weights, device='cpu', format='.png'), tmp_path / 'a.jpg', tmp_path / 'out')
     assert Image.open(tmp_path / 'out/restored/a.png').size == (40, 40)
 
 

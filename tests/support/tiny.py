@@ -19,6 +19,7 @@ from mmengine.structures import BaseDataElement
 from torch import nn
 
 from denseformer.engine import launch
+from denseformer.options import TrainOptions
 
 LENGTH = 8
 
@@ -118,8 +119,8 @@ def config(work_dir, *, epochs=None, iters=6, interval=3, workers=0, batch=3, la
                     type='denseformer.CheckpointHook', by_epoch=by_epoch, interval=interval, max_keep_ckpts=2
                 ),
                 iteration_seed=dict(type='denseformer.IterationSeedHook'),
-                nonfinite=dict(type='denseformer.NonFiniteGuard', **parts.get('nonfinite', {})),
-                interruption=dict(type='denseformer.InterruptionHook', **parts.get('interruption', {})),
+                nan_guard=dict(type='denseformer.NaNGuardHook', **parts.get('nan_guard', {})),
+                preemption=dict(type='denseformer.PreemptionHook', **parts.get('preemption', {})),
                 record=dict(type='RecordHook', **parts.get('record', {})),
             ),
             custom_hooks=[dict(type='EMAHook', momentum=0.1)] if parts.get('ema', True) else [],
@@ -144,7 +145,7 @@ def with_validation(cfg: Config, interval: int, length: int = 3, **checkpoint) -
 def build(cfg: Config, *, resume: str | bool = False):
     """The Runner of a tiny run."""
     cfg.experiment_name = f'tiny_{os.getpid()}_{len(MessageHub._instance_dict)}'
-    return launch.build_runner(cfg, launch.Options(resume=resume, launcher=cfg.launcher))
+    return launch.build_runner(cfg, TrainOptions(resume=resume, launcher=cfg.launcher))
 
 
 def train(cfg: Config, *, resume: str | bool = False):
