@@ -28,6 +28,7 @@ from denseformer.engine.nan_guard import optimizers
 from denseformer.engine.preemption import start_worker
 from denseformer.engine.sharding import compile_units, is_sharded, shard, shard_state
 from denseformer.inspection.dataset_files import build_dataset, check_listed_files
+from denseformer.inspection.learnable import check_learnable
 from denseformer.seeding import EpochLoop, repeatable
 
 
@@ -76,6 +77,7 @@ class Runner(MMEngineRunner):
             dataloader = {**dataloader, 'dataset': build_dataset(dataloader['dataset'])}
         loader = MMEngineRunner.build_dataloader(dataloader, seed, diff_rank_seed)
         check_listed_files(loader.dataset)
+        check_learnable(loader.dataset)
         loader.worker_init_fn = partial(start_worker, loader.worker_init_fn)
         return loader
 
