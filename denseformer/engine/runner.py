@@ -29,6 +29,7 @@ from denseformer.engine.hooks.nan_guard import optimizers
 from denseformer.engine.hooks.preemption import start_worker
 from denseformer.engine.reproducibility import ResumableEpochLoop, reproducible
 from denseformer.engine.sharding import compile_units, is_sharded, shard, shard_state
+from denseformer.inspection.learnable import check_learnable
 
 
 class Runner(MMEngineRunner):
@@ -76,6 +77,7 @@ class Runner(MMEngineRunner):
             dataloader = {**dataloader, 'dataset': build_dataset(dataloader['dataset'])}
         loader = MMEngineRunner.build_dataloader(dataloader, seed, diff_rank_seed)
         check_listed_files(loader.dataset)
+        check_learnable(loader.dataset)
         loader.worker_init_fn = partial(start_worker, loader.worker_init_fn)
         return loader
 

@@ -22,9 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 from denseformer.config.audit import import_custom_modules
-from denseformer.datasets.building import DatasetError, build_dataset, leaf_datasets
+from denseformer.datasets.building import build_dataset, leaf_datasets
 from denseformer.datasets.restoration.lmdb_store import read_file
 from denseformer.inspection.coco_check import check_annotations, check_objects
+from denseformer.inspection.learnable import learning_fault
 
 SHOWN = 10
 WARNINGS = ('duplicate', 'class')
@@ -95,11 +96,13 @@ def examine_split(config: Mapping[str, Any], limit: int | None) -> SplitReport:
 
 def examine_dataset(config: Mapping[str, Any], limit: int | None) -> SplitReport:
     try:
-        dataset = build_dataset({**config, 'pipeline': []})
-    except DatasetError as error:
+        loading = [step for step in config.get('pipeline') or () if is_loading(step)]
+        dataset = build_dataset({**config, 'pipeline': loading})
+    except ValueError as error:
+        if not config.get('ann_file'):
+            raise
         found = [Problem('annotation', str(config['ann_file']), str(error))]
         return SplitReport(samples=0, problems=[*found, *annotation_problems(config)])
-    load = Compose([step for step in config.get('pipeline') or () if is_loading(step)])
     report = SplitReport(samples=len(dataset))
     amounts: Counter[int] = Counter()
     images: Counter[int] = Counter()
@@ -109,19 +112,22 @@ def examine_dataset(config: Mapping[str, Any], limit: int | None) -> SplitReport
         report.examined += 1
         report.problems += outside(info, config.get('data_root'))
         report.problems += object_problems(info)
-        labels = examine_sample(load, info, report)
+        labels = examine_sample(dataset.pipeline, info, report)
         unit = 'pixels' if info.get('seg_map_path') else 'objects'
-        if unit == 'objects':
-            labels = np.array([row['bbox_label'] for row in info.get('instances', ())], int)
+        if unit == 'objects' and labels is None:
+            labels = np.array([row['bbox_label'] for row in info.get('instances', ()) if not row['ignore_flag']], int)
         if labels is not None:
             found, counts = np.unique(labels, return_counts=True)
             amounts.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
             images.update(found.tolist())
     report.seconds_per_thousand = round((time.perf_counter() - began) * 1000 / max(report.examined, 1), 2)
-    if images:
+    if report.examined:
         names = dataset.metainfo.get('classes') or ()
         report.classes = {name: {unit: amounts[i], 'images': images[i]} for i, name in enumerate(names)}
     report.problems += annotation_problems(config)
+    fault = learning_fault(dataset, set(amounts))
+    if fault:
+        report.problems.append(Problem('annotation', str(config.get('ann_file') or config.get('data_root')), fault))
     return report
 
 
