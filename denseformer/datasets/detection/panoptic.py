@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-import cv2
 import numpy as np
 from mmdet.datasets.transforms import LoadAnnotations
 from mmdet.structures.mask import BitmapMasks
 
 from denseformer.datasets.detection.coco import CocoPanopticDataset
-from denseformer.datasets.loading import check_pixels, check_size, decode_image, pixels_in_header, read_bytes
+from denseformer.datasets.loading import check_size
 from denseformer.datasets.sample import PALETTE, STUFF_CLASSES, THING_CLASSES, ensure_sample_set
 from denseformer.detection.panoptic_quality import numbered, segment_ids
+from denseformer.images import read_image
 from denseformer.registry import DATASETS, TRANSFORMS
 
 IGNORED = 255
@@ -33,9 +33,7 @@ class LoadPanoptic(LoadAnnotations):
 
     def _load_masks(self, results: dict) -> None:
         path = results['seg_map_path']
-        data = read_bytes(path, 'panoptic map', self.backend_args)
-        check_pixels(path, pixels_in_header(data))
-        colours = decode_image(path, data, cv2.IMREAD_COLOR)
+        colours = read_image(path, what='panoptic map', backend_args=self.backend_args).as_bgr8()
         check_size(path, colours[..., 0], results)
         rows = results['segments_info']
         labels = [row['category'] for row in rows]

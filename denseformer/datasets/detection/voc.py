@@ -9,8 +9,8 @@ from xml.etree.ElementTree import Element
 from mmdet.datasets import voc, xml_style
 from PIL import Image
 
-from denseformer.datasets.loading import read_bytes
 from denseformer.detection.annotation_files import check_class_names, check_some_left
+from denseformer.images.reading import read_bytes
 from denseformer.registry import DATASETS
 
 SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
