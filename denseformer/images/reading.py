@@ -40,6 +40,10 @@ DAMAGED = (
 )
 
 
+class TooLargeError(ValueError):
+    """An image of more pixels than are decoded."""
+
+
 def read_image(
     path: str | Path,
     *,
@@ -64,9 +68,7 @@ def read_image(
     `max_pixels`, or of a type that `Picture` does not hold.
     """
     data = read_bytes(path, what, backend_args)
-    return decode_image(
-        path, data, page=page, gray=gray, apply_orientation=apply_orientation, max_pixels=max_pixels
-    )  # fmt: skip
+    return decode_image(path, data, page=page, gray=gray, apply_orientation=apply_orientation, max_pixels=max_pixels)
 
 
 def decode_image(
@@ -80,12 +82,11 @@ def decode_image(
 ) -> Picture:
     """The image in `data`, the content of `path`; arguments and errors as those of `read_image`.
 
-    This is the order of all checks: the size that the header claims, whether the file is animated and has a legal
-    number of channels, whether it can be decoded, the size it has, its type, the range of fractions.
+    This is the order of all checks: the number of channels of a TIFF file, whether the file is animated, the size that
+    its header claims, whether it can be decoded, the size that it has, its type, the range of fractions.
     """
-    check_pixels(path, pixels_in_header(data), max_pixels)
     try:
-        header = read_header(path, data, page or 0)
+        header = read_header(path, data, page or 0, max_pixels)
         picture = header.picture or picture_of_array(decode(path, header.data, page, gray, max_pixels))
     except UnsupportedImageError as error:
         raise ValueError(f"'{path}': {error}") from error
@@ -102,8 +103,8 @@ def decode_image(
 
 @dataclass(frozen=True)
 class Header:
-    """data: the content of the file, that of a TIFF file marked as upright; orientation: 1 to 8, as EXIF counts; picture:
-    the image where Pillow decodes it."""
+    """data: the content of the file, that of a TIFF file marked as upright; orientation: 1 to 8, as EXIF counts;
+    picture: the image where Pillow decodes it."""
 
     data: bytes
     metadata: Metadata
@@ -111,8 +112,8 @@ class Header:
     picture: Picture | None = None
 
 
-def read_header(path: str | Path, data: bytes, page: int) -> Header:
-    """The metadata of an image file, and its pixels where Pillow decodes them."""
+def read_header(path: str | Path, data: bytes, page: int, max_pixels: int) -> Header:
+    """The metadata of an image file of a legal size, and its pixels where Pillow decodes them."""
     orientation = 1
     try:
         if data[:4] in TIFF_SIGNATURES:
@@ -120,14 +121,16 @@ def read_header(path: str | Path, data: bytes, page: int) -> Header:
         with Image.open(BytesIO(data)) as image:
             refuse_animation(image)
             image.seek(page)
+            check_pixels(path, image.width * image.height, max_pixels)
             metadata, exif_orientation = metadata_of(image, data, path)
             picture = picture_of_pillow(image) if is_for_pillow(image) else None
             return Header(data, metadata, max(orientation, exif_orientation), picture)
-    except UnsupportedImageError:
+    except (UnsupportedImageError, TooLargeError):
         raise
     except UnidentifiedImageError:  # Pillow does not know the format; OpenCV may
         return Header(data, Metadata(), orientation)
     except Image.DecompressionBombError as error:
+        check_pixels(path, claimed_pixels(error), max_pixels)
         raise ValueError(f"'{path}': {error} Besides max_pixels, set PIL.Image.MAX_IMAGE_PIXELS = None.") from error
     except (SyntaxError, EOFError, *TIFF_FAULTS) as error:
         raise ValueError(f"'{path}' ({len(data)} bytes) cannot be decoded ({error}): {DAMAGED}.") from error
@@ -180,9 +183,9 @@ def read_bytes(path: str | Path, what: str = 'file', backend_args: dict | None =
 
 
 def check_pixels(path: str | Path, pixels: int | None, max_pixels: int = MAX_PIXELS) -> None:
-    """Raise ValueError for an image that is too large to be decoded; None is a size that nobody knows."""
+    """Raise TooLargeError for an image that is too large to be decoded; None is an unknown size."""
     if pixels is not None and pixels > max_pixels:
-        raise ValueError(
+        raise TooLargeError(
             f"'{path}' has {pixels} pixels, more than max_pixels={max_pixels}. Raise max_pixels where the memory is "
             'there, cut the image into tiles, or predict a TIFF file tile by tile with --native.'
         )
@@ -194,10 +197,15 @@ def pixels_in_header(data: bytes) -> int | None:
         with Image.open(BytesIO(data)) as header:
             return header.width * header.height
     except Image.DecompressionBombError as error:
-        number = re.search(r'\((\d+) pixels\)', str(error))
-        return int(number[1]) if number else None
+        return claimed_pixels(error)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
         return None
+
+
+def claimed_pixels(error: Image.DecompressionBombError) -> int | None:
+    """The size that Pillow found too large; None where its message does not say."""
+    number = re.search(r'\((\d+) pixels\)', str(error))
+    return int(number[1]) if number else None
 
 
 def refuse_animation(header: Image.Image) -> None:
