@@ -18,11 +18,20 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry.utils import init_default_scope
+from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from denseformer.config.components import accepted_arguments, component_of, unknown_component
-from denseformer.config.loading import RUN_KEYS, SHARED_KEYS, ConfigError, did_you_mean
+from denseformer.config.errors import ConfigError
+from denseformer.config.overrides import SHARED_KEYS
+from denseformer.datasets.building import leaf_datasets
+from denseformer.suggestions import did_you_mean
 
+RUN_KEYS = ({*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}) | {
+    *('custom_imports', 'sync_bn', 'compile', 'fsdp', 'tta_model', 'tta_pipeline', 'vis_backends'),
+    *('find_unused_parameters', 'model_wrapper_cfg'),
+}
+"""Top-level keys that mmengine or this project reads."""
 BUILDER_KEYS = {
     *('type', '_scope_', 'constructor', 'paramwise_cfg', 'priority'),
     *('convert_to_iter_based', 'requires_grad', 'fallback_on_stride'),
@@ -145,7 +154,7 @@ def class_counts(config: Config) -> Iterator[Finding]:
     count = config.get('num_classes')
     if count is None:
         return
-    for key, dataset in data_sets(config):
+    for key, dataset in datasets_of(config):
         classes, palette = metainfo(dataset)
         if classes is not None and len(classes) != count:
             names = ', '.join(map(str, classes[:4]))
@@ -166,25 +175,14 @@ def metainfo(dataset: Mapping[str, Any]) -> tuple[Sequence | None, Sequence | No
     return info.get('classes'), info.get('palette')
 
 
-def data_sets(config: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def datasets_of(config: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(dotted key, config) of every data set, inside wrappers too; test data that are the validation data once."""
     seen: list[Any] = []
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         dataset = (config.get(loader) or {}).get('dataset') or {}
         if dataset not in seen:
             seen.append(dataset)
-            yield from leaves(f'{loader}.dataset', dataset)
-
-
-def leaves(key: str, config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(dotted key, config) of the data sets inside wrappers such as ConcatDataset and RepeatDataset."""
-    if isinstance(config.get('dataset'), Mapping):
-        yield from leaves(f'{key}.dataset', config['dataset'])
-    elif config.get('datasets'):
-        for i, part in enumerate(config['datasets']):
-            yield from leaves(f'{key}.datasets[{i}]', part)
-    else:
-        yield key, config
+            yield from leaf_datasets(f'{loader}.dataset', dataset)
 
 
 def empty_schedules(config: Config) -> Iterator[Finding]:
@@ -205,7 +203,7 @@ def missing_weights(config: Config) -> Iterator[Finding]:
 
 def missing_data(config: Config) -> Iterator[Finding]:
     """Folders and lists that are missing or empty, and images without a label map."""
-    for key, dataset in data_sets(config):
+    for key, dataset in datasets_of(config):
         cls = component_of(dataset)
         if cls is not None and not getattr(cls, 'makes_its_data', False):
             yield from missing_files(key, dataset, cls)

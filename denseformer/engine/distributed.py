@@ -59,7 +59,7 @@ class LostRankError(RuntimeError):
 
 
 @contextmanager
-def naming_lost_ranks() -> Iterator[None]:
+def explain_lost_ranks() -> Iterator[None]:
     """Raise LostRankError for what NCCL and gloo say when they miss another process."""
     try:
         yield

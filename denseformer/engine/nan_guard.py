@@ -11,13 +11,13 @@ from mmengine.model import BaseModel, is_model_wrapper
 from torch import Tensor, nn
 
 from denseformer.checkpoints import read_checkpoint
-from denseformer.engine.sharding import whole
+from denseformer.engine.sharding import full_tensor
 from denseformer.registry import HOOKS
-from denseformer.seeding import ITERATION, fold, set_seed
+from denseformer.seeding import ITERATION, derive_seed, set_seed
 
 REMEDY = (
     'Look at these files, lower the learning rate, use --amp bf16 instead of fp16, or let steps be left out with '
-    '--cfg-options default_hooks.nonfinite.skip=10.'
+    '--cfg-options default_hooks.nan_guard.skip=10.'
 )
 
 
@@ -26,11 +26,11 @@ class NonFiniteError(FloatingPointError):
 
 
 @HOOKS.register_module()
-class NonFiniteGuard(Hook):
+class NaNGuardHook(Hook):
     """Looks at losses and gradients before every optimiser step, on all ranks together.
 
     Ranks agree by one all-reduced flag per step, so that none waits for one that stopped. The batch and the weights it
-    met are written to `nonfinite_iter_N_rank_R.pth`, which `replay` runs again. Under fp16 a loss scaler already leaves
+    met are written to `nan_iter_N_rank_R.pth`, which `replay` runs again. Under fp16 a loss scaler already leaves
     out steps whose scaled gradients overflow; there only the loss itself counts.
 
     skip: leave out the step, with a warning, up to so many times in a row before the run stops.
@@ -40,7 +40,7 @@ class NonFiniteGuard(Hook):
 
     def __init__(self, skip: int = 0):
         if skip < 0:
-            raise ValueError(f'NonFiniteGuard: skip={skip}; it is how many steps in a row may be left out, 0 or more.')
+            raise ValueError(f'NaNGuardHook: skip={skip}; it is how many steps in a row may be left out, 0 or more.')
         self.skip = skip
         self.in_a_row = 0
         self.dumped = False
@@ -74,7 +74,7 @@ class NonFiniteGuard(Hook):
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         gradients = [p.grad for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
-        norm = whole(torch.nn.utils.get_total_norm(gradients)) if gradients else torch.zeros(())
+        norm = full_tensor(torch.nn.utils.get_total_norm(gradients)) if gradients else torch.zeros(())
         if self._judge(self.losses, {'gradient norm': norm}):
             optimizer.zero_grad(set_to_none=True)  # a parameter without a gradient is not touched by the step
         self.losses = {}
@@ -107,8 +107,8 @@ class NonFiniteGuard(Hook):
     def _dump(self) -> Path:
         runner = self.runner
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        seed = fold(runner.seed, ITERATION, runner.rank, runner.iter)
-        path = Path(runner.work_dir) / f'nonfinite_iter_{runner.iter + 1}_rank_{runner.rank}.pth'
+        seed = derive_seed(runner.seed, ITERATION, runner.rank, runner.iter)
+        path = Path(runner.work_dir) / f'nan_iter_{runner.iter + 1}_rank_{runner.rank}.pth'
         torch.save({'state_dict': model.state_dict(), 'batch': self.batch, 'seed': seed, 'iter': runner.iter}, path)
         self.dumped = True
         return path

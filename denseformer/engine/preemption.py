@@ -55,7 +55,7 @@ def obey(parent: int) -> None:
 
 
 @HOOKS.register_module()
-class InterruptionHook(Hook):
+class PreemptionHook(Hook):
     """Stops a run for SIGTERM, SIGUSR1 or the end of its time, on all ranks at the same iteration.
 
     time_limit: '11h30m', counted from the moment training begins; the run stops early enough for one more iteration and
@@ -76,7 +76,7 @@ class InterruptionHook(Hook):
     def before_train(self, runner) -> None:
         savers = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
         if not savers:
-            raise ValueError("InterruptionHook needs default_hooks.checkpoint of type 'denseformer.CheckpointHook'.")
+            raise ValueError("PreemptionHook needs default_hooks.checkpoint of type 'denseformer.CheckpointHook'.")
         self.saver = savers[0]
         self.began = self.last = time.monotonic()
         self.training = True

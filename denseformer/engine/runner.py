@@ -23,12 +23,12 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of, write_checkpoint
-from denseformer.engine.distributed import naming_lost_ranks
+from denseformer.datasets.building import build_dataset, check_listed_files
+from denseformer.engine.distributed import explain_lost_ranks
 from denseformer.engine.nan_guard import optimizers
 from denseformer.engine.preemption import start_worker
+from denseformer.engine.reproducibility import ResumableEpochLoop, reproducible
 from denseformer.engine.sharding import compile_units, is_sharded, shard, shard_state
-from denseformer.inspection.dataset_files import build_dataset, check_listed_files
-from denseformer.seeding import EpochLoop, repeatable
 
 
 class Runner(MMEngineRunner):
@@ -37,7 +37,7 @@ class Runner(MMEngineRunner):
     Reading: a checkpoint executes nothing and what does not fit is an error or a warning; mmengine falls back to an
     unrestricted unpickler and runs the config text that it finds in a checkpoint.
     Writing: a file is whole or not there; mmengine writes to the final name.
-    Randomness: see `repeatable`; mmengine restores the order of samples at best.
+    Randomness: see `reproducibility`; mmengine restores the order of samples at best.
     CPUs: several processes without a GPU; mmengine's wrapper and SyncBatchNorm ask for one.
     """
 
@@ -51,7 +51,7 @@ class Runner(MMEngineRunner):
         The workers of an endless loader end here too; mmengine keeps them as long as the runner.
         """
         try:
-            with naming_lost_ranks():
+            with explain_lost_ranks():
                 return super().train()
         finally:
             self.call_hook('on_exit')
@@ -62,9 +62,9 @@ class Runner(MMEngineRunner):
         """The training loop, over samples that depend on nothing but the seed and their place in the run."""
         if not isinstance(loop, dict):
             return super().build_train_loop(loop)
-        self._train_dataloader = repeatable(self._train_dataloader, self.seed)
+        self._train_dataloader = reproducible(self._train_dataloader, self.seed)
         if loop.get('type') == 'EpochBasedTrainLoop' or loop.get('by_epoch'):
-            loop = {'type': EpochLoop, **{key: loop[key] for key in loop if key not in ('type', 'by_epoch')}}
+            loop = {'type': ResumableEpochLoop, **{key: loop[key] for key in loop if key not in ('type', 'by_epoch')}}
         return super().build_train_loop(loop)
 
     @staticmethod

@@ -1,6 +1,6 @@
-"""Weights, gradients and optimiser state divided among the ranks, behind state dicts that are whole.
+"""FSDP2: weights, gradients and optimiser state sharded over the ranks, behind state dicts that are whole.
 
-PyTorch's `fully_shard` (FSDP2). mmengine's own FSDP wraps its first generation, needs another Runner, and lets each
+PyTorch's `fully_shard`. mmengine's own FSDP wraps its first generation, needs another Runner, and lets each
 strategy write checkpoints past the ones written here. Everything else of a run stays as it is: a sharded model's state
 dicts are gathered when they are asked for, on all ranks together, and divided when they are loaded. So a checkpoint is
 the same whether one process wrote it or many, and goes on in either.
@@ -46,7 +46,7 @@ def is_sharded(model: nn.Module) -> bool:
     return isinstance(model, FSDPModule)
 
 
-def whole(value: Any) -> Any:
+def full_tensor(value: Any) -> Any:
     """A divided tensor put together, which all ranks have to do at the same time; anything else as it is."""
     return value.full_tensor() if isinstance(value, DTensor) else value
 
@@ -58,7 +58,7 @@ def shard_state(optimizer: torch.optim.Optimizer) -> None:
 
 
 def _gather_weights(model: nn.Module, state_dict: dict, prefix: str, metadata: dict) -> None:
-    state_dict.update({name: whole(value) for name, value in state_dict.items()})
+    state_dict.update({name: full_tensor(value) for name, value in state_dict.items()})
 
 
 def _divide_weights(module: nn.Module, state_dict: dict, prefix: str, *_: Any) -> None:
@@ -69,7 +69,8 @@ def _divide_weights(module: nn.Module, state_dict: dict, prefix: str, *_: Any) -
 
 def _gather_state(optimizer: torch.optim.Optimizer, state_dict: dict) -> dict:
     state = {
-        index: {name: whole(value) for name, value in values.items()} for index, values in state_dict['state'].items()
+        index: {name: full_tensor(value) for name, value in values.items()}
+        for index, values in state_dict['state'].items()
     }
     return {**state_dict, 'state': state}
 

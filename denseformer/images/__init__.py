@@ -1,6 +1,5 @@
-"""Image and video files: one reader with one set of limits, metadata, formats, TIFF files larger than memory."""
+"""Image and video files: one reader with one set of limits, metadata, formats, TIFF files larger than memory.
 
-from denseformer.images.picture import Picture
-from denseformer.images.reading import MAX_PIXELS, decode_image, read_image
-
-__all__ = ['MAX_PIXELS', 'Picture', 'decode_image', 'read_image']
+`reading.read_image` reads, `formats.write_picture` writes. This module imports nothing: commands look up the limits
+before they load an image library.
+"""

@@ -16,6 +16,7 @@ import tifffile
 from mmengine import fileio
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from denseformer.images.limits import MAX_PIXELS, TooLargeError, check_pixels
 from denseformer.images.metadata import Metadata, metadata_of
 from denseformer.images.picture import (
     DTYPES,
@@ -26,7 +27,6 @@ from denseformer.images.picture import (
     upright,
 )
 
-MAX_PIXELS = 178_956_970  # half a gigabyte as 8-bit color
 MODES_OF_PILLOW = ('P', 'PA', 'LA', 'La', 'RGBa', 'CMYK', 'YCCK', 'LAB', '1')
 FORMATS_OF_PILLOW = ('AVIF',)
 ANIMATED_FORMATS = ('GIF', 'WEBP', 'PNG', 'AVIF')
@@ -38,10 +38,6 @@ DAMAGED = (
     'it is truncated, damaged or not an image. Fetch the file again, convert it to PNG or JPEG, or leave it out of the '
     'dataset'
 )
-
-
-class TooLargeError(ValueError):
-    """An image of more pixels than are decoded."""
 
 
 def read_image(
@@ -180,15 +176,6 @@ def read_bytes(path: str | Path, what: str = 'file', backend_args: dict | None =
     if not data:
         raise ValueError(f"The {what} '{path}' is empty (0 bytes). Fetch it again, or leave it out of the dataset.")
     return data
-
-
-def check_pixels(path: str | Path, pixels: int | None, max_pixels: int = MAX_PIXELS) -> None:
-    """Raise TooLargeError for an image that is too large to be decoded; None is an unknown size."""
-    if pixels is not None and pixels > max_pixels:
-        raise TooLargeError(
-            f"'{path}' has {pixels} pixels, more than max_pixels={max_pixels}. Raise max_pixels where the memory is "
-            'there, cut the image into tiles, or predict a TIFF file tile by tile with --native.'
-        )
 
 
 def pixels_in_header(data: bytes) -> int | None:

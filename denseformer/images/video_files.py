@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from denseformer.images.limits import MAX_PIXELS, check_pixels
 from denseformer.images.picture import Picture, picture_of_array
-from denseformer.images.reading import MAX_PIXELS, check_pixels
 
 COMPLETE = 0.9
 """Share of the announced frames from which on a file is complete; many formats give their number as an estimate."""

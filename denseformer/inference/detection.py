@@ -26,8 +26,9 @@ from denseformer.inference.drawing import LegendEntry, draw_instances, tinted, w
 from denseformer.inference.instances import Instances, TileInstances, encoded, merge_tiles, moved
 from denseformer.inference.memory import is_out_of_memory
 from denseformer.inference.results import Color, Output, Result, import_supervision, save_jpeg
-from denseformer.inference.task import PreparedItem, Settings, Task, class_names, prediction_pipeline
+from denseformer.inference.task import PreparedItem, Task, class_names, prediction_pipeline
 from denseformer.inference.tiling import Tiling, plan_spans
+from denseformer.options import PredictionOptions
 
 OVERLAP = 128
 """Pixels that neighboring tiles share, where the settings name none."""
@@ -135,9 +136,9 @@ class DetectionResult(Result):
 class DetectionTask(Task):
     """From pictures to `DetectionResult`; in tiles where the settings name a size or memory runs out."""
 
-    def __init__(self, config: Config, model: nn.Module, settings: Settings):
+    def __init__(self, config: Config, model: nn.Module, settings: PredictionOptions):
         super().__init__(settings)
-        if settings.augment or settings.probabilities:
+        if settings.tta or settings.probabilities:
             raise ValueError('Detection has no --tta and no --probabilities: leave them out.')
         self.model = model
         self.classes, self.palette = class_names(config)
@@ -201,7 +202,7 @@ class DetectionTask(Task):
 
     def _run(self, samples: Sequence[dict[str, Any]]) -> list[Any]:
         batch = {key: [sample[key] for sample in samples] for key in ('inputs', 'data_samples')}
-        with self.settings.autocast():
+        with self.autocast():
             return self.model.test_step(batch)
 
     def _result(self, prepared: PreparedItem, found: Any) -> DetectionResult:

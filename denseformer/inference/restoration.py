@@ -19,8 +19,9 @@ from denseformer.images.metadata import Metadata
 from denseformer.images.picture import Picture
 from denseformer.images.tiffs import Layout
 from denseformer.inference.results import RestorationResult
-from denseformer.inference.task import PreparedItem, Settings, Task, TiledNetwork
+from denseformer.inference.task import PreparedItem, Task, TiledNetwork
 from denseformer.inference.tiling import Reader, as_bands
+from denseformer.options import PredictionOptions
 from denseformer.restoration.networks import RestorationNetwork
 from denseformer.restoration.self_ensemble import self_ensemble
 
@@ -37,7 +38,7 @@ class RestorationTask(Task):
 
     resizes = False
 
-    def __init__(self, network: RestorationNetwork, settings: Settings):
+    def __init__(self, network: RestorationNetwork, settings: PredictionOptions):
         super().__init__(settings)
         if network.in_channels not in (1, 3):
             raise ValueError(
@@ -83,15 +84,15 @@ class RestorationTask(Task):
             alpha = cv2.resize(alpha, pixels.shape[1::-1], interpolation=cv2.INTER_CUBIC)
             alpha = alpha.clip(0, 1) if alpha.dtype == np.float32 else alpha
         metadata = replace(prepared.source.metadata.upscaled(self.scale), geo_tags=prepared.geo_tags)
-        suffix = '.tif' if prepared.geo_tags else self.settings.suffix or suffix_for(prepared.name.suffix)
+        suffix = '.tif' if prepared.geo_tags else self.settings.format or suffix_for(prepared.name.suffix)
         return RestorationResult(prepared.name, prepared.source, Picture(pixels, alpha, metadata), suffix)
 
     @torch.inference_mode()
     def restore(self, images: Tensor) -> Tensor:
         """(B, C, H, W) in [0, 1], R, G, B -> (B, C, sH, sW) in [0, 1]."""
-        images = images.to(self.settings.device)
-        with self.settings.autocast():
-            restored = self_ensemble(self._channels, images) if self.settings.augment else self._channels(images)
+        images = images.to(self.device)
+        with self.autocast():
+            restored = self_ensemble(self._channels, images) if self.settings.tta else self._channels(images)
         return restored.float().clamp(0, 1)
 
     def _channels(self, images: Tensor) -> Tensor:

@@ -21,7 +21,6 @@ from denseformer.images.tiffs import Layout
 from denseformer.inference.results import SegmentationResult
 from denseformer.inference.task import (
     PreparedItem,
-    Settings,
     Task,
     TiledNetwork,
     class_names,
@@ -29,6 +28,7 @@ from denseformer.inference.task import (
     steps_after_loading,
 )
 from denseformer.inference.tiling import as_bands, assemble, reader_of
+from denseformer.options import PredictionOptions
 
 OVERLAP = 160
 MULTIPLE = 32
@@ -39,13 +39,13 @@ ROWS = 64
 class SegmentationTask(Task):
     """From pictures to `SegmentationResult`; the model has an `encode_decode`, as mmsegmentation's have."""
 
-    def __init__(self, config: Config, model: nn.Module, settings: Settings):
+    def __init__(self, config: Config, model: nn.Module, settings: PredictionOptions):
         super().__init__(settings)
         self.model = model
         self.config = config
         self.classes, self.palette = class_names(config)
         self.pipeline = prediction_pipeline(config, native=settings.native)
-        self.ratios = augmented_ratios(config) if settings.augment else (1.0,)
+        self.ratios = augmented_ratios(config) if settings.tta else (1.0,)
         self.tiled = TiledNetwork(self.scores, settings, overlap=OVERLAP, multiple=MULTIPLE, padding=MULTIPLE)
 
     def inputs_of(self, picture: Picture, name: PurePosixPath) -> tuple[Tensor, Any]:
@@ -118,8 +118,8 @@ class SegmentationTask(Task):
     @torch.inference_mode()
     def scores(self, images: Tensor) -> Tensor:
         """Class scores of images or tiles (B, 3, h, w), B, G, R, 0 .. 255 -> (B, K, h, w) before the softmax."""
-        images = images.to(self.settings.device)
-        return self._augmented(images) if self.settings.augment else self._scores(images)
+        images = images.to(self.device)
+        return self._augmented(images) if self.settings.tta else self._scores(images)
 
     def _augmented(self, images: Tensor) -> Tensor:
         """The logarithm of the mean of the probabilities over the sizes, each also flipped."""
@@ -141,7 +141,7 @@ class SegmentationTask(Task):
         data = self.model.data_preprocessor({'inputs': list(images), 'data_samples': samples}, False)
         inputs = data['inputs']  # with the padding that the config asks for, on the right and at the bottom
         metas = [{'ori_shape': (h, w), 'img_shape': inputs.shape[2:], 'pad_shape': inputs.shape[2:]} for _ in images]
-        with self.settings.autocast():
+        with self.autocast():
             if self.settings.tile:
                 scores = self.model.encode_decode(inputs, metas)
             else:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from denseformer.images import MAX_PIXELS
+from denseformer.images.limits import MAX_PIXELS
 from denseformer.images.picture import Picture, picture_of_array, picture_of_pillow
 from denseformer.images.reading import pages_of
 from denseformer.images.video_files import VideoReader

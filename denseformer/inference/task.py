@@ -17,57 +17,21 @@ from mmengine.registry import init_default_scope
 
 from denseformer.config.audit import metainfo
 from denseformer.export import Exportable
-from denseformer.images import MAX_PIXELS, Picture, read_image
-from denseformer.images.formats import checked_suffix
+from denseformer.images.picture import Picture
 from denseformer.images.rasterio_tiff import open_tiff
+from denseformer.images.reading import read_image
 from denseformer.images.tiffs import Layout, TiffReader, read_geo_tags, size_of
 from denseformer.inference.drawing import Color, spread_colors
 from denseformer.inference.memory import OutOfMemoryRetry, side_that_fits
 from denseformer.inference.results import Result
 from denseformer.inference.sources import SourceItem
 from denseformer.inference.tiling import Network, Reader, Tile, Tiling, predict_tiles
+from denseformer.options import PredictionOptions
 
 PIXELS_TRIED_WHOLE = 1 << 20
 """Images of up to so many pixels are predicted whole before the free memory is measured."""
 LOADERS = ('LoadImage', 'LoadSegmentation', 'LoadAnnotations', 'LoadImageFromFile')
 RESIZERS = ('Resize', 'ResizeImage', 'ResizeShortestEdge', 'ResizeToMultiple')
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How to predict, for any task.
-
-    amp: under bfloat16 autocast; tile: the side of the windows that larger images are cut into, None for what the free
-    memory allows; overlap: of neighbouring windows, None for what the network needs; batch_size: how many images or
-    windows of one size go through the network together, None for what the free memory allows; native: at the image's
-    own size, whatever the config resizes to; augment: predict on mirrored or turned copies too, and average;
-    probabilities: keep them for each class; score: the least of an instance that is kept; classes: the names of those
-    to find, all when there are none (detection); max_pixels: the largest image that is decoded; suffix: what restored
-    images are written as, None for the format of their source.
-    """
-
-    device: torch.device = field(default_factory=lambda: torch.device('cpu'))
-    amp: bool = False
-    tile: int | None = None
-    overlap: int | None = None
-    batch_size: int | None = 1
-    native: bool = False
-    augment: bool = False
-    probabilities: bool = False
-    score: float = 0.3
-    classes: Sequence[str] = ()
-    max_pixels: int = MAX_PIXELS
-    suffix: str | None = None
-
-    def __post_init__(self):
-        sizes = (self.batch_size, self.tile, self.max_pixels)
-        if any(size is not None and size < 1 for size in sizes) or (self.overlap or 0) < 0:
-            raise ValueError('batch_size, tile and max_pixels must be at least 1, and overlap not negative.')
-        if self.suffix is not None:
-            checked_suffix(self.suffix)
-
-    def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +72,13 @@ class Task(ABC):
     resizes = True
     """Whether a config may ask for images of another size, unless `native` forbids it."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: PredictionOptions):
         self.settings = settings
+        self.device = torch.device(settings.device)
+
+    def autocast(self) -> torch.autocast:
+        """The precision that the network predicts in: bfloat16 with `amp`, else that of its weights."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.amp)
 
     def prepare(self, item: SourceItem) -> PreparedItem:
         """Read an item; this needs no network and may run beside it. Raises ValueError naming a file it cannot read."""
@@ -180,7 +149,14 @@ class TiledNetwork:
     """
 
     def __init__(
-        self, network: Network, settings: Settings, *, overlap: int, multiple: int, padding: int = 1, scale: int = 1
+        self,
+        network: Network,
+        settings: PredictionOptions,
+        *,
+        overlap: int,
+        multiple: int,
+        padding: int = 1,
+        scale: int = 1,
     ):
         overlap = overlap if settings.overlap is None else settings.overlap
         margin = overlap * 2 // 5
@@ -212,7 +188,8 @@ class TiledNetwork:
     def _measure(self, read: Reader, size: tuple[int, int]) -> int:
         """The pixels of an image that fit into memory, measured once on a corner of an image."""
         probe = read(slice(0, min(256, size[0])), slice(0, min(256, size[1])))[None]
-        side = side_that_fits(self.network, probe.to(self.settings.device), self.settings.device)
+        device = torch.device(self.settings.device)
+        side = side_that_fits(self.network, probe.to(device), device)
         self.pixels_that_fit = max(side, self.tiling.smallest) ** 2
         multiple = self.tiling.multiple
         side = max(self.tiling.smallest, min(side // max(1, round((self.settings.batch_size or 1) ** 0.5)), 2048))

@@ -69,7 +69,7 @@ class VideoJob:
         self.main = next(kind for kind in VIDEO_OUTPUTS if kind in outputs)
         self.name = f'{outputs[self.main].folder}/{self.stem}.mp4'
         every_frame = [kind for kind in outputs if kind != self.main]
-        if predictor.settings.suffix and self.main == 'restored':
+        if predictor.settings.format and self.main == 'restored':
             every_frame.append('restored')
         self.folders = {kind: f'{outputs[kind].folder}/{self.stem}' for kind in every_frame}
         entries = first.legend_entries()

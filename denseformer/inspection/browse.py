@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS
 from mmengine.registry.utils import init_default_scope
 
 from denseformer.config.audit import import_custom_modules
-from denseformer.seeding import SAMPLE, fold, seeded
+from denseformer.seeding import SAMPLE, derive_seed, seeded
 
 IGNORED = 255
 GAP = 4
@@ -38,7 +38,7 @@ def draw_samples(dataset: Any, count: int, seed: int, turn: bool) -> Iterator[np
     """(H, W, 3) uint8 pictures in R, G, B; `turn`: the data set hands over B, G, R."""
     palette = (dataset.metainfo or {}).get('palette')
     for place, index in enumerate(np.linspace(0, len(dataset) - 1, count).astype(int).tolist()):
-        with seeded(fold(seed, SAMPLE, place)):
+        with seeded(derive_seed(seed, SAMPLE, place)):
             sample = dataset[index]
         yield picture(sample, palette, turn)
 

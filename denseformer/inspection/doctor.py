@@ -21,11 +21,10 @@ from mmengine.registry.utils import init_default_scope
 from rich.console import Console
 from rich.table import Table
 
-from denseformer.config.audit import import_custom_modules, leaves
-from denseformer.config.loading import ConfigError
+from denseformer.config.audit import import_custom_modules
+from denseformer.datasets.building import DatasetError, build_dataset, leaf_datasets
 from denseformer.datasets.restoration.lmdb_store import read_file
 from denseformer.inspection.coco_check import check_annotations, check_objects
-from denseformer.inspection.dataset_files import build_dataset
 
 SHOWN = 10
 WARNINGS = ('duplicate', 'class')
@@ -77,7 +76,7 @@ def examine(config: Config, *, limit: int | None = None) -> dict[str, SplitRepor
 
 def examine_split(config: Mapping[str, Any], limit: int | None) -> SplitReport:
     """Report on all parts of a split's data set, which may be repeated, concatenated or otherwise wrapped."""
-    parts = [examine_dataset(part, limit) for _, part in leaves('', config)]
+    parts = [examine_dataset(part, limit) for _, part in leaf_datasets('', config)]
     report = parts[0]
     for other in parts[1:]:
         report.samples += other.samples
@@ -97,7 +96,7 @@ def examine_split(config: Mapping[str, Any], limit: int | None) -> SplitReport:
 def examine_dataset(config: Mapping[str, Any], limit: int | None) -> SplitReport:
     try:
         dataset = build_dataset({**config, 'pipeline': []})
-    except ConfigError as error:
+    except DatasetError as error:
         found = [Problem('annotation', str(config['ann_file']), str(error))]
         return SplitReport(samples=0, problems=[*found, *annotation_problems(config)])
     load = Compose([step for step in config.get('pipeline') or () if is_loading(step)])

@@ -41,7 +41,7 @@ def test_every_copied_file_is_there_and_let_through(dockerfile):
         if name == 'COPY' and not value.startswith('--')
         for source in value.split()[:-1]
     ]
-    assert {'constraints.txt', 'pyproject.toml', 'denseformer', 'configs', 'tools'} <= set(sources)
+    assert {'constraints.txt', 'pyproject.toml', 'setup.py', 'denseformer', 'configs', 'tools'} <= set(sources)
     for source in sources:
         assert list(check.files_of_context(ROOT, source))
 

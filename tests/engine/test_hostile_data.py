@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mmengine.registry.utils import init_default_scope
 
-from denseformer.datasets.restoration.cubes import LoadCube
+from denseformer.datasets.building import DatasetError, build_dataset
+from denseformer.datasets.restoration.hyperspectral import LoadCube
 from denseformer.datasets.restoration.transforms import LoadImagePair
-from denseformer.engine import ConfigError, Runner
+from denseformer.engine import Runner
 from denseformer.inspection import doctor
-from denseformer.inspection.dataset_files import build_dataset
 
 JSON = {
     'deep': '[' * 100_000,
@@ -69,7 +69,7 @@ def test_a_broken_annotation_file_is_named(tmp_path, name):
 @pytest.mark.parametrize('wrap', [dict, lambda part: dict(type='RepeatDataset', times=2, dataset=part)])
 def test_a_file_outside_the_folders_is_refused(tmp_path, name, wrap):
     write_list(tmp_path, 'inside.png', name)
-    with pytest.raises(ConfigError, match=r'list\.json: lists .* outside'):
+    with pytest.raises(DatasetError, match=r'list\.json: lists .* outside'):
         loader(wrap(coco(tmp_path)))
 
 
@@ -84,7 +84,7 @@ def test_a_list_of_names_leads_nowhere_else(tmp_path):
     init_default_scope('mmseg')
     (tmp_path / 'train.txt').write_text('a\n../../b\n')
     prefix = dict(img_path='images', seg_map_path='labels')
-    with pytest.raises(ConfigError, match=r'train\.txt: lists'):
+    with pytest.raises(DatasetError, match=r'train\.txt: lists'):
         loader(dict(SEGMENTATION, data_root=str(tmp_path), data_prefix=prefix, ann_file='train.txt', pipeline=[]))
 
 

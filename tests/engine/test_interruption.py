@@ -74,7 +74,7 @@ def test_accumulation_is_finished_before_leaving(tmp_path):
 
 
 def test_the_time_limit_stops_a_run_before_it_is_over(tmp_path):
-    cfg = tiny.config(tmp_path, iters=500, interval=1000, interruption={'time_limit': '1s'})
+    cfg = tiny.config(tmp_path, iters=500, interval=1000, preemption={'time_limit': '1s'})
     began = time.monotonic()
     assert tiny.in_child(lambda: tiny.train(cfg)) == EXIT_STATUS
     assert time.monotonic() - began < 30

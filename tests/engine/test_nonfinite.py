@@ -6,7 +6,7 @@ import pytest
 import tiny
 import torch
 
-from denseformer.engine import NonFiniteGuard
+from denseformer.engine import NaNGuardHook
 from denseformer.engine.nan_guard import NonFiniteError, replay
 
 SPOILT = {'5.png': math.nan}
@@ -34,7 +34,7 @@ def test_the_dump_reproduces_it(tmp_path):
     runner = tiny.build(tiny.config(tmp_path, iters=8, model={'spoil': SPOILT}))
     with pytest.raises(NonFiniteError):
         runner.train()
-    (dump,) = tmp_path.glob('nonfinite_iter_*_rank_0.pth')
+    (dump,) = tmp_path.glob('nan_iter_*_rank_0.pth')
     fresh = tiny.TinyModel(spoil=SPOILT)
     assert math.isnan(replay(fresh, dump)['loss'].detach())
     cured = tiny.TinyModel()
@@ -54,7 +54,7 @@ def test_a_gradient_that_overflows_behind_a_finite_loss_is_found(tmp_path):
 
 
 def test_steps_are_left_out_when_that_is_configured(tmp_path):
-    settings = dict(iters=8, model={'spoil': SPOILT}, nonfinite={'skip': 3}, ema=False)
+    settings = dict(iters=8, model={'spoil': SPOILT}, nan_guard={'skip': 3}, ema=False)
     runner, losses = tiny.train(tiny.config(tmp_path, **settings))
     spoilt = [i for i, loss in losses.items() if math.isnan(loss)]
     assert spoilt
@@ -66,7 +66,7 @@ def test_steps_are_left_out_when_that_is_configured(tmp_path):
 
 def test_too_many_in_a_row_stop_the_run(tmp_path):
     everything = {f'{i}.png': math.nan for i in range(12)}
-    runner = tiny.build(tiny.config(tmp_path, iters=8, model={'spoil': everything}, nonfinite={'skip': 2}))
+    runner = tiny.build(tiny.config(tmp_path, iters=8, model={'spoil': everything}, nan_guard={'skip': 2}))
     with pytest.raises(NonFiniteError, match='Iteration 3'):
         runner.train()
     assert tiny.record(runner).losses.keys() == {1, 2}
@@ -83,7 +83,7 @@ def test_accumulated_gradients_are_judged_batch_by_batch(tmp_path):
 
 def test_a_negative_number_of_steps_is_refused():
     with pytest.raises(ValueError, match='skip=-1'):
-        NonFiniteGuard(skip=-1)
+        NaNGuardHook(skip=-1)
 
 
 def test_all_ranks_stop_when_one_meets_it(tmp_path):
@@ -96,4 +96,4 @@ def test_all_ranks_stop_when_one_meets_it(tmp_path):
     assert tiny.in_processes(2, work) == [0, 0]
     messages = [(tmp_path / f'message_{rank}').read_text() for rank in range(2)]
     assert sum('5.png' in message for message in messages) == 1
-    assert len(list(tmp_path.glob('nonfinite_*.pth'))) == 2
+    assert len(list(tmp_path.glob('nan_*.pth'))) == 2

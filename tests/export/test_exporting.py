@@ -14,8 +14,8 @@ from denseformer.export.exporting import export, with_dynamic_pooling, with_stab
 from denseformer.export.runtime import Sizes
 from denseformer.export.tracing import SMALL_MAPS, ExportError, Graph, trace, write
 from denseformer.inference import Predictor
-from denseformer.inference.export_table import Maps
 from denseformer.restoration.networks import CATANet
+from tools.docs.export import Maps
 
 pytest.importorskip('onnxruntime', reason='needs the extra denseformer[export]')
 pytest.importorskip('onnxscript', reason='needs the extra denseformer[export]')

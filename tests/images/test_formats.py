@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from denseformer.images import Picture, read_image
 from denseformer.images.formats import checked_suffix, suffix_for, write_picture
+from denseformer.images.picture import Picture
+from denseformer.images.reading import read_image
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
-from denseformer.images import read_image
 from denseformer.images.formats import write_picture
+from denseformer.images.reading import read_image
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import tifffile
 from PIL import Image, ImageOps
 
 from denseformer.datasets.loading import LoadImage
-from denseformer.images import read_image
 from denseformer.images.metadata import chunk
+from denseformer.images.reading import read_image
 from denseformer.inference.sources import find_items
 
 

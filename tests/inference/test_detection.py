@@ -17,7 +17,7 @@ from pycocotools import mask as rle
 from denseformer.inference import Predictor
 from denseformer.inference.detection import DetectionTask
 from denseformer.inference.predictor import task_of
-from denseformer.inference.task import Settings
+from denseformer.options import PredictionOptions
 
 CLASSES = ('square', 'other')
 CONFIG = Config(
@@ -74,7 +74,7 @@ class BaseDetector(BaseModel):
 
 
 def task(detector=None, **settings) -> DetectionTask:
-    made = task_of(CONFIG, detector or BaseDetector(), Settings(**settings))
+    made = task_of(CONFIG, detector or BaseDetector(), PredictionOptions(device='cpu', **settings))
     made.pipeline = lambda sample: {'inputs': sample['img'], 'data_samples': DetDataSample()}
     return made
 

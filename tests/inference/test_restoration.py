@@ -11,8 +11,9 @@ from PIL import Image, ImageCms
 from predicting import UTM, image_of
 
 from denseformer.cli import main
-from denseformer.images import Picture, read_image
 from denseformer.images.formats import write_picture
+from denseformer.images.picture import Picture
+from denseformer.images.reading import read_image
 from denseformer.inference import Predictor, predict_folder
 from denseformer.restoration.metrics.image_quality import psnr
 from denseformer.restoration.networks import CFSR
@@ -69,7 +70,7 @@ def test_a_file_too_large_to_read_is_restored_the_same(weights, predictor, tmp_p
 
 
 def test_the_self_ensemble_turns_with_the_image(weights):
-    predictor = Predictor(weights, device='cpu', augment=True)
+    predictor = Predictor(weights, device='cpu', tta=True)
     picture = image_of(24, 32)
     (upright,), (turned,) = predictor(picture), predictor(np.ascontiguousarray(np.rot90(picture)))
     assert np.abs(np.rot90(upright.image).astype(int) - turned.image).max() <= 1
@@ -132,12 +133,12 @@ def test_batches_by_free_memory_restore_the_same(weights, predictor, tmp_path):
 
 def test_a_format_that_is_not_written_is_an_error(weights):
     with pytest.raises(ValueError, match='legal are png'):
-        Predictor(weights, device='cpu', suffix='.gif')
+        Predictor(weights, device='cpu', format='.gif')
 
 
 def test_another_format_can_be_asked_for(weights, tmp_path):
     Image.fromarray(image_of(20, 20)).save(tmp_path / 'a.jpg')
-    predict_folder(Predictor(weights, device='cpu', suffix='.png'), tmp_path / 'a.jpg', tmp_path / 'out')
+    predict_folder(Predictor(weights, device='cpu', format='.png'), tmp_path / 'a.jpg', tmp_path / 'out')
     assert Image.open(tmp_path / 'out/restored/a.png').size == (40, 40)
 
 

@@ -122,14 +122,14 @@ def test_probabilities_add_up_to_one_and_agree_with_the_mask(checkpoint, tmp_pat
 
 
 def test_augmented_prediction_is_mirrored_with_the_image(checkpoint):
-    predictor = Predictor(CONFIG, checkpoint, device='cpu', augment=True, native=True)
+    predictor = Predictor(CONFIG, checkpoint, device='cpu', tta=True, native=True)
     picture = image_of(64, 64)
     (result,), (mirrored,) = predictor(picture), predictor(np.ascontiguousarray(picture[:, ::-1]))
     assert np.mean(result.mask != mirrored.mask[:, ::-1]) < 1e-3
 
 
 def test_augmented_scores_are_the_mean_over_the_sizes_of_the_config(short_sighted):
-    task = predictor_of(short_sighted, augment=True).task
+    task = predictor_of(short_sighted, tta=True).task
     assert task.ratios == (0.5, 0.75, 1, 1.25, 1.5, 1.75)
     image = torch.from_numpy(image_of(64, 96)).permute(2, 0, 1)[None]
     total = torch.zeros(1, len(task.classes), 64, 96)

@@ -99,7 +99,7 @@ def test_a_restored_video_is_larger_and_as_long(clips, tmp_path, suffix):
     torch.manual_seed(0)
     network = CFSR(arch=dict(dim=16, groups=1, blocks=1, kernel_size=9, mlp_ratio=2), scale=2)
     torch.save(network.state_dict(), tmp_path / 'small.pth')
-    predictor = Predictor(tmp_path / 'small.pth', device='cpu', batch_size=5, suffix=suffix)
+    predictor = Predictor(tmp_path / 'small.pth', device='cpu', batch_size=5, format=suffix)
     predict_folder(predictor, clips / 'clip.mp4', tmp_path / 'out')
     video = read_video(tmp_path / 'out/restored/clip.mp4')
     assert len(video) == FRAMES

@@ -1,4 +1,4 @@
-"""What hyperspectral restoration is measured by: PSNR over bands, spectral angle and relative global error.
+"""Scores of hyperspectral restoration: PSNR over bands, spectral angle (SAM) and relative global error (ERGAS).
 
 Images are (C, H, W), floating in [0, 1] or unsigned integers of full range; nothing is clipped or rounded.
 
@@ -15,19 +15,19 @@ from torch import Tensor
 
 from denseformer.registry import METRICS
 from denseformer.restoration.metrics.image_quality import check_shapes
-from denseformer.restoration.preprocessor import on_unit_scale
+from denseformer.restoration.preprocessor import to_unit_range
 
 
 def band_psnr(restored: Tensor, target: Tensor) -> float:
     """The mean over the bands of each one's peak signal-to-noise ratio in dB, peak 1."""
-    restored, target = comparable(restored, target)
+    restored, target = prepared_pair(restored, target)
     error = (restored - target).square().mean((1, 2))  # (C,)
     return float((-10 * torch.log10(error)).mean())
 
 
 def spectral_angle(restored: Tensor, target: Tensor) -> float:
     """SAM: the mean over the pixels of the angle between both spectra, in degrees; dark pixels do not count."""
-    restored, target = (image.flatten(1) for image in comparable(restored, target))  # (C, N)
+    restored, target = (image.flatten(1) for image in prepared_pair(restored, target))  # (C, N)
     norms = restored.norm(dim=0) * target.norm(dim=0)  # (N,)
     bright = norms > 0
     if not bool(bright.any()):
@@ -41,7 +41,7 @@ def ergas(restored: Tensor, target: Tensor, *, scale: int) -> float:
 
     scale: how many times larger the restored image is than what it was restored from.
     """
-    restored, target = comparable(restored, target)
+    restored, target = prepared_pair(restored, target)
     error = (restored - target).square().mean((1, 2))
     mean = target.mean((1, 2))
     if bool((mean == 0).any()):
@@ -49,9 +49,9 @@ def ergas(restored: Tensor, target: Tensor, *, scale: int) -> float:
     return 100 / scale * math.sqrt(float((error / mean.square()).mean()))
 
 
-def comparable(restored: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def prepared_pair(restored: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     check_shapes(restored, target)
-    return on_unit_scale(restored).double(), on_unit_scale(target).double()
+    return to_unit_range(restored).double(), to_unit_range(target).double()
 
 
 @METRICS.register_module()
