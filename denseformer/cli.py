@@ -287,7 +287,7 @@ def run_infer(options: argparse.Namespace) -> int:
 
 def run_export(options: argparse.Namespace) -> int:
     from denseformer.engine import load_config
-    from denseformer.export.exporting import export
+    from denseformer.export import export
     from denseformer.inference.predictor import Predictor
 
     if len(options.paths) not in (1, 2):

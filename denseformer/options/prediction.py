@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from denseformer.images.limits import MAX_PIXELS
 from denseformer.options.fields import option
-
-MAX_PIXELS = 178_956_970
-"""The largest image that is decoded by default, as Pillow has it: 0.5 GiB of three bytes each."""
 
 
 def number_or_auto(text: str) -> int | None:
