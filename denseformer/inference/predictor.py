@@ -18,10 +18,9 @@ from denseformer.engine.devices import choose_device
 from denseformer.engine.runner import load_weights
 from denseformer.export.runtime import RUNNERS, ExportedModel, load_exported
 from denseformer.images.formats import checked_suffix
-from denseformer.images.video_files import frames_of
 from denseformer.inference.restoration import RestorationTask
 from denseformer.inference.segmentation import SegmentationTask
-from denseformer.inference.sources import Source, find_items
+from denseformer.inference.sources import Source, find_items, frames_of
 from denseformer.inference.task import Task
 from denseformer.options import PredictionOptions, takes_options
 from denseformer.restoration import from_checkpoint
@@ -77,8 +76,8 @@ class Predictor:
         for item in find_items(source):
             for image in frames_of(item, self.settings.max_pixels) if item.is_video else [item]:
                 prepared = self.task.prepare(image)
-                if prepared.window is not None:
-                    prepared.window.close()
+                if prepared.tiff is not None:
+                    prepared.tiff.close()
                     raise ValueError(f"'{image.path}' is too large for a result in memory: predict it into a folder.")
                 yield self.task.predict([prepared])[0]
 
@@ -102,12 +101,12 @@ def load_model(
 
 
 def part_of(model: nn.Module) -> nn.Module:
-    """What of a model is compiled: a segmentor's or detector's backbone, a restoration network as a whole."""
+    """The part of a model that is compiled: a segmentor's or detector's backbone, a restoration network as a whole."""
     return getattr(model, 'backbone', None) or getattr(model, 'network', None) or model
 
 
 def task_of(config: Config | None, model: nn.Module, settings: PredictionOptions) -> Task:
-    """What adapts a model to pictures and results."""
+    """The task that adapts a model to pictures and results."""
     if any(cls.__name__ == 'BaseDetector' for cls in type(model).__mro__):
         from denseformer.inference.detection import DetectionTask
 

@@ -20,9 +20,9 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from denseformer.backbones import Backbone
-from denseformer.export.exporting import OPEN, with_stable_order
+from denseformer.export.exporting import DYNAMIC, with_stable_order
 from denseformer.export.runtime import Sizes
-from denseformer.export.tracing import FORMATS, LARGE, SMALL, ExportError, Graph, Written, trace, write
+from denseformer.export.tracing import DOWNSAMPLED_MAPS, SMALL_MAPS, WRITERS, ExportError, Graph, Written, trace, write
 from denseformer.network import Network
 from denseformer.restoration import networks
 from denseformer.restoration.networks import RestorationNetwork
@@ -55,15 +55,15 @@ def graph_of(cls: type[Network]) -> Graph:
     torch.manual_seed(0)
     network = cls(arch=cls.truncated_arch())
     if isinstance(network, Backbone):
-        return Graph(Maps(network), network.in_channels, probes=LARGE).eval()
-    return Graph(with_stable_order(network), network.in_channels, probes=SMALL).eval()
+        return Graph(Maps(network), network.in_channels, test_inputs=DOWNSAMPLED_MAPS).eval()
+    return Graph(with_stable_order(network), network.in_channels, test_inputs=SMALL_MAPS).eval()
 
 
 def outcomes(graph: Graph) -> Iterator[tuple[str, Written | str]]:
     """By suffix, as soon as it is known, what the most general file takes, or why there is none."""
-    refusals = dict.fromkeys(FORMATS, '')
+    refusals = dict.fromkeys(WRITERS, '')
     with tempfile.TemporaryDirectory() as folder:
-        for sizes in (*OPEN, Sizes(side=224 if graph.probes is LARGE else 64)):
+        for sizes in (*DYNAMIC, Sizes(side=224 if graph.test_inputs is DOWNSAMPLED_MAPS else 64)):
             if not refusals:
                 return
             try:
@@ -102,7 +102,7 @@ def measure(cls: type[Network]) -> dict[str, Written | str]:
     process.join()
     limit = f'longer than {SECONDS} s of CPU time'
     reason = limit if process.exitcode == -SIGXCPU else f'its process ended with code {process.exitcode}'
-    return dict.fromkeys(FORMATS, reason) | found
+    return dict.fromkeys(WRITERS, reason) | found
 
 
 def cells(found: Written | str) -> tuple[str, str]:

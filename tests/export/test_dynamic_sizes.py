@@ -14,7 +14,7 @@ from denseformer.backbones.global_attention.favit import window_summary
 from denseformer.backbones.global_attention.transnext import ContinuousPositionBias, GlobalAttention
 from denseformer.backbones.linear_attention.inline import convolve_each
 from denseformer.backbones.windows.maxvit import SameConv
-from denseformer.export.tracing import Program
+from denseformer.export.tracing import TorchExport
 
 C = 4
 
@@ -76,10 +76,10 @@ def test_a_part_is_traced_for_any_size(name, monkeypatch):
     monkeypatch.setattr(significance, 'QUERIES_AT_ONCE', 100)
     monkeypatch.setattr(dynamic_conv, 'STRIP', 1000)
     part = parts()[name].eval()
-    open_axes = ({0: Dim.DYNAMIC, 1: Dim.DYNAMIC, 2: Dim.DYNAMIC},)
+    dynamic_axes = ({0: Dim.DYNAMIC, 1: Dim.DYNAMIC, 2: Dim.DYNAMIC},)
     with torch.no_grad():
-        program = torch.export.export(part, (torch.rand(2, 20, 31, C),), dynamic_shapes=open_axes, strict=False)
-        traced = Program(program).program.module(check_guards=False)
+        program = torch.export.export(part, (torch.rand(2, 20, 31, C),), dynamic_shapes=dynamic_axes, strict=False)
+        traced = TorchExport(program).program.module(check_guards=False)
         for size in [(1, 17, 40), (3, 32, 9), (2, 21, 30)]:
             x = torch.rand(*size, C)
             torch.testing.assert_close(traced(x), part(x))
