@@ -160,7 +160,7 @@ def test_another_ignore_index(tmp_path):
 
 def test_disagreement_about_reduce_zero_label(tmp_path):
     path = saved(tmp_path / 'a.png', LABELS)
-    with pytest.raises(ValueError, match='True in LoadSegmentation and False in the data set'):
+    with pytest.raises(ValueError, match='True in LoadSegmentation and False in the dataset'):
         load_labels(path, reduce_zero_label=True, results={'reduce_zero_label': False})
 
 

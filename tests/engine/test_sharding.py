@@ -80,7 +80,7 @@ def test_killed_parts_go_on_as_if_nothing_had_happened(tmp_path):
 
 def test_each_rank_holds_a_part_and_a_loss_that_is_no_number_stops_all(tmp_path):
     def work(rank):
-        runner = tiny.build(config(tmp_path, 2, nonfinite={'skip': 0}, model={'spoil': {'3.png': 'nan'}}))
+        runner = tiny.build(config(tmp_path, 2, nan_guard={'skip': 0}, model={'spoil': {'3.png': 'nan'}}))
         parts = [parameter.to_local().numel() for parameter in runner.model.parameters()]
         assert all(isinstance(parameter, DTensor) for parameter in runner.model.parameters())
         assert sum(parts) < 0.7 * sum(parameter.numel() for parameter in runner.model.parameters())
@@ -89,7 +89,7 @@ def test_each_rank_holds_a_part_and_a_loss_that_is_no_number_stops_all(tmp_path)
 
     assert tiny.in_processes(2, work) == [0, 0]
     for rank in range(2):
-        (dump,) = tmp_path.glob(f'nonfinite_*_rank_{rank}.pth')
+        (dump,) = tmp_path.glob(f'nan_*_rank_{rank}.pth')
         weights = read_checkpoint(dump, trust=True)['state_dict']
         assert weights['blocks.0.0.weight'].shape == (5, tiny.LENGTH)
 

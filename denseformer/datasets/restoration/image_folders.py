@@ -1,4 +1,4 @@
-"""Data sets of image restoration: folders of degraded images and their targets, or of targets alone."""
+"""Datasets of image restoration: folders of degraded images and their targets, or of targets alone."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ class RestorationImages(BaseDataset):
 
     A degraded image has the path of its target, suffixes aside; its name may end in `x2` besides, the scale, as those
     of DIV2K and Set5 do. Every target needs one. Folders are searched with all that is below them; one whose name ends
-    in `.lmdb` is a data base, as `denseformer prepare lmdb` makes it.
+    in `.lmdb` is a database, as `denseformer prepare lmdb` makes it.
 
     Args:
         data_root: folder that the others are in.
@@ -93,7 +93,7 @@ class RestorationImages(BaseDataset):
 
 
 def image_files(folder: str, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> dict[str, Path]:
-    """The images below a folder, or in an LMDB data base: {path below it, without suffix: file}, by name."""
+    """The images below a folder, or in an LMDB database: {path below it, without suffix: file}, by name."""
     if folder.endswith(SUFFIX):
         return {name: Path(folder, name) for name in names_in(folder)}
     root = Path(folder)
