@@ -137,10 +137,7 @@ def _download_any(file: WeightFile, path: Path) -> str:
 
 def by_hand(file: WeightFile, where: str) -> str:
     what = f"'{file.file}'" if file.file else f"the file of '{file.variant or file.name}'"
-    return (
-        f'fetch {what} from {where} in a browser, then run `denseformer weights add FILE --name {file.name}`. '
-        'To train without, pass --pretrained none.'
-    )
+    return f'fetch {what} from {where} in a browser, then run `denseformer weights add FILE --name {file.name}`.'
 
 
 def _pin(file: WeightFile, path: Path, url: str) -> None:
