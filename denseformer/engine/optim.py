@@ -42,8 +42,8 @@ class LayerDecayOptimWrapperConstructor:
         unknown = set(options) - set(PARAMWISE)
         if unknown:
             raise ValueError(
-                f'paramwise_cfg has no {sorted(unknown)}; LayerDecayOptimWrapperConstructor takes {", ".join(PARAMWISE)}. '
-                "For mmengine's custom_keys use its DefaultOptimWrapperConstructor."
+                f'paramwise_cfg has no {sorted(unknown)}; LayerDecayOptimWrapperConstructor takes '
+                f"{', '.join(PARAMWISE)}. For mmengine's custom_keys use its DefaultOptimWrapperConstructor."
             )
         if options['decay_by'] not in LAYERS or (options['decay_by'] == 'block') != (options['layers'] is None):
             raise ValueError(
