@@ -1,6 +1,6 @@
 """What every published network of this project shares: variants by name, the authors' keys, a cheap description."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -109,14 +109,14 @@ class Network(BaseModule):
         """`state_dict`, in our layout, without entries of parts that this instance was asked not to build."""
         return state_dict
 
-    def _load_from_state_dict(self, state_dict, prefix, *args):
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
         own = self.drop_keys_of_unbuilt_parts(self.remap_official_keys(own, self))
         state_dict.update({prefix + key: value for key, value in own.items()})
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @classmethod
-    def on_meta_device(cls, **options) -> 'Network':
+    def on_meta_device(cls, **options: Any) -> 'Network':
         """An instance whose tensors have shapes and no storage."""
         with on_meta():
             return cls(**options)
@@ -151,7 +151,9 @@ def on_meta() -> Iterator[None]:
 class SkipInit(TorchFunctionMode):
     """Leaves tensors as they are where `torch.nn.init` would fill them."""
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, function: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         if getattr(function, '__module__', '') == 'torch.nn.init':
             return args[0] if args else kwargs['tensor']

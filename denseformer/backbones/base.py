@@ -58,7 +58,7 @@ class Stage(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.with_cp = False
 
-    def run(self, block: Callable[..., Any], *inputs) -> Any:
+    def run(self, block: Callable[..., Any], *inputs: Any) -> Any:
         if self.with_cp and torch.is_grad_enabled():
             return checkpoint(block, *inputs, use_reentrant=False)
         return block(*inputs)
@@ -202,7 +202,7 @@ class Backbone(Network):
         }
 
     @classmethod
-    def describe(cls, arch: Any, **options) -> BackboneDescription:
+    def describe(cls, arch: Any, **options: Any) -> BackboneDescription:
         """Channels, strides, parameters and source of a variant; nothing is allocated."""
         network = cls.on_meta_device(arch=arch, **options)
         return BackboneDescription(

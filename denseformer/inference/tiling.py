@@ -41,7 +41,7 @@ class Tiling:
     multiple: int = 32
     padding: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if min(self.margin, self.fade) < 0 or self.size < self.smallest:
             raise ValueError(
                 f'Tiles of {self.size} pixels that discard {self.margin} and blend {self.fade} at each side are too '

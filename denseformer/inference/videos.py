@@ -40,11 +40,11 @@ def frame_results(
 ) -> Iterator[Result]:
     """The results of a video's frames; frames are decoded and prepared ahead of the network."""
 
-    def prepare(_: int):
+    def prepare(_: int) -> Any:
         frame = video.read()
         return None if frame is None else predictor.task.prepare(frame_item(item, video.count, frame))
 
-    def prepared():
+    def prepared() -> Iterator[tuple[SourceItem, Any]]:
         for _, frame in prefetched(pool, prepare, count()):
             if frame is None:
                 return

@@ -5,7 +5,7 @@ import json
 import os
 import socket
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -72,7 +72,7 @@ class RunFolder:
         counts = np.zeros(1 << 16, np.int64)
         classes = getattr(task, 'classes', None)
 
-        def bands():
+        def bands() -> Iterator[np.ndarray]:
             done = 0
             for band in task.bands(prepared):
                 done += len(band)

@@ -49,7 +49,7 @@ class PredictionOptions:
     max_pixels: int = option(MAX_PIXELS, 'refuse larger images before decoding them', parse=int, metavar='N')
     trust_checkpoint: bool = option(False, 'let the checkpoint execute code while it loads')
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         sizes = (self.batch_size, self.tile, self.max_pixels)
         if any(size is not None and size < 1 for size in sizes) or (self.overlap or 0) < 0:
             raise ValueError('batch_size, tile and max_pixels must be at least 1, and overlap not negative.')

@@ -90,7 +90,7 @@ class RestorationNetwork(Network):
                 'Build it with in_channels=... for another number of channels.'
             )
 
-    def run(self, block: Callable[..., Any], *inputs) -> Any:
+    def run(self, block: Callable[..., Any], *inputs: Any) -> Any:
         """Call a block, checkpointed when the network was built `with_cp`."""
         if self.with_cp and torch.is_grad_enabled():
             return checkpoint(block, *inputs, use_reentrant=False)
@@ -111,7 +111,7 @@ class RestorationNetwork(Network):
         return next((name for name, published in cls.archs.items() if published == record), fields)
 
     @classmethod
-    def describe(cls, arch: Any, **options) -> Description:
+    def describe(cls, arch: Any, **options: Any) -> Description:
         """Parameters and source of a variant; nothing is allocated."""
         network = cls.on_meta_device(arch=arch, **options)
         name = f'{cls.__name__}-{arch}' if isinstance(arch, str) else cls.__name__
