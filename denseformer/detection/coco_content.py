@@ -114,7 +114,8 @@ def complete_annotations(annotations: Sequence[dict], file: str) -> None:
             raise ValueError(f"'{file}': annotation {row['id']} has neither bbox nor segmentation. Add one of them.")
         if not is_box(row['bbox']):
             raise ValueError(f"'{file}': annotation {row['id']}: bbox is {row['bbox']}, not four numbers.")
-        area, room = row.get('area'), row['bbox'][2] * row['bbox'][3]
+        area: Any = row.get('area')
+        room = row['bbox'][2] * row['bbox'][3]
         if not is_number(area) or area <= 0 or area > 1.01 * room + 1:
             row['area'] = outline_area(outline) or room
             corrected += 1
