@@ -23,13 +23,13 @@ install-ops: install
 	$(BIN)/python -c 'import mmcv._ext' || { echo 'mmcv was installed without its operators: is torch importable in $(VENV)?'; exit 1; }
 
 demo: install
-	$(BIN)/python -m denseformer.demo
+	$(BIN)/python -m tools.demo.segmentation
 
 demo-detection: install
-	$(BIN)/python -m denseformer.demo_detection
+	$(BIN)/python -m tools.demo.detection
 
 demo-restoration: install
-	$(BIN)/python -m denseformer.demo_restoration
+	$(BIN)/python -m tools.demo.restoration
 
 test: install
 	$(BIN)/python -m pytest

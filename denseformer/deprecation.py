@@ -6,7 +6,7 @@ function that takes it: `@renamed_arguments(old='new')`. Removing an old name is
 
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 SCOPE = 'denseformer.'
@@ -56,31 +56,6 @@ def current_key(key: str) -> str:
     if key in CONFIG_KEYS:
         warn_renamed(key, CONFIG_KEYS[key])
     return CONFIG_KEYS.get(key, key)
-
-
-def rename_keys(config: dict[str, Any]) -> None:
-    """Move what a config, changed in place, says under old keys to the new ones, where it is merged with what is there.
-
-    An old key is written by a user, a new one may come from a base: the old one's value counts.
-    """
-    for old, new in CONFIG_KEYS.items():
-        *parents, name = old.split('.')
-        holder: Any = config
-        for parent in parents:
-            holder = holder.get(parent) if isinstance(holder, Mapping) else None
-        if isinstance(holder, Mapping) and name in holder:
-            warn_renamed(old, new)
-            target = new.rpartition('.')[2]
-            holder[target] = merge(holder.get(target), holder.pop(name))
-
-
-def merge(base: Any, update: Any) -> Any:
-    """`update`; as mmengine merges configs, one dict is merged into another unless it says `_delete_=True`."""
-    if not isinstance(base, Mapping) or not isinstance(update, Mapping):
-        return update
-    if update.get('_delete_'):
-        return {key: value for key, value in update.items() if key != '_delete_'}
-    return {**base, **{key: merge(base.get(key), value) for key, value in update.items()}}
 
 
 def renamed_arguments(**new_names: str) -> Callable[[Function], Function]:

@@ -5,12 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from inspect import signature
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, Never, TypedDict
 
 import torch
 from mmengine.model import BaseModule
 from torch.overrides import TorchFunctionMode
-from typing_extensions import Never
 
 from denseformer.checkpoints.keys import StateDict
 

@@ -1,4 +1,4 @@
-"""What can be predicted on: an image, a video, a folder, a glob, a list file, an array, a Pillow image, or several."""
+"""Sources of images: a file, a video, a folder, a glob, a list file, an array, a Pillow image, or several of these."""
 
 import glob
 import os
@@ -9,23 +9,27 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from denseformer.images.reading import Picture, pages_of, picture_of, picture_of_pillow
+from denseformer.images.limits import MAX_PIXELS
+from denseformer.images.picture import Picture, picture_of_array, picture_of_pillow
+from denseformer.images.reading import pages_of
+from denseformer.images.video_files import VideoReader
 
-SUFFIXES = frozenset(
+IMAGES = frozenset(
     '.bmp .dib .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp'.split()  # noqa: SIM905
 )
-"""Endings by which a folder's files are taken for images; files named one by one may have any."""
+"""Suffixes of the files of a folder that are images; files named one by one may have any."""
 VIDEOS = frozenset('.avi .m4v .mkv .mov .mp4 .mpeg .mpg .webm .wmv'.split())  # noqa: SIM905
-"""Endings by which files are taken for videos."""
+"""Suffixes of files that are videos."""
 
 Source = str | Path | np.ndarray | Image.Image
 
 
 @dataclass(frozen=True)
-class Item:
-    """One image or video to predict on: where it stands below its source, and the file, page or picture it is.
+class SourceItem:
+    """One image or video to predict on.
 
-    page: of a file that holds several images, counted from 0.
+    name: its path below its source; page: of a file that holds several images, counted from 0; picture: an image in
+    memory.
     """
 
     name: PurePosixPath
@@ -50,14 +54,14 @@ class Item:
         return None if self.picture is None else self.picture.as_bgr8()
 
 
-def find_items(source: Source | Iterable[Source]) -> Iterator[Item]:
+def find_items(source: Source | Iterable[Source]) -> Iterator[SourceItem]:
     """The images and videos of a source, in the order of their names; of a list of sources, in the order of the list.
 
     No two are called the same. Raises ValueError when the source is missing or holds no image.
     """
     if isinstance(source, (Image.Image, np.ndarray)):
-        picture = picture_of_pillow(source) if isinstance(source, Image.Image) else picture_of(source)
-        yield Item(PurePosixPath('image.png'), picture=picture)
+        picture = picture_of_pillow(source) if isinstance(source, Image.Image) else picture_of_array(source)
+        yield SourceItem(PurePosixPath('image.png'), picture=picture)
     elif isinstance(source, (str, Path)):
         for item in find_files(source):
             yield from pages(item)
@@ -72,7 +76,7 @@ def find_items(source: Source | Iterable[Source]) -> Iterator[Item]:
                 yield replace(item, name=name)
 
 
-def pages(item: Item) -> Iterator[Item]:
+def pages(item: SourceItem) -> Iterator[SourceItem]:
     """The images in a file: itself, or one per page of a TIFF file that has several."""
     numbers = pages_of(item.path) if item.path and item.path.suffix.lower() in ('.tif', '.tiff') else [0]
     if len(numbers) == 1:
@@ -82,7 +86,20 @@ def pages(item: Item) -> Iterator[Item]:
         yield replace(item, name=item.name.with_name(f'{item.name.stem}_page{i:03d}{item.name.suffix}'), page=number)
 
 
-def find_files(source: str | Path) -> Iterator[Item]:
+def frames_of(item: SourceItem, max_pixels: int = MAX_PIXELS) -> Iterator[SourceItem]:
+    """The frames of a video as images to predict on, named <video>/000001.png ..."""
+    with VideoReader(item.file, max_pixels) as video:
+        for frame in iter(video.read, None):
+            yield frame_item(item, video.count, frame)
+
+
+def frame_item(item: SourceItem, number: int, frame: Picture) -> SourceItem:
+    """A frame of a video, counted from 1."""
+    return SourceItem(item.name.with_suffix('') / f'{number:06d}.png', picture=frame)
+
+
+def find_files(source: str | Path) -> Iterator[SourceItem]:
+    """The files that a path, a glob or a list names; raises ValueError where there is none."""
     path = Path(source)
     if path.is_dir():
         files, root = files_below(path), path
@@ -96,14 +113,14 @@ def find_files(source: str | Path) -> Iterator[Item]:
     else:
         raise ValueError(f"There is no file or folder '{source}'.")
     if not files:
-        raise ValueError(f"'{source}' holds no image or video; looked for {' '.join(sorted(SUFFIXES | VIDEOS))}.")
+        raise ValueError(f"'{source}' holds no image or video; looked for {' '.join(sorted(IMAGES | VIDEOS))}.")
     for file in files:
-        yield Item(name_below(file, root), path=file)
+        yield SourceItem(name_below(file, root), path=file)
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Images and videos of a folder and its sub-folders; what is hidden, such as ._a.jpg, is left alone."""
-    known = SUFFIXES | VIDEOS
+    """Images and videos of a folder and its sub-folders, without hidden ones such as ._a.jpg."""
+    known = IMAGES | VIDEOS
     found = (file for file in folder.rglob('*') if file.suffix.lower() in known and not file.is_dir())
     return sorted(file for file in found if not any(part[0] == '.' for part in file.relative_to(folder).parts))
 
@@ -122,8 +139,8 @@ def fixed_part(pattern: str) -> Path:
 
 
 def name_below(file: Path, root: Path) -> PurePosixPath:
-    """`file` as it stands below `root`; a file elsewhere keeps its path without what would lead out of the output."""
-    absolute = Path(os.path.abspath(file))  # links are called as they are, not as what they lead to
+    """The path of `file` below `root`; that of a file elsewhere without what would lead out of the output."""
+    absolute = Path(os.path.abspath(file))  # links keep their own names, not those of their targets
     try:
         return PurePosixPath(absolute.relative_to(os.path.abspath(root)).as_posix())
     except ValueError:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from denseformer.config.loading import ConfigError
+from denseformer.config.errors import ConfigError
+from denseformer.datasets.building import built_leaf_datasets
 from denseformer.datasets.segmentation.label_maps import LoadSegmentation
 from denseformer.detection.coco_content import counts_text, outline_area
-from denseformer.inspection.dataset_files import parts
 
 LOOKED_AT = 8
 """Samples of a dataset whose files are read, evenly spread over it."""
@@ -21,7 +21,7 @@ def check_learnable(dataset: Any) -> None:
     Objects are looked for in all annotations of a training set, label maps in the files of a few samples, which are
     read by the loading transforms of the pipeline. Raises ValueError as those do.
     """
-    members = [part for part in parts(dataset) if len(part)]
+    members = [part for part in built_leaf_datasets(dataset) if len(part)]
     training = [part for part in members if not getattr(part, 'test_mode', False) and lists_objects(part)]
     if training and not any(any(map(is_learnable, objects_of(part))) for part in training):
         raise ConfigError('; '.join(map(nothing_left, training)))

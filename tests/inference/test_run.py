@@ -5,17 +5,11 @@ from pathlib import PurePosixPath
 
 import numpy as np
 from PIL import Image
+from predicting import CONFIG, record
 
 from denseformer.cli import main
 from denseformer.inference import Predictor, predict_folder
 from denseformer.inference.writers import RunFolder, distinct_stems
-
-from .conftest import CONFIG
-
-
-def record(root) -> dict[str, dict]:
-    lines = [json.loads(line) for line in (root / 'results.jsonl').read_text().splitlines()]
-    return {line['file']: line for line in lines}
 
 
 def test_masks_and_overlays_mirror_the_source(predictor, folder, tmp_path):

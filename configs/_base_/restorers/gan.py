@@ -14,5 +14,5 @@ model = dict(
     pretrained='${pretrained}',
 )
 # On several GPUs, or in several processes, the network and the discriminator are synchronised one by one. Without
-# device_ids each stays where its process has put it, on a processor, too.
+# device_ids each stays where its process has put it, on CPU, too.
 model_wrapper_cfg = dict(type='MMSeparateDistributedDataParallel', find_unused_parameters=True, device_ids=None)

@@ -1,13 +1,12 @@
 """Strict reading of panoptic maps in COCO's format."""
 
-import cv2
 import numpy as np
 from mmdet.datasets.transforms import LoadAnnotations
 from mmdet.structures.mask import BitmapMasks
 
-from denseformer.datasets.loading import check_pixels, decode_image, pixels_in_header, read_bytes
 from denseformer.datasets.segmentation.label_maps import check_size
 from denseformer.detection.panoptic_maps import check_map_format, read_segments
+from denseformer.images.reading import decode_image, read_bytes
 from denseformer.registry import TRANSFORMS
 
 IGNORED = 255
@@ -31,9 +30,8 @@ class LoadPanoptic(LoadAnnotations):
     def _load_masks(self, results: dict) -> None:
         path = results['seg_map_path']
         data = read_bytes(path, 'panoptic map', self.backend_args)
-        check_pixels(path, pixels_in_header(data))
         check_map_format(path, data)
-        colors = decode_image(path, data, cv2.IMREAD_COLOR)
+        colors = decode_image(path, data).as_bgr8()
         check_size(path, colors[..., 0], results)
         rows, listed_ids = results['segments_info'], results.get('listed_ids')
         ids, labels = [row['id'] for row in rows], [row['category'] for row in rows]

@@ -10,9 +10,9 @@ from xml.etree.ElementTree import Element
 
 from mmdet.datasets import voc, xml_style
 
-from denseformer.datasets.loading import read_bytes
 from denseformer.detection.annotation_files import check_class_names, check_some_left
 from denseformer.detection.coco_content import log_left_out, size_in_header
+from denseformer.images.reading import read_bytes
 from denseformer.registry import DATASETS
 
 SIDES = ('xmin', 'ymin', 'xmax', 'ymax')

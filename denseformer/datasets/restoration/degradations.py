@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from denseformer.datasets.loading import decode_image
 from denseformer.datasets.restoration.transforms import with_channels
 from denseformer.deprecation import renamed_arguments
 from denseformer.registry import TRANSFORMS
@@ -93,7 +92,7 @@ class CompressJPEG(Degradation):
             raise ValueError(f'JPEG holds 8-bit images of 1 or 3 channels, not {image.dtype} {image.shape}.')
         _, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, round(draw(self.quality))])
         flag = cv2.IMREAD_COLOR if image.shape[2] == 3 else cv2.IMREAD_GRAYSCALE
-        return decode_image('a JPEG image in memory', data.tobytes(), flag).reshape(image.shape)
+        return cv2.imdecode(data, flag).reshape(image.shape)
 
 
 @TRANSFORMS.register_module()

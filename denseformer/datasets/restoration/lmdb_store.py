@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from denseformer.datasets.loading import read_bytes
+from denseformer.images.reading import read_bytes
 
 SUFFIX = '.lmdb'
 MAP_SIZE = 2**40

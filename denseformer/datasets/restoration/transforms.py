@@ -15,18 +15,16 @@ import torch
 from mmcv.transforms import BaseTransform
 from torch import Tensor
 
-from denseformer.datasets.loading import check_pixels, decode_image, pixels_in_header
 from denseformer.datasets.restoration.lmdb_store import read_file
+from denseformer.images.reading import decode_image
 from denseformer.registry import TRANSFORMS
 from denseformer.restoration.data_sample import RestorationSample
 from denseformer.restoration.resize import imresize
 
-FLAGS = {3: cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR, 1: cv2.IMREAD_ANYDEPTH | cv2.IMREAD_GRAYSCALE}
-
 
 @TRANSFORMS.register_module()
 class LoadImagePair(BaseTransform):
-    """Read `gt_path` as `gt_img` and, where the dataset has one, `img_path` as `img`, in 8 or 16 bits as they are.
+    """Read `gt_path` as `gt_img` and, where the dataset has one, `img_path` as `img`, in the type of their files.
 
     A target whose sides are no multiples of the scale is cropped on the right and at the bottom.
 
@@ -38,7 +36,7 @@ class LoadImagePair(BaseTransform):
     """
 
     def __init__(self, *, channels: int = 3, scale: int = 1):
-        if channels not in FLAGS:
+        if channels not in (1, 3):
             raise ValueError(f'LoadImagePair reads 1 or 3 channels, not {channels}.')
         self.channels = channels
         self.scale = scale
@@ -135,13 +133,9 @@ class PackRestoration(BaseTransform):
 
 
 def read_image(path: str, channels: int) -> np.ndarray:
-    """(H, W, channels) uint8 or uint16, colours as B, G, R."""
-    data = read_file(path)
-    check_pixels(path, pixels_in_header(data))
-    image = decode_image(path, data, FLAGS[channels])
-    if image.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"'{path}' holds {image.dtype} pixels; legal are 8 and 16 bits without sign.")
-    return with_channels(image)
+    """(H, W, channels) uint8, uint16 or float32 in [0, 1], colors as B, G, R."""
+    picture = decode_image(path, read_file(path), gray=channels == 1)
+    return picture.pixels if channels == 1 else picture.as_bgr()
 
 
 def with_channels(image: np.ndarray) -> np.ndarray:

@@ -8,7 +8,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from PIL import Image, UnidentifiedImageError
 
-from denseformer.datasets.loading import read_bytes
+from denseformer.images.limits import check_pixels
+from denseformer.images.reading import pixels_in_header, read_bytes
 from denseformer.registry import TRANSFORMS
 
 COUNTED_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
@@ -30,7 +31,8 @@ class LoadSegmentation(BaseTransform):
         backend_args: for mmengine's file backends.
 
     Raises ValueError for fewer than two classes, and for a file that is missing or no image, has several channels,
-    fractions, another size than the image, or labels outside the legal range.
+    fractions, another size than the image, labels outside the legal range, or more than `images.limits.MAX_PIXELS`
+    pixels.
     """
 
     def __init__(
@@ -55,7 +57,9 @@ class LoadSegmentation(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         path = results['seg_map_path']
-        labels = decode_labels(path, read_bytes(path, 'label map', self.backend_args))
+        data = read_bytes(path, 'label map', self.backend_args)
+        check_pixels(path, pixels_in_header(data))
+        labels = decode_labels(path, data)
         check_is_index_map(path, labels)
         check_size(path, labels, results)
         found = distinct_labels(labels)
