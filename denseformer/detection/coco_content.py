@@ -99,7 +99,7 @@ def outline_fault(outline: Any) -> str:
         return f'a segmentation of type {type(outline).__name__}: write polygons or run lengths'
     if is_number(outline[0]):
         return 'a polygon that is not in a list: write [[x1, y1, x2, y2, ...]]'
-    legal = all(isinstance(polygon, list) and all(map(is_number, polygon)) for polygon in outline)
+    legal = all(isinstance(polygon, list) and are_numbers(polygon) for polygon in outline)
     return '' if legal else 'polygons that are not lists of numbers: write [[x1, y1, x2, y2, ...], ...]'
 
 
@@ -172,7 +172,7 @@ def outline_box(outline: Any) -> list[float]:
 
 
 def is_box(box: Any) -> bool:
-    return isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
+    return isinstance(box, list) and len(box) == 4 and are_numbers(box)
 
 
 def reason_left_out(annotation: Mapping[str, Any], image: Mapping[str, Any], classes: Collection[Any]) -> str:
@@ -213,6 +213,11 @@ def log_left_out(file: str, counts: Mapping[str, int]) -> None:
     if set(counts) - {''}:
         text = f"'{file}': {counts.get('', 0)} of {sum(counts.values())} objects count; left out or ignored: "
         print_log(text + f'{counts_text(counts)}.', 'current')
+
+
+def are_numbers(values: Sequence[Any]) -> bool:
+    """`is_number` of all values, quickly."""
+    return {*map(type, values)} <= {int, float} and abs(sum(values)) < inf
 
 
 def is_number(value: Any) -> bool:
