@@ -24,7 +24,7 @@ ORIENTATION = 0x0112
 def check_content(content: dict[str, Any], *, file: str, images: str | Path | None = None) -> None:
     """Complete the content of a COCO file in place; raise ValueError for what cannot be meant as it stands.
 
-    That is: ids that stand there twice, references to images by another type of id, backslashes in file names,
+    That is: ids that occur twice, references to images by another type of id, backslashes in file names,
     polygons that are not in a list, and run lengths that do not fill their mask.
 
     Args:
@@ -46,10 +46,10 @@ def check_content(content: dict[str, Any], *, file: str, images: str | Path | No
         complete_annotations(annotations, file)
 
 
-def check_unique(ids: Sequence[Any], what: str) -> None:
+def check_unique(ids: Sequence[Any], what: str, remedy: str = 'Number them 1, 2, 3 ...') -> None:
     if len(set(ids)) < len(ids):
         twice = [number for number, count in Counter(ids).items() if count > 1]
-        raise ValueError(f'{what} {listed(twice)} stand there more than once. Number them 1, 2, 3 ...')
+        raise ValueError(f'{what} {listed(twice)} occur more than once. {remedy}')
 
 
 def check_references(annotations: Sequence[Mapping], images: Collection[Any], file: str) -> None:
@@ -71,10 +71,12 @@ def check_file_names(pictures: Sequence[Mapping], folder: Path, file: str) -> No
 
 
 def check_segments(annotations: Sequence[Mapping], file: str) -> None:
-    check_unique([row['image_id'] for row in annotations], f"'{file}': annotations of the images")
+    images = [row['image_id'] for row in annotations]
+    check_unique(images, f"'{file}': annotations of the images", 'Write one row of segments for each image.')
     for row in annotations:
         ids = [segment['id'] for segment in row['segments_info']]
-        check_unique(ids, f"'{file}': segments of image {row['image_id']} with ids")
+        what = f"'{file}': segments of image {row['image_id']} with ids"
+        check_unique(ids, what, 'Give each segment its own id and color.')
 
 
 def check_outlines(annotations: Sequence[Mapping], file: str) -> None:
