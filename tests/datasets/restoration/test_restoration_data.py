@@ -200,3 +200,10 @@ def test_a_dataset_can_be_repeated_beside_another(root):
     repeated = {'type': 'RepeatDataset', 'dataset': part, 'times': 3}
     whole = DATASETS.build({'type': 'ConcatDataset', 'datasets': [repeated, part]})
     assert [Path(whole[i]['gt_path']).stem for i in range(len(whole))] == ['a', 'b'] * 4
+
+
+def test_the_old_name_of_gray_noise_works():
+    step = TRANSFORMS.build({'type': 'denseformer.AddPoissonNoise', 'photons': 50, 'grey': True})
+    noisy = step({'gt_img': np.full((8, 8, 3), 90, np.uint8)})['img']
+    assert step.gray
+    assert (noisy == noisy[..., :1]).all()
