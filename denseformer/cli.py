@@ -63,6 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_export(commands)
     add_doctor(commands)
     add_browse(commands)
+    add_plot(commands)
     add_prepare(commands)
     add_list(commands)
     return parser
@@ -153,6 +154,14 @@ def add_browse(commands) -> None:
     parser.add_argument('--split', default='train', choices=('train', 'val', 'test'))
     parser.add_argument('--seed', type=int, default=0, help='another one draws other augmentations')
     add_overrides(parser)
+
+
+def add_plot(commands) -> None:
+    parser = commands.add_parser('plot', help='draw losses, learning rate and scores of runs')
+    parser.set_defaults(run=run_plot)
+    parser.add_argument('runs', nargs='+', metavar='RUN', help='the --work-dir of a run')
+    parser.add_argument('--keys', nargs='+', help='what to draw; default: loss, lr and the scores of validation')
+    parser.add_argument('--out', required=True, metavar='FILE', help='.png, .svg, .pdf or .html')
 
 
 def add_prepare(commands) -> None:
@@ -246,6 +255,13 @@ def run_list(options: argparse.Namespace) -> int:
     if not configs:
         raise ValueError(f'no shipped config has all of {", ".join(options.words)} in its line.')
     print(as_table(configs))
+    return 0
+
+
+def run_plot(options: argparse.Namespace) -> int:
+    from denseformer.inspection.plot_log import plot
+
+    plot(options.runs, options.out, options.keys)
     return 0
 
 

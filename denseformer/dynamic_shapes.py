@@ -5,6 +5,7 @@ cheap is done for every open size, whether it is needed or not: padding by nothi
 """
 
 import torch
+from torch import Tensor
 
 
 def is_symbolic(*sides: int) -> bool:
@@ -27,8 +28,19 @@ def ceil_div(size: int, unit: int) -> int:
     return (size + unit - 1) // unit
 
 
-def missing(size: int, multiple: int) -> int:
+def padding_to_multiple(size: int, multiple: int) -> int:
     """How much `size` lacks to the next multiple of `multiple`."""
     if multiple == 1:
         return 0
     return (size + multiple - 1) // multiple * multiple - size  # the sum of both is simple, for symbols too
+
+
+def reflect(position: Tensor, size: int, *, repeat_edge: bool = False) -> Tensor:
+    """Positions >= 0 on an axis that runs on from 0 .. size - 1 by turning back and forth, as those they stand for.
+
+    repeat_edge: the first and the last position come twice in a row where the direction turns, otherwise once.
+    """
+    turn = 0 if repeat_edge else 1
+    period = torch.scalar_tensor(2 * (size - turn), dtype=torch.int64, device=position.device).clamp(min=1)
+    position = torch.remainder(position, period)
+    return torch.minimum(position, period - 1 + turn - position)

@@ -107,7 +107,10 @@ def cpu_quota(root: Path) -> float:
 
 
 def busy_cores(seconds: float, stat: Path = Path('/proc/stat')) -> float:
-    """How many of the usable cores others keep busy, over the next `seconds`; 0 where the system does not say."""
+    """The number of usable cores that other programs keep busy; 0 where the system does not say.
+
+    seconds: the time over which it is measured.
+    """
     if not stat.is_file() or not hasattr(os, 'sched_getaffinity'):
         return 0.0
     before = core_times(stat.read_text())

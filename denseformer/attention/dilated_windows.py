@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from denseformer.attention.windows import Size, window_attention
-from denseformer.dynamic_shapes import missing, needs_padding
+from denseformer.dynamic_shapes import needs_padding, padding_to_multiple
 
 MASKED = -3e4  # as good as -inf, finite in every floating dtype
 
@@ -40,7 +40,7 @@ def dilated_window_attention(qkv: Tensor, heads: int, *, group: Size, interval: 
     qkv: (B, H, W, 3C), laid out (3, h, d) on the last axis; bias: (h, N, N), added to the logits -> (B, H, W, C).
     """
     _, H, W, _ = qkv.shape
-    bottom, right = (missing(side, g * i) for side, g, i in zip((H, W), group, interval, strict=True))
+    bottom, right = (padding_to_multiple(side, g * i) for side, g, i in zip((H, W), group, interval, strict=True))
     if needs_padding(bottom, right):
         qkv = F.pad(qkv, (0, 0, 0, right, 0, bottom))
         outside = padding_mask((H, W), (bottom, right), qkv)

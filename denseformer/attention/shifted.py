@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from denseformer.attention.softmax import segmented_attention
 from denseformer.attention.windows import Size, shift_mask, window_partition
 from denseformer.caching import cached_constant
-from denseformer.dynamic_shapes import is_symbolic, missing, needs_padding
-from denseformer.kernels.segmented_attention import segmented_attention
+from denseformer.dynamic_shapes import is_symbolic, needs_padding, padding_to_multiple
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class WindowPlan:
 def plan_windows(batch: int, size: Size, window: Size, shift: Size, device: torch.device) -> WindowPlan:
     """How to cut (B, H, W, C) maps, padded to a multiple of the window's sides, into windows after a cyclic shift."""
     wh, ww = window
-    padding = missing(size[0], wh), missing(size[1], ww)
+    padding = padding_to_multiple(size[0], wh), padding_to_multiple(size[1], ww)
     H, W = size[0] + padding[0], size[1] + padding[1]
     positions = torch.arange(batch * H * W, device=device).view(batch, H, W, 1)
     positions = positions.roll((-shift[0], -shift[1]), (1, 2))

@@ -213,10 +213,3 @@ class Backbone(Network):
             strides=network.out_strides,
             input_size=cls.input_size,
         )
-
-
-def drop_path_rates(rate: float, depths: Sequence[int]) -> list[list[float]]:
-    """Stochastic depth of each block of each stage: linear from 0 at the first block to `rate` at the last."""
-    total = sum(depths)
-    rates = [rate * i / max(total - 1, 1) for i in range(total)]
-    return [rates[sum(depths[:i]) : sum(depths[: i + 1])] for i in range(len(depths))]

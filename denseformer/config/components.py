@@ -1,4 +1,4 @@
-"""What the names in a config stand for: components in their registries, and the arguments that these take."""
+"""Components that a config names: the lookup in their registries, and the arguments that they take."""
 
 import inspect
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What loading, references, overrides and the audit raise."""
+"""The error of loading, references, overrides and the audit."""
 
 
 class ConfigError(ValueError):

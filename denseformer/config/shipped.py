@@ -83,7 +83,7 @@ def shipped_configs(words: Sequence[str] = ()) -> Iterator[ShippedConfig]:
 
 
 def describe(name: str) -> ShippedConfig:
-    """What a shipped config trains, read from its text: no config is run."""
+    """Describe a shipped config by its text; the config is not run."""
     bases = base_names(config_folder() / f'{name}.py')
     data = next(base for base in bases if base.startswith('datasets/')).removeprefix('datasets/')
     task = next(task for base, task in TASKS.items() if base in bases)

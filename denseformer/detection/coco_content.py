@@ -112,7 +112,9 @@ def complete_annotations(annotations: Sequence[dict], file: str) -> None:
             row['bbox'] = outline_box(outline)
         if 'bbox' not in row:
             raise ValueError(f"'{file}': annotation {row['id']} has neither bbox nor segmentation. Add one of them.")
-        area, room = row.get('area'), box_area(row['bbox'])
+        if not is_box(row['bbox']):
+            raise ValueError(f"'{file}': annotation {row['id']}: bbox is {row['bbox']}, not four numbers.")
+        area, room = row.get('area'), row['bbox'][2] * row['bbox'][3]
         if not is_number(area) or area <= 0 or area > 1.01 * room + 1:
             row['area'] = outline_area(outline) or room
             corrected += 1
@@ -168,8 +170,8 @@ def outline_box(outline: Any) -> list[float]:
     return [min(x), min(y), max(x) - min(x), max(y) - min(y)]
 
 
-def box_area(box: Any) -> float:
-    return box[2] * box[3] if isinstance(box, list) and len(box) == 4 and all(map(is_number, box)) else 0.0
+def is_box(box: Any) -> bool:
+    return isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
 
 
 def reason_left_out(annotation: Mapping[str, Any], image: Mapping[str, Any], classes: Collection[Any]) -> str:

@@ -35,12 +35,12 @@ def check_map_format(path: str, data: bytes) -> None:
             kind, mode = header.format, header.mode
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return  # decoding says what is wrong
-    fault = f'{kind} image' if kind in LOSSY else f'image of mode {mode}' if mode not in ('RGB', 'RGBA') else ''
+    fault = f'a {kind} image' if kind in LOSSY else f'an image of mode {mode}' if mode not in ('RGB', 'RGBA') else ''
     if kind == 'PNG' and data[DEPTH_IN_PNG] != 8:
-        fault = f'image of {data[DEPTH_IN_PNG]} bits per channel'
+        fault = f'an image of {data[DEPTH_IN_PNG]} bits per channel'
     if fault:
         raise ValueError(
-            f"The panoptic map '{path}' is a {fault}; legal are lossless images of three channels of 8 bits, in which "
+            f"The panoptic map '{path}' is {fault}; legal are lossless images of three channels of 8 bits, in which "
             'id = R + 256 G + 65536 B. Write the maps again in this format.'
         )
 

@@ -20,7 +20,7 @@ from denseformer.config.loading import load_config
 from denseformer.engine.confusion_matrix import write_confusion
 from denseformer.engine.devices import use_device
 from denseformer.engine.distributed import join_processes
-from denseformer.engine.preemption import parse_duration
+from denseformer.engine.hooks.preemption import parse_duration
 from denseformer.engine.run_report import write_run_report
 from denseformer.engine.runner import Runner
 from denseformer.engine.trackers import add_trackers

@@ -36,7 +36,7 @@ def shard(model: nn.Module, device: str) -> nn.Module:
 
 
 def compile_units(model: nn.Module, **options: Any) -> None:
-    """Compile what is computed between one gathering of parameters and the next; `options` are torch.compile's."""
+    """Compile the units whose parameters are gathered together; `options` are torch.compile's."""
     for name, module in model.named_modules():
         if UNIT.fullmatch(name):
             module.forward = torch.compile(module.forward, **options)
@@ -47,7 +47,7 @@ def is_sharded(model: nn.Module) -> bool:
 
 
 def full_tensor(value: Any) -> Any:
-    """A divided tensor put together, which all ranks have to do at the same time; anything else as it is."""
+    """The full tensor of a sharded one, which all ranks have to ask for at the same time; anything else as it is."""
     return value.full_tensor() if isinstance(value, DTensor) else value
 
 

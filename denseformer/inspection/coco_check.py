@@ -1,4 +1,4 @@
-"""What detection data sets drop or misread silently: boxes without area, boxes outside, references to nothing."""
+"""Errors that detection datasets drop or misread silently: boxes without area or outside, references to nothing."""
 
 import json
 from collections import Counter
@@ -13,7 +13,7 @@ SLACK = 1.0
 
 
 def check_annotations(path: Path, images: Path) -> Iterator[str]:
-    """What is wrong in an annotation file, one sentence each."""
+    """Yield the errors in an annotation file, one sentence each."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
@@ -52,7 +52,7 @@ def segments_of(row: Mapping[str, Any]) -> list[dict]:
 
 
 def check_objects(path: str, width: int, height: int) -> Iterator[str]:
-    """What is wrong with the boxes of a Pascal VOC file whose image is this large."""
+    """Yield the errors in the boxes of a Pascal VOC file whose image is this large."""
     for name, _, (left, top, right, bottom) in objects_in(read_xml(path)):
         box = [left, top, right - left, bottom - top]
         yield from check_box(f"an object '{name}'", box, {'width': width, 'height': height})
@@ -100,7 +100,7 @@ def check_box(name: str, box: Any, image: Mapping[str, Any]) -> Iterator[str]:
 
 
 def polygon_fault(points: Any) -> str:
-    """What is wrong with [x1, y1, x2, y2, ...]; empty when nothing is."""
+    """The error in a polygon [x1, y1, x2, y2, ...]; empty when there is none."""
     if not isinstance(points, list) or not all(map(is_number, points)) or len(points) % 2:
         return 'polygon that is no list of x and y'
     if len(points) < 6:

@@ -1,4 +1,4 @@
-"""How `denseformer infer` and `Predictor` predict, and how a folder is run through."""
+"""Options of `denseformer infer`, `Predictor` and `predict_folder`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ def number_or_auto(text: str) -> int | None:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionOptions:
-    """How to predict, for any task. Raises ValueError for sizes that cannot be."""
+    """Options of prediction, for any task. Raises ValueError for sizes below the least."""
 
     device: str = option('auto', "'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1' ...")
     amp: bool = option(False, 'predict under bfloat16 autocast')
@@ -57,7 +57,7 @@ class PredictionOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a folder is predicted into another one."""
+    """Options of predicting a folder into another one."""
 
     resume: bool = option(False, 'go on with what is not in OUT yet')
     overwrite: bool = option(False, 'write over OUT; without it OUT_2, OUT_3 ... are made')

@@ -1,4 +1,4 @@
-"""How `denseformer train` and `denseformer test` run a config."""
+"""Options of `denseformer train` and `denseformer test`."""
 
 import argparse
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class ParseOverrides(argparse.Action):
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchOptions:
-    """What every run of a config can be told besides the config."""
+    """Options of every run of a config."""
 
     work_dir: str | None = option(None, 'folder of this run; default: work_dirs/<name of the config>', metavar='FOLDER')
     device: str = option('auto', "'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1' ...")
@@ -39,7 +39,7 @@ class LaunchOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(LaunchOptions):
-    """How to train a config."""
+    """Options of training."""
 
     resume: str | bool = option(
         False, 'resume from the newest checkpoint of the run, or from PATH', const=True, metavar='PATH'
@@ -62,7 +62,7 @@ class TrainOptions(LaunchOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions(LaunchOptions):
-    """How to score a checkpoint."""
+    """Options of scoring a checkpoint."""
 
     out: str | None = option(None, 'write the scores to this json file', metavar='FILE.json')
     tta: bool = option(

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denseformer.attention.neighborhood import NeighborhoodAttention, attend, neighborhood_attention
+from denseformer.attention.neighborhood import attend, neighborhood_attention
 from denseformer.attention.neighborhood import geometry as neighborhood_geometry
+from denseformer.layers import NeighborhoodAttention
 
 HEADS, WIDTH = 2, 3
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from denseformer.attention.shifted import gather_windows, plan_windows, planned_attention, scatter_windows
+from denseformer.attention.softmax import window_softmax_attention
 from denseformer.attention.windows import shift_mask, window_partition, window_reverse
-from denseformer.kernels.segmented_attention import window_softmax_attention
 
 
 def by_definition(qkv: torch.Tensor, heads: int, bias: torch.Tensor, window, shift) -> torch.Tensor:

@@ -29,7 +29,7 @@ def test_a_shipped_config_has_no_findings():
         ('model.decode_head.pool_scale', (1,), "Did you mean 'pool_scales'"),
         ('optim_wrapper.clip_gradd', {}, "Did you mean 'clip_grad'"),
         ('num_classes', 151, 'has 150 classes (wall, building'),
-        ('model.auxiliary_head.num_classes', 19, "the data set has 150: write '${num_classes}'"),
+        ('model.auxiliary_head.num_classes', 19, "the dataset has 150: write '${num_classes}'"),
         ('max_iters', 1000, 'param_scheduler[1].end'),
         ('load_from', 'nowhere.pth', "there is no file 'nowhere.pth'"),
     ],
@@ -119,11 +119,11 @@ def test_an_empty_folder_is_named(folders):
 
 def test_palette_and_classes_must_agree_in_number(folders):
     config = load_config('configs/upernet_dinat_mini_camvid.py', {'data_root': str(folders), 'palette': [(0, 0, 0)]})
-    assert any('has 1 colours for 11 classes' in str(finding) for finding in audit(config))
+    assert any('has 1 colors for 11 classes' in str(finding) for finding in audit(config))
 
 
 def test_a_detector_with_a_class_count_of_its_own_is_found():
     config = load_config('configs/mask_rcnn_dinat_nano_sample.py', {'model.roi_head.mask_head.num_classes': 9})
     (finding,) = audit(config, data=False)
     assert finding.key == 'model.roi_head.mask_head.num_classes'
-    assert 'is 9, the data set has 5' in finding.problem
+    assert 'is 9, the dataset has 5' in finding.problem

@@ -9,7 +9,7 @@ from gradients import assert_same_gradients
 from torch import nn
 
 from denseformer.kernels.linear import FEW_ROWS, MANY_ROWS
-from denseformer.layers.linear import Linear
+from denseformer.layers import Linear
 
 
 @pytest.mark.parametrize('bias', [True, False])

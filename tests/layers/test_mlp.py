@@ -6,8 +6,7 @@ from gradients import assert_same_gradients
 from torch import Tensor, nn
 
 from denseformer import layers
-from denseformer.layers import ConvMlp2d, DropPath, Mlp, Mlp2d, accumulate_mlp, add_scaled
-from denseformer.layers.linear import Linear
+from denseformer.layers import ConvMlp2d, DropPath, Linear, Mlp, Mlp2d, accumulate_mlp, add_scaled
 
 
 def step_by_step(mlp: Mlp, x: Tensor) -> Tensor:

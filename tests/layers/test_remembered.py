@@ -6,7 +6,7 @@ import pickle
 import torch
 
 from denseformer.attention.windows import position_bias
-from denseformer.layers.position_bias import RelativePositionBias
+from denseformer.layers import RelativePositionBias
 
 
 def fresh(module: RelativePositionBias) -> torch.Tensor:

@@ -18,6 +18,8 @@ TILE, BLOCK = 8, 64
 BIAS_COPIES = 64
 """Accumulators of the bias gradient, so that programs rarely wait for each other."""
 WIDEST_HEAD = 128
+RUN_ON: tuple[str, ...] = ()
+"""Devices on which the kernels have been run against the definition, by their names in CUDA."""
 
 
 def supports(q: Tensor) -> bool:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import (
     StateDict,
     as_channel_first_gains,
@@ -27,8 +27,7 @@ from denseformer.checkpoints.keys import (
     rename,
     strip_classifier,
 )
-from denseformer.layers import Mlp2d, PreNormBlock
-from denseformer.layers.channel_first import ConvEmbed
+from denseformer.layers import ConvEmbed, Mlp2d, PreNormBlock, drop_path_rates
 from denseformer.layers.initializers import narrow
 from denseformer.network import Source
 from denseformer.registry import MODELS

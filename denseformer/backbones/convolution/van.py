@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.attention.dilated_windows import dilated_partition, dilated_reverse
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import (
     StateDict,
     as_channel_first_gains,
@@ -32,8 +32,7 @@ from denseformer.checkpoints.keys import (
     stages_from_numbers,
     strip_classifier,
 )
-from denseformer.layers import ConvMlp2d, LayerNorm2d, PreNormBlock, pad_to_multiple
-from denseformer.layers.channel_first import ConvEmbed
+from denseformer.layers import ConvEmbed, ConvMlp2d, LayerNorm2d, PreNormBlock, drop_path_rates, pad_to_multiple
 from denseformer.layers.initializers import fan_out
 from denseformer.network import Source
 from denseformer.registry import MODELS

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from denseformer.attention.axial import column_attention, row_attention
 from denseformer.backbones.global_attention.rmt import RMT, RotaryAttention, global_attention
 from denseformer.checkpoints.keys import StateDict, rename
+from denseformer.layers import Linear
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -34,7 +35,7 @@ class PathDecay(nn.Module):
     def __init__(self, dim: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.linear = nn.Linear(dim // heads, 2, bias=False)
+        self.linear = Linear(dim // heads, 2, bias=False)
         self.bias = nn.Parameter(torch.empty(heads))
         self.log_rate = nn.Parameter(torch.empty(heads))
         nn.init.uniform_(self.bias, log(expm1(1e-3)), log(expm1(1e-1)))  # softplus of it lies between the two

@@ -18,10 +18,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from denseformer.backbones.base import Backbone, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, Stage
 from denseformer.checkpoints.keys import StateDict, join, rename, stages_from_numbers, strip_classifier
-from denseformer.layers import Mlp, PatchDownsample, PatchEmbed, PreNormBlock
-from denseformer.layers.position import resize_positions
+from denseformer.layers import Mlp, PatchDownsample, PatchEmbed, PreNormBlock, drop_path_rates, resize_positions
 
 
 class PositionedStage(Stage):

@@ -23,10 +23,17 @@ from typing_extensions import Unpack
 
 from denseformer.attention.axial import column_attention, row_attention
 from denseformer.attention.rotary import Rotation, rotate, row_major_rotation
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, join, rename, stages_from, strip_classifier
-from denseformer.layers import ConvBatchNormDownsample, ConvMlp, ConvStem, DepthwiseConv, PreNormBlock
-from denseformer.layers.linear import Linear
+from denseformer.layers import (
+    ConvBatchNormDownsample,
+    ConvMlp,
+    ConvStem,
+    DepthwiseConv,
+    Linear,
+    PreNormBlock,
+    drop_path_rates,
+)
 from denseformer.network import Source
 from denseformer.registry import MODELS
 

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.attention.windows import window_attention
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import (
     StateDict,
     linear_mlps_from_pointwise,
@@ -38,9 +38,19 @@ from denseformer.checkpoints.keys import (
     stages_from_numbers,
     strip_classifier,
 )
-from denseformer.layers import ConvStem, DepthwiseConv, Mlp, Mlp2d, PatchDownsample, PatchEmbed, PreNormBlock
-from denseformer.layers.linear import Linear
-from denseformer.layers.window_attention import ShiftedWindowAttention
+from denseformer.layers import (
+    ConvStem,
+    DepthwiseConv,
+    GlobalAttention,
+    Linear,
+    Mlp,
+    Mlp2d,
+    PatchDownsample,
+    PatchEmbed,
+    PreNormBlock,
+    ShiftedWindowAttention,
+    drop_path_rates,
+)
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -73,20 +83,6 @@ class ConvStage(Stage):
         for block in self.blocks:
             x = self.run(block, x)
         return x.permute(0, 2, 3, 1)  # (B, H, W, C)
-
-
-class GlobalAttention(nn.Module):
-    """Attention of all tokens to all: (B, H, W, C) -> the same."""
-
-    def __init__(self, dim: int, heads: int):
-        super().__init__()
-        self.heads = heads
-        self.qkv = Linear(dim, 3 * dim)
-        self.proj = Linear(dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = window_attention(self.qkv(x).flatten(1, 2)[:, None], self.heads)
-        return self.proj(out.view_as(x))
 
 
 class SummaryAttention(GlobalAttention):

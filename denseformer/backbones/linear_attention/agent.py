@@ -31,9 +31,7 @@ from denseformer.backbones.global_attention import pvt
 from denseformer.backbones.windows import swin
 from denseformer.caching import cached_constant
 from denseformer.checkpoints.keys import StateDict, rename
-from denseformer.layers import DepthwiseConv
-from denseformer.layers.linear import Linear
-from denseformer.layers.pooling import average_to_grid
+from denseformer.layers import DepthwiseConv, Linear, average_to_grid
 from denseformer.network import Source
 from denseformer.registry import MODELS
 

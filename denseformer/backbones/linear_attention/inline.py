@@ -23,13 +23,13 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.attention.linear import injective_linear_attention
-from denseformer.attention.neighbors_3x3 import taps
+from denseformer.attention.neighbors_3x3 import shifts_3x3
 from denseformer.backbones.base import BackboneOptions
 from denseformer.backbones.global_attention import pvt
 from denseformer.backbones.windows import swin
 from denseformer.checkpoints.keys import StateDict, rename
 from denseformer.dynamic_shapes import is_symbolic
-from denseformer.layers.linear import Linear
+from denseformer.layers import Linear
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -68,7 +68,7 @@ def convolve_each(x: Tensor, kernels: Tensor) -> Tensor:
     """
     B, H, W, C = x.shape
     if is_symbolic(B):  # convolutions have a known number of groups
-        return (torch.stack(list(taps(x)), -1) * kernels.view(B, 1, 1, C, 9)).sum(-1)
+        return (torch.stack(list(shifts_3x3(x)), -1) * kernels.view(B, 1, 1, C, 9)).sum(-1)
     maps = x.permute(1, 2, 0, 3).reshape(1, H, W, B * C).permute(0, 3, 1, 2)
     out = F.conv2d(maps, kernels.view(B * C, 1, 3, 3), padding=1, groups=B * C).permute(0, 2, 3, 1)
     return out.reshape(H, W, B, C).permute(2, 0, 1, 3)  # (B, H, W, C)

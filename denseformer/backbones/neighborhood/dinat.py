@@ -16,22 +16,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from denseformer.attention.neighborhood import NeighborhoodAttention
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, stages_from, strip_classifier
-from denseformer.layers import ConvDownsample, Mlp, PatchEmbed, PatchMerging, PreNormBlock
+from denseformer.layers import (
+    ConvDownsample,
+    Mlp,
+    NeighborhoodAttention,
+    PatchEmbed,
+    PatchMerging,
+    PreNormBlock,
+    drop_path_rates,
+    to_channels_last,
+)
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
 Dilations = tuple[tuple[int, ...], ...]
 
 
-class ConvStem(nn.Module):
+class OverlapStem(nn.Module):
     """Two 3 x 3 stride-2 convolutions with nothing between, then LayerNorm: (B, C, H, W) -> (B, H/4, W/4, dim)."""
 
     def __init__(self, in_channels: int, dim: int):
@@ -40,7 +47,7 @@ class ConvStem(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, image: Tensor) -> Tensor:
-        x = self.proj(image.contiguous(memory_format=torch.channels_last))  # so that nothing is rearranged behind it
+        x = self.proj(to_channels_last(image))
         return self.norm(x.permute(0, 2, 3, 1))  # (B, H/4, W/4, dim)
 
 
@@ -73,7 +80,7 @@ class DiNAT(Backbone):
         license='MIT',
     )
     no_weight_decay = ('norm', 'rpb')
-    make_patch_embed: ClassVar[Callable[..., nn.Module]] = ConvStem
+    make_patch_embed: ClassVar[Callable[..., nn.Module]] = OverlapStem
     make_downsample: ClassVar[Callable[..., nn.Module]] = ConvDownsample
 
     def __init__(

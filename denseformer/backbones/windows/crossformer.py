@@ -27,11 +27,17 @@ from typing_extensions import Unpack
 from denseformer.attention.dilated_windows import dilated_window_attention
 from denseformer.attention.windows import Size
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, stages_from, strip_classifier
-from denseformer.layers import DepthwiseConv, Mlp, PreNormBlock, pad_image_to_multiple
-from denseformer.layers.dynamic_position import DynamicPositionBias
-from denseformer.layers.linear import Linear
+from denseformer.layers import (
+    DepthwiseConv,
+    DynamicPositionBias,
+    Linear,
+    Mlp,
+    PreNormBlock,
+    drop_path_rates,
+    pad_image_to_multiple,
+)
 from denseformer.network import Source
 from denseformer.registry import MODELS
 

@@ -25,11 +25,10 @@ from typing_extensions import Unpack
 
 from denseformer.attention.windows import Size, window_attention, window_partition, window_reverse
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, strip_classifier
-from denseformer.dynamic_shapes import missing, needs_padding
-from denseformer.layers import ConvDownsample, DepthwiseConv, Mlp, PatchEmbed, PreNormBlock
-from denseformer.layers.linear import Linear
+from denseformer.dynamic_shapes import needs_padding, padding_to_multiple
+from denseformer.layers import ConvDownsample, DepthwiseConv, Linear, Mlp, PatchEmbed, PreNormBlock, drop_path_rates
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -40,7 +39,7 @@ def stripe_attention(qkv: Tensor, heads: int, stripe: Size, encode: nn.Module) -
     qkv: (B, H, W, 3C), laid out (3, h, d) on the last axis -> (B, H, W, C).
     """
     H, W, C = qkv.shape[1], qkv.shape[2], qkv.shape[3] // 3
-    bottom, right = missing(H, stripe[0]), missing(W, stripe[1])
+    bottom, right = padding_to_multiple(H, stripe[0]), padding_to_multiple(W, stripe[1])
     top, left = bottom // 2, right // 2
     if needs_padding(bottom, right):
         qkv = F.pad(qkv, (0, 0, left, right - left, top, bottom - top))

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+from denseformer.attention.softmax import window_softmax_attention
 from denseformer.attention.windows import (
     position_bias,
     resize_position_table,
@@ -31,14 +32,18 @@ from denseformer.attention.windows import (
     window_reverse,
 )
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, strip_classifier
 from denseformer.dynamic_shapes import same_size
-from denseformer.kernels.segmented_attention import window_softmax_attention
-from denseformer.layers import Mlp, PreNormBlock, pad_to_multiple
-from denseformer.layers.channel_first import to_channels_last
-from denseformer.layers.linear import Linear
-from denseformer.layers.squeeze import SqueezeExcite
+from denseformer.layers import (
+    Linear,
+    Mlp,
+    PreNormBlock,
+    SqueezeExcite,
+    drop_path_rates,
+    pad_to_multiple,
+    to_channels_last,
+)
 from denseformer.network import Source
 from denseformer.registry import MODELS
 

@@ -28,14 +28,11 @@ from typing_extensions import Unpack
 from denseformer.attention.dilated_windows import dilated_window_attention
 from denseformer.attention.windows import position_bias, resize_position_table
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, strip_classifier
 from denseformer.dynamic_shapes import ceil_div
-from denseformer.layers import DropPath, Mlp, PreNormBlock
-from denseformer.layers.channel_first import to_channels_last
+from denseformer.layers import DropPath, Linear, Mlp, PreNormBlock, SqueezeExcite, drop_path_rates, to_channels_last
 from denseformer.layers.initializers import narrow
-from denseformer.layers.linear import Linear
-from denseformer.layers.squeeze import SqueezeExcite
 from denseformer.network import Source
 from denseformer.registry import MODELS
 

@@ -21,10 +21,9 @@ from typing_extensions import Unpack
 
 from denseformer.attention.windows import resize_position_table
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, drop, rename, stages_from, strip_classifier
-from denseformer.layers import Mlp, PatchEmbed, PatchMerging, PreNormBlock
-from denseformer.layers.window_attention import ShiftedWindowAttention
+from denseformer.layers import Mlp, PatchEmbed, PatchMerging, PreNormBlock, ShiftedWindowAttention, drop_path_rates
 from denseformer.network import Source
 from denseformer.registry import MODELS
 

@@ -11,6 +11,9 @@ from mmcv.transforms import BaseTransform
 
 from denseformer.registry import TRANSFORMS
 
+DARKEST, BRIGHTEST = 1 / 200, 2.0
+"""Range of the largest value of a cube, the peak at 1: 8 bits under a peak of 16, and 0 .. 1, lie below it."""
+
 
 @TRANSFORMS.register_module()
 class LoadCube(BaseTransform):
@@ -25,7 +28,8 @@ class LoadCube(BaseTransform):
         variable: of a .mat file; None where it holds a single cube.
         bands_first: files hold (C, H, W).
 
-    Raises ValueError for a file that cannot be read, is no cube, or holds values that are not finite.
+    Raises ValueError for a file that cannot be read, is no cube, holds values that are not finite, or whose largest
+    value is below a 200th of the peak or above its double, which means another unit.
     """
 
     def __init__(self, *, peak: float, scale: int = 1, variable: str | None = None, bands_first: bool = False):
@@ -58,7 +62,16 @@ class LoadCube(BaseTransform):
         cube = np.ascontiguousarray(cube, np.float32) / np.float32(self.peak)
         if not np.isfinite(cube).all():
             raise ValueError(f"'{path}' holds values that are not finite; replace them, or leave the file out.")
+        self._check_unit(path, float(np.abs(cube).max(initial=0)))
         return cube
+
+    def _check_unit(self, path: str, largest: float) -> None:
+        """Raise ValueError where the largest value, the peak at 1, says that the file is in another unit."""
+        if not DARKEST <= largest <= BRIGHTEST:
+            raise ValueError(
+                f"The largest value of '{path}' is {largest * self.peak:g}, with peak={self.peak:g}. Set peak to what "
+                'is white in the files, such as 1 for values in 0 .. 1, or leave the file out if it is black.'
+            )
 
 
 def read_cube(path: str, variable: str | None) -> np.ndarray:

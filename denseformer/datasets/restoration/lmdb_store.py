@@ -5,6 +5,7 @@ reads it where data_prefix names a folder that ends in `.lmdb`. Needs the packag
 """
 
 import os
+import shutil
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,24 +20,39 @@ BATCH = 200
 def write_store(files: dict[str, Path], store: Path) -> int:
     """Write {name: file} into a new database; return the number of bytes written.
 
-    Raises ValueError where `store` exists or does not end in `.lmdb`.
+    It is written beside its place and renamed; what an attempt that broke off has left there is replaced. Raises
+    ValueError where `store` exists or does not end in `.lmdb`, and where it cannot be written.
     """
     if store.suffix != SUFFIX:
         raise ValueError(f"The name of a store ends in {SUFFIX}, got '{store}'.")
     if store.exists():
         raise ValueError(f"'{store}' exists; remove it first, or write another.")
+    lmdb = import_lmdb()
     unfinished = store.with_name(f'{store.name}.part')
+    remove_unfinished(unfinished)
     unfinished.mkdir(parents=True)
     names, total = list(files), 0
-    with import_lmdb().open(str(unfinished), map_size=MAP_SIZE) as store_file:
-        for start in range(0, len(names), BATCH):
-            with store_file.begin(write=True) as transaction:
-                for name in names[start : start + BATCH]:
-                    data = read_bytes(str(files[name]), 'image')
-                    transaction.put(name.encode(), data)
-                    total += len(data)
+    try:
+        with lmdb.open(str(unfinished), map_size=MAP_SIZE) as store_file:
+            for start in range(0, len(names), BATCH):
+                with store_file.begin(write=True) as transaction:
+                    for name in names[start : start + BATCH]:
+                        data = read_bytes(str(files[name]), 'image')
+                        transaction.put(name.encode(), data)
+                        total += len(data)
+    except lmdb.Error as error:  # such as a full disk, or a name that is longer than a key may be
+        raise ValueError(f"'{store}' cannot be written: {error}. Try again when that is mended.") from error
     os.replace(unfinished, store)
     return total
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Delete what a broken attempt has left; ValueError where the folder holds something else."""
+    if not folder.exists():
+        return
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} - {'data.mdb', 'lock.mdb'}:
+        raise ValueError(f"'{folder}' is in the way and holds other files than an unfinished database; move it.")
+    shutil.rmtree(folder)
 
 
 def names_in(store: str) -> list[str]:

@@ -30,8 +30,9 @@ class LoadSegmentation(BaseTransform):
         reduce_zero_label: None to do as the dataset says.
         backend_args: for mmengine's file backends.
 
-    Raises ValueError for a file that is missing or no image, has several channels, fractions, another size than the
-    image, labels outside the legal range, or more than `images.limits.MAX_PIXELS` pixels.
+    Raises ValueError for fewer than two classes, and for a file that is missing or no image, has several channels,
+    fractions, another size than the image, labels outside the legal range, or more than `images.limits.MAX_PIXELS`
+    pixels.
     """
 
     def __init__(
@@ -42,6 +43,12 @@ class LoadSegmentation(BaseTransform):
         reduce_zero_label: bool | None = None,
         backend_args: dict | None = None,
     ):
+        if num_classes < 2:
+            raise ValueError(
+                f'num_classes={num_classes}: a softmax over one class is 1 everywhere, and nothing is learned. Make '
+                "the background a class of its own: classes=('background', ...), num_classes=2, masks of 0 and 1. The "
+                'head has one logit with out_channels=1 and a loss with use_sigmoid=True.'
+            )
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         self.reduce_zero_label = reduce_zero_label

@@ -11,7 +11,8 @@ An image of one channel is its own luma. Luma is that of ITU-R BT.601, 16 .. 235
 Legend: C channels, H W image.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +91,15 @@ def prepared_pair(restored: Tensor, target: Tensor, protocol: str, crop_border: 
     return first, second
 
 
+@contextmanager
+def naming_file(sample: Mapping[str, Any]) -> Iterator[None]:
+    """Put the file of a sample before what a ValueError says."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f'{sample.get("img_path") or sample.get("gt_path")}: {error}') from error
+
+
 def check_shapes(restored: Tensor, target: Tensor) -> None:
     if restored.ndim != 3 or restored.shape != target.shape:
         shapes = f'{tuple(restored.shape)} and {tuple(target.shape)}'
@@ -156,7 +166,8 @@ class ImageMetric(BaseMetric):
         for sample in data_samples:
             restored, target = sample['pred_img'], sample['gt_img']
             target = target[:, : restored.shape[1], : restored.shape[2]].to(restored.device)
-            self.results.append(type(self).measure(restored, target, **self.options))
+            with naming_file(sample):
+                self.results.append(type(self).measure(restored, target, **self.options))
 
     def compute_metrics(self, results: list[float]) -> dict[str, float]:
         return {type(self).__name__: sum(results) / len(results)}

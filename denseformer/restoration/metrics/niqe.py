@@ -18,7 +18,7 @@ from scipy.special import gamma
 from torch import Tensor
 
 from denseformer.registry import METRICS
-from denseformer.restoration.metrics.image_quality import luma, to_byte_range
+from denseformer.restoration.metrics.image_quality import luma, naming_file, to_byte_range
 from denseformer.restoration.resize import imresize
 
 BLOCK = 96
@@ -156,10 +156,8 @@ class NIQE(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
         for sample in data_samples:
             image, end = rounded_luma(sample['pred_img']), -self.crop_border or None
-            try:
+            with naming_file(sample):
                 value = niqe(image[self.crop_border : end, self.crop_border : end], self.mean, self.covariance)
-            except ValueError as error:
-                raise ValueError(f'{sample.get("img_path") or sample.get("gt_path")}: {error}') from error
             self.results.append(value)
 
     def compute_metrics(self, results: list[float]) -> dict[str, float]:

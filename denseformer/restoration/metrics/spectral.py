@@ -14,7 +14,7 @@ from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
 from denseformer.registry import METRICS
-from denseformer.restoration.metrics.image_quality import check_shapes
+from denseformer.restoration.metrics.image_quality import check_shapes, naming_file
 from denseformer.restoration.preprocessor import to_unit_range
 
 
@@ -45,7 +45,8 @@ def ergas(restored: Tensor, target: Tensor, *, scale: int) -> float:
     error = (restored - target).square().mean((1, 2))
     mean = target.mean((1, 2))
     if bool((mean == 0).any()):
-        raise ValueError('ERGAS is not defined: a band of the target is black everywhere.')
+        bands = (mean == 0).nonzero().flatten().tolist()
+        raise ValueError(f'ERGAS is not defined: the target is black everywhere in the bands {bands}. Leave them out.')
     return 100 / scale * math.sqrt(float((error / mean.square()).mean()))
 
 
@@ -71,8 +72,9 @@ class SpectralMetric(BaseMetric):
         for sample in data_samples:
             restored, target = sample['pred_img'], sample['gt_img']
             target = target.to(restored.device)
-            values = band_psnr(restored, target), spectral_angle(restored, target)
-            self.results.append((*values, ergas(restored, target, scale=self.scale)))
+            with naming_file(sample):
+                values = band_psnr(restored, target), spectral_angle(restored, target)
+                self.results.append((*values, ergas(restored, target, scale=self.scale)))
 
     def compute_metrics(self, results: list[tuple[float, float, float]]) -> dict[str, float]:
         columns = zip(*results, strict=True)

@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 from typing_extensions import Unpack
 
 from denseformer.checkpoints.keys import StateDict
-from denseformer.layers.padding import reflect_image_to_multiple
+from denseformer.layers import reflect_image_to_multiple
 from denseformer.network import Description, Network, NetworkOptions
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)

@@ -26,7 +26,7 @@ from typing_extensions import Unpack
 
 from denseformer.attention.contextual import contextual_attention
 from denseformer.checkpoints.keys import StateDict, rename
-from denseformer.layers.padding import reflect_image_to_multiple
+from denseformer.layers import reflect_image_to_multiple
 from denseformer.network import Source
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationNetwork, RestorationOptions

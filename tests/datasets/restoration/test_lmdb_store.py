@@ -8,7 +8,9 @@ import pytest
 
 from denseformer.cli import main
 from denseformer.datasets import RestorationImages
-from denseformer.datasets.restoration.sub_images import squares, starts
+from denseformer.datasets.restoration.image_folders import image_files
+from denseformer.datasets.restoration.lmdb_store import names_in, write_store
+from denseformer.datasets.restoration.sub_images import cut_folder, squares, starts
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def test_the_command_cuts_a_folder(folder, tmp_path, capsys):
     assert main(['prepare', 'sub-images', str(folder), str(tmp_path / 'sub')]) == 2
 
 
-def test_a_data_base_gives_the_same_images_as_its_folder(folder, tmp_path):
+def test_a_database_gives_the_same_images_as_its_folder(folder, tmp_path):
     pytest.importorskip('lmdb')
     store = tmp_path / 'HR.lmdb'
     assert main(['prepare', 'lmdb', str(folder), str(store)]) == 0
@@ -51,7 +53,47 @@ def test_a_data_base_gives_the_same_images_as_its_folder(folder, tmp_path):
     assert main(['prepare', 'lmdb', str(folder), str(store)]) == 2
 
 
-def test_a_folder_that_is_no_data_base_says_how_to_make_one(tmp_path):
+def test_a_folder_that_is_no_database_says_how_to_make_one(tmp_path):
     (tmp_path / 'HR.lmdb').mkdir()
     with pytest.raises(ValueError, match='denseformer prepare lmdb'):
         RestorationImages(data_prefix={'gt_path': str(tmp_path / 'HR.lmdb')})
+
+
+def test_an_attempt_that_broke_off_can_be_repeated(folder, tmp_path):
+    pytest.importorskip('lmdb')
+    store, files = tmp_path / 'HR.lmdb', image_files(str(folder))
+    with pytest.raises(ValueError, match='cannot be read'):
+        write_store({**files, 'lost': tmp_path / 'lost.png'}, store)
+    assert not store.exists()
+    assert (tmp_path / 'HR.lmdb.part').is_dir()
+    write_store(files, store)
+    assert sorted(names_in(str(store))) == ['a', 'more/b']
+    assert not (tmp_path / 'HR.lmdb.part').exists()
+
+
+def test_a_name_that_is_no_key_is_an_error_of_the_store(folder, tmp_path):
+    pytest.importorskip('lmdb')
+    with pytest.raises(ValueError, match=r"HR\.lmdb' cannot be written: .*mdb_put"):
+        write_store({'x' * 600: folder / 'a.png'}, tmp_path / 'HR.lmdb')
+
+
+def test_what_is_in_the_way_is_not_deleted(folder, tmp_path):
+    pytest.importorskip('lmdb')
+    for name in ('HR.lmdb.part', 'sub.part'):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'thesis.txt').write_text('mine')
+    with pytest.raises(ValueError, match=r"HR\.lmdb\.part' is in the way"):
+        write_store(image_files(str(folder)), tmp_path / 'HR.lmdb')
+    with pytest.raises(ValueError, match=r"sub\.part' is in the way"):
+        cut_folder(image_files(str(folder)), tmp_path / 'sub', size=32, step=32)
+
+
+def test_cutting_that_broke_off_can_be_repeated(folder, tmp_path):
+    files = image_files(str(folder))
+    (tmp_path / 'broken.png').write_bytes(b'no image')
+    with pytest.raises(ValueError, match='cannot be decoded'):
+        cut_folder({**files, 'z': tmp_path / 'broken.png'}, tmp_path / 'sub', size=32, step=32)
+    assert not (tmp_path / 'sub').exists()
+    assert cut_folder(files, tmp_path / 'sub', size=32, step=32) == 8
+    assert len(list((tmp_path / 'sub').rglob('*.png'))) == 8
+    assert not (tmp_path / 'sub.part').exists()

@@ -43,3 +43,11 @@ def test_the_metric_averages_over_images():
 def test_black_images_have_no_figures():
     with pytest.raises(ValueError, match='black'):
         spectral_angle(torch.zeros(2, 3, 3), torch.ones(2, 3, 3))
+
+
+def test_a_band_of_zeros_is_named_with_its_file():
+    target = torch.rand(3, 8, 8) + 0.1
+    target[1] = 0
+    sample = RestorationSample(pred_img=target + 0.1, gt_img=target, metainfo={'gt_path': 'cubes/a.mat'}).to_dict()
+    with pytest.raises(ValueError, match=r'cubes/a\.mat: ERGAS is not defined: .* in the bands \[1\]'):
+        SpectralMetric(scale=2).process(None, [sample])

@@ -1,4 +1,4 @@
-"""When checkpoints are written and deleted."""
+"""The hook that writes checkpoints and deletes old ones."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ INTERRUPTED = 'interrupted.pth'
 
 
 class DeleteAfterWrite:
-    """A file backend that remembers what it is asked to remove until the file that takes its place is safe."""
+    """A file backend that puts off removing a file until the one that takes its place is safe."""
 
     def __init__(self, backend: Any):
         self.backend = backend
@@ -27,7 +27,7 @@ class DeleteAfterWrite:
         self.waiting.append(str(path))
 
     def flush(self, keep: set[str]) -> None:
-        """Remove now, except what was written again meanwhile."""
+        """Remove all of them now, except those that were written again meanwhile."""
         for path in self.waiting:
             if path not in keep:
                 remove_checkpoint(path)

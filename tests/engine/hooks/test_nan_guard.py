@@ -7,7 +7,7 @@ import tiny
 import torch
 
 from denseformer.engine import NaNGuardHook
-from denseformer.engine.nan_guard import NonFiniteError, replay
+from denseformer.engine.hooks.nan_guard import NonFiniteError, replay
 
 SPOILT = {'5.png': math.nan}
 

@@ -1,4 +1,4 @@
-"""A run that is asked to stop finishes its iteration, saves, and leaves with the status that means "start me again"."""
+"""The hook that saves a run and exits when the scheduler preempts it, or before its time limit."""
 
 import os
 import re
@@ -13,15 +13,15 @@ import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 
-from denseformer.engine.checkpoint_hook import CheckpointHook
+from denseformer.engine.hooks.checkpoint import CheckpointHook
 from denseformer.registry import HOOKS
 from denseformer.signals import EXIT_STATUS, SIGNALS
 
 DURATION = re.compile(r'(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?')
 
 
-class Interrupted(SystemExit):
-    """Raised when the run is saved."""
+class Preempted(SystemExit):
+    """Raised when the run is saved, to exit with the status that means "start the same command again"."""
 
 
 def parse_duration(text: str) -> float:
@@ -43,10 +43,10 @@ def start_worker(before: Callable[[int], None] | None, worker: int) -> None:
     if before is not None:
         before(worker)
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    threading.Thread(target=obey, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=exit_with_parent, args=(os.getppid(),), daemon=True).start()
 
 
-def obey(parent: int) -> None:
+def exit_with_parent(parent: int) -> None:
     """End this process when the process `parent` says SIGTERM."""
     while True:
         received = signal.sigwaitinfo(SIGNALS)
@@ -104,7 +104,7 @@ class PreemptionHook(Hook):
             self._leave(runner, f'iteration {runner.iter + 1}')
 
     def after_val_iter(self, runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """A validation is cut short when its weights are saved; else it ends first, and the next iteration is saved."""
+        """End a validation early when its weights are saved; else it is finished, and the next iteration is saved."""
         if self.training and self.saver.saved_iter == runner.iter:
             self._look_at_the_clock()
             if self._anyone():
@@ -127,5 +127,5 @@ class PreemptionHook(Hook):
 
     def _leave(self, runner, where: str) -> None:
         reason = self.reason or 'another rank was asked to'
-        runner.logger.warning(f'Stopped, because {reason}; saved at {where}. Go on with the same command and --resume.')
-        raise Interrupted(self.exit_status)
+        runner.logger.warning(f'Stopped, because {reason}; saved at {where}. The same command with --resume goes on.')
+        raise Preempted(self.exit_status)

@@ -1,4 +1,4 @@
-"""The images that a test of a restoration network makes, as files."""
+"""The hook that writes the restored images of a test as files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ class RestoredImagesHook(Hook):
     Args:
         folder: where to; made where it does not exist. Images of one name are numbered.
 
-    Raises ValueError for images that are neither grey nor R, G, B.
+    Raises ValueError for images that are neither gray nor RGB.
     """
 
     def __init__(self, *, folder: str):
@@ -40,7 +40,7 @@ class RestoredImagesHook(Hook):
 
 
 def as_image(restored: Tensor) -> Image.Image:
-    """(C, H, W) around [0, 1], grey or R, G, B."""
+    """(C, H, W) around [0, 1], gray or RGB."""
     if len(restored) not in (1, 3):
         raise ValueError(f'Images of {len(restored)} channels cannot be drawn: leave out --show-dir.')
     array = restored.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()

@@ -4,7 +4,8 @@ import cv2
 import pytest
 import tiny
 
-from denseformer.engine.plot_log import choose_keys, main, read_run
+from denseformer.cli import main
+from denseformer.inspection.plot_log import choose_keys, read_run
 
 
 @pytest.fixture
@@ -33,9 +34,9 @@ def test_a_half_line_is_left_out_and_a_restart_counts(run):
 
 
 def test_pictures_are_drawn(run, tmp_path):
-    assert main([str(run), '--out', str(tmp_path / 'out/curves.png')]) == 0
+    assert main(['plot', str(run), '--out', str(tmp_path / 'out/curves.png')]) == 0
     assert cv2.imread(str(tmp_path / 'out/curves.png')).std() > 1
-    assert main([str(run), '--keys', 'loss', '--out', str(tmp_path / 'curves.html')]) == 0
+    assert main(['plot', str(run), '--keys', 'loss', '--out', str(tmp_path / 'curves.html')]) == 0
     assert '<svg' in (tmp_path / 'curves.html').read_text()
 
 
@@ -43,7 +44,9 @@ def test_runs_are_drawn_beside_one_another(run, tmp_path):
     other = tmp_path / 'other/vis_data'
     other.mkdir(parents=True)
     (other / 'scalars.json').write_text('{"loss": 7.0, "step": 1}\n{"loss": 6.0, "step": 2}\n')
-    assert main([str(run), str(other.parent), '--keys', 'loss', 'acc', '--out', str(tmp_path / 'two.html')]) == 0
+    assert (
+        main(['plot', str(run), str(other.parent), '--keys', 'loss', 'acc', '--out', str(tmp_path / 'two.html')]) == 0
+    )
     page = (tmp_path / 'two.html').read_text()
     assert [page.count(f'<!-- {name} -->') for name in (run, other.parent)] == [2, 2]  # in the legend of each panel
 
@@ -58,6 +61,5 @@ def test_a_log_without_steps_is_named(tmp_path):
 @pytest.mark.parametrize(('keys', 'words'), [(['los'], 'no run has los; there are'), (None, 'holds no')])
 def test_mistakes_are_named(run, tmp_path, capsys, keys, words):
     folder = run if keys else tmp_path / 'nowhere'
-    with pytest.raises(SystemExit):
-        main([str(folder), *(['--keys', *keys] if keys else []), '--out', str(tmp_path / 'x.png')])
+    assert main(['plot', str(folder), *(['--keys', *keys] if keys else []), '--out', str(tmp_path / 'x.png')]) == 2
     assert words in capsys.readouterr().err

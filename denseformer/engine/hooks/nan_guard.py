@@ -1,4 +1,4 @@
-"""A loss or gradient that is no number stops a run before it reaches the weights; mmengine trains on."""
+"""The hook that stops a run at a NaN or infinite loss or gradient, before it reaches the weights."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,31 +16,31 @@ from denseformer.registry import HOOKS
 from denseformer.seeding import ITERATION, derive_seed, set_seed
 
 REMEDY = (
-    'Look at these files, lower the learning rate, use --amp bf16 instead of fp16, or let steps be left out with '
+    'Look at these files, lower the learning rate, use --amp bf16 instead of fp16, or let steps be skipped with '
     '--cfg-options default_hooks.nan_guard.skip=10.'
 )
 
 
 class NonFiniteError(FloatingPointError):
-    """Training met a loss or gradient that is infinite or not a number; the message names the batch's files."""
+    """A NaN or infinite loss or gradient; the message names the files of the batch."""
 
 
 @HOOKS.register_module()
 class NaNGuardHook(Hook):
-    """Looks at losses and gradients before every optimiser step, on all ranks together.
+    """Checks losses and gradients before every optimiser step, on all ranks together; mmengine trains on.
 
     Ranks agree by one all-reduced flag per step, so that none waits for one that stopped. The batch and the weights it
-    met are written to `nan_iter_N_rank_R.pth`, which `replay` runs again. Under fp16 a loss scaler already leaves
-    out steps whose scaled gradients overflow; there only the loss itself counts.
+    met are written to `nan_iter_N_rank_R.pth`, which `replay` runs again. Under fp16 a loss scaler already skips
+    steps whose scaled gradients overflow; there only the loss itself counts.
 
-    skip: leave out the step, with a warning, up to so many times in a row before the run stops.
+    skip: how many steps in a row are skipped, with a warning, before the run stops.
     """
 
     priority = 'ABOVE_NORMAL'
 
     def __init__(self, skip: int = 0):
         if skip < 0:
-            raise ValueError(f'NaNGuardHook: skip={skip}; it is how many steps in a row may be left out, 0 or more.')
+            raise ValueError(f'NaNGuardHook: skip={skip}; it is how many steps in a row may be skipped, 0 or more.')
         self.skip = skip
         self.in_a_row = 0
         self.dumped = False
@@ -64,7 +64,7 @@ class NaNGuardHook(Hook):
         self.losses = {}
 
     def after_train_iter(self, runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None) -> None:
-        """What no step followed is judged here: a batch of a larger one, and a step that a loss scaler left out."""
+        """Judge losses that no step followed: of a batch of a larger one, or of a step that a loss scaler skipped."""
         if self.losses and self._judge(self.losses, {}):
             runner.optim_wrapper.zero_grad()
 
@@ -80,7 +80,7 @@ class NaNGuardHook(Hook):
         self.losses = {}
 
     def _judge(self, losses: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> bool:
-        """Whether any rank met something that is no number; stops the run when it may not be skipped."""
+        """Whether any rank met a NaN or infinite value; stops the run when the step may not be skipped."""
         values = {**losses, **gradients}
         bad = torch.stack([~torch.isfinite(value.detach()).all() for value in values.values()]).any().float()
         all_reduce(bad, op='max')
@@ -94,13 +94,13 @@ class NaNGuardHook(Hook):
             message += f' The batch and the weights it met are in {self._dump()}.'
         if stops:
             raise NonFiniteError(f'{message} {REMEDY}')
-        self.runner.logger.warning(f'{message} The step is left out, {self.in_a_row} of at most {self.skip} in a row.')
+        self.runner.logger.warning(f'{message} The step is skipped, {self.in_a_row} of at most {self.skip} in a row.')
         return True
 
     def _describe(self, values: Mapping[str, Tensor]) -> str:
         bad = {name: value.detach() for name, value in values.items() if not torch.isfinite(value).all()}
         met = ', '.join(f'{name} = {value.float().mean().item()}' for name, value in bad.items())
-        where = f'{met} on rank {self.runner.rank}' if bad else 'another rank met a loss that is no number'
+        where = f'{met} on rank {self.runner.rank}' if bad else 'another rank met a NaN or infinite loss'
         files = ', '.join(file_names(self.batch)) or 'unknown'
         return f'Iteration {self.runner.iter + 1}: {where}, before the optimiser step. Files of the batch: {files}.'
 
@@ -124,7 +124,7 @@ def optimizers(wrapper: Any) -> Iterator[torch.optim.Optimizer]:
 
 
 def flatten(losses: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
-    """(name, tensor) of all values that count as losses or are logged with them."""
+    """Yield (name, tensor) of all values that count as losses or are logged with them."""
     for name, value in losses.items():
         if isinstance(value, Tensor):
             yield name, value

@@ -1,6 +1,5 @@
-"""Curves of one or more runs, out of the scalars that every run writes."""
+"""Curves of one or more runs, drawn from the scalars that every run logs."""
 
-import argparse
 import html
 import io
 import json
@@ -94,15 +93,11 @@ def save(figure, out: Path, title: str) -> None:
     out.write_text(page)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog='plot_log.py', description=__doc__)
-    parser.add_argument('runs', nargs='+', metavar='RUN', help='the --work-dir of a run')
-    parser.add_argument('--keys', nargs='+', help='what to draw; default: loss, lr and the scores of validation')
-    parser.add_argument('--out', required=True, metavar='FILE', help='.png, .svg, .pdf or .html')
-    options = parser.parse_args(arguments)
-    try:
-        runs = {run: read_run(run) for run in options.runs}
-        draw(runs, choose_keys(runs.values(), options.keys), options.out)
-    except ValueError as error:
-        parser.error(str(error))
-    return 0
+def plot(runs: Sequence[str | Path], out: str | Path, keys: Sequence[str] | None = None) -> None:
+    """Draw the curves of the runs in the folders `runs` to a .png, .svg, .pdf or .html file.
+
+    keys: what to draw; None draws loss, learning rate and the scores of validation. Raises ValueError for a folder
+    without a log, or a key that no run has.
+    """
+    series = {str(run): read_run(run) for run in runs}
+    draw(series, choose_keys(series.values(), keys), out)
