@@ -101,7 +101,7 @@ class ExportedNetwork(ExportedModel):
 
 
 class ExportedSegmentor(ExportedModel):
-    """A segmentation model; normalisation is part of the graph."""
+    """A segmentation model; normalization is part of the graph."""
 
     def __init__(self, run: Run, meta: Mapping[str, Any]):
         super().__init__(run, meta)

@@ -37,7 +37,7 @@ def test_pictures_are_upright(colors, orientation, suffix, tmp_path):
     assert np.abs(read_image(path).pixels[..., ::-1] - upright).mean() < 3
 
 
-def test_cmyk_is_read_as_colour(colors, tmp_path):
+def test_cmyk_is_read_as_color(colors, tmp_path):
     smooth = Image.fromarray(colors).resize((360, 240))
     smooth.convert('CMYK').save(tmp_path / 'a.jpg', quality=95)
     difference = np.abs(read_image(tmp_path / 'a.jpg').pixels[..., ::-1].astype(int) - np.asarray(smooth))

@@ -4,6 +4,8 @@ import json
 from pathlib import PurePosixPath
 
 import numpy as np
+import pytest
+import torch
 from PIL import Image
 from predicting import CONFIG, record
 
@@ -151,3 +153,11 @@ def test_an_empty_folder_is_free(predictor, folder, tmp_path):
     (tmp_path / 'out').mkdir()
     for name in ('out', 'out_2'):
         assert predict_folder(predictor, folder / 'a.jpg', tmp_path / 'out')['out'] == str(tmp_path / name)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='this machine has a GPU')
+def test_a_gpu_that_is_not_there_is_one_line(checkpoint, folder, tmp_path, capsys):
+    arguments = ['infer', CONFIG, str(checkpoint), str(folder / 'a.jpg'), '--out', str(tmp_path / 'out')]
+    assert main([*arguments, '--device', 'cuda']) == 2
+    assert capsys.readouterr().err.strip().splitlines()[-1].endswith('--device cuda: this PyTorch sees no GPU.')
+    assert not (tmp_path / 'out').exists()

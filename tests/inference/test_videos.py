@@ -51,7 +51,7 @@ def read_video(path) -> list[np.ndarray]:
     return frames
 
 
-def test_frames_come_in_order_and_upright_in_colour(clips):
+def test_frames_come_in_order_and_upright_in_color(clips):
     (item,) = find_items(clips)
     frames = list(frames_of(item, 10**6))
     assert [str(frame.name) for frame in frames[:2]] == ['clip/000001.png', 'clip/000002.png']
@@ -202,7 +202,9 @@ class Camera:
 
 def test_what_a_camera_gave_until_it_was_stopped_is_kept(predictor, tmp_path, monkeypatch):
     capture = cv2.VideoCapture
-    monkeypatch.setattr(cv2, 'VideoCapture', lambda source, *how: Camera(source) if source == 2 else capture(source, *how))
+    monkeypatch.setattr(
+        cv2, 'VideoCapture', lambda source, *how: Camera(source) if source == 2 else capture(source, *how)
+    )
     summary = predict_folder(predictor, 2, tmp_path / 'out')
     assert (summary['predicted'], summary['interrupted']) == (1, False)
     frames = len(read_video(tmp_path / 'out/overlays/camera2.mp4'))
