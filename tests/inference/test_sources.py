@@ -1,4 +1,4 @@
-"""Which images a source stands for, and under which names."""
+"""Sources stand for images, under distinct names."""
 
 from io import BytesIO
 
