@@ -7,7 +7,6 @@ PyTorch is loaded.
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import denseformer
@@ -280,7 +279,7 @@ def run_infer(options: argparse.Namespace) -> int:
     *config, checkpoint, source = options.paths
     model = [load_config(config[0], options.cfg_options), checkpoint] if config else [checkpoint]
     predictor = Predictor(*model, options=options_from(PredictionOptions, options))
-    summary = predict_folder(predictor, source, options.out, **asdict(options_from(RunOptions, options)))
+    summary = predict_folder(predictor, source, options.out, options_from(RunOptions, options))
     print_summary(summary)
     return 130 if summary['interrupted'] else 1 if summary['failed'] else 0
 

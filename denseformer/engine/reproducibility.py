@@ -68,7 +68,7 @@ class SeededInfiniteSampler(SeededSampler):
             yield SampleIndex(index, (0, number * self.world_size + self.rank))
 
     def skip(self, samples: int) -> None:
-        """Go on after as many samples, counted from the beginning; mmengine calls this when it resumes."""
+        """Continue after as many samples, counted from the beginning; mmengine calls this when it resumes."""
         self.first = samples
         self.sampler.skip(samples)
 

@@ -59,8 +59,8 @@ class PredictionOptions:
 class RunOptions:
     """Options of predicting a folder into another one."""
 
-    resume: bool = option(False, 'go on with what is not in OUT yet')
-    overwrite: bool = option(False, 'write over OUT; without it OUT_2, OUT_3 ... are made')
-    share: bool = option(False, 'divide the images among all processes started like this')
-    fail_fast: bool = option(False, 'stop at the first image that fails')
-    report: bool = option(False, 'make report.html, a page to look at the run with')
+    resume: bool = option(False, 'continue the run in OUT: predict what is not there yet')
+    overwrite: bool = option(False, 'write over OUT; without this, --resume or --share, OUT_2, OUT_3 ... are made')
+    share: bool = option(False, 'divide the images among all processes that are started like this')
+    fail_fast: bool = option(False, 'stop at the first image that fails; without it, failures are recorded')
+    report: bool = option(False, 'write report.html, a page about the run')

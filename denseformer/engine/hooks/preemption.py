@@ -127,5 +127,5 @@ class PreemptionHook(Hook):
 
     def _leave(self, runner, where: str) -> None:
         reason = self.reason or 'another rank was asked to'
-        runner.logger.warning(f'Stopped, because {reason}; saved at {where}. The same command with --resume goes on.')
+        runner.logger.warning(f'Stopped: {reason}; saved at {where}. The same command with --resume continues it.')
         raise Preempted(self.exit_status)
