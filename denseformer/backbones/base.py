@@ -1,18 +1,16 @@
 """The contract of a backbone, and what all of them share: stages, freezing, checkpointing, output maps."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.checkpoint import checkpoint
 from typing_extensions import Unpack
 
 from denseformer.checkpoints.keys import StateDict
 from denseformer.layers.initializers import linears
-from denseformer.network import Description, Network, NetworkOptions
+from denseformer.network import Checkpointing, Description, Network, NetworkOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +43,7 @@ class BackboneOptions(NetworkOptions, total=False):
     with_cp: bool
 
 
-class Stage(nn.Module):
+class Stage(Checkpointing, nn.Module):
     """An optional `downsample`, then `blocks` one after the other.
 
     A family whose blocks need something computed once per stage (a mask, a decay, tokens) overrides `forward` and
@@ -57,11 +55,6 @@ class Stage(nn.Module):
         self.downsample = nn.Identity() if downsample is None else downsample
         self.blocks = nn.ModuleList(blocks)
         self.with_cp = False
-
-    def run(self, block: Callable[..., Any], *inputs) -> Any:
-        if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(block, *inputs, use_reentrant=False)
-        return block(*inputs)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.downsample(x)
@@ -186,7 +179,7 @@ class Backbone(Network):
         return sum(len(stage.blocks) for stage in self.stages)
 
     def param_groups(self) -> dict[str, ParamGroup]:
-        """The role of every parameter by name: one rule for all families, read by the optimiser constructor."""
+        """How the optimizer constructor should treat each parameter, by name: one rule for all families."""
         first_block = [sum(len(stage.blocks) for stage in self.stages[:i]) for i in range(len(self.stages))]
 
         def depth_of(name: str) -> int:
@@ -201,15 +194,10 @@ class Backbone(Network):
             for name, _ in self.named_parameters()
         }
 
-    @classmethod
-    def describe(cls, arch: Any, **options) -> BackboneDescription:
-        """Channels, strides, parameters and source of a variant; nothing is allocated."""
-        network = cls.on_meta_device(arch=arch, **options)
+    def _describe(self, name: str) -> BackboneDescription:
         return BackboneDescription(
-            name=f'{cls.__name__}-{arch}' if isinstance(arch, str) else cls.__name__,
-            parameters=sum(parameter.numel() for parameter in network.parameters()),
-            source=cls.source,
-            channels=network.out_channels,
-            strides=network.out_strides,
-            input_size=cls.input_size,
+            **vars(super()._describe(name)),
+            channels=self.out_channels,
+            strides=self.out_strides,
+            input_size=self.input_size,
         )

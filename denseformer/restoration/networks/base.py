@@ -1,16 +1,14 @@
 """The contract of a restoration network, and what all of them share: sizes, channels, checkpointing, recognition."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 from typing_extensions import Unpack
 
 from denseformer.checkpoints.keys import StateDict
 from denseformer.layers import reflect_image_to_multiple
-from denseformer.network import Description, Network, NetworkOptions
+from denseformer.network import Checkpointing, Description, Network, NetworkOptions
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
 """Of DIV2K's training images: what most networks subtract from an RGB image; from others they subtract nothing."""
@@ -24,7 +22,7 @@ class RestorationOptions(NetworkOptions, total=False):
     with_cp: bool
 
 
-class RestorationNetwork(Network):
+class RestorationNetwork(Checkpointing, Network):
     """A degraded image to a restored one, `scale` times as large.
 
     A subclass's constructor is keyword-only: `arch`, its own options, and `**common: Unpack[RestorationOptions]`. It
@@ -90,12 +88,6 @@ class RestorationNetwork(Network):
                 'Build it with in_channels=... for another number of channels.'
             )
 
-    def run(self, block: Callable[..., Any], *inputs) -> Any:
-        """Call a block, checkpointed when the network was built `with_cp`."""
-        if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(block, *inputs, use_reentrant=False)
-        return block(*inputs)
-
     @classmethod
     def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:
         """The constructor's options, read from the names and shapes of a bare state dict; None if it is not of cls.
@@ -110,13 +102,5 @@ class RestorationNetwork(Network):
         record = cls.resolve_arch(fields)
         return next((name for name, published in cls.archs.items() if published == record), fields)
 
-    @classmethod
-    def describe(cls, arch: Any, **options) -> Description:
-        """Parameters and source of a variant; nothing is allocated."""
-        network = cls.on_meta_device(arch=arch, **options)
-        name = f'{cls.__name__}-{arch}' if isinstance(arch, str) else cls.__name__
-        return Description(
-            name=name if network.scale == 1 else f'{name} x{network.scale}',
-            parameters=sum(parameter.numel() for parameter in network.parameters()),
-            source=cls.source,
-        )
+    def _describe(self, name: str) -> Description:
+        return super()._describe(name if self.scale == 1 else f'{name} x{self.scale}')
