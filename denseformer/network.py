@@ -114,8 +114,8 @@ class Network(BaseModule):
     def remap_official_keys(state_dict: StateDict, network: Any) -> StateDict:
         """`state_dict`, in our key layout or in one of the authors', in ours and with tables at `network`'s sizes.
 
-        Pure: `state_dict` is not changed. Keys that are recognised as belonging to the authors' classifier or as
-        constants are dropped; what is not recognised is handed back, so that the loader reports it by name.
+        Pure: `state_dict` is not changed. Keys that are recognized as belonging to the authors' classifier or as
+        constants are dropped; what is not recognized is handed back, so that the loader reports it by name.
         """
         return state_dict
 
@@ -173,7 +173,7 @@ class Network(BaseModule):
 
 @contextmanager
 def on_meta() -> Iterator[None]:
-    """What is built inside has shapes and no storage: nothing is allocated, and no initial weight is drawn."""
+    """A context in which modules have shapes and no storage: nothing is allocated, and no initial weight is drawn."""
     with torch.device('meta'), SkipInit():
         yield
 

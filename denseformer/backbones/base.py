@@ -24,7 +24,7 @@ class BackboneDescription(Description):
 
 @dataclass(frozen=True)
 class ParamGroup:
-    """How an optimizer should treat one parameter.
+    """The treatment of one parameter by an optimizer.
 
     decay: whether weight decay applies; depth: 0 for the stem, then one more per block, for layer-wise rate decay.
     """
@@ -90,7 +90,7 @@ class Backbone(Network):
     no_weight_decay: ClassVar[tuple[str, ...]] = ('norm',)
     """Fragments of parameter names that the authors' recipe takes no weight decay on."""
     initial_weights = staticmethod(linears)
-    """How the authors draw the weights that training from scratch starts from: a rule of `layers.initializers`."""
+    """The rule of `layers.initializers` by which the authors draw the weights that training from scratch starts from."""
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ class Backbone(Network):
         return sum(len(stage.blocks) for stage in self.stages)
 
     def param_groups(self) -> dict[str, ParamGroup]:
-        """How the optimizer constructor should treat each parameter, by name: one rule for all families."""
+        """The treatment of each parameter by the optimizer constructor, by name: one rule for all families."""
         first_block = [sum(len(stage.blocks) for stage in self.stages[:i]) for i in range(len(self.stages))]
 
         def depth_of(name: str) -> int:

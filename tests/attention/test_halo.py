@@ -1,4 +1,4 @@
-"""What halo attention keeps for its gradient; that it is the authors' operator is shown by the network's reference."""
+"""Halo attention stores little for its gradient; that it is the authors' operator is shown by the network's reference."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is TransNeXt's own: its position biases and its two-part softmax."""
+"""TransNeXt: its position biases and its two-part softmax."""
 
 import pytest
 import torch

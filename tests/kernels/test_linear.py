@@ -1,4 +1,4 @@
-"""The linear layer that goes through oneDNN."""
+"""Linear layers through oneDNN."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is particular about CATANet: token centres, patches at sizes that the authors' code gets wrong."""
+"""CATANet: token centres, patches at sizes that the authors' code gets wrong."""
 
 import pytest
 import torch

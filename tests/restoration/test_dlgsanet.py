@@ -1,4 +1,4 @@
-"""What is particular about DLGSANet: kernels per pixel, windows in prediction only."""
+"""DLGSANet: kernels per pixel, windows in prediction only."""
 
 import pytest
 import torch

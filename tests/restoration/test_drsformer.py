@@ -1,4 +1,4 @@
-"""What is particular about DRSformer: attention to the most alike channels, experts."""
+"""DRSformer: attention to the most alike channels, experts."""
 
 import pytest
 import torch

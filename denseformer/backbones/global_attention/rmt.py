@@ -54,7 +54,7 @@ class RotaryAttention(nn.Module):
         self.proj = Linear(dim, dim)
 
     def context(self, x: Tensor) -> tuple[Any, ...]:
-        """What `forward` takes besides the map, the same for all blocks of a stage."""
+        """The arguments of `forward` besides the map, the same for all blocks of a stage."""
         return (row_major_rotation((x.shape[1], x.shape[2]), x.shape[3] // self.heads, x.device),)
 
     def mix(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, *context) -> Tensor:

@@ -41,7 +41,7 @@ class SwinBase(Backbone):
     window_size: int
 
     def make_attention(self, stage: int, index: int) -> nn.Module:
-        """What mixes tokens in block `index` of `stage`, on maps (B, H, W, C): windows, shifted in every second one."""
+        """The token mixer of block `index` of `stage`, on maps (B, H, W, C): windows, shifted in every second one."""
         return ShiftedWindowAttention(
             self.arch.widths[stage],
             self.arch.heads[stage],

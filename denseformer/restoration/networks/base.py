@@ -11,7 +11,7 @@ from denseformer.layers import reflect_image_to_multiple
 from denseformer.network import Checkpointing, Description, Network, NetworkOptions
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
-"""Of DIV2K's training images: what most networks subtract from an RGB image; from others they subtract nothing."""
+"""The mean of DIV2K's training images, which most networks subtract from an RGB image; others they leave as they are."""
 
 
 class RestorationOptions(NetworkOptions, total=False):
@@ -42,9 +42,9 @@ class RestorationNetwork(Checkpointing, Network):
     default_scale: ClassVar[int] = 4
     default_channels: ClassVar[int] = 3
     size_multiple: int = 1
-    """What the sides of an image are padded to a multiple of."""
+    """The sides of an image are padded to a multiple of this."""
     tile_overlap: int = 16
-    """How many pixels neighbouring tiles should overlap, when an image is restored tile by tile."""
+    """Pixels by which neighbouring tiles should overlap when an image is restored tile by tile."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class RestorationNetwork(Checkpointing, Network):
         return self.restore(self.pad(image))[..., : self.scale * H, : self.scale * W]
 
     def restore(self, image: Tensor) -> Tensor:
-        """What `forward` does between padding and cropping: (B, C, H, W) -> (B, C, scale * H, scale * W)."""
+        """The network between padding and cropping: (B, C, H, W) -> (B, C, scale * H, scale * W)."""
         raise NotImplementedError
 
     def pad(self, image: Tensor) -> Tensor:
