@@ -35,8 +35,8 @@ def cached_constant(maxsize: int) -> Callable[[Callable[..., Constants]], Callab
 class CachesInEval(nn.Module):
     """A module that makes a tensor from its parameters alone and keeps it while predicting, outside the state dict.
 
-    It is made again with gradients enabled, in training mode and while a graph is traced; otherwise when a parameter was
-    written to, replaced or moved, when another `key` is asked for, and after `train` or `eval` (weights that are
+    It is made again with gradients enabled, in training mode and while a graph is traced; otherwise when a parameter
+    was written to, replaced or moved, when another `key` is asked for, and after `train` or `eval` (weights that are
     swapped behind autograd's back, as averaging hooks do, are swapped between such calls).
     """
 
@@ -46,9 +46,10 @@ class CachesInEval(nn.Module):
         if torch.is_grad_enabled() or torch.compiler.is_compiling() or self.training:
             return make()
         state = (key, *((p.device, p.data_ptr(), version(p)) for p in self.parameters()))
-        if self._cached is None or self._cached[0] != state:
-            self._cached = state, make()
-        return self._cached[1]
+        entry = self._cached
+        if entry is None or entry[0] != state:
+            self._cached = entry = state, make()
+        return entry[1]
 
     def train(self, mode: bool = True) -> 'CachesInEval':
         self._cached = None
@@ -59,5 +60,5 @@ class CachesInEval(nn.Module):
 
 
 def version(parameter: Tensor) -> int:
-    """The number of times that autograd has seen `parameter` written to; it does not count for tensors made in inference mode."""
+    """The number of writes to `parameter` that autograd has seen; it counts none of tensors made in inference mode."""
     return 0 if parameter.is_inference() else parameter._version

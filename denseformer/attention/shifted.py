@@ -1,8 +1,8 @@
 """Attention in windows that are shifted cyclically, as in Swin, without copying the map more than once each way.
 
-Tokens are gathered window by window, and the windows in up to four segments: those inside the map, and those at its bottom
-edge, right edge and corner, which the shift makes of two or four separate regions. One mask serves each segment, so masks
-stay small however large the map is.
+Tokens are gathered window by window, and the windows in up to four segments: those inside the map, and those at its
+bottom edge, right edge and corner, which the shift makes of two or four separate regions. One mask serves each segment,
+so masks stay small however large the map is.
 
 Legend: B batch, H W map, C channels, n windows of all maps together, N tokens of a window, h heads, d head width.
 """

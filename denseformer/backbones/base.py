@@ -90,7 +90,7 @@ class Backbone(Network):
     no_weight_decay: ClassVar[tuple[str, ...]] = ('norm',)
     """Fragments of parameter names that the authors' recipe takes no weight decay on."""
     initial_weights = staticmethod(linears)
-    """The rule of `layers.initializers` by which the authors draw the weights that training from scratch starts from."""
+    """The rule of `layers.initializers` by which the authors draw the weights that training starts from."""
 
     def __init__(
         self,

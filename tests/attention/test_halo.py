@@ -1,4 +1,4 @@
-"""Halo attention stores little for its gradient; that it is the authors' operator is shown by the network's reference."""
+"""Halo attention stores little for its gradient; the network's reference shows that it is the authors' operator."""
 
 import pytest
 import torch

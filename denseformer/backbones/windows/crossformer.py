@@ -201,7 +201,7 @@ class CrossFormer(Backbone):
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'CrossFormer') -> StateDict:
-        """From `layers.i`, where merging closes the stage before; the position network's parts are numbered again from 0."""
+        """From `layers.i`, where merging closes the stage before; the position network's parts are renumbered."""
         return rename(
             strip_classifier(state_dict, official=r'^layers\.'),
             *stages_from('layers'),

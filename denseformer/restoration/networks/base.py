@@ -11,7 +11,7 @@ from denseformer.layers import reflect_image_to_multiple
 from denseformer.network import Checkpointing, Description, Network, NetworkOptions
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
-"""The mean of DIV2K's training images, which most networks subtract from an RGB image; others they leave as they are."""
+"""The mean of DIV2K's training images, which most networks subtract from an RGB image, and from no other."""
 
 
 class RestorationOptions(NetworkOptions, total=False):
