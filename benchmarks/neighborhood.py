@@ -120,7 +120,8 @@ def training_step(network: nn.Module, image: Tensor, dtype: torch.dtype) -> Func
 
     def run() -> None:
         with torch.autocast(DEVICE, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
-            loss = sum(out.float().square().mean() for out in network(image))
+            outs = network(image)
+            loss = sum(out.float().square().mean() for out in (outs if isinstance(outs, tuple) else (outs,)))
         loss.backward()
         network.zero_grad()
 

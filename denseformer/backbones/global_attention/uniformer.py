@@ -301,11 +301,9 @@ def local_window(windows: str, depth: int) -> list[int | None]:
     return [None if match[1] == 'hybrid' and (i + 1) % FULL_BLOCK_EVERY == 0 else side for i in range(depth)]
 
 
-WIDTHS = (64, 128, 320, 512)
-
 UniFormer.archs = {
-    'small': Arch(widths=WIDTHS, depths=(3, 4, 8, 3)),
-    'base': Arch(widths=WIDTHS, depths=(5, 8, 20, 7)),
+    'small': Arch(widths=(64, 128, 320, 512), depths=(3, 4, 8, 3)),
+    'base': Arch(widths=(64, 128, 320, 512), depths=(5, 8, 20, 7)),
     'light_xxs': Arch(widths=(56, 112, 224, 448), depths=(2, 5, 8, 2), head_dim=28, mlp_ratio=3, light=True),
     'light_xs': Arch(widths=(64, 128, 256, 512), depths=(3, 5, 9, 3), head_dim=32, mlp_ratio=3, light=True),
 }
