@@ -12,6 +12,8 @@ from denseformer.backbones import Backbone
 from denseformer.network import Network
 from denseformer.restoration.networks import RestorationNetwork
 
+Task = Callable[[nn.Module, Tensor, torch.dtype], Function]
+
 SIDES = {Backbone: 512, RestorationNetwork: 128}
 TASKS = {
     'inference': (inference, torch.float32),

@@ -1,6 +1,6 @@
 """Dilated windows: groups of tokens that lie `dilation` apart, which span a wide region at a window's cost.
 
-Dilation 1 gives ordinary windows; a dilation of side / group gives one grid over the whole map, MaxViT's grid attention.
+Dilation 1 gives ordinary windows; a dilation of side / group gives one grid over the whole map, as in MaxViT.
 
 Legend: B batch, H W map, C channels, gh gw group sides, dh dw dilations, n groups per map, N = gh * gw tokens, h heads.
 """
