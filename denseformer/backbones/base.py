@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -193,6 +193,11 @@ class Backbone(Network):
             name: ParamGroup(decay=not any(part in name for part in self.no_weight_decay), depth=depth_of(name))
             for name, _ in self.named_parameters()
         }
+
+    @classmethod
+    def describe(cls, arch: Any, **options) -> BackboneDescription:
+        """Channels, strides, parameters and source of a variant; nothing is allocated."""
+        return cast(BackboneDescription, super().describe(arch, **options))
 
     def _describe(self, name: str) -> BackboneDescription:
         return BackboneDescription(
