@@ -17,7 +17,7 @@ from benchmarks.authors import is_cloned, load
 from benchmarks.harness import Comparison
 from benchmarks.neighborhood import DEVICE, contend, has_timm, inference, mmseg_swin, training_step
 from denseformer.backbones import Backbone
-from denseformer.zoo import registered_name
+from tools.docs.zoo import registered_name
 
 SIDE = 512
 TASKS = {

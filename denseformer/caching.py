@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from functools import lru_cache, wraps
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +19,12 @@ def cached_constant(maxsize: int) -> Callable[[Callable[..., Constants]], Callab
 
     def decorate(build: Callable[..., Constants]) -> Callable[..., Constants]:
         @lru_cache(maxsize)
-        def cached(*args) -> Constants:
+        def cached(*args: Any) -> Constants:
             with torch.inference_mode(False), torch.no_grad():
                 return build(*args)
 
         @wraps(build)
-        def look_up(*args) -> Constants:
+        def look_up(*args: Any) -> Constants:
             return build(*args) if torch.compiler.is_compiling() else cached(*args)
 
         return look_up

@@ -5,13 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from inspect import signature
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, Never, TypedDict
 
 import torch
 from mmengine.model import BaseModule
 from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
-from typing_extensions import Never
 
 from denseformer.checkpoints.keys import StateDict
 from denseformer.registry import MODELS
@@ -123,7 +122,7 @@ class Network(BaseModule):
         """`state_dict`, in our layout, without entries of parts that this instance was asked not to build."""
         return state_dict
 
-    def _load_from_state_dict(self, state_dict, prefix, *args):
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
         own = self.drop_keys_of_unbuilt_parts(self.remap_official_keys(own, self))
         state_dict.update({prefix + key: value for key, value in own.items()})
@@ -136,7 +135,7 @@ class Network(BaseModule):
         return sorted(found, key=lambda kind: kind.__name__)
 
     @classmethod
-    def describe(cls, arch: Any, **options) -> Description:
+    def describe(cls, arch: Any, **options: Any) -> Description:
         """Parameters and source of a variant, and what its task adds; nothing is allocated."""
         network = cls.on_meta_device(arch=arch, **options)
         return network._describe(f'{cls.__name__}-{arch}' if isinstance(arch, str) else cls.__name__)
@@ -146,7 +145,7 @@ class Network(BaseModule):
         return Description(name=name, parameters=parameters, source=self.source)
 
     @classmethod
-    def on_meta_device(cls, **options) -> 'Network':
+    def on_meta_device(cls, **options: Any) -> 'Network':
         """An instance whose tensors have shapes and no storage."""
         with on_meta():
             return cls(**options)
@@ -181,7 +180,9 @@ def on_meta() -> Iterator[None]:
 class SkipInit(TorchFunctionMode):
     """Leaves tensors as they are where `torch.nn.init` would fill them."""
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, function: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         if getattr(function, '__module__', '') == 'torch.nn.init':
             return args[0] if args else kwargs['tensor']

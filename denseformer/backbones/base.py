@@ -195,7 +195,7 @@ class Backbone(Network):
         }
 
     @classmethod
-    def describe(cls, arch: Any, **options) -> BackboneDescription:
+    def describe(cls, arch: Any, **options: Any) -> BackboneDescription:
         """Channels, strides, parameters and source of a variant; nothing is allocated."""
         return cast(BackboneDescription, super().describe(arch, **options))
 

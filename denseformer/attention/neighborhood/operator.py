@@ -4,6 +4,7 @@ import logging
 from collections.abc import Collection
 from functools import lru_cache, partial
 from types import ModuleType
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -98,12 +99,12 @@ def _(
     return *grads, grad_bias
 
 
-def save_inputs(ctx, inputs, output: Tensor) -> None:
+def save_inputs(ctx: Any, inputs: tuple, output: Tensor) -> None:
     q, k, v, bias, ctx.kernel_size, ctx.dilation, ctx.scale = inputs
     ctx.save_for_backward(q, k, v, bias)
 
 
-def differentiate(ctx, grad: Tensor):
+def differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     q, k, v, bias = ctx.saved_tensors
     if torch.is_grad_enabled():  # this gradient will be differentiated itself
         plain = partial(gathered_attention, kernel_size=ctx.kernel_size, dilation=ctx.dilation, scale=ctx.scale)

@@ -57,11 +57,11 @@ class RotaryAttention(nn.Module):
         """The arguments of `forward` besides the map, the same for all blocks of a stage."""
         return (row_major_rotation((x.shape[1], x.shape[2]), x.shape[3] // self.heads, x.device),)
 
-    def mix(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, *context) -> Tensor:
+    def mix(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, *context: Any) -> Tensor:
         """x: the map (B, H, W, C); q, k, v: (B, H, W, h, d) -> (B, H, W, h, d)."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor, rotation: Rotation, *context) -> Tensor:
+    def forward(self, x: Tensor, rotation: Rotation, *context: Any) -> Tensor:
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(3)  # each (B, H, W, h, d)
         out = self.mix(x, rotate(q, rotation), rotate(k, rotation), v, *context)
         return self.proj(out.flatten(3) + self.lepe(v.flatten(3)))
@@ -82,7 +82,7 @@ class ManhattanAttention(RotaryAttention):
         decay = columns[:, :, :, None, :, None] + rows[:, :, None, :, None, :]  # (1, h, H, W, H, W)
         return (*super().context(x), decay.flatten(4).flatten(2, 3))
 
-    def mix(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, *context) -> Tensor:
+    def mix(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, *context: Any) -> Tensor:
         if self.decomposed:
             rows, columns = context
             return column_attention(q, k, row_attention(q, k, v, rows), columns)
