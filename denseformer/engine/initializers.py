@@ -41,4 +41,6 @@ class Pretrained:
         except CheckpointError as error:
             raise CheckpointError(f'{error} To start from random weights, pass --pretrained none.') from error
         entry = catalog_entry(self.checkpoint) if self.checkpoint.startswith(CATALOG) else None
-        return content[entry.key] if entry and isinstance(content.get(entry.key), Mapping) else content
+        if entry and entry.key and isinstance(content.get(entry.key), Mapping):
+            return content[entry.key]
+        return content

@@ -74,7 +74,7 @@ class Predictor:
         self.task = task_of(self.config, self.model, self.settings)
 
     @classmethod
-    def from_pretrained(cls, name: str, **options) -> 'Predictor':
+    def from_pretrained(cls, name: str, **options: Any) -> 'Predictor':
         """The finished model that was published for the shipped config `name`; options: as for the constructor."""
         return cls(name, published_checkpoint(name), **options)
 
