@@ -7,7 +7,6 @@ PyTorch is loaded.
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import denseformer
@@ -27,6 +26,7 @@ from denseformer.signals import exit_on_signal
 
 CHECKPOINT = 'a checkpoint of a run here, or one its authors published (.pth, .safetensors)'
 Command = Callable[[argparse.Namespace], int]
+Commands = argparse._SubParsersAction
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def add_command(commands, name: str, run: Command, help: str) -> argparse.ArgumentParser:
+def add_command(commands: Commands, name: str, run: Command, help: str) -> argparse.ArgumentParser:
     """A parser for one command, which `run` carries out."""
     parser = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + '.')
     parser.set_defaults(run=run)
@@ -77,7 +77,7 @@ def add_command(commands, name: str, run: Command, help: str) -> argparse.Argume
     return parser
 
 
-def add_overrides(parser) -> None:
+def add_overrides(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -88,14 +88,14 @@ def add_overrides(parser) -> None:
     )
 
 
-def add_train(commands) -> None:
+def add_train(commands: Commands) -> None:
     parser = add_command(commands, 'train', run_train, 'train a config')
     parser.add_argument('config')
     parser.add_argument('--dry-run', action='store_true', help='build, check the data, run one iteration, say the cost')
     add_launch_options(parser, TrainOptions)
 
 
-def add_test(commands) -> None:
+def add_test(commands: Commands) -> None:
     parser = add_command(commands, 'test', run_test, 'score a checkpoint')
     parser.add_argument('config')
     parser.add_argument('checkpoint', help=CHECKPOINT)
@@ -107,7 +107,7 @@ def add_launch_options(parser: argparse.ArgumentParser, options: type[LaunchOpti
     parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)  # of old launchers
 
 
-def add_infer(commands) -> None:
+def add_infer(commands: Commands) -> None:
     parser = add_command(commands, 'infer', run_infer, 'predict on images')
     parser.usage = 'denseformer infer [CONFIG] CHECKPOINT SOURCE --out FOLDER [options]'
     parser.add_argument(
@@ -124,7 +124,7 @@ def add_infer(commands) -> None:
     add_options(parser.add_argument_group('the prediction'), PredictionOptions)
 
 
-def add_export(commands) -> None:
+def add_export(commands: Commands) -> None:
     parser = add_command(commands, 'export', run_export, 'write a model as one file that runs without its code')
     parser.usage = 'denseformer export [CONFIG] CHECKPOINT --out FILE.onnx [options]'
     parser.add_argument('paths', nargs='+', metavar='[CONFIG] CHECKPOINT', help=f'CHECKPOINT: {CHECKPOINT}')
@@ -138,7 +138,7 @@ def add_export(commands) -> None:
     add_overrides(parser)
 
 
-def add_doctor(commands) -> None:
+def add_doctor(commands: Commands) -> None:
     parser = add_command(commands, 'doctor', run_doctor, "look for errors in a config's data")
     parser.add_argument('config')
     parser.add_argument('--limit', type=int, metavar='N', help='look at N samples of each split instead of all')
@@ -146,7 +146,7 @@ def add_doctor(commands) -> None:
     add_overrides(parser)
 
 
-def add_browse(commands) -> None:
+def add_browse(commands: Commands) -> None:
     parser = add_command(commands, 'browse', run_browse, 'draw what the network will see, after augmentation')
     parser.add_argument('config')
     parser.add_argument('--out', required=True, metavar='FILE.png', help='where the contact sheet goes')
@@ -156,7 +156,7 @@ def add_browse(commands) -> None:
     add_overrides(parser)
 
 
-def add_plot(commands) -> None:
+def add_plot(commands: Commands) -> None:
     parser = commands.add_parser('plot', help='draw losses, learning rate and scores of runs')
     parser.set_defaults(run=run_plot)
     parser.add_argument('runs', nargs='+', metavar='RUN', help='the --work-dir of a run')
@@ -164,7 +164,7 @@ def add_plot(commands) -> None:
     parser.add_argument('--out', required=True, metavar='FILE', help='.png, .svg, .pdf or .html')
 
 
-def add_prepare(commands) -> None:
+def add_prepare(commands: Commands) -> None:
     help_text = 'make training images quick to read (sub-images, LMDB databases), or fit a model of NIQE to photographs'
     parser = add_command(commands, 'prepare', run_prepare, help_text)
     kinds = parser.add_subparsers(dest='kind', required=True)
@@ -178,7 +178,7 @@ def add_prepare(commands) -> None:
         kind.add_argument('out', help='a new folder; for lmdb its name ends in .lmdb; for niqe a .npz file')
 
 
-def add_list(commands) -> None:
+def add_list(commands: Commands) -> None:
     parser = commands.add_parser('list', help='list what ships: configs by name, task, data and published result')
     kinds = parser.add_subparsers(dest='kind', required=True)
     configs = kinds.add_parser('configs', help='configs, which train, test and infer take by their names')
@@ -280,7 +280,7 @@ def run_infer(options: argparse.Namespace) -> int:
     *config, checkpoint, source = options.paths
     model = [load_config(config[0], options.cfg_options), checkpoint] if config else [checkpoint]
     predictor = Predictor(*model, options=options_from(PredictionOptions, options))
-    summary = predict_folder(predictor, source, options.out, **asdict(options_from(RunOptions, options)))
+    summary = predict_folder(predictor, source, options.out, options_from(RunOptions, options))
     print_summary(summary)
     return 130 if summary['interrupted'] else 1 if summary['failed'] else 0
 

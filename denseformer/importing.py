@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 TALKATIVE = ('albumentations', 'mmcv', 'mmdet', 'mmengine', 'mmseg')
 """Packages that print and warn while they are imported, about optional parts that are not installed."""
@@ -32,7 +33,7 @@ class ImportHook(MetaPathFinder):
             self._wrap(spec.loader)
         return spec
 
-    def _wrap(self, loader) -> None:
+    def _wrap(self, loader: Any) -> None:
         execute = loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
@@ -88,14 +89,14 @@ class Withheld:
     A log handler that was made meanwhile holds it for good.
     """
 
-    def __init__(self, stream, quiet: Quiet):
+    def __init__(self, stream: Any, quiet: Quiet):
         self.stream = stream
         self.quiet = quiet
 
     def write(self, text: str) -> int:
         return (self.quiet.said if self.quiet.depth else self.stream).write(text)
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
 

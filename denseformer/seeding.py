@@ -25,7 +25,7 @@ def set_seed(seed: int) -> None:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw from `seed` inside, and go on as if nothing had been drawn afterwards."""
+    """Draw from `seed` inside, and continue afterwards as if nothing had been drawn."""
     states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
     random.seed(seed)
     np.random.seed(seed)

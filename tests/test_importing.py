@@ -1,6 +1,7 @@
 """Other packages are quiet while they are imported, unless they fail."""
 
 import logging
+import subprocess
 import sys
 
 import pytest
@@ -70,3 +71,12 @@ def test_commands_are_quiet_once(monkeypatch):
     importing.quiet_imports()
     importing.quiet_imports()
     assert len(sys.meta_path) <= before + 1
+
+
+def test_commands_import_mmdetection_and_mmsegmentation_without_a_word():
+    code = (
+        'from denseformer.importing import quiet_imports; quiet_imports();'
+        'import mmdet.datasets, mmdet.evaluation, mmseg.datasets; print("done")'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ('done\n', '')

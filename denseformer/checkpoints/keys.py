@@ -48,7 +48,9 @@ def drop(state_dict: StateDict, *patterns: str) -> StateDict:
     return {key: value for key, value in state_dict.items() if not any(pattern.search(key) for pattern in compiled)}
 
 
-def strip_classifier(state_dict: StateDict, *, official: str, classifier: tuple[str, ...] = (r'^norm\.', r'^head\.')):
+def strip_classifier(
+    state_dict: StateDict, *, official: str, classifier: tuple[str, ...] = (r'^norm\.', r'^head\.')
+) -> StateDict:
     """Drop the `classifier` keys of a dict in the authors' layout, which is one with a key matching `official`."""
     if any(re.search(official, key) for key in state_dict):
         return drop(state_dict, *classifier)

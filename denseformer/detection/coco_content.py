@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from mmengine.logging import print_log
 from PIL import Image
@@ -222,7 +222,7 @@ def are_numbers(values: Sequence[Any]) -> bool:
     return {*map(type, values)} <= {int, float} and abs(sum(values)) < inf
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < inf
 
 

@@ -55,7 +55,7 @@ class LayerDecayOptimWrapperConstructor:
         group = {'params': [], 'lr': self.optimizer['lr'] * factor}
         return group if decay else {**group, 'weight_decay': 0.0}
 
-    def _settings(self, model: nn.Module):
+    def _settings(self, model: nn.Module) -> Iterator[tuple[nn.Parameter, float, bool]]:
         """(parameter, learning-rate factor, decays?) of every parameter."""
         backbones = {name: module for name, module in model.named_modules() if isinstance(module, Backbone)}
         declared = {

@@ -12,7 +12,7 @@ from typing import Any
 from mmengine.dist import get_dist_info
 from mmengine.hooks import Hook
 from mmengine.registry import DATA_SAMPLERS
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import BatchSampler, Dataset, Sampler
 
 from denseformer.datasets.building import build_dataset
@@ -68,7 +68,7 @@ class SeededInfiniteSampler(SeededSampler):
             yield SampleIndex(index, (0, number * self.world_size + self.rank))
 
     def skip(self, samples: int) -> None:
-        """Go on after as many samples, counted from the beginning; mmengine calls this when it resumes."""
+        """Continue after as many samples, counted from the beginning; mmengine calls this when it resumes."""
         self.first = samples
         self.sampler.skip(samples)
 
@@ -138,5 +138,5 @@ class IterationSeedHook(Hook):
 
     priority = 'VERY_HIGH'
 
-    def before_train_iter(self, runner, batch_idx: int, data_batch: Any = None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         set_seed(derive_seed(runner.seed, ITERATION, runner.rank, runner.iter))

@@ -3,7 +3,7 @@
 PyTorch's `fully_shard`. mmengine's own FSDP wraps its first generation, needs another Runner, and lets each
 strategy write checkpoints past the ones written here. Everything else of a run stays as it is: a sharded model's state
 dicts are gathered when they are asked for, on all ranks together, and divided when they are loaded. So a checkpoint is
-the same whether one process wrote it or many, and goes on in either.
+the same whether one process wrote it or many, and is resumed by either.
 """
 
 import re

@@ -133,7 +133,7 @@ def build_model(config: Config) -> nn.Module:
     return MODELS.build(settings)
 
 
-def without_initial_weights(node):
+def without_initial_weights(node: Any) -> Any:
     """A model's config without the checkpoints its training starts from."""
     if isinstance(node, dict):
         kept = {key: value for key, value in node.items() if key not in INITIAL}

@@ -17,61 +17,55 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from denseformer.inference.predictor import Predictor
 from denseformer.inference.report import write_report
 from denseformer.inference.results import Result
-from denseformer.inference.sources import Source, SourceItem, find_items
+from denseformer.inference.sources import Source, SourceItem, find_items, other_files
 from denseformer.inference.streaming import PREFETCH, Batch, batches, prefetched
 from denseformer.inference.videos import predict_video
 from denseformer.inference.writers import RunFolder, entries, finished_names, new_folder, remove_unfinished
+from denseformer.options import RunOptions, takes_options
 
 Entry = dict[str, Any]
 
 
+@takes_options(RunOptions)
 def predict_folder(
     predictor: Predictor,
     source: Source | Iterable[Source],
     out: str | Path,
-    *,
-    resume: bool = False,
-    overwrite: bool = False,
-    share: bool = False,
-    fail_fast: bool = False,
-    report: bool = False,
+    options: RunOptions = RunOptions(),  # noqa: B008 (frozen)
 ) -> dict[str, Any]:
     """Predict on every image of `source` into the folder `out`; returns the summary.
 
-    Args:
-        resume: continue the run in `out`. Without this and the next two an `out` that exists is left alone, and a
-            numbered folder is made beside it.
-        overwrite: write over `out`.
-        share: divide the images among several processes, each called like this.
-        fail_fast: stop at the first image that fails; otherwise it is recorded with its reason.
-        report: write a page about the run, report.html.
-
-    Interrupted (Ctrl-C, SIGTERM), the run stops with complete files only and says so in the summary.
+    An `out` that exists is left alone, and a numbered folder made beside it, unless the options say what to do with it.
+    An image that fails is recorded with its reason. Interrupted (Ctrl-C, SIGTERM), the run stops with complete files
+    only and says so in the summary.
     """
-    root = Path(out) if resume or overwrite or share else new_folder(Path(out))
+    root = Path(out) if options.resume or options.overwrite or options.share else new_folder(Path(out))
     found = list(without_outputs(find_items(source), source, root))
-    if overwrite and not (resume or share):
+    if options.overwrite and not (options.resume or options.share):
         (root / 'results.jsonl').unlink(missing_ok=True)
-    if not share:
+    if not options.share:
         remove_unfinished(root)
-    done = finished_names(root) if resume or share else set()
+    done = finished_names(root) if options.resume or options.share else set()
     items = [item for item in found if str(item.name) not in done]
     started = time.perf_counter()
     with progress_bar() as progress, interruptible():
         bar = progress.add_task('predict', total=len(items), speed='')
         folder = RunFolder(
-            root, [item.name for item in found], thumbnails=report, notify=partial(show_share, progress, bar)
+            root, [item.name for item in found], thumbnails=options.report, notify=partial(show_share, progress, bar)
         )
-        mine = unclaimed(items, folder, progress, bar) if share else items
-        interrupted = predict_all(predictor, mine, folder, fail_fast, partial(show_speed, progress, bar, started))
+        mine = unclaimed(items, folder, progress, bar) if options.share else items
+        interrupted = predict_all(
+            predictor, mine, folder, options.fail_fast, partial(show_speed, progress, bar, started)
+        )
     seconds = time.perf_counter() - started
     with folder.lock():  # of the processes that share it, the last one to come here finds everything in the record
         record = entries(root)
-        summary = summarize(folder, record if share else None, len(done), seconds, interrupted)
+        summary = summarize(folder, record if options.share else None, len(done), seconds, interrupted)
+        summary['other files'] = dict(other_files(source, root).most_common())
         folder.close(summary)
         for name, write in predictor.task.run_files(root, record).items():
             folder.file(name, write)
-        if report:
+        if options.report:
             folder.file('report.html', lambda path: write_report(path, root, record, summary, vars(predictor.task)))
     return summary
 
@@ -240,5 +234,8 @@ def print_summary(summary: dict[str, Any]) -> None:
     console.print(
         f'{summary["predicted"]} ok, {summary["failed"]} failed{stopped} -> {summary["out"]}', highlight=False
     )
+    if others := summary['other files']:
+        kinds = ', '.join(f'{count} {suffix}' for suffix, count in others.items())
+        console.print(f'left out, neither images nor videos by their suffix: {kinds}', highlight=False)
     for fault in summary['failures']:
         console.print(f'  {fault["file"]}: {fault["error"]}', highlight=False, markup=False)

@@ -27,7 +27,7 @@ Reader = Callable[[slice, slice], Tensor]
 
 @dataclass(frozen=True)
 class Tiling:
-    """How an image is cut into tiles.
+    """The size, overlap and grid of an image's tiles.
 
     size: side of a tile; margin: pixels discarded at inner sides; fade: pixels over which neighbors are blended;
     multiple: tiles start at multiples of it, so that a network that pools or attends in windows sees the grid of the
@@ -41,7 +41,7 @@ class Tiling:
     multiple: int = 32
     padding: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if min(self.margin, self.fade) < 0 or self.size < self.smallest:
             raise ValueError(
                 f'Tiles of {self.size} pixels that discard {self.margin} and blend {self.fade} at each side are too '

@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 DEFAULT_KEYS = ('loss', 'lr')
 NOT_A_SCORE = re.compile(r'time$|loss|[.]|^(base_lr|grad_norm|step|iter|epoch|memory)$')
@@ -81,7 +82,7 @@ def draw(runs: Mapping[str, Series], keys: Sequence[str], out: str | Path) -> No
     save(figure, Path(out), ', '.join(runs))
 
 
-def save(figure, out: Path, title: str) -> None:
+def save(figure: Any, out: Path, title: str) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix != '.html':
         figure.savefig(out, dpi=120)

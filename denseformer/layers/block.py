@@ -1,6 +1,7 @@
 """The block that nearly all transformers are made of."""
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -42,7 +43,7 @@ class PreNormBlock(nn.Module):
     def encode_position(self, x: Tensor) -> Tensor:
         return x if self.pos_embed is None else x + self.pos_embed(x)
 
-    def forward(self, x: Tensor, *context) -> Tensor:
+    def forward(self, x: Tensor, *context: Any) -> Tensor:
         x = self.encode_position(x)
         x = x + apply_layer_scale(self.drop_path(self.attn(self.norm1(x), *context)), self.gamma1)
         return x + apply_layer_scale(self.drop_path(self.mlp(self.norm2(x))), self.gamma2)
@@ -51,7 +52,7 @@ class PreNormBlock(nn.Module):
 class PostNormBlock(PreNormBlock):
     """The same with the normalisations behind token mixer and MLP, as in Swin V2."""
 
-    def forward(self, x: Tensor, *context) -> Tensor:
+    def forward(self, x: Tensor, *context: Any) -> Tensor:
         x = self.encode_position(x)
         x = x + apply_layer_scale(self.drop_path(self.norm1(self.attn(x, *context))), self.gamma1)
         return x + apply_layer_scale(self.drop_path(self.norm2(self.mlp(x))), self.gamma2)

@@ -49,7 +49,7 @@ class PredictionOptions:
     max_pixels: int = option(MAX_PIXELS, 'refuse larger images before decoding them', parse=int, metavar='N')
     trust_checkpoint: bool = option(False, 'let the checkpoint execute code while it loads')
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         sizes = (self.batch_size, self.tile, self.max_pixels)
         if any(size is not None and size < 1 for size in sizes) or (self.overlap or 0) < 0:
             raise ValueError('batch_size, tile and max_pixels must be at least 1, and overlap not negative.')
@@ -59,8 +59,8 @@ class PredictionOptions:
 class RunOptions:
     """Options of predicting a folder into another one."""
 
-    resume: bool = option(False, 'go on with what is not in OUT yet')
-    overwrite: bool = option(False, 'write over OUT; without it OUT_2, OUT_3 ... are made')
-    share: bool = option(False, 'divide the images among all processes started like this')
-    fail_fast: bool = option(False, 'stop at the first image that fails')
-    report: bool = option(False, 'make report.html, a page to look at the run with')
+    resume: bool = option(False, 'continue the run in OUT: predict what is not there yet')
+    overwrite: bool = option(False, 'write over OUT; without this, --resume or --share, OUT_2, OUT_3 ... are made')
+    share: bool = option(False, 'divide the images among all processes that are started like this')
+    fail_fast: bool = option(False, 'stop at the first image that fails; without it, failures are recorded')
+    report: bool = option(False, 'write report.html, a page about the run')

@@ -86,7 +86,7 @@ class AdversarialRestorer(Restorer):
         wanted = unsharp_mask(targets, self.sharpen) if self.sharpen else targets
         return restored, {f'loss_{name}': loss(restored, wanted) for name, loss in self.losses.items()}
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Take keys with and without `module.`, which distributed training puts before those of each part."""
         for part in ('network', 'discriminator'):
             stem, wrapper = f'{prefix}{part}.', 'module.' if is_model_wrapper(getattr(self, part)) else ''

@@ -92,7 +92,7 @@ class Restorer(BaseModel):
         if self.pretrained is not None:
             load_matching(self.network, checkpoint_in(self.pretrained))
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False):
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         if state_dict and not any(key.startswith(PREFIX) for key in state_dict):
             state_dict = {PREFIX + key: value for key, value in state_dict.items()}
         return super().load_state_dict(state_dict, strict, assign)

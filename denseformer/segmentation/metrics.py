@@ -1,6 +1,7 @@
 """Scores of semantic segmentation."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmseg.evaluation import IoUMetric
@@ -19,7 +20,7 @@ class SegmentationMetric(IoUMetric):
     nor is predicted; pixels labelled as the class.
     """
 
-    def __init__(self, iou_metrics: tuple[str, ...] = ('mIoU',), **options):
+    def __init__(self, iou_metrics: tuple[str, ...] = ('mIoU',), **options: Any):
         super().__init__(iou_metrics=list(iou_metrics), **options)
         self.per_class: dict[str, dict[str, float | int | None]] = {}
 

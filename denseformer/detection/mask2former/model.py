@@ -7,7 +7,7 @@ Legend: B batch, Q queries, K classes, G labels, n matched masks, P points, H W 
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -138,7 +138,7 @@ class PlainHead:
         self.num_points = num_points
         self.num_stuff = num_stuff
 
-    def _load_from_state_dict(self, state_dict, prefix, *args):
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
         own = remap_official_keys(own, self)
         state_dict.update({prefix + key: value for key, value in own.items()})
@@ -217,7 +217,7 @@ class OfficialNames:
 
     head_name: ClassVar[str]
 
-    def _load_from_state_dict(self, state_dict, prefix, *args):
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         theirs = prefix + 'sem_seg_head.'
         for key in [key for key in state_dict if key.startswith(theirs)]:
             state_dict[f'{prefix}{self.head_name}.{key[len(theirs) :]}'] = state_dict.pop(key)

@@ -6,6 +6,7 @@ from typing import Any
 
 from mmengine.dist import master_only
 from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
+from mmengine.runner import Runner
 
 from denseformer.checkpoints import remove_checkpoint
 from denseformer.registry import HOOKS
@@ -42,13 +43,13 @@ class CheckpointHook(MMEngineCheckpointHook):
     saved_iter = -1
     file_backend: Any
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
         if not os.access(self.out_dir, os.W_OK):
             raise ValueError(f'{self.out_dir}: checkpoints cannot be written there; choose another --work-dir.')
         self.file_backend = DeleteAfterWrite(self.file_backend)
 
-    def save_interrupted(self, runner) -> Path:
+    def save_interrupted(self, runner: Runner) -> Path:
         """Save between two iterations, wherever in an epoch; the file goes when the next regular one is written."""
         runner.save_checkpoint(
             str(self.out_dir), INTERRUPTED, meta={'epoch': runner.epoch, 'iter': runner.iter + 1}, by_epoch=False
@@ -58,16 +59,16 @@ class CheckpointHook(MMEngineCheckpointHook):
         return path
 
     @master_only
-    def _point_to(self, runner, path: Path) -> None:
+    def _point_to(self, runner: Runner, path: Path) -> None:
         (Path(runner.work_dir) / 'last_checkpoint').write_text(str(path))
 
-    def _save_checkpoint_with_step(self, runner, step: int, meta: dict) -> None:
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         super()._save_checkpoint_with_step(runner, step, meta)
         self.saved_iter = meta['iter']
         self._remove_replaced()
         self._remove_interrupted()
 
-    def _save_best_checkpoint(self, runner, metrics: dict) -> None:
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         super()._save_best_checkpoint(runner, metrics)
         self._remove_replaced()
 

@@ -8,6 +8,7 @@ import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from denseformer.checkpoints import read_checkpoint
@@ -48,22 +49,24 @@ class NaNGuardHook(Hook):
         self.losses: dict[str, Tensor] = {}
         self.handles: list[Any] = []
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         self.runner = runner
         self.handles = [
             runner.model.register_forward_hook(self._keep_losses),
             *(o.register_step_pre_hook(self._before_step) for o in optimizers(runner.optim_wrapper)),
         ]
 
-    def on_exit(self, runner) -> None:
+    def on_exit(self, runner: Runner) -> None:
         for handle in self.handles:
             handle.remove()
 
-    def before_train_iter(self, runner, batch_idx: int, data_batch: Any = None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         self.batch = data_batch
         self.losses = {}
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
+    ) -> None:
         """Judge losses that no step followed: of a batch of a larger one, or of a step that a loss scaler skipped."""
         if self.losses and self._judge(self.losses, {}):
             runner.optim_wrapper.zero_grad()

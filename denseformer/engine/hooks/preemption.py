@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 
 from denseformer.engine.hooks.checkpoint import CheckpointHook
 from denseformer.registry import HOOKS
@@ -73,7 +74,7 @@ class PreemptionHook(Hook):
         self.training = False
         self.previous: dict[int, Any] = {}
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         savers = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
         if not savers:
             raise ValueError("PreemptionHook needs default_hooks.checkpoint of type 'denseformer.CheckpointHook'.")
@@ -87,14 +88,16 @@ class PreemptionHook(Hook):
                 'Training runs in a thread, where Python takes no signals: only the time limit counts.'
             )
 
-    def on_exit(self, runner) -> None:
+    def on_exit(self, runner: Runner) -> None:
         """Put back the handlers that stood there, however training ended."""
         for number, handler in self.previous.items():
             signal.signal(number, handler)
         self.previous = {}
         self.training = False
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
+    ) -> None:
         now = time.monotonic()
         self.longest, self.last = max(self.longest, now - self.last), now
         self._look_at_the_clock()
@@ -103,14 +106,14 @@ class PreemptionHook(Hook):
                 self.saver.save_interrupted(runner)
             self._leave(runner, f'iteration {runner.iter + 1}')
 
-    def after_val_iter(self, runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """End a validation early when its weights are saved; else it is finished, and the next iteration is saved."""
         if self.training and self.saver.saved_iter == runner.iter:
             self._look_at_the_clock()
             if self._anyone():
                 self._leave(runner, f'iteration {runner.iter}, without its validation')
 
-    def after_val_epoch(self, runner, metrics: dict | None = None) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         self.last = time.monotonic()
 
     def _look_at_the_clock(self) -> None:
@@ -125,7 +128,7 @@ class PreemptionHook(Hook):
         all_reduce(asked, op='max')
         return bool(asked.item())
 
-    def _leave(self, runner, where: str) -> None:
+    def _leave(self, runner: Runner, where: str) -> None:
         reason = self.reason or 'another rank was asked to'
-        runner.logger.warning(f'Stopped, because {reason}; saved at {where}. The same command with --resume goes on.')
+        runner.logger.warning(f'Stopped: {reason}; saved at {where}. The same command with --resume continues it.')
         raise Preempted(self.exit_status)
