@@ -188,7 +188,7 @@ def add_list(commands: Commands) -> None:
     configs.set_defaults(run=run_list)
 
 
-def add_weights(commands) -> None:
+def add_weights(commands: Commands) -> None:
     parser = commands.add_parser('weights', help='list, fetch and keep published weights')
     kinds = parser.add_subparsers(dest='kind', required=True)
     listing = kinds.add_parser('list', help='print the published files')

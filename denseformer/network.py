@@ -58,7 +58,7 @@ class Checkpointing:
 
     with_cp: bool
 
-    def run(self, block: Callable[..., Any], *inputs) -> Any:
+    def run(self, block: Callable[..., Any], *inputs: Any) -> Any:
         if self.with_cp and torch.is_grad_enabled():
             return checkpoint(block, *inputs, use_reentrant=False)
         return block(*inputs)
