@@ -1,7 +1,7 @@
 """The table of what can be exported: every backbone and restoration network, written, run and compared.
 
 `python -m tools.docs.export docs/export.md` measures all networks, each in a process of its own and
-for `SECONDS` of processor time at most, and writes their rows into the page as it goes; names behind the page measure
+for `SECONDS` of CPU time at most, and writes their rows into the page as it goes; names behind the page measure
 those alone.
 """
 
