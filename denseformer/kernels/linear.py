@@ -19,7 +19,7 @@ ONEDNN_DTYPES = {torch.float32} if ONEDNN else set()
 if ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported():
     ONEDNN_DTYPES.add(torch.bfloat16)
 AUTOCAST_DTYPES = {torch.float32, torch.bfloat16, torch.float16}
-"""What autocast converts; it leaves float64 and integers as they are."""
+"""The dtypes that autocast converts; it leaves float64 and integers as they are."""
 MANY_ROWS = 1024
 """From how many rows on a float32 gradient gains by oneDNN's product, which wants the weight transposed first."""
 

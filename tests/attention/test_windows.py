@@ -13,7 +13,7 @@ from denseformer.attention.windows import (
     window_partition,
     window_reverse,
 )
-from denseformer.kernels import chunked_attention as chunked
+from denseformer.kernels import attention as chunked
 from denseformer.layers import ShiftedWindowAttention
 
 CPU = torch.device('cpu')

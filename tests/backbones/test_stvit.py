@@ -1,4 +1,4 @@
-"""What is STViT's own: super tokens."""
+"""STViT: super tokens."""
 
 import pytest
 import refkit

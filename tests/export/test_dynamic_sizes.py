@@ -8,13 +8,14 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from denseformer.attention import dynamic_conv, significance
-from denseformer.attention.aggregation import grouped_attention, grouping_order, overlapping_pieces
+from denseformer.attention.aggregation import grouped_attention, grouping_order
 from denseformer.attention.patches import average_patches, balanced_starts, extract_patches, stepped_starts, take_tokens
 from denseformer.backbones.global_attention.favit import window_summary
 from denseformer.backbones.global_attention.transnext import ContinuousPositionBias, GlobalAttention
 from denseformer.backbones.linear_attention.inline import convolve_each
 from denseformer.backbones.windows.maxvit import SameConv
 from denseformer.export.tracing import TorchExport
+from denseformer.kernels import dynamic_conv as dynamic_conv_kernel
 
 C = 4
 
@@ -39,8 +40,8 @@ def in_patches(x: Tensor, starts_of: Callable[[int], tuple]) -> Tensor:
 def in_groups(x: Tensor) -> Tensor:
     tokens = x.flatten(1, 2)
     order = grouping_order((tokens[..., 0] * 5).long(), 8)
-    pieces = (take_tokens(tokens, piece).unflatten(-1, (2, 2)) for piece in overlapping_pieces(order, 8, 32))
-    return torch.cat([grouped_attention(piece, piece, piece, 8, 1.0) for piece in pieces], 1)
+    heads = take_tokens(tokens, order).unflatten(-1, (2, 2))
+    return grouped_attention(heads, heads, heads, 8)
 
 
 def in_strips(x: Tensor) -> Tensor:
@@ -74,7 +75,7 @@ def parts() -> dict[str, Part]:
 @pytest.mark.parametrize('name', parts())
 def test_a_part_is_traced_for_any_size(name, monkeypatch):
     monkeypatch.setattr(significance, 'QUERIES_AT_ONCE', 100)
-    monkeypatch.setattr(dynamic_conv, 'STRIP', 1000)
+    monkeypatch.setattr(dynamic_conv_kernel, 'STRIP', 1000)
     part = parts()[name].eval()
     dynamic_axes = ({0: Dim.DYNAMIC, 1: Dim.DYNAMIC, 2: Dim.DYNAMIC},)
     with torch.no_grad():

@@ -1,18 +1,19 @@
 """Neighbourhood attention as one operator of PyTorch, which `torch.compile` need not look into, and its gradient."""
 
 import logging
+from collections.abc import Collection
 from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
 from denseformer.attention.neighborhood.plain import gathered_attention
 from denseformer.attention.neighborhood.tiles import tiled_attention, tiled_attention_backward
 from denseformer.kernels.double_backward import gradients_of
-
-LOGGER = logging.getLogger(__name__)
+from denseformer.kernels.switch import VARIABLE
 
 
 @torch.library.custom_op('denseformer::neighborhood_attention', mutates_args=())
@@ -68,18 +69,24 @@ def _(
 
 @lru_cache(maxsize=1)
 def triton_kernels() -> ModuleType | None:
-    """The module of Triton kernels; None without Triton. Says once, in the log, what is not known of them."""
+    """The module of Triton kernels; None where Triton is not installed."""
     try:
         from denseformer.attention.neighborhood import triton_kernels
-    except ImportError:  # no Triton for this platform
+    except ImportError:
         return None
-    LOGGER.warning(
-        'neighborhood attention: Triton kernels on %s; they have been run on: %s. '
-        'DENSEFORMER_KERNELS=off computes without them.',
-        torch.cuda.get_device_name(),
-        ', '.join(triton_kernels.RUN_ON) or 'no device yet',
-    )
+    warn_unless_run_on(torch.cuda.get_device_name(), triton_kernels.RUN_ON)
     return triton_kernels
+
+
+def warn_unless_run_on(device: str, known: Collection[str]) -> None:
+    """Say in the log that the Triton kernels have not been run on `device`, unless it is `known`."""
+    if device not in known:
+        print_log(
+            f'Neighborhood attention is computed by Triton kernels that have not been run on {device} yet. '
+            f'{VARIABLE}=off computes it by its definition.',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 @attention_op_backward.register_fake

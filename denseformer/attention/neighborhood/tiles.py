@@ -3,10 +3,10 @@
 A map is cut into small tiles of queries. The keys of a tile's neighbourhoods overlap almost entirely, so they are
 gathered once per tile, and attention inside the tile is a dense product with a mask that also carries the position
 bias. All that is irregular is in the positions gathered. A few tiles are processed at a time, so that everything
-between the input and the output stays in the processor's cache. The backward pass gathers again and recomputes the
+between the input and the output stays in the CPU's cache. The backward pass gathers again and recomputes the
 probabilities.
 
-Products have the keys first, (Nk, Nq). They are much faster so: a processor rearranges the right factor of each, and
+Products have the keys first, (Nk, Nq). They are much faster so: a CPU rearranges the right factor of each, and
 there are fewer queries than keys.
 
 Legend: B batch, H W map, h heads, d head width, k kernel, n tiles, Nq Nk queries and keys of a tile, m masks that
@@ -94,7 +94,7 @@ def softmax_weights(
 ) -> tuple[Tensor, Tensor | None]:
     """The softmax over the keys (n*h, Nk, Nq), for queries (n*h, Nq, d), keys (n*h, Nk, d) and the masks added.
 
-    On a processor its exponentials and their sums (n*h, 1, Nq) instead, much faster there without the maximum, as
+    On CPU its exponentials and their sums (n*h, 1, Nq) instead, much faster there without the maximum, as
     powers of 2; where they overflow or vanish, the softmax in float32 at least.
     """
     if q.device.type == 'cpu':

@@ -112,12 +112,10 @@ def rename_skeleton(state_dict: StateDict) -> StateDict:
     )
 
 
-SHALLOW, DEEP = (3, 3, 9, 3), (3, 3, 27, 3)
-
 ConvNeXt.archs = {
-    'tiny': DoublingArch(width=96, depths=SHALLOW),
-    'small': DoublingArch(width=96, depths=DEEP),
-    'base': DoublingArch(width=128, depths=DEEP),
-    'large': DoublingArch(width=192, depths=DEEP),
-    'xlarge': DoublingArch(width=256, depths=DEEP),
+    'tiny': DoublingArch(width=96, depths=(3, 3, 9, 3)),
+    'small': DoublingArch(width=96, depths=(3, 3, 27, 3)),
+    'base': DoublingArch(width=128, depths=(3, 3, 27, 3)),
+    'large': DoublingArch(width=192, depths=(3, 3, 27, 3)),
+    'xlarge': DoublingArch(width=256, depths=(3, 3, 27, 3)),
 }

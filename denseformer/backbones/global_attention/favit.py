@@ -67,10 +67,10 @@ def window_summary(x: Tensor, dilation: int, heads: int) -> Tensor:
     """
     _, H, W, C = x.shape
     rows, columns = (window_positions(side, dilation, x.device) for side in (H, W))
-    taps = x.index_select(1, rows).index_select(2, columns)  # (B, 7 * rows of windows, 7 * columns of windows, C)
-    taps = taps.unflatten(2, (WINDOW, -1)).unflatten(1, (WINDOW, -1)).unflatten(-1, (heads, -1))
-    taps = taps.permute(0, 5, 1, 3, 2, 4, 6)  # (B, h, 7, 7, rows of windows, columns of windows, d)
-    return taps.reshape(x.shape[0], heads, WINDOW**2, C // heads, -1).mean(-1)
+    tokens = x.index_select(1, rows).index_select(2, columns)  # (B, 7 * rows of windows, 7 * columns of windows, C)
+    tokens = tokens.unflatten(2, (WINDOW, -1)).unflatten(1, (WINDOW, -1)).unflatten(-1, (heads, -1))
+    tokens = tokens.permute(0, 5, 1, 3, 2, 4, 6)  # (B, h, 7, 7, rows of windows, columns of windows, d)
+    return tokens.reshape(x.shape[0], heads, WINDOW**2, C // heads, -1).mean(-1)
 
 
 class WindowTokens(nn.Module):

@@ -26,7 +26,7 @@ from denseformer.registry import MODELS
 
 
 class PathDecay(nn.Module):
-    """How much is lost on the way along rows and columns, from each token's features.
+    """The decay on the way along rows and columns, from each token's features.
 
     (B, H, W, C) -> (B, H, h, W, W) between the tokens of each row and (B, W, h, H, H) between those of each column; all
     are logarithms, at most 0.

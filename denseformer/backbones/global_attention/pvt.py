@@ -93,6 +93,3 @@ class PVTBase(Backbone):
             side = round(table.shape[-2] ** 0.5) if table.shape[0] == 1 else table.shape[0]
             state_dict[key] = resize_positions(table.view(side, side, -1), tuple(own[key].shape[:2]))
         return join(state_dict, ('q', 'kv'), 'qkv')
-
-
-TINY, SMALL, MEDIUM, LARGE = (2, 2, 2, 2), (3, 4, 6, 3), (3, 4, 18, 3), (3, 8, 27, 3)

@@ -54,7 +54,7 @@ class RotaryAttention(nn.Module):
         self.proj = Linear(dim, dim)
 
     def context(self, x: Tensor) -> tuple[Any, ...]:
-        """What `forward` takes besides the map, the same for all blocks of a stage."""
+        """The arguments of `forward` besides the map, the same for all blocks of a stage."""
         return (row_major_rotation((x.shape[1], x.shape[2]), x.shape[3] // self.heads, x.device),)
 
     def mix(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, *context: Any) -> Tensor:
@@ -200,19 +200,18 @@ class RMT(Backbone):
         return {key: value.flatten() if '.gamma' in key else value for key, value in state_dict.items()}
 
 
-NARROW, MEDIUM, WIDE = (64, 128, 256, 512), (80, 160, 320, 512), (112, 224, 448, 640)
 LATE_SCALES = (None, None, 1e-6, 1e-6)
 RMT.archs = {
     'tiny': Arch(
-        widths=NARROW,
+        widths=(64, 128, 256, 512),
         depths=(2, 2, 8, 2),
         heads=(4, 4, 8, 16),
         mlp_ratios=(3, 3, 3, 3),
         decomposed=(True, True, False, False),
     ),
-    'small': Arch(widths=NARROW, depths=(3, 4, 18, 4), heads=(4, 4, 8, 16), mlp_ratios=(4, 4, 3, 3)),
+    'small': Arch(widths=(64, 128, 256, 512), depths=(3, 4, 18, 4), heads=(4, 4, 8, 16), mlp_ratios=(4, 4, 3, 3)),
     'base': Arch(
-        widths=MEDIUM,
+        widths=(80, 160, 320, 512),
         depths=(4, 8, 25, 8),
         heads=(5, 5, 10, 16),
         mlp_ratios=(4, 4, 3, 3),
@@ -220,7 +219,7 @@ RMT.archs = {
         layer_scales=LATE_SCALES,
     ),
     'large': Arch(
-        widths=WIDE,
+        widths=(112, 224, 448, 640),
         depths=(4, 8, 25, 8),
         heads=(7, 7, 14, 20),
         mlp_ratios=(4, 4, 3, 3),

@@ -92,7 +92,7 @@ def waves(grid: int, dim: int) -> Tensor:
 
 
 class LocallyEnhanced(nn.Module):
-    """What all kinds of attention share: a depth-wise convolution of the input beside it, and the projection.
+    """The base of all kinds of attention: a depth-wise convolution of the input beside it, and the projection.
 
     forward(x, significance) -> the map, and the significance of its tokens (B, H, W) where `mix` finds it out.
     """

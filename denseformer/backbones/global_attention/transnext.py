@@ -103,7 +103,7 @@ def resize(x: Tensor, size: Size) -> Tensor:
 
 
 class CosineAttention(nn.Module):
-    """What both attentions share: unit queries and keys, a learned query, and logits that know the number of keys."""
+    """The base of both attentions: unit queries and keys, a learned query, and logits that know the number of keys."""
 
     def __init__(self, dim: int, heads: int, cpb: ContinuousPositionBias):
         super().__init__()

@@ -148,16 +148,14 @@ class InLineSwin(swin.SwinBase):
         return rename(swin.SwinBase.remap_official_keys(state_dict, network), KERNEL_RULE)
 
 
-HEADS = (2, 4, 10, 16)
-
 InLinePVT.archs = {
-    'tiny': pvt.Arch(depths=pvt.TINY, heads=HEADS),
-    'small': pvt.Arch(depths=pvt.SMALL, heads=HEADS),
-    'medium': pvt.Arch(depths=pvt.MEDIUM, heads=HEADS),
-    'large': pvt.Arch(depths=pvt.LARGE, heads=HEADS),
+    'tiny': pvt.Arch(depths=(2, 2, 2, 2), heads=(2, 4, 10, 16)),
+    'small': pvt.Arch(depths=(3, 4, 6, 3), heads=(2, 4, 10, 16)),
+    'medium': pvt.Arch(depths=(3, 4, 18, 3), heads=(2, 4, 10, 16)),
+    'large': pvt.Arch(depths=(3, 8, 27, 3), heads=(2, 4, 10, 16)),
 }
 InLineSwin.archs = {
-    'tiny': SwinArch(width=96, depths=swin.SHALLOW, heads=(3, 6, 12, 24), linear_blocks=(2, 2, 6, 0)),
-    'small': SwinArch(width=96, depths=swin.DEEP, heads=(3, 6, 12, 24), linear_blocks=(2, 2, 0, 0)),
-    'base': SwinArch(width=128, depths=swin.DEEP, heads=(4, 8, 16, 32), linear_blocks=(2, 2, 2, 0)),
+    'tiny': SwinArch(width=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24), linear_blocks=(2, 2, 6, 0)),
+    'small': SwinArch(width=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24), linear_blocks=(2, 2, 0, 0)),
+    'base': SwinArch(width=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32), linear_blocks=(2, 2, 2, 0)),
 }

@@ -187,26 +187,24 @@ def published_dilations(depths: Sequence[int]) -> dict[str, Dilations]:
     }
 
 
-SMALL, DEEP, SWIN_TINY, SWIN = (3, 4, 6, 5), (3, 4, 18, 5), (2, 2, 6, 2), (2, 2, 18, 2)
-NARROW, MEDIUM, WIDE, WIDEST = (2, 4, 8, 16), (3, 6, 12, 24), (4, 8, 16, 32), (6, 12, 24, 48)
 LARGE_THIRD = (1, 2, 1, 3, 1, 4, 1, 5, 1, 2, 1, 3, 1, 4, 1, 5, 1, 5)
 MASK2FORMER_THIRD = (1, 2, 1, 3, 1, 2, 1, 3, 1, 2, 1, 3, 1, 2, 1, 3, 1, 3)
 
 NAT.archs = {
-    'mini': Arch(width=64, depths=SMALL, heads=NARROW, mlp_ratio=3),
-    'tiny': Arch(width=64, depths=DEEP, heads=NARROW, mlp_ratio=3),
-    'small': Arch(width=96, depths=DEEP, heads=MEDIUM, mlp_ratio=2, layer_scale=1e-5),
-    'base': Arch(width=128, depths=DEEP, heads=WIDE, mlp_ratio=2, layer_scale=1e-5),
+    'mini': Arch(width=64, depths=(3, 4, 6, 5), heads=(2, 4, 8, 16), mlp_ratio=3),
+    'tiny': Arch(width=64, depths=(3, 4, 18, 5), heads=(2, 4, 8, 16), mlp_ratio=3),
+    'small': Arch(width=96, depths=(3, 4, 18, 5), heads=(3, 6, 12, 24), mlp_ratio=2, layer_scale=1e-5),
+    'base': Arch(width=128, depths=(3, 4, 18, 5), heads=(4, 8, 16, 32), mlp_ratio=2, layer_scale=1e-5),
 }
 DiNAT.archs = {
     'mini': NAT.archs['mini'],
     'tiny': NAT.archs['tiny'],
-    'small': Arch(width=96, depths=DEEP, heads=MEDIUM, mlp_ratio=2),
+    'small': Arch(width=96, depths=(3, 4, 18, 5), heads=(3, 6, 12, 24), mlp_ratio=2),
     'base': NAT.archs['base'],
     'large': Arch(
         width=192,
-        depths=DEEP,
-        heads=WIDEST,
+        depths=(3, 4, 18, 5),
+        heads=(6, 12, 24, 48),
         mlp_ratio=2,
         dilations={
             'ade20k': ((1, 20, 1), (1, 5, 1, 10), LARGE_THIRD, (1, 2, 1, 2, 1)),
@@ -215,13 +213,13 @@ DiNAT.archs = {
     ),
 }
 DiNATs.archs = {
-    'tiny': Arch(width=96, depths=SWIN_TINY, heads=MEDIUM, mlp_ratio=4),
-    'small': Arch(width=96, depths=SWIN, heads=MEDIUM, mlp_ratio=4),
-    'base': Arch(width=128, depths=SWIN, heads=WIDE, mlp_ratio=4),
+    'tiny': Arch(width=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24), mlp_ratio=4),
+    'small': Arch(width=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24), mlp_ratio=4),
+    'base': Arch(width=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32), mlp_ratio=4),
     'large': Arch(
         width=192,
-        depths=SWIN,
-        heads=WIDEST,
+        depths=(2, 2, 18, 2),
+        heads=(6, 12, 24, 48),
         mlp_ratio=4,
         dilations={'ade20k': ((1, 20), (1, 10), LARGE_THIRD, (1, 2))},
     ),

@@ -136,11 +136,9 @@ class CSWin(Backbone):
         )
 
 
-NARROW, WIDE, DEEP = (2, 4, 8, 16), (4, 8, 16, 32), (2, 4, 32, 2)
-
 CSWin.archs = {
-    'tiny': Arch(width=64, depths=(1, 2, 21, 1), heads=NARROW),
-    'small': Arch(width=64, depths=DEEP, heads=NARROW),
-    'base': Arch(width=96, depths=DEEP, heads=WIDE),
-    'large': Arch(width=144, depths=DEEP, heads=(6, 12, 24, 24)),
+    'tiny': Arch(width=64, depths=(1, 2, 21, 1), heads=(2, 4, 8, 16)),
+    'small': Arch(width=64, depths=(2, 4, 32, 2), heads=(2, 4, 8, 16)),
+    'base': Arch(width=96, depths=(2, 4, 32, 2), heads=(4, 8, 16, 32)),
+    'large': Arch(width=144, depths=(2, 4, 32, 2), heads=(6, 12, 24, 24)),
 }

@@ -116,7 +116,7 @@ class AxisAttention(nn.Module):
         interval = (ceil_div(H, wh), ceil_div(W, ww)) if self.grid else (1, 1)
         bias = position_bias(self.relative_position_bias_table, self.window)
         return self.proj(
-            dilated_window_attention(self.qkv(x), self.heads, group=self.window, interval=interval, bias=bias)
+            dilated_window_attention(self.qkv(x), self.heads, group=self.window, dilation=interval, bias=bias)
         )
 
 

@@ -41,7 +41,7 @@ class SwinBase(Backbone):
     window_size: int
 
     def make_attention(self, stage: int, index: int) -> nn.Module:
-        """What mixes tokens in block `index` of `stage`, on maps (B, H, W, C): windows, shifted in every second one."""
+        """The token mixer of block `index` of `stage`, on maps (B, H, W, C): windows, shifted in every second one."""
         return ShiftedWindowAttention(
             self.arch.widths[stage],
             self.arch.heads[stage],
@@ -116,11 +116,9 @@ class Swin(SwinBase):
         self.build(drop_path_rate, [nn.LayerNorm(width) for width in self.arch.widths])
 
 
-SHALLOW, DEEP = (2, 2, 6, 2), (2, 2, 18, 2)
-
 Swin.archs = {
-    'tiny': Arch(width=96, depths=SHALLOW, heads=(3, 6, 12, 24)),
-    'small': Arch(width=96, depths=DEEP, heads=(3, 6, 12, 24)),
-    'base': Arch(width=128, depths=DEEP, heads=(4, 8, 16, 32)),
-    'large': Arch(width=192, depths=DEEP, heads=(6, 12, 24, 48), window=12),
+    'tiny': Arch(width=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24)),
+    'small': Arch(width=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24)),
+    'base': Arch(width=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32)),
+    'large': Arch(width=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48), window=12),
 }

@@ -181,8 +181,10 @@ class SwinV2(swin.SwinBase):
 
 
 SwinV2.archs = {
-    'tiny': Arch(width=96, depths=swin.SHALLOW, heads=(3, 6, 12, 24)),
-    'small': Arch(width=96, depths=swin.DEEP, heads=(3, 6, 12, 24)),
-    'base': Arch(width=128, depths=swin.DEEP, heads=(4, 8, 16, 32)),
-    'large': Arch(width=192, depths=swin.DEEP, heads=(6, 12, 24, 48), window=16, pretrained_windows=(12, 12, 12, 6)),
+    'tiny': Arch(width=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24)),
+    'small': Arch(width=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24)),
+    'base': Arch(width=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32)),
+    'large': Arch(
+        width=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48), window=16, pretrained_windows=(12, 12, 12, 6)
+    ),
 }

@@ -29,7 +29,7 @@ from denseformer.restoration.networks.trunk import TRUNK_RULES, Run, SwinIRBase,
 
 BLOCKS = 5
 MLP_RATIOS = (None, None, None, 1, 1)
-"""Of the blocks of a group; None for the arch's own."""
+"""One per block of a group; None for the arch's own."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
 
 
 def residual_conv(dim: int, kind: str) -> nn.Module:
-    """What closes a residual group: '1conv', one 3 x 3 convolution, or '3conv', a bottleneck of a quarter the width."""
+    """The end of a residual group: '1conv', one 3 x 3 convolution, or '3conv', a bottleneck of a quarter the width."""
     if kind == '1conv':
         return conv3x3(dim, dim)
     hidden = dim // 4

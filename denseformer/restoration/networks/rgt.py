@@ -135,7 +135,7 @@ class GeneralisedAttention(nn.Module):
 
 
 def reductions(side: int, training: bool) -> int:
-    """How often to divide by 4: down to a longer side of 4 .. 15 in training; of 16 .. 63, and twice, in prediction."""
+    """Divisions by 4: to a longer side of 4 .. 15 in training, of 16 .. 63, but at least two, in prediction."""
     times = 0
     while side >= (16 if training else 64):
         side //= STRIDE

@@ -1,4 +1,4 @@
-"""The skeleton of SwinIR and its successors: a convolution, groups of blocks on channel-last maps, an upsampler.
+"""The base of SwinIR and its successors: a convolution, groups of blocks on channel-last maps, an upsampler.
 
 Legend: B batch, H W map, C channels.
 """
@@ -43,7 +43,7 @@ class ResidualGroup(nn.Module):
         return x + convolve(self.conv, out)
 
     def mixers(self) -> Iterable[nn.Module]:
-        """What is called in turn before the convolution."""
+        """The modules that are called in turn before the convolution."""
         return self.blocks
 
 

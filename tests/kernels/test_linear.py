@@ -1,14 +1,11 @@
-"""The linear layer that goes through oneDNN."""
-
-import copy
-import pickle
+"""Linear layers through oneDNN."""
 
 import pytest
 import torch
 from gradients import assert_same_gradients
 from torch import nn
 
-from denseformer.kernels.linear import FEW_ROWS, MANY_ROWS
+from denseformer.kernels.linear import MANY_ROWS
 from denseformer.layers import Linear
 
 
@@ -62,20 +59,6 @@ def test_autocast_and_other_types_keep_their_types():
             layer.eval()(x)
 
 
-@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize('act', [nn.GELU(), nn.GELU('tanh'), nn.ReLU()], ids=['gelu', 'gelu-tanh', 'relu'])
-def test_the_activation_is_applied_however_it_predicts(dtype, act):
-    layer = Linear(7, 9).eval()
-    x = torch.randn(5, 7)
-    trained = layer(x, act)
-    torch.testing.assert_close(trained, act(nn.functional.linear(x, layer.weight, layer.bias)))
-    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16, enabled=dtype is torch.bfloat16):
-        predicted = layer(x, act)
-    assert predicted.dtype is dtype
-    tolerance = 1e-5 if dtype is torch.float32 else 0.05
-    torch.testing.assert_close(predicted.float(), trained.detach(), rtol=0, atol=tolerance)
-
-
 def test_bfloat16_follows_every_way_of_changing_the_weights():
     torch.manual_seed(0)
     layer, other, x = Linear(4, 4).eval(), Linear(4, 4), torch.randn(3, 4)
@@ -95,29 +78,3 @@ def test_bfloat16_follows_every_way_of_changing_the_weights():
         layer.weight.data.copy_(torch.eye(4))  # as averaging hooks swap weights, before they switch to evaluation
         layer.eval()
         assert error() < 1e-2
-
-
-def test_converted_weights_are_kept_while_predicting_and_nowhere_else():
-    layer, x = Linear(4, 4), torch.randn(3, 4)
-    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
-        layer(x)
-        assert layer._kept is None  # in training mode
-        layer.eval()(x)
-        kept = layer._kept
-        layer(x)
-    assert kept is not None
-    assert layer._kept is kept
-    assert list(layer.state_dict()) == ['weight', 'bias']
-    for again in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
-        assert again._kept is None
-        assert torch.equal(again.weight, layer.weight)
-
-
-def test_weights_that_many_rows_share_are_converted_for_one_product():
-    layer, x = Linear(4, 4).eval(), torch.randn(2, FEW_ROWS // 2, 4)
-    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
-        many = layer(x)
-        assert layer._kept is None
-        few = layer(x[:1])
-    assert layer._kept is not None
-    torch.testing.assert_close(few, many[:1])

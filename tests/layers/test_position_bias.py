@@ -1,4 +1,4 @@
-"""Biases that are remembered while predicting, and forgotten when they must be."""
+"""Biases are cached while predicting, and made again when they must be."""
 
 import copy
 import pickle
@@ -57,10 +57,10 @@ def test_inference_mode_and_training_do_not_mix():
     module(torch.float32).sum().backward()
 
 
-def test_is_copied_and_pickled_without_what_it_remembers():
+def test_is_copied_and_pickled_without_its_cache():
     module = RelativePositionBias((2, 2), 1).eval()
     with torch.no_grad():
         module(torch.float32)
     for again in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
-        assert again._kept is None
+        assert again._cached is None
         assert torch.equal(again.table, module.table)
