@@ -51,5 +51,5 @@ def segment_by_segment(
         return kernels.attention.chunked_attention(q, k, v, scale, sizes, biases)
     if len(sizes) == 1:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=biases[0], scale=scale)
-    segments = zip(*(x.split(list(sizes)) for x in (q, k, v)), biases, strict=True)
-    return torch.cat([F.scaled_dot_product_attention(q, k, v, bias, scale=scale) for q, k, v, bias in segments])
+    parts = zip(*(x.split(list(sizes)) for x in (q, k, v)), biases, strict=True)
+    return torch.cat([F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale) for q, k, v, bias in parts])

@@ -101,7 +101,7 @@ class ExportedNetwork(ExportedModel):
 
 
 class ExportedSegmentor(ExportedModel):
-    """A segmentation model; normalisation is part of the graph."""
+    """A segmentation model; normalization is part of the graph."""
 
     def __init__(self, run: Run, meta: Mapping[str, Any]):
         super().__init__(run, meta)
@@ -123,8 +123,14 @@ def load_exported(path: Path) -> tuple[ExportedModel, Config | None]:
         raise ValueError(f"There is no file '{path}'.")
     try:
         run, meta = RUNNERS[path.suffix](path)
-    except (RuntimeError, OSError) as error:
-        raise ValueError(f"'{path}' cannot be loaded: {error}") from error
+    except ValueError:
+        raise
+    except Exception as error:  # each runtime raises its own errors for a damaged file
+        reason = next(iter(str(error).strip().splitlines()), '') or type(error).__name__
+        raise ValueError(
+            f"'{path}' cannot be loaded ({reason}): it is truncated, damaged, or without the files beside it that it "
+            'names. Copy it again, or export the model again.'
+        ) from error
     if meta['task'] == 'restoration':
         return ExportedNetwork(run, meta), None
     dataset = {'type': 'mmengine.BaseDataset', 'metainfo': {key: meta[key] for key in ('classes', 'palette')}}

@@ -5,6 +5,7 @@ Legend: H W image, C channels.
 
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -50,6 +51,23 @@ def as_uint8(pixels: np.ndarray) -> np.ndarray:
     if pixels.dtype == np.float32:
         return (pixels * 255 + 0.5).astype(np.uint8)
     return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
+
+
+def with_hidden_filled(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Pixels (H, W, C) of which those that alpha (H, W) hides have the color of the nearest visible one.
+
+    A network sees hidden colors, and smears them over the visible edge.
+    """
+    hidden = alpha == 0
+    if not hidden.any() or hidden.all():
+        return pixels
+    _, labels = cv2.distanceTransformWithLabels(
+        hidden.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )  # (H, W): the number of the nearest visible pixel
+    visible = np.flatnonzero(~hidden)
+    place = np.zeros(labels.max() + 1, np.intp)
+    place[labels.ravel()[visible]] = visible
+    return pixels.reshape(-1, pixels.shape[2])[place[labels]]
 
 
 def picture_of_array(array: np.ndarray) -> Picture:

@@ -71,7 +71,7 @@ class TiffReader:
         if known and (page.planarconfig == 1 or page.samplesperpixel == 1):
             return
         codec = getattr(page.compression, 'name', page.compression)
-        stored = 'its channels are stored apart' if known else f'it is compressed by {codec}'
+        stored = 'its channels are stored apart (planar)' if known else f'it is compressed by {codec}'
         raise RasterioNeededError(
             f"'{self.path}' cannot be read region by region: {stored}. Install denseformer[geo], or convert the file "
             'to zlib and interleaved channels.'

@@ -16,7 +16,7 @@ from torch import Tensor
 from denseformer.export import Exportable, exportable_restorer
 from denseformer.images.formats import suffix_for
 from denseformer.images.metadata import Metadata
-from denseformer.images.picture import Picture
+from denseformer.images.picture import Picture, with_hidden_filled
 from denseformer.images.tiffs import Layout
 from denseformer.inference.results import RestorationResult
 from denseformer.inference.task import PreparedItem, Task, TiledNetwork
@@ -33,7 +33,8 @@ class RestorationTask(Task):
     """From pictures to `RestorationResult`.
 
     A network for three channels takes a gray picture as color and gives the mean; one for a single channel restores
-    each channel by itself. Transparency is enlarged bicubically, or kept where the size stays.
+    each channel by itself. Transparency is enlarged bicubically, or kept where the size stays; colors that it
+    hides are replaced by those of the nearest visible pixels.
     """
 
     resizes = False
@@ -52,7 +53,8 @@ class RestorationTask(Task):
         self.tiled = TiledNetwork(self.restore, settings, overlap=overlap, multiple=multiple, scale=self.scale)
 
     def inputs_of(self, picture: Picture, name: PurePosixPath) -> tuple[np.ndarray, Any]:
-        return picture.pixels, (picture.pixels.shape, picture.pixels.dtype)
+        pixels = picture.pixels if picture.alpha is None else with_hidden_filled(picture.pixels, picture.alpha)
+        return pixels, (pixels.shape, pixels.dtype)
 
     def batch_size(self, prepared: PreparedItem) -> int:
         return self.tiled.batch_size(pixel_reader(prepared.inputs), prepared.source.size)

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from denseformer.inference.predictor import Predictor
 from denseformer.inference.report import write_report
 from denseformer.inference.results import Result
-from denseformer.inference.sources import Source, SourceItem, find_items
+from denseformer.inference.sources import Source, SourceItem, find_items, other_files
 from denseformer.inference.streaming import PREFETCH, Batch, batches, prefetched
 from denseformer.inference.videos import predict_video
 from denseformer.inference.writers import RunFolder, entries, finished_names, new_folder, remove_unfinished
@@ -61,6 +61,7 @@ def predict_folder(
     with folder.lock():  # of the processes that share it, the last one to come here finds everything in the record
         record = entries(root)
         summary = summarize(folder, record if options.share else None, len(done), seconds, interrupted)
+        summary['other files'] = dict(other_files(source, root).most_common())
         folder.close(summary)
         for name, write in predictor.task.run_files(root, record).items():
             folder.file(name, write)
@@ -233,5 +234,8 @@ def print_summary(summary: dict[str, Any]) -> None:
     console.print(
         f'{summary["predicted"]} ok, {summary["failed"]} failed{stopped} -> {summary["out"]}', highlight=False
     )
+    if others := summary['other files']:
+        kinds = ', '.join(f'{count} {suffix}' for suffix, count in others.items())
+        console.print(f'left out, neither images nor videos by their suffix: {kinds}', highlight=False)
     for fault in summary['failures']:
         console.print(f'  {fault["file"]}: {fault["error"]}', highlight=False, markup=False)

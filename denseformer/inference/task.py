@@ -1,4 +1,4 @@
-"""The base of the tasks: options, reading an item, taking an image of any size through a network.
+"""The base of the tasks: reading an item, taking an image of any size through a network, names of classes.
 
 Legend: B batch, H W image, C channels, K channels of the prediction.
 """
@@ -107,7 +107,7 @@ class Task(ABC):
 
     @abstractmethod
     def batch_size(self, prepared: PreparedItem) -> int:
-        """How many images like this one go through the network together."""
+        """The number of images like this one that share a batch."""
 
     @abstractmethod
     def predict(self, batch: Sequence[PreparedItem]) -> list[Result]:

@@ -27,7 +27,7 @@ Reader = Callable[[slice, slice], Tensor]
 
 @dataclass(frozen=True)
 class Tiling:
-    """How an image is cut into tiles.
+    """The size, overlap and grid of an image's tiles.
 
     size: side of a tile; margin: pixels discarded at inner sides; fade: pixels over which neighbors are blended;
     multiple: tiles start at multiples of it, so that a network that pools or attends in windows sees the grid of the

@@ -27,7 +27,7 @@ VIDEO_OUTPUTS = ('overlay', 'restored')
 
 def predict_video(predictor: Predictor, item: SourceItem, folder: RunFolder) -> dict[str, Any]:
     """Predict on a video into the folder of a run; returns its entry in the record."""
-    with VideoReader(item.file, predictor.settings.max_pixels) as video, ThreadPoolExecutor(1) as pool:
+    with VideoReader(item.video, predictor.settings.max_pixels) as video, ThreadPoolExecutor(1) as pool:
         results = frame_results(predictor, item, video, pool)
         first = next(results)
         job = VideoJob(predictor, item, video, folder, first)
@@ -84,10 +84,14 @@ class VideoJob:
         pending: list[Future] = []
         try:
             with ThreadPoolExecutor(1) as pool:
-                for result in results:
-                    pending.append(pool.submit(self._write, result, sink))
-                    if len(pending) > PREFETCH:
-                        pending.pop(0).result()
+                try:
+                    for result in results:
+                        pending.append(pool.submit(self._write, result, sink))
+                        if len(pending) > PREFETCH:
+                            pending.pop(0).result()
+                except KeyboardInterrupt:
+                    if not self.video.live:
+                        raise  # a camera or stream has no other end
                 for future in pending:
                     future.result()
         finally:

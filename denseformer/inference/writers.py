@@ -187,9 +187,9 @@ def remove_unfinished(root: Path) -> None:
 
 
 def new_folder(root: Path) -> Path:
-    """`root`, or the first of root_2, root_3 ... that does not exist yet."""
+    """The first of root, root_2, root_3 ... that does not exist yet or is an empty folder."""
     candidates = (root if n == 1 else root.with_name(f'{root.name}_{n}') for n in range(1, 100_000))
-    return next(path for path in candidates if not path.exists())
+    return next(path for path in candidates if not path.exists() or (path.is_dir() and not any(path.iterdir())))
 
 
 def entries(root: Path) -> dict[str, dict[str, Any]]:

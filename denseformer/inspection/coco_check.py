@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from denseformer.datasets.detection.voc import objects_in, read_xml
+from denseformer.detection.coco_content import is_number
 
 SLACK = 1.0
 """Pixels by which a box may leave its image: annotators round."""
@@ -66,7 +67,8 @@ def check_image(row: Mapping[str, Any], images: Path) -> Iterator[str]:
         yield f"image {row.get('id')}: '{name}' leads outside {images}"
     elif not (images / name).is_file():
         yield f"image {row.get('id')}: there is no file '{images / name}'"
-    if not all(is_number(row.get(side)) and row[side] > 0 for side in ('width', 'height')):
+    stated = [row[side] for side in ('width', 'height') if side in row]  # what is not stated follows from the file
+    if not all(is_number(side) and side > 0 for side in stated):
         yield f'image {row.get("id")} has no width and height above 0'
 
 
@@ -108,7 +110,3 @@ def polygon_fault(points: Any) -> str:
     x, y = points[::2], points[1::2]
     twice = sum(x[i - 1] * y[i] - x[i] * y[i - 1] for i in range(len(x)))
     return '' if abs(twice) > 1e-6 else 'polygon without area'
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value

@@ -25,7 +25,7 @@ from denseformer.config.audit import import_custom_modules
 from denseformer.datasets.building import build_dataset, leaf_datasets
 from denseformer.datasets.restoration.lmdb_store import read_file
 from denseformer.inspection.coco_check import check_annotations, check_objects
-from denseformer.inspection.learnable import learning_fault
+from denseformer.inspection.learnable import learning_fault, loading_steps
 
 SHOWN = 10
 WARNINGS = ('duplicate', 'class')
@@ -103,9 +103,12 @@ def examine_dataset(config: Mapping[str, Any], limit: int | None) -> SplitReport
             raise
         found = [Problem('annotation', str(config['ann_file']), str(error))]
         return SplitReport(samples=0, problems=[*found, *annotation_problems(config)])
+    if len(dataset):
+        dataset.pipeline = Compose(loading_steps(dataset))
     report = SplitReport(samples=len(dataset))
     amounts: Counter[int] = Counter()
     images: Counter[int] = Counter()
+    counted = False
     began = time.perf_counter()
     for index in spread_indices(len(dataset), limit):
         info = dataset.get_data_info(index)
@@ -117,11 +120,12 @@ def examine_dataset(config: Mapping[str, Any], limit: int | None) -> SplitReport
         if unit == 'objects' and labels is None:
             labels = np.array([row['bbox_label'] for row in info.get('instances', ()) if not row['ignore_flag']], int)
         if labels is not None:
+            counted = True
             found, counts = np.unique(labels, return_counts=True)
             amounts.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
             images.update(found.tolist())
     report.seconds_per_thousand = round((time.perf_counter() - began) * 1000 / max(report.examined, 1), 2)
-    if report.examined:
+    if report.examined and counted:
         names = dataset.metainfo.get('classes') or ()
         report.classes = {name: {unit: amounts[i], 'images': images[i]} for i, name in enumerate(names)}
     report.problems += annotation_problems(config)

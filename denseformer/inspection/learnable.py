@@ -8,6 +8,7 @@ import numpy as np
 
 from denseformer.config.errors import ConfigError
 from denseformer.datasets.building import built_leaf_datasets
+from denseformer.datasets.detection.load_panoptic import LoadPanoptic
 from denseformer.datasets.segmentation.label_maps import LoadSegmentation
 from denseformer.detection.coco_content import counts_text, outline_area
 
@@ -66,7 +67,7 @@ def nothing_left(part: Any) -> str:
 
 def look_at_samples(part: Any) -> str:
     """Read a few samples; say what is wrong with their label maps, if anything is."""
-    loading = [step for step in part.pipeline.transforms if type(step).__name__.startswith('Load')]
+    loading = loading_steps(part)
     labels: set[int] = set()
     for index in np.unique(np.linspace(0, len(part) - 1, LOOKED_AT).astype(int)).tolist():
         results: Any = part.get_data_info(index)
@@ -74,6 +75,14 @@ def look_at_samples(part: Any) -> str:
             results = step(results)
         labels |= set(np.unique(results.get('gt_seg_map', ())).tolist())
     return labels_fault(part, labels)
+
+
+def loading_steps(part: Any) -> list[Any]:
+    """The transforms that read the files of a dataset, with panoptic maps, which validation pipelines leave out."""
+    loading = [step for step in part.pipeline.transforms if type(step).__name__.startswith('Load')]
+    if 'listed_ids' in part.get_data_info(0) and not any(isinstance(step, LoadPanoptic) for step in loading):
+        loading.append(LoadPanoptic())
+    return loading
 
 
 def labels_fault(part: Any, labels: Collection[int]) -> str:

@@ -73,8 +73,8 @@ def with_images_twice() -> dict:
 
 
 FAULTS = {
-    'annotation ids twice': (renumbered, r"a\.json': annotation ids 2, 3, 1 stand there more than once"),
-    'image ids twice': (with_images_twice, r"a\.json': image ids 1, 2 stand there more than once"),
+    'annotation ids twice': (renumbered, r"a\.json': annotation ids 2, 3, 1 occur more than once"),
+    'image ids twice': (with_images_twice, r"a\.json': image ids 1, 2 occur more than once"),
     'ids as text': (with_text_ids, r"annotations have image_id '1', '2'.* ids are 1, 2\. Write both alike"),
     'backslashes': (with_backslashes, r"file_name has backslashes: 'images\\+1\.png', 'images\\+2\.png'\. Write '/'"),
     'a flat polygon': (

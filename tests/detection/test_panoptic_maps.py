@@ -146,7 +146,7 @@ def test_an_id_that_stands_there_twice_is_an_error(tmp_path):
     ids, segments = drawn()
     write(tmp_path, [*segments, segments[0]], rgb(ids))
     for use in (loaded, scored):
-        with pytest.raises(ValueError, match=r"a\.json': segments of image 1 with ids 300 stand there more than once"):
+        with pytest.raises(ValueError, match=r"a\.json': segments of image 1 with ids 300 occur more than once"):
             use(tmp_path)
 
 

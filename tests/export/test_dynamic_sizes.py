@@ -66,7 +66,7 @@ def parts() -> dict[str, Part]:
         'strips of dynamic convolution': Part(in_strips),
         'parts of queries': Part(in_parts),
         'a kernel for each image': Part(lambda x: convolve_each(x, x.sum((1, 2)).repeat(1, 9)[..., None])),
-        'windows that summarise a map': Part(lambda x: window_summary(x, 2, 2)),
+        'windows that summarize a map': Part(lambda x: window_summary(x, 2, 2)),
         'padding by a remainder': Part(lambda x: conv(x.permute(0, 3, 1, 2)), conv),
         'logits that know how many keys there are': Part(lambda x: attention(x.repeat(1, 1, 1, 12)), attention),
     }

@@ -1,5 +1,7 @@
 """Exported files give what the model gives, and take its place."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import torch
@@ -17,9 +19,10 @@ from denseformer.inference import Predictor
 from denseformer.restoration.networks import CATANet
 from tools.docs.export import Maps
 
-pytest.importorskip('onnxruntime', reason='needs the extra denseformer[export]')
-pytest.importorskip('onnxscript', reason='needs the extra denseformer[export]')
-SUFFIXES = ('.onnx', '.pt2')
+needs_onnx = pytest.mark.skipif(
+    not all(find_spec(name) for name in ('onnx', 'onnxruntime', 'onnxscript')), reason='needs denseformer[export]'
+)
+SUFFIXES = (pytest.param('.onnx', marks=needs_onnx), '.pt2')
 
 
 @pytest.fixture(scope='module')
@@ -88,6 +91,7 @@ def segmentor() -> Predictor:
     return Predictor(short_sighted_config(), device='cpu', native=True)
 
 
+@needs_onnx
 def test_a_segmentor_for_any_size_takes_its_place_in_onnx(segmentor, tmp_path):
     assert export(segmentor, tmp_path / 'model.onnx').written.sizes.side is None
     exported = Predictor(tmp_path / 'model.onnx', device='cpu', native=True)
@@ -102,6 +106,7 @@ def test_a_config_that_tests_in_tiles_gives_a_file_for_them(segmentor, tmp_path,
     assert export(segmentor, tmp_path / 'model.pt2').written.sizes == Sizes(side=128)
 
 
+@needs_onnx
 def test_an_operator_that_onnx_lacks_is_named(segmentor, tmp_path, monkeypatch):
     head = segmentor.task.model.decode_head
     monkeypatch.setattr(head, 'forward', lambda maps: torch.linalg.eigh(maps[0][:, :8, :8, :8]).eigenvectors)
@@ -187,6 +192,7 @@ PARTS = {
 }
 
 
+@needs_onnx
 @pytest.mark.parametrize('name', PARTS)
 def test_a_part_becomes_operators_of_onnx_for_any_size(name, tmp_path):
     torch.manual_seed(0)
@@ -223,3 +229,13 @@ def test_a_file_that_says_nothing_of_itself_is_an_error(tmp_path):
     torch.export.save(torch.export.export(torch.nn.ReLU(), (torch.rand(1),)), tmp_path / 'other.pt2')
     with pytest.raises(ValueError, match='was not written by'):
         Predictor(tmp_path / 'other.pt2', device='cpu')
+
+
+@pytest.mark.parametrize('share', [0.0, 0.3, 0.95])
+def test_a_truncated_file_is_an_error_that_names_it(dynamic_file, share, tmp_path):
+    path, _ = dynamic_file
+    truncated = tmp_path / f'truncated{path.suffix}'
+    content = path.read_bytes()
+    truncated.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(ValueError, match=rf"truncated\{path.suffix}' cannot be loaded \(.*export the model again"):
+        Predictor(truncated, device='cpu')

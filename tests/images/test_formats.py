@@ -29,7 +29,7 @@ def test_depth_channels_and_transparency_are_kept(dtype, suffix, channels, tmp_p
     assert channels != 4 or np.array_equal(again.alpha, picture.alpha)
 
 
-def test_grey_with_transparency_stays_grey(colors, tmp_path):
+def test_gray_with_transparency_stays_gray(colors, tmp_path):
     Image.fromarray(colors[..., :2].copy(), 'LA').save(tmp_path / 'a.png')
     picture = read_image(tmp_path / 'a.png')
     assert picture.pixels.shape == (24, 36, 1)

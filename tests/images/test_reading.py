@@ -37,7 +37,7 @@ def test_pictures_are_upright(colors, orientation, suffix, tmp_path):
     assert np.abs(read_image(path).pixels[..., ::-1] - upright).mean() < 3
 
 
-def test_cmyk_is_read_as_colour(colors, tmp_path):
+def test_cmyk_is_read_as_color(colors, tmp_path):
     smooth = Image.fromarray(colors).resize((360, 240))
     smooth.convert('CMYK').save(tmp_path / 'a.jpg', quality=95)
     difference = np.abs(read_image(tmp_path / 'a.jpg').pixels[..., ::-1].astype(int) - np.asarray(smooth))
@@ -122,3 +122,51 @@ def test_limits_are_raised_for_pillow_too(tmp_path, monkeypatch):
     cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((30, 30, 3), np.uint8))
     with pytest.raises(ValueError, match='MAX_IMAGE_PIXELS'):
         read_image(tmp_path / 'a.png', max_pixels=1000)
+
+
+def test_avif_is_read(colors, tmp_path):
+    smooth = Image.fromarray(colors).resize((360, 240))
+    smooth.save(tmp_path / 'a.avif', quality=95)
+    difference = np.abs(read_image(tmp_path / 'a.avif').pixels[..., ::-1].astype(int) - np.asarray(smooth))
+    assert difference.mean() < 4
+
+
+def test_fractions_are_read_for_training_as_for_prediction(tmp_path):
+    fractions = np.random.default_rng(0).random((9, 13, 3), np.float32)
+    tifffile.imwrite(tmp_path / 'a.tif', fractions, photometric='rgb')
+    image = LoadImage()({'img_path': str(tmp_path / 'a.tif')})['img']
+    assert np.abs(image[..., ::-1] - 255 * fractions).max() <= 0.5 + 1e-3
+    tifffile.imwrite(tmp_path / 'b.tif', fractions * 2, photometric='rgb')
+    with pytest.raises(ValueError, match=r'b\.tif.*scale them'):
+        LoadImage()({'img_path': str(tmp_path / 'b.tif')})
+
+
+def test_colors_below_transparency_in_tiff_files_are_those_of_the_file(colors, tmp_path):
+    alpha = np.full((24, 36, 1), 40, np.uint8)
+    Image.fromarray(np.concatenate([colors, alpha], 2)).save(tmp_path / 'a.tif')
+    assert np.array_equal(LoadImage()({'img_path': str(tmp_path / 'a.tif')})['img'][..., ::-1], colors)
+
+
+@pytest.mark.parametrize('suffix', ['jpg', 'png'])
+def test_gray_is_the_luma_that_opencv_decodes(colors, suffix, tmp_path):
+    Image.fromarray(colors).save(tmp_path / f'a.{suffix}')
+    gray = cv2.imread(str(tmp_path / f'a.{suffix}'), cv2.IMREAD_GRAYSCALE)
+    assert np.array_equal(read_image(tmp_path / f'a.{suffix}', gray=True).pixels[..., 0], gray)
+
+
+def test_orientation_is_left_alone_where_asked(colors, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for suffix in ('png', 'tif'):
+        Image.fromarray(colors).save(tmp_path / f'a.{suffix}', exif=exif)
+        assert read_image(tmp_path / f'a.{suffix}').size == (36, 24)
+        assert read_image(tmp_path / f'a.{suffix}', apply_orientation=False).size == (24, 36)
+
+
+def test_a_page_that_is_too_large_is_refused(tmp_path):
+    with tifffile.TiffWriter(tmp_path / 'a.tif') as file:
+        file.write(np.zeros((4, 4), np.uint8))
+        file.write(np.zeros((40, 40), np.uint8))
+    assert read_image(tmp_path / 'a.tif', page=0, max_pixels=100).size == (4, 4)
+    with pytest.raises(ValueError, match='1600 pixels, more than max_pixels=100'):
+        read_image(tmp_path / 'a.tif', page=1, max_pixels=100)

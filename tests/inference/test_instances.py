@@ -56,7 +56,7 @@ def test_the_rest_of_a_cut_instance_is_a_guess_and_joins_the_whole_one():
     assert len(merge_tiles([tile_of((0, 0, 120, 100), whole), tile_of((90, 0, 210, 100), small)])) == 2
 
 
-def test_an_instance_joins_the_neighbour_that_it_agrees_with_most():
+def test_an_instance_joins_the_neighbor_that_it_agrees_with_most():
     better, mine = ((40, 20, 82, 60), 0.9, 0), ((60, 20, 100, 60), 0.6, 0)
     again = ((60, 21, 100, 60), 0.5, 0)
     found = merge_tiles([tile_of((0, 0, 120, 100), better, mine), tile_of((60, 0, 200, 100), again)])

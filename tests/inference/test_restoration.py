@@ -161,3 +161,17 @@ def test_a_published_checkpoint_reaches_its_figure_from_the_command_line(tile, t
         pair = [torch.from_numpy(image[:H, :W].copy()).permute(2, 0, 1) for image in images]
         scores.append(psnr(*pair, protocol='y', crop_border=2))
     assert np.mean(scores) == pytest.approx(38.07, abs=0.06)
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_colors_that_transparency_hides_do_not_change_what_is_seen(predictor, dtype):
+    bright, dark = np.iinfo(dtype).max * 15 // 16, 0
+    alpha = np.zeros((40, 40), dtype)
+    alpha[10:30, 12:28] = np.iinfo(dtype).max
+    sprites = []
+    for hidden in (bright, dark):
+        pixels = np.full((40, 40, 3), hidden, dtype)
+        pixels[alpha > 0] = bright
+        sprites.append(np.dstack([pixels, alpha]))
+    (whole,), (black,) = predictor(sprites[0]), predictor(sprites[1])
+    assert np.array_equal(whole.image, black.image)

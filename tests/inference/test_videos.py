@@ -1,6 +1,8 @@
 """A video is predicted frame by frame, becomes a video again, and is a failure where it is broken."""
 
 import json
+import os
+import signal
 
 import cv2
 import numpy as np
@@ -49,7 +51,7 @@ def read_video(path) -> list[np.ndarray]:
     return frames
 
 
-def test_frames_come_in_order_and_upright_in_colour(clips):
+def test_frames_come_in_order_and_upright_in_color(clips):
     (item,) = find_items(clips)
     frames = list(frames_of(item, 10**6))
     assert [str(frame.name) for frame in frames[:2]] == ['clip/000001.png', 'clip/000002.png']
@@ -166,3 +168,44 @@ def test_broken_videos_are_failures_that_leave_nothing_behind(predictor, clips, 
 def test_videos_of_too_large_frames_are_refused(checkpoint, clips, tmp_path):
     predict_folder(Predictor(CONFIG, checkpoint, device='cpu', max_pixels=1000), clips, tmp_path / 'out')
     assert 'max_pixels' in json.loads((tmp_path / 'out/summary.json').read_text())['failures'][0]['error']
+
+
+def test_a_stream_is_predicted_like_a_file(predictor, clips, tmp_path):
+    stream = f'file://{clips}/clip.mp4'
+    assert len(list(predictor(stream))) == FRAMES
+    assert predict_folder(predictor, stream, tmp_path / 'out')['predicted'] == 1
+    assert len(read_video(tmp_path / 'out/overlays/clip.mp4')) == FRAMES
+
+
+class Camera:
+    """As cv2.VideoCapture: six frames, then Ctrl-C."""
+
+    def __init__(self, number):
+        assert number == 2
+        self.frames = iter(range(6))
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return True
+
+    def get(self, what: int) -> int:
+        return {cv2.CAP_PROP_FRAME_HEIGHT: 48, cv2.CAP_PROP_FRAME_WIDTH: 63}.get(what, 0)
+
+    def read(self):
+        for i in self.frames:
+            return True, frame(i)[..., ::-1].copy()
+        os.kill(os.getpid(), signal.SIGINT)
+        return False, None
+
+    def release(self):
+        pass
+
+
+def test_what_a_camera_gave_until_it_was_stopped_is_kept(predictor, tmp_path, monkeypatch):
+    capture = cv2.VideoCapture
+    monkeypatch.setattr(
+        cv2, 'VideoCapture', lambda source, *how: Camera(source) if source == 2 else capture(source, *how)
+    )
+    summary = predict_folder(predictor, 2, tmp_path / 'out')
+    assert (summary['predicted'], summary['interrupted']) == (1, False)
+    frames = len(read_video(tmp_path / 'out/overlays/camera2.mp4'))
+    assert 0 < frames == record(tmp_path / 'out')['camera2.mp4']['frames']

@@ -113,3 +113,31 @@ def test_files_of_samples_are_read_before_the_run(tmp_path):
 def test_one_class_is_refused_with_the_ways_out():
     with pytest.raises(ValueError, match=r'num_classes=1: .*num_classes=2, masks of 0 and 1.*out_channels=1'):
         LoadSegmentation(num_classes=1)
+
+
+def test_panoptic_maps_of_a_validation_set_are_read_too(tmp_path):
+    init_default_scope('mmdet')
+    for sub in ('images', 'maps'):
+        (tmp_path / sub).mkdir()
+    cv2.imwrite(str(tmp_path / 'images/a.png'), np.zeros((8, 8, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / 'maps/a.png'), np.full((8, 8), 5, np.uint8))
+    segments = [{'id': 5, 'category_id': 1, 'bbox': [0, 0, 8, 8], 'area': 64, 'iscrowd': 0}]
+    content = {
+        'images': [{'id': 1, 'file_name': 'a.png', 'width': 8, 'height': 8}],
+        'annotations': [{'image_id': 1, 'file_name': 'a.png', 'segments_info': segments}],
+        'categories': [{'id': 1, 'name': 'ground', 'isthing': 0}],
+    }
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    config = {
+        'type': 'denseformer.CocoPanopticDataset',
+        'data_root': str(tmp_path),
+        'ann_file': 'a.json',
+        'data_prefix': {'img': 'images', 'seg': 'maps'},
+        'metainfo': {'classes': ('ground',), 'thing_classes': (), 'stuff_classes': ('ground',)},
+        'pipeline': LOADING[:1],
+        'test_mode': True,
+    }
+    with pytest.raises(ValueError, match=r"panoptic map '.*a\.png' is an image of mode L"):
+        check_learnable(DATASETS.build(config))
+    cv2.imwrite(str(tmp_path / 'maps/a.png'), np.full((8, 8, 3), (0, 0, 5), np.uint8))
+    check_learnable(DATASETS.build(config))

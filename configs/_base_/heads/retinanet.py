@@ -19,7 +19,7 @@ model = dict(
         feat_channels='${pyramid}',
         num_classes='${num_classes}',
         anchor_generator=_anchors,
-        loss_cls=dict(type='FocalLoss'),
+        loss_cls=dict(type='FocalLoss', use_sigmoid=True),  # the head asks the config, not the loss
         loss_bbox=dict(type='L1Loss'),
     ),
     # Every anchor is trained on, those that leave the image too: focal loss balances them.

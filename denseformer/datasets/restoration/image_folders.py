@@ -6,6 +6,7 @@ from pathlib import Path
 from mmengine.dataset import BaseDataset
 
 from denseformer.datasets.restoration.lmdb_store import SUFFIX, names_in
+from denseformer.images.folders import files_below
 from denseformer.registry import DATASETS
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.pgm', '.ppm')
@@ -99,7 +100,7 @@ def image_files(folder: str, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> dict
     root = Path(folder)
     if not root.is_dir():
         raise ValueError(f"There is no folder '{folder}'; data/README.md says how to lay the data out.")
-    files = sorted(path for path in root.rglob('*') if path.suffix.lower() in suffixes)
+    files = [path for path in files_below(root) if path.suffix.lower() in suffixes]
     found = {path.relative_to(root).with_suffix('').as_posix(): path for path in files}
     if not found:
         raise ValueError(f"There is no image in '{folder}' ({', '.join(suffixes)}).")

@@ -170,7 +170,7 @@ def test_a_dataset_of_which_no_image_is_left_is_an_error(tmp_path):
         built(tmp_path, filter_cfg={'filter_empty_gt': True})
 
 
-def test_every_so_manieth_image_is_held_out(tmp_path):
+def test_every_nth_image_is_held_out(tmp_path):
     write(tmp_path, images=11)
     parts = [built(tmp_path, HeldOutDataset, held_out=held_out, every=4) for held_out in (True, False)]
     held_out, others = ([dataset.get_data_info(i)['img_id'] for i in range(len(dataset))] for dataset in parts)

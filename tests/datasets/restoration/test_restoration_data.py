@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 from denseformer.datasets import RestorationImages
@@ -59,6 +60,20 @@ def test_images_can_be_chosen_and_left_out(root):
     assert [info['gt_path'][-5] for info in dataset(root, pair=False, without=('b',))] == ['a']
     with pytest.raises(ValueError, match='no image of these names'):
         dataset(root, without=('c',))
+
+
+def test_images_in_linked_folders_belong_to_the_set(root):
+    (root / 'HR/more').symlink_to(root / 'LR')
+    (root / 'HR/again').symlink_to(root / 'HR')
+    names = [Path(info['gt_path']).relative_to(root).as_posix() for info in dataset(root, pair=False)]
+    assert names == ['HR/a.png', 'HR/b.png', 'HR/more/ax2.png', 'HR/more/b.png']
+
+
+def test_fractions_are_read_as_they_are(tmp_path):
+    fractions = np.random.default_rng(0).random((8, 12, 3), np.float32)
+    tifffile.imwrite(tmp_path / 'a.tif', fractions, photometric='rgb')
+    results = transform('LoadImagePair')({'gt_path': str(tmp_path / 'a.tif')})
+    assert np.array_equal(results['gt_img'][..., ::-1], fractions)
 
 
 @pytest.mark.parametrize('scale', [2, 3, 4])
@@ -200,3 +215,10 @@ def test_a_dataset_can_be_repeated_beside_another(root):
     repeated = {'type': 'RepeatDataset', 'dataset': part, 'times': 3}
     whole = DATASETS.build({'type': 'ConcatDataset', 'datasets': [repeated, part]})
     assert [Path(whole[i]['gt_path']).stem for i in range(len(whole))] == ['a', 'b'] * 4
+
+
+def test_the_old_name_of_gray_noise_works():
+    step = TRANSFORMS.build({'type': 'denseformer.AddPoissonNoise', 'photons': 50, 'grey': True})
+    noisy = step({'gt_img': np.full((8, 8, 3), 90, np.uint8)})['img']
+    assert step.gray
+    assert (noisy == noisy[..., :1]).all()
