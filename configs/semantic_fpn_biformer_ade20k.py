@@ -7,4 +7,5 @@ _base_ = [
 ]
 backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.15)
 batch_size = 4
+test_multiple = 32
 published = dict(metric='mIoU', value=48.9, source='rayleizhu/BiFormer, semantic_segmentation/README.md')

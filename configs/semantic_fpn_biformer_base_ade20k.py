@@ -7,4 +7,5 @@ _base_ = [
 ]
 backbone = dict(arch='base', pretrained='imagenet1k', drop_path_rate=0.3)
 batch_size = 4
+test_multiple = 32
 published = dict(metric='mIoU', value=49.9, source='rayleizhu/BiFormer, semantic_segmentation/README.md')

@@ -7,4 +7,5 @@ _base_ = [
 ]
 backbone = dict(arch='m36', pretrained='imagenet1k')
 batch_size = 4
+test_multiple = 32
 published = dict(metric='mIoU', value=42.4, source='sail-sg/poolformer, segmentation/README.md')

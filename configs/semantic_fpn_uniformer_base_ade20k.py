@@ -7,4 +7,5 @@ _base_ = [
 ]
 backbone = dict(arch='base', pretrained='imagenet1k', windows='global', drop_path_rate=0.2)
 batch_size = 4
+test_multiple = 32
 published = dict(metric='mIoU', value=48.0, source='Sense-X/UniFormer, semantic_segmentation/README.md')

@@ -7,4 +7,5 @@ _base_ = [
 ]
 backbone = dict(arch='base', pretrained='imagenet1k', windows='hybrid14', drop_path_rate=0.2)
 batch_size = 4
+test_multiple = 32
 published = dict(metric='mIoU', value=47.0, source='Sense-X/UniFormer, semantic_segmentation/README.md')

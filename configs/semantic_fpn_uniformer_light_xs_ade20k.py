@@ -7,4 +7,5 @@ _base_ = [
 ]
 backbone = dict(arch='light_xs', pretrained='imagenet1k', drop_path_rate=0.1)
 batch_size = 4
+test_multiple = 32
 published = dict(metric='mIoU', value=44.4, source='Sense-X/UniFormer, semantic_segmentation/README.md')

@@ -7,4 +7,5 @@ _base_ = [
 ]
 backbone = dict(arch='light_xxs', pretrained='imagenet1k')
 batch_size = 4
+test_multiple = 32
 published = dict(metric='mIoU', value=42.3, source='Sense-X/UniFormer, semantic_segmentation/README.md')

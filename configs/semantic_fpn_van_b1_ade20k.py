@@ -7,4 +7,5 @@ _base_ = [
 ]
 backbone = dict(arch='b1', pretrained='imagenet1k', drop_path_rate=0.2)
 batch_size = 4
+test_multiple = 32
 published = dict(metric='mIoU', value=42.9, source='Visual-Attention-Network/VAN-Segmentation, README.md')

@@ -7,4 +7,5 @@ _base_ = [
 ]
 backbone = dict(arch='b2', pretrained='imagenet1k', drop_path_rate=0.2)
 batch_size = 4
+test_multiple = 32
 published = dict(metric='mIoU', value=46.7, source='Visual-Attention-Network/VAN-Segmentation, README.md')

@@ -7,4 +7,5 @@ _base_ = [
 ]
 backbone = dict(arch='b3', pretrained='imagenet1k', drop_path_rate=0.3)
 batch_size = 4
+test_multiple = 32
 published = dict(metric='mIoU', value=48.1, source='Visual-Attention-Network/VAN-Segmentation, README.md')

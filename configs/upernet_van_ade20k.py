@@ -6,4 +6,5 @@ _base_ = [
     './_base_/runtime/default.py',
 ]
 backbone = dict(arch='b0', pretrained='imagenet1k', drop_path_rate=0.1)
+test_multiple = 32
 published = dict(metric='mIoU (multi-scale)', value=41.1, source='Visual-Attention-Network/VAN-Segmentation, README.md')
