@@ -112,8 +112,9 @@ class ConvBatchNormDownsample(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """A convolution without bias that keeps the size up to its stride, then a normalisation, then `act`.
+    """A convolution that keeps the size up to its stride, then a normalisation, then `act`.
 
+    zero_init: the gains of the normalisation start at 0, so that a residual branch ends in nothing at first.
     Shape: (B, C, H, W) -> (B, out_dim, ceil(H / stride), ceil(W / stride)).
     """
 
@@ -125,16 +126,20 @@ class ConvNorm(nn.Module):
         stride: int = 1,
         *,
         groups: int = 1,
+        bias: bool = False,
         norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
         act: Callable[[], nn.Module] = nn.Identity,
+        zero_init: bool = False,
     ):
         super().__init__()
         if stride == 1 and dim == out_dim == groups:
-            self.conv: nn.Conv2d = DepthwiseConv2d(dim, kernel_size, bias=False)
+            self.conv: nn.Conv2d = DepthwiseConv2d(dim, kernel_size, bias=bias)
         else:
-            self.conv = nn.Conv2d(dim, out_dim, kernel_size, stride, kernel_size // 2, groups=groups, bias=False)
+            self.conv = nn.Conv2d(dim, out_dim, kernel_size, stride, kernel_size // 2, groups=groups, bias=bias)
         self.norm = norm(out_dim)
         self.act = act()
+        if zero_init:
+            nn.init.zeros_(self.norm.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.act(self.norm(self.conv(x)))
@@ -144,7 +149,93 @@ class ConvNorm(nn.Module):
         norm = cast(nn.BatchNorm2d, self.norm)
         mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
         gain = norm.weight / (variance + norm.eps).sqrt()
+        mean = mean if self.conv.bias is None else mean - self.conv.bias
         return self.conv.weight * gain[:, None, None, None], norm.bias - mean * gain
+
+    @torch.no_grad()
+    def fuse(self) -> None:
+        """Let the convolution do what BatchNorm does in eval mode, and drop BatchNorm."""
+        if isinstance(self.norm, nn.BatchNorm2d):
+            weight, bias = self.folded()
+            self.conv.weight, self.conv.bias = nn.Parameter(weight), nn.Parameter(bias)
+            self.norm = nn.Identity()
+
+
+class TwinConv(nn.Module):
+    """A large and a small depth-wise convolution, each with BatchNorm, summed; in eval mode they are applied as one.
+
+    identity: add the input, too (then out_dim is dim and stride 1).
+    Shape: (B, C, H, W) -> (B, out_dim, ceil(H / stride), ceil(W / stride)).
+    """
+
+    def __init__(
+        self, dim: int, out_dim: int, stride: int = 1, *, large: int = 7, small: int = 3, identity: bool = False
+    ):
+        super().__init__()
+        self.identity = identity
+        self.large = ConvNorm(dim, out_dim, large, stride, groups=dim)
+        self.small = ConvNorm(dim, out_dim, small, stride, groups=dim)
+        self.merged: nn.Conv2d | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.merged is not None:
+            return self.merged(x)
+        if self.training:
+            out = self.large(x) + self.small(x)
+            return out + x if self.identity else out
+        conv = self.large.conv
+        return F.conv2d(x, *self.folded(), conv.stride, conv.padding, groups=conv.groups)
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the one convolution that all branches amount to in eval mode."""
+        (weight, bias), (small_weight, small_bias) = self.large.folded(), self.small.folded()
+        weight = weight + centred(small_weight, weight.shape[-1])
+        if self.identity:
+            weight = weight + centred(torch.ones_like(weight[..., :1, :1]), weight.shape[-1])
+        return weight, bias + small_bias
+
+    @torch.no_grad()
+    def fuse(self) -> None:
+        """Keep that one convolution in place of the branches."""
+        if self.merged is None:
+            weight, bias = self.folded()
+            conv = self.large.conv
+            shape = conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding
+            self.merged = nn.Conv2d(*shape, groups=conv.groups, device='meta')
+            self.merged.weight, self.merged.bias = nn.Parameter(weight), nn.Parameter(bias)
+            del self.large, self.small
+
+
+def centred(kernel: Tensor, size: int) -> Tensor:
+    """A kernel (O, I, k, k) amid zeros: (O, I, size, size)."""
+    return F.pad(kernel, ((size - kernel.shape[-1]) // 2,) * 4)
+
+
+def fuse_conv_norm(network: nn.Module) -> nn.Module:
+    """Let every convolution do what the BatchNorm behind it does in eval mode, in place; for prediction and export.
+
+    Weights must be loaded before: what is left has other keys. Outputs in eval mode stay the same up to rounding.
+    BatchNorm that follows no convolution stays.
+    """
+    for module in list(network.modules()):
+        if isinstance(module, (ConvNorm, TwinConv)):
+            module.fuse()
+    return network
+
+
+class ConvNormStem(nn.Sequential):
+    """3 x 3 stride-2 convolutions with BatchNorm, `act` between them: (B, C, H, W) -> (B, widths[-1], H', W').
+
+    A side of length L becomes ceil(L / 2 ** len(widths)).
+    """
+
+    def __init__(self, in_channels: int, widths: Sequence[int], act: Callable[[], nn.Module] = nn.ReLU):
+        acts = [act] * (len(widths) - 1) + [nn.Identity]
+        pairs = zip((in_channels, *widths[:-1]), widths, acts, strict=True)
+        super().__init__(*(ConvNorm(into, out, 3, 2, act=act) for into, out, act in pairs))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(fast_layout(image))
 
 
 class BottleneckDownsample(nn.Module):
