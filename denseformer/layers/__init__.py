@@ -9,6 +9,7 @@ from denseformer.layers.conv import (
     ConvStem,
     DepthwiseConv,
     DepthwiseConv2d,
+    DilatedDepthwiseConv,
     TwinConv,
     fuse_conv_norm,
 )
@@ -39,6 +40,7 @@ __all__ = [
     'ConvStem',
     'DepthwiseConv',
     'DepthwiseConv2d',
+    'DilatedDepthwiseConv',
     'DropPath',
     'LayerNorm',
     'LayerNorm2d',

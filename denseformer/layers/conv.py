@@ -1,6 +1,7 @@
 """Convolutions around attention: on channel-last maps, and stacks of them with BatchNorm that replace patches."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -8,8 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from denseformer.attention.dilated_windows import dilated_partition, dilated_reverse
 from denseformer.kernels.tracing import is_tracing
-from denseformer.layers.channel_first import to_channels_last
+from denseformer.layers.channel_first import ConvEmbed, to_channels_last
+from denseformer.layers.padding import pad_to_multiple
 
 WIDE_KERNEL = 7
 """From which side on the gradient of a depth-wise convolution is slow on a processor in bfloat16."""
@@ -35,6 +38,32 @@ class DepthwiseConv(DepthwiseConv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # (B, H, W, C)
+
+
+class DilatedDepthwiseConv(nn.Conv2d):
+    """A dilated depth-wise convolution that keeps the size of a map: (B, C, H, W) -> the same.
+
+    On the CPU the d x d sub-maps of positions that lie d apart are convolved without dilation, as one larger batch:
+    the same sums, several times faster.
+    """
+
+    def __init__(self, dim: int, kernel_size: int, dilation: int):
+        padding = kernel_size // 2 * dilation
+        super().__init__(dim, dim, kernel_size, padding=padding, dilation=dilation, groups=dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != 'cpu':
+            return super().forward(x)
+        H, W = x.shape[2:]
+        d = self.dilation[0]
+        x = pad_to_multiple(x.permute(0, 2, 3, 1), d)  # (B, H', W', C)
+        B, Hp, Wp, C = x.shape
+        sub_map = Hp // d, Wp // d
+        x = dilated_partition(x, sub_map, (d, d)).reshape(-1, *sub_map, C).permute(0, 3, 1, 2)  # (B*d*d, C, ..)
+        x = F.conv2d(x, self.weight, self.bias, padding=self.kernel_size[0] // 2, groups=C)
+        x = x.permute(0, 2, 3, 1).reshape(B, -1, sub_map[0] * sub_map[1], C)
+        x = dilated_reverse(x, sub_map, (d, d), (Hp, Wp))  # (B, H', W', C)
+        return x.permute(0, 3, 1, 2)[:, :, :H, :W]
 
 
 class WideDepthwiseConv(torch.autograd.Function):
@@ -146,19 +175,7 @@ class ConvNorm(nn.Module):
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Weight and bias of the one convolution that convolution and BatchNorm amount to in eval mode."""
-        norm = cast(nn.BatchNorm2d, self.norm)
-        mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
-        gain = norm.weight / (variance + norm.eps).sqrt()
-        mean = mean if self.conv.bias is None else mean - self.conv.bias
-        return self.conv.weight * gain[:, None, None, None], norm.bias - mean * gain
-
-    @torch.no_grad()
-    def fuse(self) -> None:
-        """Let the convolution do what BatchNorm does in eval mode, and drop BatchNorm."""
-        if isinstance(self.norm, nn.BatchNorm2d):
-            weight, bias = self.folded()
-            self.conv.weight, self.conv.bias = nn.Parameter(weight), nn.Parameter(bias)
-            self.norm = nn.Identity()
+        return folded(self.conv, cast(nn.BatchNorm2d, self.norm))
 
 
 class TwinConv(nn.Module):
@@ -194,15 +211,11 @@ class TwinConv(nn.Module):
             weight = weight + centred(torch.ones_like(weight[..., :1, :1]), weight.shape[-1])
         return weight, bias + small_bias
 
-    @torch.no_grad()
-    def fuse(self) -> None:
+    def merge(self) -> None:
         """Keep that one convolution in place of the branches."""
         if self.merged is None:
-            weight, bias = self.folded()
-            conv = self.large.conv
-            shape = conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding
-            self.merged = nn.Conv2d(*shape, groups=conv.groups, device='meta')
-            self.merged.weight, self.merged.bias = nn.Parameter(weight), nn.Parameter(bias)
+            self.merged = self.large.conv
+            set_weights(self.merged, *self.folded())
             del self.large, self.small
 
 
@@ -211,16 +224,44 @@ def centred(kernel: Tensor, size: int) -> Tensor:
     return F.pad(kernel, ((size - kernel.shape[-1]) // 2,) * 4)
 
 
+def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the one convolution that `conv`, then `norm` in eval mode, amount to."""
+    mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+    gain = norm.weight / (variance + norm.eps).sqrt()
+    mean = mean if conv.bias is None else mean - conv.bias
+    return conv.weight * gain[:, None, None, None], norm.bias - mean * gain
+
+
+def set_weights(conv: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
+    conv.weight, conv.bias = nn.Parameter(weight.detach()), nn.Parameter(bias.detach())
+
+
 def fuse_conv_norm(network: nn.Module) -> nn.Module:
     """Let every convolution do what the BatchNorm behind it does in eval mode, in place; for prediction and export.
 
     Weights must be loaded before: what is left has other keys. Outputs in eval mode stay the same up to rounding.
-    BatchNorm that follows no convolution stays.
+    BatchNorm stays where it does not directly follow a convolution, and where a module calls the two by other names
+    than `ConvNorm`, `ConvEmbed` or an `nn.Sequential` do.
     """
     for module in list(network.modules()):
-        if isinstance(module, (ConvNorm, TwinConv)):
-            module.fuse()
+        if isinstance(module, TwinConv):
+            module.merge()
+        elif isinstance(module, ConvNorm):
+            fuse_pair(module, 'conv', 'norm')
+        elif isinstance(module, ConvEmbed):
+            fuse_pair(module, 'proj', 'norm')
+        elif isinstance(module, nn.Sequential):
+            for first, second in pairwise(module._modules):
+                fuse_pair(module, first, second)
     return network
+
+
+def fuse_pair(module: nn.Module, first: str, second: str) -> None:
+    """Fuse two layers of `module` if they are a convolution and a BatchNorm."""
+    conv, norm = module._modules[first], module._modules[second]
+    if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+        set_weights(conv, *folded(conv, norm))
+        module._modules[second] = nn.Identity()
 
 
 class ConvNormStem(nn.Sequential):
