@@ -25,13 +25,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+from denseformer.attention.softmax import window_softmax_attention
 from denseformer.attention.windows import resize_position_table, window_partition, window_reverse
 from denseformer.backbones.base import BackboneOptions
 from denseformer.backbones.light.sandwich import FeedForward, SandwichSkeleton, rename_skeleton
 from denseformer.checkpoints.keys import StateDict, drop
-from denseformer.kernels.segmented_attention import window_softmax_attention
-from denseformer.layers import ConvNorm, DropPath, pad_to_multiple
-from denseformer.layers.position_bias import DistanceBias
+from denseformer.layers import ConvNorm, DistanceBias, DropPath, pad_to_multiple
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
