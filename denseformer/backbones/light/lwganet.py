@@ -51,7 +51,7 @@ COARSENING = 3
 STRIP = 11
 
 
-class Mlp(nn.Module):
+class NormedMlp(nn.Module):
     """1 x 1 convolution with BatchNorm, activation, 1 x 1 convolution, no biases: (B, C, H, W) -> the same."""
 
     def __init__(self, dim: int, ratio: int, act: Act):
@@ -68,7 +68,7 @@ class PointAttention(nn.Module):
 
     def __init__(self, dim: int, act: Act):
         super().__init__()
-        self.mlp = Mlp(dim, 4, act)
+        self.mlp = NormedMlp(dim, 4, act)
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.mlp(x).sigmoid()
@@ -103,14 +103,14 @@ def shear(x: Tensor) -> Tensor:
 
     Rows of width W + H, laid end to end and cut again one position earlier each.
     """
-    H = x.shape[2]
-    return F.pad(x, (0, H)).flatten(2)[..., :-H].unflatten(2, (H, -1))
+    H, W = x.shape[2:]
+    return F.pad(x, (0, H)).flatten(2)[..., :-H].unflatten(2, (H, W + H - 1))
 
 
 def unshear(x: Tensor, width: int) -> Tensor:
     """The inverse of `shear`: (B, C, H, W + H - 1) -> (B, C, H, W)."""
     H = x.shape[2]
-    return F.pad(x.flatten(2), (0, H)).unflatten(2, (H, -1))[..., :width]
+    return F.pad(x.flatten(2), (0, H)).unflatten(2, (H, width + H))[..., :width]
 
 
 def blur_pool(x: Tensor) -> Tensor:
@@ -203,9 +203,9 @@ class Block(nn.Module):
         self.point = PointAttention(part, act)
         self.local = ConvNorm(part, part, 3, act=act)
         self.strip = StripAttention(part)
-        self.whole = global_attention(part, stage, act)
+        self.whole = whole_map_attention(part, stage, act)
         self.whole_norm = nn.Identity() if stage == 2 else nn.BatchNorm2d(part)
-        self.mlp = Mlp(dim, 2, act)
+        self.mlp = NormedMlp(dim, 2, act)
         self.norm2 = nn.BatchNorm2d(dim)
         self.drop_path = DropPath(drop_path)
 
@@ -220,7 +220,7 @@ class Block(nn.Module):
         return x + self.norm2(self.drop_path(self.mlp(torch.cat(mixed, 1))))
 
 
-def global_attention(dim: int, stage: int, act: Act) -> nn.Module:
+def whole_map_attention(dim: int, stage: int, act: Act) -> nn.Module:
     if stage < 2:
         return LargeKernelSelection(dim, act)
     return PooledAttention(dim) if stage == 2 else SelfAttention(dim)
