@@ -16,8 +16,8 @@ from denseformer.layers import Mlp2d, Pointwise
 
 FAMILIES = [getattr(backbones, name) for name in backbones.__all__ if name != 'Backbone']
 FAN_OUT = ('FaViT', 'HaloNet', 'SGFormer', 'TransNeXt', 'VAN')
-NARROW = ('ConvNeXt', 'FFNet', 'FcaFormer', 'HorNet', 'L2ViT', 'MaxViT')
-OWN = ('HaloNet', 'PoolFormer', 'STViT')
+NARROW = ('CARE', 'ConvNeXt', 'FFNet', 'FcaFormer', 'HorNet', 'L2ViT', 'LWGANet', 'MaxViT')
+OWN = ('EfficientViT', 'HaloNet', 'LSNet', 'PoolFormer', 'SHViT', 'STViT')
 """Families with a rule of their own for some layers."""
 SAMPLE = 4000
 """Weights of a layer from which its deviation is known to within a few per cent."""
