@@ -11,7 +11,7 @@ from torch import nn
 
 from denseformer import backbones
 from denseformer.backbones import Backbone, HaloNet, PoolFormer, Swin, TransNeXt
-from denseformer.backbones.halonet import Bottleneck, HaloAttention
+from denseformer.backbones.windows.halonet import Bottleneck, HaloAttention
 from denseformer.layers import Mlp2d
 from denseformer.layers.linear import Pointwise
 
@@ -27,7 +27,7 @@ SAMPLE = 4000
 @pytest.fixture(scope='module', params=FAMILIES, ids=lambda cls: cls.__name__)
 def network(request) -> Backbone:
     torch.manual_seed(0)
-    return request.param(arch=request.param.shallow())
+    return request.param(arch=request.param.truncated_arch())
 
 
 def layers(network: nn.Module, *kinds: type[nn.Module]) -> list[nn.Module]:
