@@ -1,5 +1,6 @@
-"""Selective scan, the recurrence of Mamba: "Mamba: Linear-Time Sequence Modeling with Selective State Spaces",
-https://arxiv.org/abs/2312.00752.
+"""Selective scan, the recurrence of Mamba.
+
+Paper: "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", https://arxiv.org/abs/2312.00752.
 
 Every channel carries N states along the sequence; how fast they decay and what enters them depends on the token:
 
@@ -14,14 +15,15 @@ Legend: B batch, L tokens, D channels, G groups of channels, d channels of a gro
 K chunks of T tokens, and its maps are laid out (T, B, K, G, ..).
 """
 
-import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from denseformer.dynamic_shapes import ceil_div
+from denseformer.kernels.mamba_ssm import mamba_kernel
 
 SEGMENT_NUMBERS = {'cpu': 1 << 18, 'cuda': 1 << 26}
 """States of a segment: on CPU as many as fit into the L2 cache with what they are made from."""
@@ -57,14 +59,15 @@ def selective_scan(
         ValueError: where shapes do not fit each other.
     """
     check_shapes(u, delta, A, B, C)
-    kernel = compiled_scan(u.device.type)
+    kernel = mamba_kernel('selective_scan_interface', 'selective_scan_fn', u.device.type)
     if kernel is not None and u.dtype is not torch.float64:
-        return kernel(u, delta, A, B, C, D, delta_bias)
+        return compiled_scan(kernel, u, delta, A, B, C, D, delta_bias)
     wide = torch.promote_types(u.dtype, torch.float32)
     dt = F.softplus(delta.to(wide) if delta_bias is None else delta.to(wide) + delta_bias.to(wide))
-    y, _ = scan(u.to(wide), dt, *(x.to(wide) for x in (A, B, C)))
+    inputs = u.to(wide)
+    y, _ = scan(inputs, dt, *(x.to(wide) for x in (A, B, C)))
     if D is not None:
-        y = y + u * D
+        y = torch.addcmul(y, inputs, D.to(wide))
     return y.to(u.dtype)
 
 
@@ -81,78 +84,69 @@ def check_shapes(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> N
         )
 
 
-@cache
-def compiled_scan(device: str) -> Callable[..., Tensor] | None:
-    """The kernel of `mamba_ssm` for tensors laid out as ours are; None where it cannot run. Logs the choice."""
-    kernel = mamba_ssm_scan() if device == 'cuda' else None
-    name = 'plain PyTorch' if kernel is None else 'the compiled kernel of mamba_ssm'
-    logging.getLogger('denseformer').info('Selective scan on %s: %s.', device, name)
-    return kernel
-
-
-def mamba_ssm_scan() -> Callable[..., Tensor] | None:
-    try:
-        from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
-    except (ImportError, OSError):  # not installed, or compiled for another PyTorch
-        return None
-
-    def run(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, bias: Tensor | None) -> Tensor:
-        sequences = (u.mT, delta.to(u.dtype).mT, A.float(), *(x.to(u.dtype).permute(0, 2, 3, 1) for x in (B, C)))
-        gains = (None if x is None else x.float() for x in (D, bias))
-        D, bias = gains
-        return selective_scan_fn(*sequences, D=D, delta_bias=bias, delta_softplus=True).mT
-
-    return run
+def compiled_scan(
+    kernel: Callable[..., Tensor],
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    delta_bias: Tensor | None,
+) -> Tensor:
+    """`selective_scan` by the kernel of `mamba_ssm`, whose sequences run along the last axis."""
+    B, C = (x.to(u.dtype).permute(0, 2, 3, 1) for x in (B, C))  # (B, G, N, L)
+    gain, bias = (None if x is None else x.float() for x in (D, delta_bias))
+    return kernel(u.mT, delta.to(u.dtype).mT, A.float(), B, C, gain, delta_bias=bias, delta_softplus=True).mT
 
 
 @torch.library.custom_op('denseformer::selective_scan', mutates_args=())
 def scan(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
-    """`selective_scan` of positive step sizes, without D, in one dtype; and the states each segment starts from.
+    """`selective_scan` of positive step sizes, without D, in one dtype; and the states before and behind each segment.
 
-    One operator to tracing and `torch.compile`, which need not look inside. Returns (B, L, D) and (segments, B, G, N, d).
+    One operator to tracing and `torch.compile`, which need not look inside. Returns (B, L, D) and
+    (segments + 1, B, G, N, d).
     """
     with torch.autocast(u.device.type, enabled=False):
         rates = group_rates(A, B.shape[2])
-        state = u.new_zeros(u.shape[0], *rates.shape)
-        y, starts = u.new_empty(u.shape), []
+        y, between = u.new_empty(u.shape), [u.new_zeros(u.shape[0], *rates.shape)]
         for tokens in segments(u, A):
-            starts.append(state)
             segment = Segment(u[:, tokens], dt[:, tokens], rates, B[:, tokens])
-            states, _ = segment.states(state)
-            state = states[-1, :, -1].clone()
+            states, _ = segment.states(between[-1])
+            between.append(states[-1, :, -1].clone())
             y[:, tokens] = segment.output(states, C[:, tokens])
-        return y, torch.stack(starts)
+        return y, torch.stack(between)
 
 
 @scan.register_fake
 def _(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
     G, L = B.shape[2], u.shape[1]
-    count = (L + segment_length(u, A) - 1) // segment_length(u, A)
-    return u.new_empty(u.shape), u.new_empty(count, u.shape[0], G, A.shape[1], A.shape[0] // G)
+    count = ceil_div(L, segment_length(u, A))
+    return u.new_empty(u.shape), u.new_empty(count + 1, u.shape[0], G, A.shape[1], A.shape[0] // G)
 
 
 @torch.library.custom_op('denseformer::selective_scan_backward', mutates_args=())
 def scan_backward(
-    grad: Tensor, u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, starts: Tensor
+    grad: Tensor, u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, between: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The gradients of u, dt, A, B and C."""
     with torch.autocast(u.device.type, enabled=False):
         rates = group_rates(A, B.shape[2])
         grad_rates = torch.zeros_like(rates)
         grads = [x.new_empty(x.shape) for x in (u, dt, B, C)]
-        carry = torch.zeros_like(starts[0])
-        for tokens, start in reversed(list(zip(segments(u, A), starts, strict=True))):
+        carry = torch.zeros_like(between[0])
+        for tokens, start in reversed(list(zip(segments(u, A), between[:-1], strict=True))):
             segment = Segment(u[:, tokens], dt[:, tokens], rates, B[:, tokens])
             *parts, part_rates, carry = segment.backward(start, grad[:, tokens], C[:, tokens], carry)
             grad_rates += part_rates
             for whole, part in zip(grads, parts, strict=True):
                 whole[:, tokens] = part.reshape(whole[:, tokens].shape)
-        grad_u, grad_dt, grad_B, grad_C = grads
-        return grad_u, grad_dt, grad_rates.mT.reshape(A.shape), grad_B, grad_C
+        grad_u, grad_dt, grad_b, grad_c = grads
+        return grad_u, grad_dt, grad_rates.mT.reshape(A.shape), grad_b, grad_c
 
 
 @scan_backward.register_fake
-def _(grad: Tensor, u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, starts: Tensor) -> tuple[Tensor, ...]:
+def _(grad: Tensor, u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, between: Tensor) -> tuple[Tensor, ...]:
     return tuple(x.new_empty(x.shape) for x in (u, dt, A, B, C))
 
 
@@ -194,7 +188,7 @@ class Segment:
         batch, self.length = u.shape[:2]
         most = max(1, STEP_NUMBERS[u.device.type] // (batch * rates.numel()))
         self.chunks = min(most, math.isqrt(2 * self.length))
-        self.steps = -(-self.length // self.chunks)
+        self.steps = ceil_div(self.length, self.chunks)
         groups = len(rates)
         self.rates, self.B = rates, self.fold(B)
         self.u, self.dt = (self.fold(x.unflatten(2, (groups, -1))) for x in (u, dt))  # (T, B, K, G, d)
@@ -242,17 +236,17 @@ class Segment:
         """
         states, starts = self.states(start)
         grad = self.fold(grad.unflatten(2, (len(self.rates), -1)))  # (T, B, K, G, d)
-        grad_C = (states @ grad[..., None])[..., 0]
+        grad_c = (states @ grad[..., None])[..., 0]
         grad_states = self.fold(C)[..., None] * grad[..., None, :]
         carry = self.accumulate_backward(grad_states, carry)
-        grad_B = (grad_states @ (self.dt * self.u)[..., None])[..., 0]
+        grad_b = (grad_states @ (self.dt * self.u)[..., None])[..., 0]
         grad_entry = (self.B[..., None, :] @ grad_states)[..., 0, :]  # of dt * u, (T, B, K, G, d)
         grad_exponent = grad_states.mul_(self.decay)  # of dt * A, once multiplied by the states before each token
         grad_exponent[0].mul_(starts)
         grad_exponent[1:].mul_(states[:-1])
         grad_rates = (grad_exponent * self.dt[..., None, :]).sum((0, 1, 2))
         grad_dt = grad_entry * self.u + grad_exponent.mul_(self.rates).sum(-2)
-        parts = (self.unfold(x) for x in (grad_entry * self.dt, grad_dt, grad_B, grad_C))
+        parts = (self.unfold(x) for x in (grad_entry * self.dt, grad_dt, grad_b, grad_c))
         return *parts, grad_rates, carry
 
     def accumulate_backward(self, grads: Tensor, carry: Tensor) -> Tensor:
