@@ -21,6 +21,7 @@ from denseformer.backbones.linear_attention.inline import InLinePVT, InLineSwin
 from denseformer.backbones.linear_attention.l2vit import L2ViT
 from denseformer.backbones.linear_attention.soft import SOFT
 from denseformer.backbones.neighborhood.dinat import NAT, DiNAT, DiNATs
+from denseformer.backbones.state_space.vssd import VSSD
 from denseformer.backbones.windows.crossformer import CrossFormer
 from denseformer.backbones.windows.cswin import CSWin
 from denseformer.backbones.windows.davit import DaViT
@@ -36,6 +37,7 @@ __all__ = [
     'RMT',
     'SOFT',
     'VAN',
+    'VSSD',
     'AgentPVT',
     'AgentSwin',
     'Backbone',
