@@ -5,6 +5,7 @@ from denseformer.backbones.convolution.convnext import ConvNeXt
 from denseformer.backbones.convolution.ffnet import FFNet
 from denseformer.backbones.convolution.focalnet import FocalNet
 from denseformer.backbones.convolution.hornet import HorNet
+from denseformer.backbones.convolution.mambaout import MambaOut
 from denseformer.backbones.convolution.poolformer import PoolFormer
 from denseformer.backbones.convolution.van import VAN
 from denseformer.backbones.global_attention.biformer import BiFormer
@@ -58,6 +59,7 @@ __all__ = [
     'InLinePVT',
     'InLineSwin',
     'L2ViT',
+    'MambaOut',
     'MaxViT',
     'PoolFormer',
     'SGFormer',
