@@ -137,7 +137,7 @@ class Network(BaseModule):
             count = known.get(name)
             if isinstance(count, int):
                 known[name] = min(count, most[0])
-            elif count is not None and len(count) == len(most):
+            elif count is not None and len(count) <= len(most):
                 known[name] = tuple(map(min, count, most))
         return known
 

@@ -17,6 +17,12 @@ from denseformer.backbones.global_attention.sgformer import SGFormer
 from denseformer.backbones.global_attention.stvit import STViT
 from denseformer.backbones.global_attention.transnext import TransNeXt
 from denseformer.backbones.global_attention.uniformer import UniFormer
+from denseformer.backbones.light.care import CARE
+from denseformer.backbones.light.casvit import CASViT
+from denseformer.backbones.light.efficientvit import EfficientViT
+from denseformer.backbones.light.lsnet import LSNet
+from denseformer.backbones.light.lwganet import LWGANet
+from denseformer.backbones.light.shvit import SHViT
 from denseformer.backbones.linear_attention.agent import AgentPVT, AgentSwin
 from denseformer.backbones.linear_attention.inline import InLinePVT, InLineSwin
 from denseformer.backbones.linear_attention.l2vit import L2ViT
@@ -33,6 +39,7 @@ from denseformer.backbones.windows.swin import Swin
 from denseformer.backbones.windows.swinv2 import SwinV2
 
 __all__ = [
+    'CARE',
     'NAT',
     'PPMA',
     'RMT',
@@ -43,12 +50,14 @@ __all__ = [
     'AgentSwin',
     'Backbone',
     'BiFormer',
+    'CASViT',
     'CSWin',
     'ConvNeXt',
     'CrossFormer',
     'DaViT',
     'DiNAT',
     'DiNATs',
+    'EfficientViT',
     'FFNet',
     'FaViT',
     'FcaFormer',
@@ -59,10 +68,13 @@ __all__ = [
     'InLinePVT',
     'InLineSwin',
     'L2ViT',
+    'LSNet',
+    'LWGANet',
     'MambaOut',
     'MaxViT',
     'PoolFormer',
     'SGFormer',
+    'SHViT',
     'STViT',
     'Swin',
     'SwinV2',

@@ -17,7 +17,7 @@ from denseformer.network import Description, Network, NetworkOptions
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneDescription(Description):
-    """channels, strides: of the four maps; input_size: the square input the variant was published at, in pixels."""
+    """channels, strides: of the maps, finest first; input_size: the square input it was published at, in pixels."""
 
     channels: tuple[int, ...]
     strides: tuple[int, ...]
@@ -39,7 +39,7 @@ class BackboneOptions(NetworkOptions, total=False):
     """The options that every backbone hands on to `Backbone`, which documents them and holds their defaults."""
 
     in_channels: int
-    out_indices: Sequence[int]
+    out_indices: Sequence[int] | None
     frozen_stages: int
     norm_eval: bool
     with_cp: bool
@@ -75,13 +75,14 @@ class Backbone(Network):
 
     A subclass's constructor is keyword-only: `arch`, `drop_path_rate`, what is the paper's own, and
     `**common: Unpack[BackboneOptions]`. It calls `super().__init__(arch=arch, **common)` and hands its parts to
-    `assemble`. Its arch records have a field or property `widths`, the channels of the four stages.
+    `assemble`. Its arch records have a field or property `widths`, the channels of the stages.
 
     Args of every backbone:
         arch: a published variant's name, or a dict of the fields of its arch record.
         in_channels: channels of the image.
         drop_path_rate: stochastic depth of the last block; it grows linearly from 0 at the first.
-        out_indices: the stages whose maps are returned, ascending; stages after the last one are not built.
+        out_indices: the stages whose maps are returned, ascending, None for all; stages after the last one are not
+            built.
         frozen_stages: -1 trains all; n >= 0 freezes the patch embedding and the stages 0 .. n-1.
         norm_eval: keep BatchNorm statistics fixed while training.
         with_cp: recompute each block in the backward pass instead of storing its activations.
@@ -104,7 +105,7 @@ class Backbone(Network):
         *,
         arch: str | Mapping[str, Any],
         in_channels: int = 3,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
+        out_indices: Sequence[int] | None = None,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
@@ -112,6 +113,7 @@ class Backbone(Network):
     ):
         super().__init__(arch=arch, **common)
         stages = len(self.arch.widths)
+        out_indices = range(stages) if out_indices is None else out_indices
         if not out_indices or list(out_indices) != sorted(set(out_indices)) or not 0 <= out_indices[-1] < stages:
             raise ValueError(f'out_indices must be ascending stages out of 0..{stages - 1}, got {tuple(out_indices)}.')
         if not -1 <= frozen_stages <= stages:

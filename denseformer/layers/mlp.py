@@ -15,7 +15,7 @@ from denseformer.kernels.linear import (
     parameter_gradients,
     project,
 )
-from denseformer.layers.conv import DepthwiseConv
+from denseformer.layers.conv import ConvNorm, DepthwiseConv
 from denseformer.layers.drop_path import DropPath
 from denseformer.layers.linear import Linear, Pointwise
 from denseformer.layers.norm import LayerNorm
@@ -114,6 +114,18 @@ class Mlp2d(ChannelFirst, Mlp):
 
 class ConvMlp2d(ChannelFirst, ConvMlp):
     """`ConvMlp` of a channel-first map: (B, C, H, W) -> the same."""
+
+
+class ConvNormMlp(nn.Module):
+    """An MLP of two 1 x 1 convolutions with BatchNorm, the second starting at zero: (B, C, H, W) -> the same."""
+
+    def __init__(self, dim: int, hidden: int, act: Callable[[], nn.Module] = nn.ReLU):
+        super().__init__()
+        self.fc1 = ConvNorm(dim, hidden, act=act)
+        self.fc2 = ConvNorm(hidden, dim, zero_init=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(self.fc1(x))
 
 
 def accumulate_mlp(

@@ -38,8 +38,19 @@ def reflect_image_to(image: Tensor, target: tuple[int, int]) -> Tensor:
     return image
 
 
-def reflected(size: int, target: int, device: torch.device) -> Tensor:
-    """(target,) positions that run 0 .. size - 1, back to 0, forth again ..."""
+def reflect_margin(image: Tensor, before: int, after: int) -> Tensor:
+    """Reflect an image at the top and on the left by `before` pixels, at the bottom and on the right by `after`.
+
+    A side too short for the padding is reflected to and fro: (B, C, H, W) -> (B, C, H + before + after, ..).
+    """
+    for axis in (2, 3):
+        side = image.shape[axis]
+        image = image.index_select(axis, reflected(side, side + after, image.device, -before))
+    return image
+
+
+def reflected(size: int, target: int, device: torch.device, start: int = 0) -> Tensor:
+    """(target - start,) positions from `start` on, which run 0 .. size - 1, back to 0, forth again ..."""
     period = torch.scalar_tensor(2 * (size - 1), dtype=torch.int64, device=device).clamp(min=1)
-    position = torch.remainder(torch.arange(target, device=device), period)
+    position = torch.remainder(torch.arange(start, target, device=device), period)
     return torch.minimum(position, period - position)
