@@ -28,6 +28,7 @@ from denseformer.backbones.linear_attention.inline import InLinePVT, InLineSwin
 from denseformer.backbones.linear_attention.l2vit import L2ViT
 from denseformer.backbones.linear_attention.soft import SOFT
 from denseformer.backbones.neighborhood.dinat import NAT, DiNAT, DiNATs
+from denseformer.backbones.state_space.mobilemamba import MobileMamba
 from denseformer.backbones.state_space.vssd import VSSD
 from denseformer.backbones.windows.crossformer import CrossFormer
 from denseformer.backbones.windows.cswin import CSWin
@@ -72,6 +73,7 @@ __all__ = [
     'LWGANet',
     'MambaOut',
     'MaxViT',
+    'MobileMamba',
     'PoolFormer',
     'SGFormer',
     'SHViT',
