@@ -18,7 +18,7 @@ from denseformer.layers.linear import Pointwise
 FAMILIES = [getattr(backbones, name) for name in backbones.__all__ if name != 'Backbone']
 FAN_OUT = ('FaViT', 'HaloNet', 'SGFormer', 'TransNeXt', 'VAN')
 NARROW = ('ConvNeXt', 'FFNet', 'FcaFormer', 'HorNet', 'L2ViT', 'MambaOut', 'MaxViT')
-OWN = ('HaloNet', 'PoolFormer', 'STViT')
+OWN = ('HaloNet', 'MobileMamba', 'PoolFormer', 'STViT')
 """Families with a rule of their own for some layers."""
 SAMPLE = 4000
 """Weights of a layer from which its deviation is known to within a few per cent."""
