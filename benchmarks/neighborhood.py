@@ -97,7 +97,7 @@ def operator(name: str, height: int, width: int, dilation: int) -> Contender:
 
         @torch.inference_mode()
         def run() -> Tensor:
-            return attend(q, k, v, bias, 7, dilation, 32**-0.5)
+            return attend(q, k, v, bias, 7, (dilation, dilation), 32**-0.5)
 
         return run
 

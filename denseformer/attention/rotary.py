@@ -24,6 +24,19 @@ def row_major_rotation(size: tuple[int, int], width: int, device: torch.device) 
     return angle.sin(), angle.cos()
 
 
+@cached_constant(32)
+def axial_rotation(size: tuple[int, int], width: int, device: torch.device) -> Rotation:
+    """Sine and cosine, (H, W, 1, d/2) each: half of the pairs are turned by the row, the other half by the column.
+
+    Either half's frequencies run geometrically from 1 down to 1/10000, both included.
+    """
+    H, W = size
+    frequency = 1 / 10000 ** torch.linspace(0, 1, width // 4, device=device)
+    down, across = (torch.arange(side, dtype=torch.float32, device=device)[:, None] * frequency for side in size)
+    angle = torch.cat([down[:, None].expand(-1, W, -1), across.expand(H, -1, -1)], -1)[:, :, None]
+    return angle.sin(), angle.cos()
+
+
 def rotate(x: Tensor, rotation: Rotation) -> Tensor:
     """Turn each pair of successive channels by its angle: (B, H, W, h, d) -> the same."""
     sin, cos = rotation

@@ -28,6 +28,7 @@ from denseformer.backbones.linear_attention.inline import InLinePVT, InLineSwin
 from denseformer.backbones.linear_attention.l2vit import L2ViT
 from denseformer.backbones.linear_attention.soft import SOFT
 from denseformer.backbones.neighborhood.dinat import NAT, DiNAT, DiNATs
+from denseformer.backbones.state_space.a2mamba import A2Mamba
 from denseformer.backbones.state_space.mobilemamba import MobileMamba
 from denseformer.backbones.state_space.vssd import VSSD
 from denseformer.backbones.windows.crossformer import CrossFormer
@@ -47,6 +48,7 @@ __all__ = [
     'SOFT',
     'VAN',
     'VSSD',
+    'A2Mamba',
     'AgentPVT',
     'AgentSwin',
     'Backbone',

@@ -17,7 +17,7 @@ from denseformer.layers.linear import Pointwise
 
 FAMILIES = [getattr(backbones, name) for name in backbones.__all__ if name != 'Backbone']
 FAN_OUT = ('FaViT', 'HaloNet', 'SGFormer', 'TransNeXt', 'VAN')
-NARROW = ('ConvNeXt', 'FFNet', 'FcaFormer', 'HorNet', 'L2ViT', 'MambaOut', 'MaxViT')
+NARROW = ('A2Mamba', 'ConvNeXt', 'FFNet', 'FcaFormer', 'HorNet', 'L2ViT', 'MambaOut', 'MaxViT')
 OWN = ('HaloNet', 'MobileMamba', 'PoolFormer', 'STViT')
 """Families with a rule of their own for some layers."""
 SAMPLE = 4000

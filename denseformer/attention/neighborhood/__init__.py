@@ -6,6 +6,7 @@ the published NAT and DiNAT models were trained with.
 Legend: B batch, H W map, C channels, h heads, d head width, k kernel.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from types import ModuleType
 
@@ -25,19 +26,19 @@ def neighborhood_attention(
     v: Tensor,
     *,
     kernel_size: int,
-    dilation: int = 1,
+    dilation: int | tuple[int, int] = 1,
     bias: Tensor | None = None,
     scale: float | None = None,
 ) -> Tensor:
     """Softmax attention of every query over its kernel_size x kernel_size neighbourhood.
 
-    On each axis of length L, positions with the same remainder modulo `dilation` form a group; a query attends to
-    kernel_size consecutive members of its group, centred on it and moved inwards at the border.
+    On each axis, positions with the same remainder modulo its dilation form a group; a query attends to kernel_size
+    consecutive members of its group, centred on it and moved inwards at the border.
 
     Args:
         q, k, v: (B, H, W, h, d), of one shape, dtype and device, H and W at least kernel_size * dilation.
         kernel_size: side of the neighbourhood in keys, odd.
-        dilation: distance between neighbouring keys, in positions.
+        dilation: distance between neighbouring keys, in positions; one of rows and one of columns where they differ.
         bias: (h, 2k-1, 2k-1), added to the logit of each pair at [key - query + k - 1], in members of the group;
             any floating dtype.
         scale: of the products, d ** -0.5 by default.
@@ -45,23 +46,28 @@ def neighborhood_attention(
     Returns:
         (B, H, W, h, d), differentiable in q, k, v and bias; a second time with k * k copies of keys and values.
     """
+    dilation = (dilation, dilation) if isinstance(dilation, int) else tuple(dilation)
     check_arguments(q, k, v, kernel_size, dilation, bias)
     return attend(q, k, v, bias, kernel_size, dilation, q.shape[-1] ** -0.5 if scale is None else scale)
 
 
-def check_arguments(q: Tensor, k: Tensor, v: Tensor, kernel_size: int, dilation: int, bias: Tensor | None) -> None:
-    check_neighborhood(kernel_size, dilation)
+def check_arguments(
+    q: Tensor, k: Tensor, v: Tensor, kernel_size: int, dilation: tuple[int, int], bias: Tensor | None
+) -> None:
+    check_neighborhood(kernel_size, min(dilation))
     if q.ndim != 5 or q.shape != k.shape or q.shape != v.shape:
         shapes = f'{tuple(q.shape)}, {tuple(k.shape)}, {tuple(v.shape)}'
         raise ValueError(f'q, k and v must have one shape (B, H, W, heads, head width), got {shapes}.')
     if not q.dtype == k.dtype == v.dtype:
         raise ValueError(f'q, k and v must have one dtype, got {q.dtype}, {k.dtype}, {v.dtype}; cast them first.')
-    (height, width), need = q.shape[1:3], kernel_size * dilation
-    if min(height, width) < need:
-        raise ValueError(
-            f'A {height} x {width} map is smaller than kernel_size * dilation = {kernel_size} * {dilation} = {need}; '
-            'pad it, or use NeighborhoodAttention, which does.'
-        )
+    height, width = q.shape[1:3]
+    for side, step in zip((height, width), dilation, strict=True):
+        if side < kernel_size * step:
+            need = f'{kernel_size} * {step} = {kernel_size * step}'
+            raise ValueError(
+                f'A {height} x {width} map is smaller than kernel_size * dilation = {need}; '
+                'pad it, or use NeighborhoodAttention, which does.'
+            )
     expected = (q.shape[3], 2 * kernel_size - 1, 2 * kernel_size - 1)
     if bias is not None and tuple(bias.shape) != expected:
         raise ValueError(f'bias must be (heads, 2k-1, 2k-1) = {expected}, got {tuple(bias.shape)}.')
@@ -76,11 +82,12 @@ def check_neighborhood(kernel_size: int, dilation: int) -> None:
 
 @torch.library.custom_op('denseformer::neighborhood_attention', mutates_args=())
 def attend(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: Sequence[int], scale: float
 ) -> Tensor:
     """`neighborhood_attention` unchecked; k and v may be larger maps than q, which is then their top left part.
 
-    On a side shorter than kernel_size * dilation their last row or column stands for all that are missing.
+    dilation: of rows and of columns. On a side shorter than kernel_size * dilation their last row or column stands for
+    all that are missing.
 
     One operator to `torch.compile`, which need not look inside. On CUDA it is a fused Triton kernel where Triton is
     installed; everywhere else, a computation in tiles.
@@ -95,21 +102,32 @@ def single(x: Tensor) -> Tensor:
 
 
 @attend.register_kernel('cuda')
-def _(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float) -> Tensor:
+def _(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: Sequence[int], scale: float
+) -> Tensor:
     kernels = triton_kernels()
     with torch.cuda.device_of(q), torch.autocast('cuda', enabled=False):
-        run = kernels.fused_attention if kernels and kernels.supports(q) else tiled_attention
+        run = kernels.fused_attention if kernels and kernels.supports(q, dilation) else tiled_attention
         return run(q, k, v, bias, kernel_size, dilation, scale)
 
 
 @attend.register_fake
-def _(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float) -> Tensor:
+def _(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: Sequence[int], scale: float
+) -> Tensor:
     return torch.empty_like(q, memory_format=torch.contiguous_format)
 
 
 @torch.library.custom_op('denseformer::neighborhood_attention_backward', mutates_args=())
 def attend_backward(
-    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+    grad: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    bias: Tensor | None,
+    kernel_size: int,
+    dilation: Sequence[int],
+    scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients of q, k, v and bias (zeros of one head without a bias)."""
     with torch.autocast(q.device.type, enabled=False):
@@ -120,11 +138,20 @@ def attend_backward(
 
 @attend_backward.register_kernel('cuda')
 def _(
-    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+    grad: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    bias: Tensor | None,
+    kernel_size: int,
+    dilation: Sequence[int],
+    scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     kernels = triton_kernels()
     with torch.cuda.device_of(q), torch.autocast('cuda', enabled=False):
-        run = kernels.fused_attention_backward if kernels and kernels.supports(q) else tiled_attention_backward
+        run = (
+            kernels.fused_attention_backward if kernels and kernels.supports(q, dilation) else tiled_attention_backward
+        )
         *grads, grad_bias = run(grad, q, k, v, bias, kernel_size, dilation, scale)
     return *grads, grad_bias if bias is None else grad_bias.to(bias.dtype)
 
@@ -140,7 +167,14 @@ def triton_kernels() -> ModuleType | None:
 
 @attend_backward.register_fake
 def _(
-    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+    grad: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    bias: Tensor | None,
+    kernel_size: int,
+    dilation: Sequence[int],
+    scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     side = 2 * kernel_size - 1
     grad_bias = q.new_empty(1, side, side, dtype=torch.float32) if bias is None else torch.empty_like(bias)
@@ -190,7 +224,7 @@ class NeighborhoodAttention(nn.Module):
         if is_symbolic(H, W) or min(H, W) < need:
             size = (B, *(torch.sym_max(side, torch.sym_min(side + 1, need)) for side in (H, W)))
             k, v = (self.padded(map_, i, size) for i, map_ in ((1, k), (2, v)))
-        out = attend(q, k, v, self.rpb, self.kernel_size, self.dilation, (C // self.heads) ** -0.5)
+        out = attend(q, k, v, self.rpb, self.kernel_size, [self.dilation] * 2, (C // self.heads) ** -0.5)
         return self.proj(out.flatten(3))  # (B, H, W, C)
 
     def padded(self, x: Tensor, part: int, size: tuple[int, ...]) -> Tensor:
