@@ -7,5 +7,5 @@ _base_ = [
 ]
 backbone = dict(arch='base', drop_path_rate=0.2)
 batch_size = 4
-model = dict(test_cfg=dict(mode='slide', crop_size='${crop_size}', stride=(341, 341)))
+model = dict(test_cfg=dict(mode='slide', crop_size=(512, 512), stride=(341, 341)))
 published = dict(metric='mIoU', value=47.1, source='Wertyuui345/VCMamba, README.md')

@@ -31,6 +31,7 @@ from denseformer.backbones.neighborhood.dinat import NAT, DiNAT, DiNATs
 from denseformer.backbones.state_space.a2mamba import A2Mamba
 from denseformer.backbones.state_space.mobilemamba import MobileMamba
 from denseformer.backbones.state_space.vcmamba import VCMamba
+from denseformer.backbones.state_space.vim import Vim
 from denseformer.backbones.state_space.vssd import VSSD
 from denseformer.backbones.windows.crossformer import CrossFormer
 from denseformer.backbones.windows.cswin import CSWin
@@ -86,4 +87,5 @@ __all__ = [
     'TransNeXt',
     'UniFormer',
     'VCMamba',
+    'Vim',
 ]
