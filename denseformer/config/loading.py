@@ -36,7 +36,7 @@ RUN_KEYS = RUNNER_KEYS | {
     'model_wrapper_cfg',
 }
 """Top-level keys that mmengine or this project reads."""
-SHARED_KEYS = {'backbone', 'channels', 'num_classes', 'published'}
+SHARED_KEYS = {'backbone', 'channels', 'strides', 'levels', 'pyramid_channels', 'num_classes', 'published'}
 """Top-level keys by which the bases of this project speak to one another."""
 
 
@@ -60,7 +60,7 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     if overrides:
         config.merge_from_dict(dict(overrides))
     values = {key: value for key, value in config.items() if not key.startswith('_')}
-    add_channels(values)
+    add_maps(values)
     resolved = {key: resolve(value, values, (key,)) for key, value in values.items()}
     return Config(resolved, cfg_text=config.text, filename=config.filename)
 
@@ -70,10 +70,24 @@ def did_you_mean(name: str, known: Iterable[str] | None) -> str:
     return f" Did you mean '{near[0]}'?" if near else ''
 
 
-def add_channels(values: dict[str, Any]) -> None:
-    """Set `channels`, unless a file did, to the widths of the maps that the backbone describes itself with."""
+def add_maps(values: dict[str, Any]) -> None:
+    """Set what follows from the maps of the backbone, finest first, unless a file did.
+
+    `channels` and `strides` of the maps, as the backbone describes itself; `levels`, their indices; and where a head
+    has a `pyramid`, how wide its levels are, `pyramid_channels`, as wide for each map.
+    """
+    if 'channels' not in values:
+        describe_backbone(values)
+    if 'channels' in values:
+        values.setdefault('levels', tuple(range(len(values['channels']))))
+        if 'pyramid' in values:
+            values.setdefault('pyramid_channels', [values['pyramid']] * len(values['channels']))
+
+
+def describe_backbone(values: dict[str, Any]) -> None:
+    """Set `channels` and `strides` if the backbone is one of this project's."""
     backbone = values.get('backbone')
-    if 'channels' in values or not isinstance(backbone, Mapping) or 'type' not in backbone:
+    if not isinstance(backbone, Mapping) or 'type' not in backbone:
         return
     cls = MODELS.get(backbone['type'])
     if cls is None and str(backbone['type']).startswith('denseformer.'):
@@ -82,7 +96,9 @@ def add_channels(values: dict[str, Any]) -> None:
         raise ConfigError(f"backbone.type: no backbone is called '{backbone['type']}'.{hint}")
     if isinstance(cls, type) and issubclass(cls, Backbone) and 'arch' in backbone:
         options = {key: backbone[key] for key in ('out_indices',) if key in backbone}
-        values['channels'] = cls.describe(backbone['arch'], **options).channels
+        description = cls.describe(backbone['arch'], **options)
+        values['channels'] = description.channels
+        values.setdefault('strides', description.strides)
 
 
 def resolve(node: Any, values: Mapping[str, Any], trail: tuple[str, ...]) -> Any:

@@ -243,16 +243,17 @@ def fuse_conv_norm(network: nn.Module) -> nn.Module:
     BatchNorm stays where it does not directly follow a convolution, and where a module calls the two by other names
     than `ConvNorm`, `ConvEmbed` or an `nn.Sequential` do.
     """
-    for module in list(network.modules()):
-        if isinstance(module, TwinConv):
-            module.merge()
-        elif isinstance(module, ConvNorm):
-            fuse_pair(module, 'conv', 'norm')
-        elif isinstance(module, ConvEmbed):
-            fuse_pair(module, 'proj', 'norm')
-        elif isinstance(module, nn.Sequential):
-            for first, second in pairwise(module._modules):
-                fuse_pair(module, first, second)
+    if isinstance(network, TwinConv):
+        network.merge()
+    elif isinstance(network, ConvNorm):
+        fuse_pair(network, 'conv', 'norm')
+    elif isinstance(network, ConvEmbed):
+        fuse_pair(network, 'proj', 'norm')
+    elif isinstance(network, nn.Sequential):
+        for first, second in pairwise(network._modules):
+            fuse_pair(network, first, second)
+    for child in network.children():
+        fuse_conv_norm(child)
     return network
 
 

@@ -1,6 +1,7 @@
 # Mask R-CNN, https://arxiv.org/abs/1703.06870, on a feature pyramid.
-# Needs of the other bases: backbone (channels follow from it), num_classes.
+# Needs of the other bases: backbone (channels and strides follow from it), num_classes.
 _base_ = './parts/pyramid.py'
+pyramid_strides = [4, 8, 16, 32, 64]
 anchor_scale = 8  # side of the anchors in strides
 _deltas = dict(type='DeltaXYWHBBoxCoder', target_means=[0.0] * 4)
 _align = dict(
@@ -19,7 +20,7 @@ model = dict(
         in_channels='${pyramid}',
         feat_channels='${pyramid}',
         anchor_generator=dict(
-            type='AnchorGenerator', scales=['${anchor_scale}'], ratios=[0.5, 1.0, 2.0], strides=[4, 8, 16, 32, 64]
+            type='AnchorGenerator', scales=['${anchor_scale}'], ratios=[0.5, 1.0, 2.0], strides='${pyramid_strides}'
         ),
         bbox_coder=dict(**_deltas, target_stds=[1.0] * 4),
         loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
