@@ -30,6 +30,9 @@ SEGMENT_NUMBERS = {'cpu': 1 << 18, 'cuda': 1 << 26}
 STEP_NUMBERS = {'cpu': 1 << 13, 'cuda': 1 << 20}
 """States that advance in one step: fewer would take no less time."""
 
+DOUBLINGS = 16
+"""Rounds of the scan in exported graphs, which reach 2 to the power of them tokens back."""
+
 
 def selective_scan(
     u: Tensor,
@@ -178,7 +181,7 @@ def segments(u: Tensor, A: Tensor) -> Iterator[slice]:
 
 
 class Segment:
-    """Successive tokens of all sequences: how far their states decay at each and what enters them.
+    """Successive tokens of all sequences, with the decay of the states at each.
 
     u, dt: (B, l, D); rates: A as (G, N, d); B: (B, l, G, N). Of the chunks' tokens, those behind the end are zeros: the
     states pass through them unchanged.
@@ -226,7 +229,7 @@ class Segment:
         return self.unfold((self.fold(C)[..., None, :] @ states)[..., 0, :]).flatten(2)
 
     def chunk_decay(self) -> Tensor:
-        """How far states decay across each chunk, (B, K, G, N, d)."""
+        """Decay of the states across each chunk, (B, K, G, N, d)."""
         return (self.dt.sum(0)[..., None, :] * self.rates).exp_()
 
     def backward(self, start: Tensor, grad: Tensor, C: Tensor, carry: Tensor) -> tuple[Tensor, ...]:
@@ -268,8 +271,25 @@ class Segment:
         return grads[0, :, 0] * decay[0, :, 0]
 
 
+def doubling_scan(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
+    """The outcome of `scan` in operators that every exchange format has, for sequences of any length below 2 ** 16.
+
+    Each round joins every token's states to those of as many tokens before it as have been joined so far. The second
+    value only stands in the place of the states between segments, which nothing reads in a graph without gradients.
+    """
+    channels, groups = u.shape[2], B.shape[2]
+    B, C = (x.repeat_interleave(channels // groups, 2) for x in (B, C))  # (B, L, D, N)
+    decay, states = (dt[..., None] * A).exp(), (dt * u)[..., None] * B
+    position = torch.arange(u.shape[1], device=u.device)
+    for distance in (2**i for i in range(DOUBLINGS)):
+        earlier, there = (position - distance).clamp(min=0), (position >= distance)[:, None, None]
+        states = states + decay * states.index_select(1, earlier) * there
+        decay = decay * decay.index_select(1, earlier) * there
+    return (states * C).sum(-1), states[:1]
+
+
 def chain(start: Tensor, ends: Sequence[Tensor], decays: Sequence[Tensor]) -> list[Tensor]:
-    """What enters each chunk and what leaves the last, given what leaves each one that nothing enters."""
+    """States that enter each chunk and leave the last, from the ends that chunks reach from zero and their decays."""
     carries = [start]
     for end, decay in zip(ends, decays, strict=True):
         carries.append(torch.addcmul(end, decay, carries[-1]))

@@ -9,14 +9,14 @@ from torch import Tensor
 from denseformer.caching import cached_constant
 
 START, RIGHT, LEFT, UP, DOWN = range(5)
-"""How a walk came to a position."""
+"""Moves by which a walk comes to a position."""
 
 
 @cached_constant(32)
 def snake_orders(size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Rows to and fro from the top, the same backwards, columns to and fro from the left, and the same backwards.
 
-    Returns, each (4, L): the position at each step of a walk, the step at each position, and how each step came about.
+    Returns, each (4, L): the position at each step of a walk, the step at each position, and the move of each step.
     """
     H, W = size
     row, column = torch.arange(H, device=device)[:, None], torch.arange(W, device=device)
@@ -30,7 +30,7 @@ def snake_orders(size: tuple[int, int], device: torch.device) -> tuple[Tensor, T
 
 
 def moves(orders: Tensor, width: int) -> Tensor:
-    """How each step of walks (n, L) came about, from the step before."""
+    """Moves of walks (n, L), from each step to the next."""
     steps = orders.diff(dim=1)
     by_row = torch.where(steps > 0, DOWN, UP)
     within_row = orders[:, 1:] // width == orders[:, :-1] // width

@@ -30,7 +30,7 @@ CHUNK = 64
 def state_space_duality(
     x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None = None, *, causal: bool = True
 ) -> Tensor:
-    """y of a batch of sequences, plus D x. Sums are taken in float32 at least.
+    """Read the states of a batch of sequences at every token. Sums are taken in float32 at least.
 
     On CUDA the compiled kernel of `mamba_ssm` computes the causal form where it is installed.
 
@@ -43,7 +43,7 @@ def state_space_duality(
         causal: whether tokens see only themselves and those before them; else all see all.
 
     Returns:
-        (B, L, h, d), in the dtype of x.
+        y + D x: (B, L, h, d), in the dtype of x.
 
     Raises:
         ValueError: where shapes do not fit each other.
@@ -100,7 +100,7 @@ def causal_duality(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Te
 
 
 def causal_decay(elapsed: Tensor) -> Tensor:
-    """How much of what entered with each token is left at each later one, (.., T, T), zero before it."""
+    """Share of each token's entry that is left at each later one, (.., T, T), zero before it."""
     tokens = elapsed.shape[-1]
     before = torch.ones(tokens, tokens, dtype=torch.bool, device=elapsed.device).triu(1)
     return (elapsed[..., :, None] - elapsed[..., None, :]).masked_fill(before, -torch.inf).exp()

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from denseformer.attention.selective_scan import selective_scan
 
 SHORTEST, LONGEST = 1e-3, 1e-1
-"""Between these the first step sizes lie, even in their logarithms."""
+"""Range of the first step sizes, which lie even in their logarithms."""
 
 
 def step_bias(channels: int) -> Tensor:
-    """(channels,): what softplus turns into the first step sizes."""
+    """First step sizes before softplus, (channels,)."""
     step = (torch.rand(channels) * math.log(LONGEST / SHORTEST) + math.log(SHORTEST)).exp()
     return step + (-torch.expm1(-step)).log()
 
@@ -47,7 +47,7 @@ class SelectiveScan(nn.Module):
 
 
 def scan_side_by_side(scans: Sequence[SelectiveScan], sequences: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """What each scan makes of its sequence (B, L, D), all in one pass."""
+    """Apply each scan to a sequence of its own (B, L, D), all in one pass."""
     deltas, entries, readouts = zip(*(scan.project(x) for scan, x in zip(scans, sequences, strict=True)), strict=True)
     y = selective_scan(
         torch.cat(sequences, -1),

@@ -91,6 +91,13 @@ def test_it_is_one_operator_to_the_compiler():
     torch.library.opcheck(module.scan, [inputs[name] for name in NAMES[:5]])
 
 
+@pytest.mark.parametrize('shape', SHAPES, ids=str)
+def test_the_scan_of_exported_graphs_is_the_same(shape):
+    u, dt, *others = (x.detach() for x in list(random_inputs(*shape).values())[:5])
+    dt = dt.abs()
+    torch.testing.assert_close(module.doubling_scan(u, dt, *others)[0], module.scan(u, dt, *others)[0])
+
+
 def test_shapes_that_do_not_fit_are_refused_with_what_would():
     inputs = random_inputs(1, 5, 4, 1, 2)
     with pytest.raises(ValueError, match='divisor of 4'):

@@ -1,4 +1,4 @@
-"""What is A2Mamba's own: dilations that grow with the map, states gathered by attention, and the authors' keys."""
+"""A2Mamba: dilations that grow with the map, states gathered by attention, and the authors' keys."""
 
 import pytest
 import torch

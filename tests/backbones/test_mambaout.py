@@ -1,4 +1,4 @@
-"""What is MambaOut's own: channels the convolution leaves alone, and the authors' keys."""
+"""MambaOut: channels the convolution leaves alone, and the authors' keys."""
 
 import pytest
 import torch

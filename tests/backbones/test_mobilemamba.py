@@ -1,4 +1,4 @@
-"""What is MobileMamba's own: its share of channels, scans in both directions, odd maps, the authors' keys."""
+"""MobileMamba: its share of channels, scans in both directions, odd maps, the authors' keys."""
 
 import pytest
 import torch

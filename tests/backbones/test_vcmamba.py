@@ -1,4 +1,4 @@
-"""What is VCMamba's own: the four snakes, positions of any size, and the authors' keys."""
+"""VCMamba: the four snakes, positions of any size, and the authors' keys."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is Vim's own: scans both ways, rotations, the maps it returns, and the authors' keys."""
+"""Vim: scans both ways, rotations, the maps it returns, and the authors' keys."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is VSSD's own: a mixer that no order of tokens changes, and the authors' keys."""
+"""VSSD: a mixer that no order of tokens changes, and the authors' keys."""
 
 import pytest
 import torch

@@ -46,9 +46,9 @@ def neighborhood_attention(
     Returns:
         (B, H, W, h, d), differentiable in q, k, v and bias; a second time with k * k copies of keys and values.
     """
-    dilation = (dilation, dilation) if isinstance(dilation, int) else tuple(dilation)
-    check_arguments(q, k, v, kernel_size, dilation, bias)
-    return attend(q, k, v, bias, kernel_size, dilation, q.shape[-1] ** -0.5 if scale is None else scale)
+    steps = (dilation, dilation) if isinstance(dilation, int) else dilation
+    check_arguments(q, k, v, kernel_size, steps, bias)
+    return attend(q, k, v, bias, kernel_size, steps, q.shape[-1] ** -0.5 if scale is None else scale)
 
 
 def check_arguments(

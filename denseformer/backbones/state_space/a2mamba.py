@@ -50,7 +50,7 @@ from denseformer.network import Source
 from denseformer.registry import MODELS
 
 TRAINED_SIDE = 7
-"""Of the last stage's maps while the published models were trained, in positions."""
+"""Side of the last stage's maps while the published models were trained, in positions."""
 LayerNorm = partial(nn.LayerNorm, eps=1e-6)
 
 
@@ -145,7 +145,7 @@ class ScanMixer(Mixer):
         self.scan = GatheredScan(dim, heads)
 
     def augment(self, x: Tensor, q: Tensor, k: Tensor) -> Tensor:
-        return self.scan(x, partial(self.reaches, q, k))
+        return self.scan(x, lambda states: self.reaches(q, k, states))
 
 
 class GlobalMixer(Mixer):

@@ -39,7 +39,7 @@ from denseformer.registry import MODELS
 
 STATES = 16
 SCANNING_BLOCKS = 4
-"""Of the last stage, at its end."""
+"""Blocks at the end of the last stage that scan."""
 
 
 class SnakeScan(nn.Module):
@@ -62,7 +62,7 @@ class SnakeScan(nn.Module):
         return self.out_proj(y.permute(0, 3, 1, 2).relu())
 
     def scan_snakes(self, tokens: Tensor, size: Sequence[int]) -> Tensor:
-        """(B, L, D) -> the sum of what the scans give at each token, (B, L, D)."""
+        """Sum the four scans at each token: (B, L, D) -> the same."""
         orders, inverses, moves = snake_orders(tuple(size), tokens.device)
         walks = len(orders)
         delta, entry, readout = self.scan.project(tokens)
