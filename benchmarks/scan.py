@@ -18,7 +18,7 @@ from denseformer.attention.state_space_duality import state_space_duality
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 STRIDE = 16
 SIDES = (512, 256, 1024, 2048)
-"""Of images, in pixels; the one that the others are compared with comes first."""
+"""Sides of images in pixels; the first is the one that the others are compared with."""
 Inputs = tuple[Tensor, ...]
 Scan = Callable[..., Tensor]
 
@@ -78,7 +78,7 @@ def duality(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor
 
 
 def spread(u: Tensor, delta: Tensor, A: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:
-    """How far each state decays at each position and what enters it, both (1, L, D, N)."""
+    """The decay of each state at each position, and its entry, both (1, L, D, N)."""
     dt = torch.nn.functional.softplus(delta)
     B = B.repeat_interleave(u.shape[2] // B.shape[2], 2)
     return (dt[..., None] * A).exp(), (dt * u)[..., None] * B
@@ -91,9 +91,10 @@ def read(states: Tensor, u: Tensor, C: Tensor, D: Tensor) -> Tensor:
 
 def loop(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
     decay, entry = spread(u, delta, A, B)
-    states = [entry[:, 0]]
-    for t in range(1, u.shape[1]):
-        states.append(torch.addcmul(entry[:, t], decay[:, t], states[-1]))
+    state, states = torch.zeros_like(entry[:, 0]), []
+    for left, new in zip(decay.unbind(1), entry.unbind(1), strict=True):
+        state = torch.addcmul(new, left, state)
+        states.append(state)
     return read(torch.stack(states, 1), u, C, D)
 
 
