@@ -17,8 +17,8 @@ from denseformer.layers.linear import Pointwise
 
 FAMILIES = [getattr(backbones, name) for name in backbones.__all__ if name != 'Backbone']
 FAN_OUT = ('FaViT', 'HaloNet', 'SGFormer', 'TransNeXt', 'VAN')
-NARROW = ('A2Mamba', 'ConvNeXt', 'FFNet', 'FcaFormer', 'HorNet', 'L2ViT', 'MambaOut', 'MaxViT')
-OWN = ('HaloNet', 'MobileMamba', 'PoolFormer', 'STViT', 'VCMamba', 'Vim')
+NARROW = ('A2Mamba', 'CARE', 'ConvNeXt', 'FFNet', 'FcaFormer', 'HorNet', 'L2ViT', 'LWGANet', 'MambaOut', 'MaxViT')
+OWN = ('EfficientViT', 'HaloNet', 'LSNet', 'MobileMamba', 'PoolFormer', 'SHViT', 'STViT', 'VCMamba', 'Vim')
 """Families with a rule of their own for some layers."""
 BY_PLACE = ('VCMamba', 'Vim')
 """Families whose rule for a convolution depends on where it stands; their own tests check it."""

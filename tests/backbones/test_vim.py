@@ -16,6 +16,20 @@ def test_has_the_published_number_of_parameters_but_for_the_unused_norm(arch):
     assert round((Vim.describe(arch).parameters + Vim.archs[arch].width) / 1e6, 3) == MILLIONS[arch]
 
 
+def test_weights_start_as_the_authors_draw_them_for_imagenet():
+    torch.manual_seed(0)
+    network = Vim(arch={'width': 64, 'depths': (1, 1, 1, 1)}, image_size=64)
+    mixer = network.stages[0].blocks[0].attn
+    uniform = (3 * 128) ** -0.5
+    assert mixer.out_proj.weight.std().item() == pytest.approx(uniform / 4**0.5, rel=0.05)
+    assert mixer.scans[0].x_proj.std().item() == pytest.approx(uniform, rel=0.05)
+    steps = torch.nn.functional.softplus(mixer.scans[1].dt_bias)
+    assert 1e-3 <= steps.min() < 3e-3
+    assert 3e-2 < steps.max() <= 0.1 + 1e-6
+    assert network.patch_embed.proj.weight.std().item() == pytest.approx((3 * 16 * 16) ** -0.5, rel=0.05)
+    assert network.patch_embed.pos_embed.std().item() == pytest.approx(0.02, rel=0.1)
+
+
 @torch.no_grad()
 def test_the_convolution_looks_back_three_tokens_and_never_ahead():
     conv, x = CausalConv(4), torch.randn(1, 9, 4)
