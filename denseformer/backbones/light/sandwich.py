@@ -7,6 +7,8 @@ every convolution is followed by BatchNorm, no output is normalised, and a side 
 Legend: B batch, H W map, C channels.
 """
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from denseformer.backbones.base import Backbone, Stage, drop_path_rates
@@ -73,7 +75,7 @@ class SandwichSkeleton(Backbone):
 
     strides = (16, 32, 64)
     channels_last = False
-    no_weight_decay = ()
+    no_weight_decay: ClassVar[tuple[str, ...]] = ()
     initial_weights = staticmethod(pytorch)
 
     def make_block(self, stage: int, drop_path: float) -> nn.Module:
