@@ -226,7 +226,7 @@ class Segment:
 
     def output(self, states: Tensor, C: Tensor) -> Tensor:
         """C h of each token, (B, l, D)."""
-        return self.unfold((self.fold(C)[..., None, :] @ states)[..., 0, :]).flatten(2)
+        return self.unfold(over_states(self.fold(C), states)).flatten(2)
 
     def chunk_decay(self) -> Tensor:
         """Decay of the states across each chunk, (B, K, G, N, d)."""
@@ -239,11 +239,11 @@ class Segment:
         """
         states, starts = self.states(start)
         grad = self.fold(grad.unflatten(2, (len(self.rates), -1)))  # (T, B, K, G, d)
-        grad_c = (states @ grad[..., None])[..., 0]
+        grad_c = over_channels(states, grad)
         grad_states = self.fold(C)[..., None] * grad[..., None, :]
         carry = self.accumulate_backward(grad_states, carry)
-        grad_b = (grad_states @ (self.dt * self.u)[..., None])[..., 0]
-        grad_entry = (self.B[..., None, :] @ grad_states)[..., 0, :]  # of dt * u, (T, B, K, G, d)
+        grad_b = over_channels(grad_states, self.dt * self.u)
+        grad_entry = over_states(self.B, grad_states)  # of dt * u, (T, B, K, G, d)
         grad_exponent = grad_states.mul_(self.decay)  # of dt * A, once multiplied by the states before each token
         grad_exponent[0].mul_(starts)
         grad_exponent[1:].mul_(states[:-1])
@@ -269,6 +269,20 @@ class Segment:
         for t in range(self.steps - 2, -1, -1):
             grads[t].addcmul_(decay[t + 1], grads[t + 1])
         return grads[0, :, 0] * decay[0, :, 0]
+
+
+def over_states(weights: Tensor, states: Tensor) -> Tensor:
+    """Weighted sum over the states of each channel: (.., N), (.., N, d) -> (.., d)."""
+    if weights.shape[-1] == 1:  # many products of matrices this small would cost more than they compute
+        return weights * states[..., 0, :]
+    return (weights[..., None, :] @ states)[..., 0, :]
+
+
+def over_channels(states: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sum over the channels of each state: (.., N, d), (.., d) -> (.., N)."""
+    if states.shape[-2] == 1:
+        return (states[..., 0, :] * weights).sum(-1, keepdim=True)
+    return (states @ weights[..., None])[..., 0]
 
 
 def doubling_scan(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
