@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from denseformer import kernels
 from denseformer.dynamic_shapes import ceil_div
 from denseformer.kernels.mamba_ssm import mamba_kernel
 
@@ -62,13 +63,14 @@ def selective_scan(
         ValueError: where shapes do not fit each other.
     """
     check_shapes(u, delta, A, B, C)
-    kernel = mamba_kernel('selective_scan_interface', 'selective_scan_fn', u.device.type)
+    kernel = mamba_kernel('selective_scan_interface', 'selective_scan_fn', u.device.type) if kernels.enabled() else None
     if kernel is not None and u.dtype is not torch.float64:
         return compiled_scan(kernel, u, delta, A, B, C, D, delta_bias)
     wide = torch.promote_types(u.dtype, torch.float32)
     dt = F.softplus(delta.to(wide) if delta_bias is None else delta.to(wide) + delta_bias.to(wide))
     inputs = u.to(wide)
-    y, _ = scan(inputs, dt, *(x.to(wide) for x in (A, B, C)))
+    run = scan if kernels.enabled() else doubling_scan
+    y, _ = run(inputs, dt, *(x.to(wide) for x in (A, B, C)))
     if D is not None:
         y = torch.addcmul(y, inputs, D.to(wide))
     return y.to(u.dtype)

@@ -21,7 +21,7 @@ PAUSE = 1.0
 
 
 def cache_folder() -> Path:
-    """Where fetched files are kept: $DENSEFORMER_CACHE, or a folder of the user's cache."""
+    """The folder of downloaded files: $DENSEFORMER_CACHE, or one in the user's cache."""
     return Path(os.environ.get('DENSEFORMER_CACHE') or Path.home() / '.cache' / 'denseformer')
 
 
@@ -63,7 +63,7 @@ def download(url: str, path: str | Path, sha256: str, *, attempts: int = 4) -> P
             permanent = isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500
             if permanent or attempt == attempts - 1:
                 raise CheckpointError(
-                    f'{url}: could not be fetched ({error}). Try again: it goes on from there.'
+                    f'{url}: could not be fetched ({error}). Try again: it resumes from there.'
                 ) from error
             time.sleep(PAUSE * 2**attempt)
     found = file_hash(part)
@@ -75,7 +75,7 @@ def download(url: str, path: str | Path, sha256: str, *, attempts: int = 4) -> P
 
 
 def _fetch_rest(url: str, part: Path) -> None:
-    """Append what is missing; begin anew when the server cannot continue."""
+    """Append the missing bytes; restart where the server cannot resume."""
     have = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(url, headers={'Range': f'bytes={have}-'} if have else {})
     try:

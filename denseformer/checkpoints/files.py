@@ -3,7 +3,7 @@
 A `.safetensors` file holds tensors only. A `.pth` file is a pickle, which can run code when it is opened: it is read
 with PyTorch's restricted unpickler, never without, unless the user says that the file is trusted. What mmengine writes
 about a run beside the weights (history buffers, numpy arrays) is on the list of allowed types. A `.pkl` file holds
-numpy arrays, as Detectron2's do: it is read with an unpickler that knows nothing else.
+numpy arrays, as Detectron2's do: it is read with an unpickler that allows nothing else.
 """
 
 import pickle
@@ -29,7 +29,7 @@ BROKEN = (
     *(RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError),
     *(AttributeError, AssertionError, OverflowError, MemoryError, struct.error),
 )
-"""What readers raise, depending on where a damaged file is damaged."""
+"""Exceptions of the readers, depending on where a file is damaged."""
 
 
 def read_checkpoint(
@@ -73,9 +73,9 @@ def _read_pickle(path: Path, map_location: Any, trust: bool, mmap: bool) -> Any:
         with torch.serialization.safe_globals(allowed_types()):
             return torch.load(path, map_location=map_location, weights_only=not trust, mmap=mmap)
     except pickle.UnpicklingError as error:
-        raise _refusal(path, error) from error
+        raise _refusal_error(path, error) from error
     except BROKEN as error:
-        raise _damage(path, error) from error
+        raise _damage_error(path, error) from error
 
 
 def _read_arrays(path: Path) -> Any:
@@ -83,9 +83,9 @@ def _read_arrays(path: Path) -> Any:
         with path.open('rb') as file:
             return _with_tensors(_ArrayUnpickler(file, encoding='latin1').load())
     except pickle.UnpicklingError as error:
-        raise _refusal(path, error) from error
+        raise _refusal_error(path, error) from error
     except BROKEN as error:
-        raise _damage(path, error) from error
+        raise _damage_error(path, error) from error
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -119,14 +119,14 @@ def allowed_types() -> list[Any]:
 
 
 def _history_method(owner: Any, name: str) -> Any:
-    """What `getattr` may be asked for: the statistics of a HistoryBuffer, which pickles refer to by name."""
+    """`getattr` restricted to the statistics of a HistoryBuffer, which pickles refer to by name."""
     if owner is HistoryBuffer and name in ('min', 'max', 'mean', 'current'):
         return getattr(HistoryBuffer, name)
     raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed')
 
 
-def _refusal(path: Path, error: Exception) -> CheckpointError:
-    """What to say of a file that a restricted unpickler gave up."""
+def _refusal_error(path: Path, error: Exception) -> CheckpointError:
+    """The error for a file that the restricted unpickler refused."""
     try:
         with torch.serialization.safe_globals(allowed_types()):
             refused = torch.serialization.get_unsafe_globals_in_checkpoint(path)
@@ -134,22 +134,22 @@ def _refusal(path: Path, error: Exception) -> CheckpointError:
         refused = re.findall(r'GLOBAL (\S+)', str(error))[:1]
     reason = ', '.join(refused) or re.sub(r'(?s).*WeightsUnpickler error:\s*', '', str(error)).splitlines()[0]
     return CheckpointError(
-        _stranger(path)
+        _foreign_content(path)
         or f'{path}: refused, because it holds more than data: {reason}. Opening it could run code. If you made this '
         'file yourself, pass --trust-checkpoint (trust=True); otherwise ask its author for a .safetensors file.'
     )
 
 
-def _damage(path: Path, error: Exception) -> CheckpointError:
-    """What to say of a file that breaks off, or is no checkpoint."""
+def _damage_error(path: Path, error: Exception) -> CheckpointError:
+    """The error for a file that is truncated or no checkpoint."""
     reason = str(error).split('. ')[0] or type(error).__name__
     return CheckpointError(
-        _stranger(path) or f'{path}: not a complete PyTorch checkpoint ({reason}). Fetch or save it again.'
+        _foreign_content(path) or f'{path}: not a complete PyTorch checkpoint ({reason}). Fetch or save it again.'
     )
 
 
-def _stranger(path: Path) -> str:
-    """What a file is that was put in a checkpoint's place; empty for what begins as one does."""
+def _foreign_content(path: Path) -> str:
+    """A sentence on a file that is no checkpoint, such as a web page; empty where it begins as one does."""
     with path.open('rb') as file:
         start = file.read(64).lstrip()
     if start.startswith(b'version https://git-lfs'):

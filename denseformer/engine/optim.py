@@ -1,4 +1,4 @@
-"""Optimiser settings per parameter, read from what backbones know about themselves, and mixed precision."""
+"""Optimiser settings per parameter, as backbones declare them, and mixed precision."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from denseformer.registry import OPTIM_WRAPPERS as OWN_OPTIM_WRAPPERS
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class LayerDecayOptimWrapperConstructor:
-    """Builds the optimiser with the weight decay and learning rate that each parameter's role asks for.
+    """Builds the optimiser with layer-wise learning-rate decay and each parameter's weight decay.
 
     mmseg, mmdet and mmpretrain each carry layer-wise rate decay written for a few backbones by name; here the backbone
     says which of its parameters take no weight decay and how deep each one lies (`Backbone.param_groups`).
@@ -55,19 +55,19 @@ class LayerDecayOptimWrapperConstructor:
         group = {'params': [], 'lr': self.optimizer['lr'] * factor}
         return group if decay else {**group, 'weight_decay': 0.0}
 
-    def _settings(self, model: nn.Module):
+    def _settings(self, model: nn.Module) -> Iterator[tuple[nn.Parameter, float, bool]]:
         """(parameter, learning-rate factor, decays?) of every parameter."""
         backbones = {name: module for name, module in model.named_modules() if isinstance(module, Backbone)}
-        roles = {
-            f'{prefix}.{name}' if prefix else name: (role, backbone)
+        declared = {
+            f'{prefix}.{name}' if prefix else name: (group, backbone)
             for prefix, backbone in backbones.items()
-            for name, role in backbone.param_groups().items()
+            for name, group in backbone.param_groups().items()
         }
         for name, parameter in model.named_parameters():
-            if name in roles:
-                role, backbone = roles[name]
-                above = backbone.depth + 1 - role.depth
-                yield parameter, self.backbone_lr_mult * self.layer_decay**above, role.decay
+            if name in declared:
+                group, backbone = declared[name]
+                above = backbone.depth + 1 - group.depth
+                yield parameter, self.backbone_lr_mult * self.layer_decay**above, group.decay
             else:
                 factor = self.backbone_lr_mult if name.startswith('backbone.') else 1.0
                 yield parameter, factor, not any(part in name for part in self.head_no_decay)

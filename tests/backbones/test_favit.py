@@ -1,4 +1,4 @@
-"""What is FaViT's own: the summary of windows, and the reflection of small maps."""
+"""FaViT: the summary of windows, and the reflection of small maps."""
 
 import pytest
 import torch

@@ -19,9 +19,18 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import CONV_NORM, StateDict, linear_mlps_from_pointwise, rename, strip_classifier
-from denseformer.layers import ConvNorm, ConvNormStem, DepthwiseConv2d, LayerNorm2d, Mlp2d, PreNormBlock, TwinConv
+from denseformer.layers import (
+    ConvNorm,
+    ConvNormStem,
+    DepthwiseConv2d,
+    LayerNorm2d,
+    Mlp2d,
+    PreNormBlock,
+    TwinConv,
+    drop_path_rates,
+)
 from denseformer.layers.initializers import narrow
 from denseformer.network import Source
 from denseformer.registry import MODELS

@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, strip_classifier
-from denseformer.layers import ConvDownsample, DepthwiseConv, DropPath
+from denseformer.layers import ConvDownsample, DepthwiseConv, DropPath, drop_path_rates
 from denseformer.layers.channel_first import to_channels_last
 from denseformer.layers.initializers import narrow
 from denseformer.layers.linear import Linear

@@ -26,10 +26,16 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.attention.linear import averaging_linear_attention
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, strip_classifier
-from denseformer.layers import DepthwiseConv2d, DropPath, add_scaled, gain
-from denseformer.layers.channel_first import ConvEmbed
+from denseformer.layers import (
+    ConvEmbed,
+    DepthwiseConv2d,
+    DropPath,
+    apply_layer_scale,
+    drop_path_rates,
+    make_layer_scale,
+)
 from denseformer.layers.initializers import narrow
 from denseformer.network import Source
 from denseformer.registry import MODELS
@@ -107,13 +113,13 @@ class Block(nn.Module):
         self.attn = AsymmetricMixer(dim, group, head_width)
         self.inter1 = Interaction(3 * group, ratios[0])
         self.inter2 = Interaction(dim, ratios[1], narrows=not last)
-        self.gamma = None if last else gain(dim, LAYER_SCALE, channel_first=True)
+        self.gamma = None if last else make_layer_scale(dim, LAYER_SCALE, channel_first=True)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         memory, mixed = self.attn(x)
         out = self.drop_path(self.inter2(torch.cat((memory, self.inter1(mixed)), 1)))
-        return out if self.gamma is None else add_scaled(x, out, self.gamma)
+        return out if self.gamma is None else x + apply_layer_scale(out, self.gamma)
 
 
 class Downsample(nn.Module):

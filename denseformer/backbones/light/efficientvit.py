@@ -25,13 +25,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+from denseformer.attention.softmax import window_softmax_attention
 from denseformer.attention.windows import resize_position_table, window_partition, window_reverse
 from denseformer.backbones.base import BackboneOptions
 from denseformer.backbones.light.sandwich import FeedForward, SandwichSkeleton, rename_skeleton
 from denseformer.checkpoints.keys import StateDict, drop
-from denseformer.kernels.segmented_attention import window_softmax_attention
-from denseformer.layers import ConvNorm, DropPath, pad_to_multiple
-from denseformer.layers.position_bias import DistanceBias
+from denseformer.layers import ConvNorm, DistanceBias, DropPath, pad_to_multiple
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -70,9 +69,9 @@ class CascadedGroupAttention(nn.Module):
     @staticmethod
     def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
         """Attention of one head: q, k (n, 16, 7, 7), v (n, d, 7, 7), bias (N, N) -> like v."""
-        tokens = (x.permute(0, 2, 3, 1).flatten(1, 2).unsqueeze(1) for x in (q, k, v))  # (n, 1, N, ..)
-        out = window_softmax_attention(*tokens, bias[None, None].to(q.dtype))  # (n, N, d)
-        return out.unflatten(1, v.shape[2:]).permute(0, 3, 1, 2)
+        q, k, v = (x.permute(0, 2, 3, 1).flatten(1, 2).unsqueeze(1) for x in (q, k, v))  # (n, 1, N, ..)
+        out = window_softmax_attention(q, k, v, bias[None, None].to(q.dtype))  # (n, N, d)
+        return out.unflatten(1, (WINDOW, WINDOW)).permute(0, 3, 1, 2)
 
 
 class WindowedAttention(nn.Module):

@@ -24,14 +24,22 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.attention.small_kernel import small_kernel_aggregation
+from denseformer.attention.softmax import window_softmax_attention
 from denseformer.attention.windows import resize_position_table
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import CONV_NORM, StateDict, drop, linear_from_pointwise, rename, strip_classifier
-from denseformer.kernels.segmented_attention import window_softmax_attention
-from denseformer.layers import ConvNorm, ConvNormMlp, ConvNormStem, DropPath, TwinConv
+from denseformer.layers import (
+    ConvNorm,
+    ConvNormMlp,
+    ConvNormStem,
+    DistanceBias,
+    DropPath,
+    SqueezeExcite,
+    TwinConv,
+    drop_path_rates,
+    squeezed,
+)
 from denseformer.layers.initializers import pytorch
-from denseformer.layers.position_bias import DistanceBias
-from denseformer.layers.squeeze import SqueezeExcite, squeezed
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -77,7 +85,7 @@ class PairBias(DistanceBias):
         super().__init__((GRID, GRID), heads)
 
     def forward(self, tokens: int, dtype: torch.dtype) -> Tensor:
-        return self.remembered((tokens, dtype), lambda: self.resized(tokens).to(dtype))
+        return self.cached((tokens, dtype), lambda: self.resized(tokens).to(dtype))
 
     def resized(self, tokens: int) -> Tensor:
         return F.interpolate(self.build()[None], (tokens, tokens), mode='bicubic', align_corners=False)[0]

@@ -26,16 +26,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+from denseformer.attention.softmax import window_softmax_attention
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.caching import cached_constant
 from denseformer.checkpoints.keys import StateDict, drop, rename, strip_classifier
-from denseformer.kernels.segmented_attention import window_softmax_attention
-from denseformer.layers import ConvNorm, DepthwiseConv2d, DilatedDepthwiseConv, DropPath
-from denseformer.layers.channel_first import ConvEmbed
+from denseformer.layers import (
+    ConvEmbed,
+    ConvNorm,
+    DepthwiseConv2d,
+    DilatedDepthwiseConv,
+    DropPath,
+    Linear,
+    drop_path_rates,
+    reflect_margin,
+)
 from denseformer.layers.initializers import narrow
-from denseformer.layers.linear import Linear
-from denseformer.layers.padding import reflect_margin
 from denseformer.network import Source
 from denseformer.registry import MODELS
 

@@ -11,11 +11,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from denseformer.backbones.base import Backbone, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, Stage
 from denseformer.checkpoints.keys import CONV_NORM, Rule, StateDict, linear_from_pointwise, rename, strip_classifier
-from denseformer.layers import ConvNorm, ConvNormMlp, ConvNormStem, DropPath
+from denseformer.layers import ConvNorm, ConvNormMlp, ConvNormStem, DropPath, SqueezeExcite, drop_path_rates, squeezed
 from denseformer.layers.initializers import pytorch
-from denseformer.layers.squeeze import SqueezeExcite, squeezed
 
 
 class FeedForward(nn.Module):

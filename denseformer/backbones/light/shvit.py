@@ -22,10 +22,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+from denseformer.attention.softmax import window_softmax_attention
 from denseformer.backbones.base import BackboneOptions
 from denseformer.backbones.light.sandwich import SandwichSkeleton, rename_skeleton
 from denseformer.checkpoints.keys import StateDict
-from denseformer.kernels.segmented_attention import window_softmax_attention
 from denseformer.layers import ConvNorm, ConvNormMlp, DropPath
 from denseformer.network import Source
 from denseformer.registry import MODELS

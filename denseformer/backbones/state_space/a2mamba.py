@@ -26,10 +26,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from denseformer.attention.neighborhood import attend
+from denseformer.attention.neighborhood import unchecked_attention
 from denseformer.attention.rotary import axial_rotation, rotate
 from denseformer.attention.selective_scan import selective_scan
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.attention.softmax import window_softmax_attention
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.caching import CachesInEval
 from denseformer.checkpoints.keys import (
     StateDict,
@@ -40,8 +41,7 @@ from denseformer.checkpoints.keys import (
     strip_classifier,
 )
 from denseformer.dynamic_shapes import same_size
-from denseformer.kernels.segmented_attention import window_softmax_attention
-from denseformer.layers import ConvBatchNormDownsample, ConvMlp, ConvNorm, DepthwiseConv, DropPath
+from denseformer.layers import ConvBatchNormDownsample, ConvMlp, ConvNorm, DepthwiseConv, DropPath, drop_path_rates
 from denseformer.layers.channel_first import to_channels_last
 from denseformer.layers.initializers import narrow
 from denseformer.layers.linear import Pointwise
@@ -73,7 +73,7 @@ class TwoReaches(nn.Module):
         return torch.cat([near, far], 3)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, dilation: list[int]) -> Tensor:
-        return attend(q, k, v.to(q.dtype), self.rpb, self.kernel_size, dilation, q.shape[-1] ** -0.5)
+        return unchecked_attention(q, k, v.to(q.dtype), self.rpb, self.kernel_size, dilation, q.shape[-1] ** -0.5)
 
     def dilation(self, side: int) -> int:
         """As large as fits the neighbourhood into a side of the map, but no larger than the neighbourhood's."""
@@ -169,7 +169,7 @@ class PairBias(CachesInEval):
         self.table = nn.Parameter(torch.zeros(1, heads, TRAINED_SIDE**2, TRAINED_SIDE**2))
 
     def forward(self, tokens: int, dtype: torch.dtype) -> Tensor:
-        return self.remembered((tokens, dtype), lambda: self.resized(tokens).to(dtype))
+        return self.cached((tokens, dtype), lambda: self.resized(tokens).to(dtype))
 
     def resized(self, tokens: int) -> Tensor:
         if same_size(self.table.shape[2:], (tokens, tokens)):

@@ -24,7 +24,7 @@ from denseformer.attention.haar import haar, inverse_haar
 from denseformer.backbones.base import BackboneOptions
 from denseformer.backbones.light.sandwich import FeedForward, SandwichSkeleton, rename_skeleton
 from denseformer.checkpoints.keys import StateDict, drop
-from denseformer.layers import ConvNorm, DepthwiseConv2d, DropPath, gain, pad_image_to_multiple
+from denseformer.layers import ConvNorm, DepthwiseConv2d, DropPath, make_layer_scale, pad_image_to_multiple
 from denseformer.layers.state_space import SelectiveScan, scan_side_by_side
 from denseformer.network import Source
 from denseformer.registry import MODELS
@@ -64,9 +64,9 @@ class WaveletScan(nn.Module):
     def __init__(self, dim: int, kernel_size: int):
         super().__init__()
         self.scan = TwoWayScan(dim)
-        self.scan_gain = gain(dim, 1.0, channel_first=True)
+        self.scan_gain = make_layer_scale(dim, 1.0, channel_first=True)
         self.bands = DepthwiseConv2d(4 * dim, kernel_size, bias=False)
-        self.bands_gain = gain(4 * dim, 0.1, channel_first=True)
+        self.bands_gain = make_layer_scale(4 * dim, 0.1, channel_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
         H, W = x.shape[2:]

@@ -27,12 +27,12 @@ from typing_extensions import Unpack
 
 from denseformer.attention.selective_scan import selective_scan
 from denseformer.attention.snake import snake_orders
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, strip_classifier
 from denseformer.dynamic_shapes import same_size
-from denseformer.layers import ConvNorm, DepthwiseConv2d, DropPath, PreNormBlock, gain
+from denseformer.layers import ConvNorm, DepthwiseConv2d, DropPath, PreNormBlock, drop_path_rates, make_layer_scale
 from denseformer.layers.channel_first import ConvEmbed, to_channels_last
-from denseformer.layers.initializers import NARROW, draw, narrow
+from denseformer.layers.initializers import INIT_STD, draw, narrow
 from denseformer.layers.state_space import SelectiveScan
 from denseformer.network import Source
 from denseformer.registry import MODELS
@@ -51,7 +51,7 @@ class SnakeScan(nn.Module):
         self.in_proj = ConvNorm(dim, inner, bias=True)
         self.conv = DepthwiseConv2d(inner, 7)
         self.scan = SelectiveScan(inner, STATES, -(-dim // 16))
-        self.moves = nn.Parameter(NARROW * torch.randn(5, STATES))
+        self.moves = nn.Parameter(INIT_STD * torch.randn(5, STATES))
         self.norm = nn.LayerNorm(inner)
         self.out_proj = ConvNorm(inner, dim, bias=True)
 
@@ -101,7 +101,7 @@ class ConvBlock(nn.Module):
     def __init__(self, dim: int, drop_path: float):
         super().__init__()
         self.mlp = Bottleneck(dim)
-        self.gamma2 = gain(dim, 1e-5, channel_first=True)
+        self.gamma2 = make_layer_scale(dim, 1e-5, channel_first=True)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ class LastStage(Stage):
 
     def __init__(self, blocks: Sequence[nn.Module], downsample: nn.Module, dim: int, side: int):
         super().__init__(blocks, downsample)
-        self.pos_embed = nn.Parameter(NARROW * torch.randn(1, dim, side, side))
+        self.pos_embed = nn.Parameter(INIT_STD * torch.randn(1, dim, side, side))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.downsample(x)
@@ -148,8 +148,8 @@ def narrow_bottlenecks_and_scans(module: nn.Module) -> None:
     if isinstance(module, Bottleneck):
         module.apply(narrow)
     elif isinstance(module, SelectiveScan):
-        nn.init.normal_(module.x_proj, std=NARROW)
-        nn.init.normal_(module.dt_proj, std=NARROW)
+        nn.init.normal_(module.x_proj, std=INIT_STD)
+        nn.init.normal_(module.dt_proj, std=INIT_STD)
         nn.init.zeros_(module.dt_bias)
     elif isinstance(module, Stem):
         for layer in (module.conv1.conv, module.conv2.conv):

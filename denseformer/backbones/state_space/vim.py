@@ -27,11 +27,11 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.attention.rotary import resized_rotation, rotate
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, drop, rename
 from denseformer.dynamic_shapes import ceil_div
-from denseformer.layers import DropPath, pad_image_to_multiple
-from denseformer.layers.initializers import NARROW, draw, pytorch
+from denseformer.layers import DropPath, drop_path_rates, pad_image_to_multiple
+from denseformer.layers.initializers import INIT_STD, draw, pytorch
 from denseformer.layers.linear import Linear
 from denseformer.layers.position import resize_positions
 from denseformer.layers.state_space import SelectiveScan, scan_side_by_side
@@ -111,7 +111,7 @@ class PositionedPatches(nn.Module):
     def __init__(self, in_channels: int, dim: int, side: int):
         super().__init__()
         self.proj = nn.Conv2d(in_channels, dim, PATCH, PATCH)
-        self.pos_embed = nn.Parameter(NARROW * torch.randn(side, side, dim))
+        self.pos_embed = nn.Parameter(INIT_STD * torch.randn(side, side, dim))
         draw(self.proj, self.proj.weight[0].numel() ** -0.5)
 
     def forward(self, image: Tensor) -> Tensor:

@@ -22,9 +22,9 @@ from typing_extensions import Unpack
 
 from denseformer.attention.state_space_duality import state_space_duality
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, stages_from, strip_classifier
-from denseformer.layers import ConvNorm, DepthwiseConv, Mlp, PreNormBlock, accumulate_mlp
+from denseformer.layers import ConvNorm, DepthwiseConv, Mlp, PreNormBlock, drop_path_rates
 from denseformer.layers.channel_first import to_channels_last
 from denseformer.layers.global_attention import GlobalAttention
 from denseformer.layers.linear import Linear
@@ -77,7 +77,7 @@ class Block(PreNormBlock):
         x = self.encode_position(x)
         x = x + self.drop_path(self.attn(self.norm1(x)))
         x = x + self.pos_embed2(x)
-        return accumulate_mlp(x, self.norm2, self.mlp, drop_path=self.drop_path)
+        return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 class Stem(nn.Module):
