@@ -17,6 +17,7 @@ K chunks of T tokens, and its maps are laid out (T, B, K, G, ..).
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -155,15 +156,15 @@ def _(grad: Tensor, u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, betw
     return tuple(x.new_empty(x.shape) for x in (u, dt, A, B, C))
 
 
-def _save(ctx, inputs, output: tuple[Tensor, Tensor]) -> None:
+def save_inputs(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
     ctx.save_for_backward(*inputs, output[1])
 
 
-def _backward(ctx, grad: Tensor, _):
+def differentiate(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, ...]:
     return scan_backward(grad, *ctx.saved_tensors)
 
 
-scan.register_autograd(_backward, setup_context=_save)
+scan.register_autograd(differentiate, setup_context=save_inputs)
 
 
 def group_rates(A: Tensor, groups: int) -> Tensor:
