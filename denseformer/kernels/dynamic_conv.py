@@ -26,8 +26,12 @@ def dynamic_depthwise(x: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor, k
     (B, C, H, W), offsets = x.shape, kernel_size**2
     groups = bias.shape[0] // offsets
     margin, wide = kernel_size // 2, W + kernel_size - 1
-    padded = F.pad(x, (margin,) * 4).unflatten(1, (groups, C // groups))  # (B, g, C/g, H + k - 1, W + k - 1)
-    hidden = F.pad(hidden, (0, kernel_size - 1, 0, 0, 0, 1), value=1.0)  # (B, r + 1, H, W + k - 1), ones for the bias
+    padded = F.pad(x.contiguous(), (margin,) * 4).unflatten(
+        1, (groups, C // groups)
+    )  # (B, g, C/g, H + k - 1, W + k - 1)
+    hidden = F.pad(
+        hidden.contiguous(), (0, kernel_size - 1, 0, 0, 0, 1), value=1.0
+    )  # (B, r + 1, H, W + k - 1), ones for the bias
     weight = torch.cat((weight, bias[:, None]), 1)
     rows = max(STRIP // (B * bias.shape[0] * wide), 1)
     strips = []

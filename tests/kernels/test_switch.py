@@ -21,7 +21,8 @@ def family(request) -> type[Network]:
 def build(cls: type[Network]) -> tuple[Network, torch.Tensor]:
     torch.manual_seed(0)
     network = cls(arch=cls.truncated_arch())
-    return network.eval(), torch.rand(1, network.in_channels, 32, 48)
+    size = (32, 48) if issubclass(cls, Backbone) else (12, 20)
+    return network.eval(), torch.rand(1, network.in_channels, *size)
 
 
 def outputs(network: Network, image: torch.Tensor) -> list[torch.Tensor]:

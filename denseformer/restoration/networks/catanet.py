@@ -35,7 +35,7 @@ from denseformer.attention.aggregation import (
 from denseformer.attention.patches import average_patches, extract_patches, stepped_starts, take_tokens
 from denseformer.attention.softmax import window_softmax_attention
 from denseformer.checkpoints.keys import StateDict, count, linear_from_pointwise, rename
-from denseformer.layers import DepthwiseConv, Linear, PreNormBlock
+from denseformer.layers import DepthwiseConv, Linear, PreNormBlock, to_channels_last
 from denseformer.layers.initializers import linears
 from denseformer.network import Source
 from denseformer.registry import MODELS
@@ -234,7 +234,7 @@ class CATANet(RestorationNetwork):
         self.apply(linears)
 
     def restore(self, image: Tensor) -> Tensor:
-        shallow = self.conv_first(image).permute(0, 2, 3, 1)  # (B, H, W, C)
+        shallow = self.conv_first(to_channels_last(image)).permute(0, 2, 3, 1)  # (B, H, W, C)
         x = shallow
         for block in self.blocks:
             tokens = block.tokens
