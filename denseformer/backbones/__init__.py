@@ -5,6 +5,7 @@ from denseformer.backbones.convolution.convnext import ConvNeXt
 from denseformer.backbones.convolution.ffnet import FFNet
 from denseformer.backbones.convolution.focalnet import FocalNet
 from denseformer.backbones.convolution.hornet import HorNet
+from denseformer.backbones.convolution.mambaout import MambaOut
 from denseformer.backbones.convolution.poolformer import PoolFormer
 from denseformer.backbones.convolution.van import VAN
 from denseformer.backbones.global_attention.biformer import BiFormer
@@ -27,6 +28,11 @@ from denseformer.backbones.linear_attention.inline import InLinePVT, InLineSwin
 from denseformer.backbones.linear_attention.l2vit import L2ViT
 from denseformer.backbones.linear_attention.soft import SOFT
 from denseformer.backbones.neighborhood.dinat import NAT, DiNAT, DiNATs
+from denseformer.backbones.state_space.a2mamba import A2Mamba
+from denseformer.backbones.state_space.mobilemamba import MobileMamba
+from denseformer.backbones.state_space.vcmamba import VCMamba
+from denseformer.backbones.state_space.vim import Vim
+from denseformer.backbones.state_space.vssd import VSSD
 from denseformer.backbones.windows.crossformer import CrossFormer
 from denseformer.backbones.windows.cswin import CSWin
 from denseformer.backbones.windows.davit import DaViT
@@ -43,6 +49,8 @@ __all__ = [
     'RMT',
     'SOFT',
     'VAN',
+    'VSSD',
+    'A2Mamba',
     'AgentPVT',
     'AgentSwin',
     'Backbone',
@@ -67,7 +75,9 @@ __all__ = [
     'L2ViT',
     'LSNet',
     'LWGANet',
+    'MambaOut',
     'MaxViT',
+    'MobileMamba',
     'PoolFormer',
     'SGFormer',
     'SHViT',
@@ -76,4 +86,6 @@ __all__ = [
     'SwinV2',
     'TransNeXt',
     'UniFormer',
+    'VCMamba',
+    'Vim',
 ]

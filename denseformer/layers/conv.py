@@ -90,9 +90,9 @@ class ConvStem(nn.Module):
 class ConvBatchNormDownsample(nn.Module):
     """3 x 3 stride-2 convolution, BatchNorm, then `act`: (B, H, W, C) -> (B, ceil(H/2), ceil(W/2), out_dim)."""
 
-    def __init__(self, dim: int, out_dim: int, act: Callable[[], nn.Module] = nn.Identity):
+    def __init__(self, dim: int, out_dim: int, act: Callable[[], nn.Module] = nn.Identity, bias: bool = True):
         super().__init__()
-        self.reduction = nn.Conv2d(dim, out_dim, 3, 2, 1)
+        self.reduction = nn.Conv2d(dim, out_dim, 3, 2, 1, bias=bias)
         self.norm = nn.BatchNorm2d(out_dim)
         self.act = act()
 

@@ -8,6 +8,8 @@ The backward pass runs the forward kernel once more for the statistics of the so
 Legend: B batch, H W map, h heads, d head width, k kernel, member: position within a group of equal remainders.
 """
 
+from collections.abc import Sequence
+
 import torch
 import triton
 import triton.language as tl
@@ -22,23 +24,34 @@ RUN_ON: tuple[str, ...] = ()
 """Devices on which the kernels have been run against the definition, by their names in CUDA."""
 
 
-def supports(q: Tensor) -> bool:
-    return q.dtype in (torch.float16, torch.bfloat16, torch.float32) and q.shape[-1] <= WIDEST_HEAD
+def supports(q: Tensor, dilation: Sequence[int]) -> bool:
+    known = q.dtype in (torch.float16, torch.bfloat16, torch.float32) and q.shape[-1] <= WIDEST_HEAD
+    return known and dilation[0] == dilation[1]
 
 
 def fused_attention(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: Sequence[int], scale: float
 ) -> Tensor:
-    """q: (B, H, W, h, d); k, v: (B, H', W', h, d), H' >= H, W' >= W; bias: (h, 2k-1, 2k-1) -> (B, H, W, h, d)."""
-    k, v = (_completed(x, kernel_size * dilation) for x in (k, v))
-    return _forward(q, k, v, bias, kernel_size, dilation, scale)[0]
+    """q: (B, H, W, h, d); k, v: (B, H', W', h, d), H' >= H, W' >= W; bias: (h, 2k-1, 2k-1) -> (B, H, W, h, d).
+
+    dilation: of rows and of columns, which must be the same.
+    """
+    k, v = (_completed(x, kernel_size * dilation[0]) for x in (k, v))
+    return _forward(q, k, v, bias, kernel_size, dilation[0], scale)[0]
 
 
 def fused_attention_backward(
-    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+    grad: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    bias: Tensor | None,
+    kernel_size: int,
+    dilations: Sequence[int],
+    scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients of q, k, v and of the bias (zeros of one head without one)."""
-    sides = k.shape[1:3]
+    sides, dilation = k.shape[1:3], dilations[0]
     k, v = (_completed(x, kernel_size * dilation) for x in (k, v))
     q, k, v, grad = (_dense_heads(x) for x in (q, k, v, grad))
     out, normaliser = _forward(q, k, v, bias, kernel_size, dilation, scale)
