@@ -42,7 +42,7 @@ PARAMWISE = [
     Recipe('mask_rcnn_fcaformer_coco', decay(0.95, 'group', 6), 'FcaFormer: mask_rcnn_fcaformer_l2_set1_..._in1k.py'),
     Recipe('upernet_ffnet_3_ade20k', decay(0.9, 'group', 12), 'FFNet: upernet_ffnet_3_512_160k_ade20k.py'),
     Recipe('cascade_mask_rcnn_ffnet_coco', decay(0.8, 'group', 12), 'FFNet: casc_mask_rcnn_ffnet_2_fpn_3x_coco.py'),
-    Recipe('mask2former_transnext_semantic_ade20k', {'vector_decay': False}, 'TransNeXt: mask2former_transnext_tiny_...'),
+    Recipe('mask2former_transnext_semantic_ade20k', {'vector_decay': False}, 'TransNeXt: mask2former_transnext_...'),
 ]  # fmt: skip
 
 TOP_LEVEL = [
