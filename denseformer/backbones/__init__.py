@@ -6,6 +6,7 @@ from denseformer.backbones.biformer import BiFormer
 from denseformer.backbones.convnext import ConvNeXt
 from denseformer.backbones.crossformer import CrossFormer
 from denseformer.backbones.cswin import CSWin
+from denseformer.backbones.cvt import CvT
 from denseformer.backbones.davit import DaViT
 from denseformer.backbones.dinat import NAT, DiNAT, DiNATs
 from denseformer.backbones.favit import FaViT
@@ -23,19 +24,24 @@ from denseformer.backbones.ppma import PPMA
 from denseformer.backbones.rmt import RMT
 from denseformer.backbones.sgformer import SGFormer
 from denseformer.backbones.soft import SOFT
+from denseformer.backbones.spectformer import SpectFormer
 from denseformer.backbones.stvit import STViT
+from denseformer.backbones.svt import SVT
 from denseformer.backbones.swin import Swin
 from denseformer.backbones.swinv2 import SwinV2
 from denseformer.backbones.transnext import TransNeXt
 from denseformer.backbones.uniformer import UniFormer
 from denseformer.backbones.van import VAN
+from denseformer.backbones.volo import VOLO
 
 __all__ = [
     'NAT',
     'PPMA',
     'RMT',
     'SOFT',
+    'SVT',
     'VAN',
+    'VOLO',
     'AgentPVT',
     'AgentSwin',
     'Backbone',
@@ -43,6 +49,7 @@ __all__ = [
     'CSWin',
     'ConvNeXt',
     'CrossFormer',
+    'CvT',
     'DaViT',
     'DiNAT',
     'DiNATs',
@@ -60,6 +67,7 @@ __all__ = [
     'PoolFormer',
     'SGFormer',
     'STViT',
+    'SpectFormer',
     'Swin',
     'SwinV2',
     'TransNeXt',
