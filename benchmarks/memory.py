@@ -17,9 +17,9 @@ from PIL import Image
 
 from benchmarks.harness import resident_memory
 from denseformer.engine import load_config
+from denseformer.images.metadata import Metadata
+from denseformer.images.tiffs import Layout, write_bands
 from denseformer.inference import Predictor, predict_folder
-from denseformer.inference.metadata import Metadata
-from denseformer.inference.tiffs import Layout, write_bands
 
 CONFIG = 'configs/upernet_dinat_nano_sample.py'
 SMALL = {

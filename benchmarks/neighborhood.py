@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from benchmarks.harness import Comparison, Contender
 from denseformer.attention.neighborhood import attend
-from denseformer.backbones.dinat import DiNAT
+from denseformer.backbones.neighborhood.dinat import DiNAT
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 DILATIONS = (1, 2, 3, 4, 5, 7, 8, 10, 14, 16, 20, 28)

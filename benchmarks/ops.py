@@ -17,8 +17,8 @@ from torch import Tensor
 
 from benchmarks.harness import Comparison, Contender
 from denseformer.inference import Predictor
-from denseformer.ops import choice
-from denseformer.ops.extension import OPERATORS
+from denseformer.ops import dispatch as dispatch
+from denseformer.ops.mmcv_ext import OPERATORS
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 CALLERS = ('deform_conv', 'focal_loss', 'modulated_deform_conv', 'multi_scale_deform_attn', 'nms', 'roi_align')
@@ -53,7 +53,7 @@ def comparisons() -> Iterator[Comparison]:
 
 def beside_compiled(title: str, make: Callable[[], Function]) -> Comparison:
     contenders = [Contender('ours', lambda: with_ours(make()), countable=False)]
-    if choice.mmcv_is_compiled():
+    if dispatch.mmcv_is_compiled():
         contenders.append(Contender('mmcv, compiled', make, countable=False))
     return Comparison(title, tuple(contenders))
 
@@ -64,7 +64,7 @@ def with_ours(function: Function) -> Function:
 
     def run() -> None:
         with ExitStack() as stack:
-            stack.enter_context(patch.object(choice, 'torchvision_ops', lambda: None))
+            stack.enter_context(patch.object(dispatch, 'torchvision_ops', lambda: None))
             for caller in CALLERS:
                 stack.enter_context(patch(f'mmcv.ops.{caller}.ext_module', extension))
             function()
@@ -175,7 +175,7 @@ def attentions(title: str, *, backward: bool) -> Comparison:
         Contender('ours', lambda: with_ours(make(extension)), countable=False),
         Contender("mmcv's PyTorch", lambda: make(plain), countable=False),
     ]
-    if DEVICE == 'cuda' and choice.mmcv_is_compiled():
+    if DEVICE == 'cuda' and dispatch.mmcv_is_compiled():
         contenders.append(Contender('mmcv, compiled', lambda: make(extension), countable=False))
     return Comparison(title, tuple(contenders))
 
@@ -229,6 +229,6 @@ def losses() -> Comparison:
         Contender('ours', lambda: with_ours(make(extension)), countable=False),
         Contender("mmdetection's PyTorch", lambda: make(plain), countable=False),
     ]
-    if DEVICE == 'cuda' and choice.mmcv_is_compiled():
+    if DEVICE == 'cuda' and dispatch.mmcv_is_compiled():
         contenders.append(Contender('mmcv, compiled', lambda: make(extension), countable=False))
     return Comparison('sigmoid focal loss and backward, 20 000 x 80', tuple(contenders))

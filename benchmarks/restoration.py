@@ -18,7 +18,7 @@ from benchmarks.harness import Comparison
 from benchmarks.neighborhood import DEVICE, contend, inference
 from denseformer.restoration import networks
 from denseformer.restoration.networks import RestorationNetwork
-from denseformer.restoration.networks.trunk import UPSAMPLERS, TrunkNetwork
+from denseformer.restoration.networks.trunk import UPSAMPLERS, SwinIRBase
 
 THEIR_NAMES = {
     'dim': ('dim', 'embed_dim'),
@@ -83,7 +83,7 @@ def their_options(network: RestorationNetwork) -> dict[str, Any]:
     """What the authors' constructors call the options of a network like ours; each of them takes a part of these."""
     arch = network.arch
     options = {their: getattr(arch, our) for our, names in THEIR_NAMES.items() if hasattr(arch, our) for their in names}
-    if isinstance(network, TrunkNetwork):
+    if isinstance(network, SwinIRBase):
         blocks, heads = ([getattr(arch, name, 1)] * arch.groups for name in ('blocks', 'heads'))  # of each group
         upsampler = next(name for name, kind in UPSAMPLERS.items() if isinstance(network.upsampler, kind))
         options |= {'depths': blocks, 'depth': blocks, 'num_heads': heads, 'upsampler': upsampler}

@@ -5,7 +5,7 @@ compiled, and does nothing more: components and operators are imported when they
 """
 
 from denseformer import registry
-from denseformer.ops import finder
+from denseformer.ops import mmcv_import as finder
 
 __all__ = ['__version__', 'registry']
 __version__ = '0.1.0'

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from denseformer.signals import leaving_when_asked
+from denseformer.signals import exit_on_signal
 
 CHECKPOINT = 'a checkpoint of a run here, or one its authors published (.pth, .safetensors)'
 
@@ -223,7 +223,7 @@ def add_prepare(commands) -> None:
 
 
 def run_train(options: argparse.Namespace) -> int:
-    with leaving_when_asked():  # until training begins, which saves first
+    with exit_on_signal():  # until training begins, which saves first
         from denseformer.engine import launch
         from denseformer.engine.dry_run import dry_run
 
@@ -259,8 +259,9 @@ def run_test(options: argparse.Namespace) -> int:
 
 
 def run_doctor(options: argparse.Namespace) -> int:
-    from denseformer.engine import doctor, load_config
-    from denseformer.engine.audit import check_config
+    from denseformer.config.audit import check_config
+    from denseformer.engine import load_config
+    from denseformer.inspection import doctor
 
     config = load_config(options.config, options.cfg_options)
     check_config(config)
@@ -272,11 +273,11 @@ def run_doctor(options: argparse.Namespace) -> int:
 
 
 def run_prepare(options: argparse.Namespace) -> int:
-    from denseformer.datasets.image_store import write_store
-    from denseformer.datasets.restoration_images import image_files
-    from denseformer.datasets.restoration_transforms import read_image, to_tensor
-    from denseformer.datasets.sub_images import cut_folder
-    from denseformer.restoration.naturalness import rounded_luma, write_model
+    from denseformer.datasets.restoration.image_folders import image_files
+    from denseformer.datasets.restoration.lmdb_store import write_store
+    from denseformer.datasets.restoration.sub_images import cut_folder
+    from denseformer.datasets.restoration.transforms import read_image, to_tensor
+    from denseformer.restoration.metrics.niqe import rounded_luma, write_model
 
     files = image_files(options.source)
     if options.kind == 'lmdb':
@@ -292,9 +293,9 @@ def run_prepare(options: argparse.Namespace) -> int:
 
 
 def run_browse(options: argparse.Namespace) -> int:
+    from denseformer.config.audit import check_config
     from denseformer.engine import load_config
-    from denseformer.engine.audit import check_config
-    from denseformer.engine.browse import write_sheet
+    from denseformer.inspection.browse import write_sheet
 
     config = load_config(options.config, options.cfg_options)
     check_config(config)
@@ -307,7 +308,7 @@ def run_infer(options: argparse.Namespace) -> int:
     from PIL import Image
 
     from denseformer.engine import load_config
-    from denseformer.inference.formats import checked_suffix
+    from denseformer.images.formats import checked_suffix
     from denseformer.inference.predictor import Predictor
     from denseformer.inference.run import predict_folder, print_summary
 
@@ -343,7 +344,7 @@ def run_infer(options: argparse.Namespace) -> int:
 
 def run_export(options: argparse.Namespace) -> int:
     from denseformer.engine import load_config
-    from denseformer.inference.export import export
+    from denseformer.export.exporting import export
     from denseformer.inference.predictor import Predictor
 
     if len(options.paths) not in (1, 2):

@@ -17,7 +17,7 @@ from torch import Tensor
 from denseformer.demo import train_and_score
 from denseformer.engine import load_config
 from denseformer.restoration import from_checkpoint, imresize
-from denseformer.restoration.metrics import psnr, ssim
+from denseformer.restoration.metrics.image_quality import psnr, ssim
 
 CONFIG = 'configs/cfsr_small_x2_photographs.py'
 FOLDER = Path('data/photographs')

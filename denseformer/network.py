@@ -4,15 +4,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from inspect import signature
+from typing import Any, ClassVar, TypedDict
 
 import torch
 from mmengine.model import BaseModule
-from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from typing_extensions import Never
 
-StateDict = dict[str, Tensor]
-FEW = {'depths': (2, 2, 2, 2), 'blocks': (2, 2, 2, 2), 'groups': (1,)}
+from denseformer.checkpoints.keys import StateDict
+
+TEST_DEPTHS = {'depths': (2, 2, 2, 2), 'blocks': (2, 2, 2, 2), 'groups': (1,)}
 """By the field of an arch record, how many blocks of each stage show all that a network does."""
 
 
@@ -20,12 +22,12 @@ FEW = {'depths': (2, 2, 2, 2), 'blocks': (2, 2, 2, 2), 'groups': (1,)}
 class Source:
     """Where a network comes from.
 
-    paper: title and address; code: the official repository; licence: of the authors' code and weights.
+    paper: title and address; code: the official repository; license: of the authors' code and weights.
     """
 
     paper: str
     code: str
-    licence: str
+    license: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,12 @@ class Description:
     name: str
     parameters: int
     source: Source
+
+
+class NetworkOptions(TypedDict, total=False):
+    """The options that every network hands on to `Network`. init_cfg: mmengine's, how weights are initialized."""
+
+    init_cfg: dict | None
 
 
 class Network(BaseModule):
@@ -48,9 +56,24 @@ class Network(BaseModule):
     archs: ClassVar[Mapping[str, Any]]
     source: ClassVar[Source]
 
-    def __init__(self, *, arch: str | Mapping[str, Any], init_cfg: dict | None = None):
+    def __init__(self, *, arch: str | Mapping[str, Any], init_cfg: dict | None = None, **unknown: Never):
+        if unknown:
+            raise TypeError(self._unknown_option(next(iter(unknown))))
         super().__init__(init_cfg)
         self.arch = self.resolve_arch(arch)
+
+    @classmethod
+    def options(cls) -> tuple[str, ...]:
+        """The names of all arguments that the constructor takes, the family's own first."""
+        signatures = [signature(vars(base)['__init__']) for base in cls.__mro__ if '__init__' in vars(base)]
+        keywords = [p.name for s in signatures for p in s.parameters.values() if p.kind is p.KEYWORD_ONLY]
+        return tuple(dict.fromkeys(keywords))
+
+    @classmethod
+    def _unknown_option(cls, name: str) -> str:
+        near = get_close_matches(name, cls.options(), n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ''
+        return f"{cls.__name__} takes no argument '{name}'. It takes: {', '.join(cls.options())}.{hint}"
 
     @classmethod
     def resolve_arch(cls, arch: str | Mapping[str, Any]) -> Any:
@@ -83,20 +106,20 @@ class Network(BaseModule):
         """
         return state_dict
 
-    def drop_unbuilt(self, state_dict: StateDict) -> StateDict:
+    def drop_keys_of_unbuilt_parts(self, state_dict: StateDict) -> StateDict:
         """`state_dict`, in our layout, without entries of parts that this instance was asked not to build."""
         return state_dict
 
     def _load_from_state_dict(self, state_dict, prefix, *args):
         own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        own = self.drop_unbuilt(self.remap_official_keys(own, self))
+        own = self.drop_keys_of_unbuilt_parts(self.remap_official_keys(own, self))
         state_dict.update({prefix + key: value for key, value in own.items()})
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @classmethod
     def on_meta_device(cls, **options) -> 'Network':
         """An instance whose tensors have shapes and no storage."""
-        with shapes_alone():
+        with on_meta():
             return cls(**options)
 
     @classmethod
@@ -106,11 +129,11 @@ class Network(BaseModule):
         return min(networks, key=lambda arch: sum(p.numel() for p in networks[arch].parameters()))
 
     @classmethod
-    def shallow(cls) -> dict[str, Any]:
-        """The smallest variant's fields, `FEW` blocks a stage at most: the others have the same operators."""
+    def truncated_arch(cls) -> dict[str, Any]:
+        """The smallest variant's fields, `TEST_DEPTHS` blocks a stage at most: the others have the same operators."""
         record = cls.archs[cls.smallest()]
         known = {field.name: getattr(record, field.name) for field in fields(record)}
-        for name, most in FEW.items():
+        for name, most in TEST_DEPTHS.items():
             count = known.get(name)
             if isinstance(count, int):
                 known[name] = min(count, most[0])
@@ -120,13 +143,13 @@ class Network(BaseModule):
 
 
 @contextmanager
-def shapes_alone() -> Iterator[None]:
+def on_meta() -> Iterator[None]:
     """What is built inside has shapes and no storage: nothing is allocated, and no initial weight is drawn."""
-    with torch.device('meta'), _Undrawn():
+    with torch.device('meta'), SkipInit():
         yield
 
 
-class _Undrawn(TorchFunctionMode):
+class SkipInit(TorchFunctionMode):
     """Leaves tensors as they are where `torch.nn.init` would fill them."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):

@@ -12,7 +12,7 @@ EXIT_STATUS = 75
 
 
 @contextmanager
-def leaving_when_asked() -> Iterator[None]:
+def exit_on_signal() -> Iterator[None]:
     """Leave at once for one of SIGNALS, as a run does that has nothing to save yet. Threads receive none."""
     if threading.current_thread() is not threading.main_thread():
         yield

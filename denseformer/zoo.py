@@ -129,7 +129,7 @@ def page() -> Iterator[str]:
     for cls in families():
         source = cls.source
         yield f'\n## {registered_name(cls)}\n'
-        yield f'{source.paper}. [Code of the authors]({source.code}), {source.licence}.\n'
+        yield f'{source.paper}. [Code of the authors]({source.code}), {source.license}.\n'
         yield from table(COLUMNS, rows(cls))
         if results := published_results().get(registered_name(cls)):
             yield ''

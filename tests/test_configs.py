@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from mmengine.registry import MODELS, init_default_scope
 
-from denseformer.engine.audit import audit
-from denseformer.engine.config import load_config
+from denseformer.config.audit import audit
+from denseformer.config.loading import load_config
 from denseformer.engine.launch import scale_learning_rate
-from denseformer.network import shapes_alone
+from denseformer.network import on_meta
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
@@ -33,7 +33,7 @@ def test_has_no_findings_builds_and_names_its_source_and_the_batch_of_its_rate(p
     init_default_scope(config.default_scope)
     # mmsegmentation's own networks read numbers from tensors while they are built.
     backbone = config.get('backbone') or config.network
-    with nullcontext() if backbone.type.startswith('mmseg.') else shapes_alone():
+    with nullcontext() if backbone.type.startswith('mmseg.') else on_meta():
         model = MODELS.build(config.model)
     assert sum(p.numel() for p in model.parameters()) > 0
 

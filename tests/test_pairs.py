@@ -20,7 +20,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from mmseg.structures import SegDataSample
 
-from denseformer.engine.config import load_config
+from denseformer.config.loading import load_config
 from denseformer.registry import MODELS as OWN_MODELS
 
 BASE = Path(__file__).parents[1] / 'configs/_base_'
@@ -53,7 +53,7 @@ def shallow_backbone(path: Path) -> dict[str, Any]:
     backbone = Config.fromfile(path).backbone
     if not isinstance(backbone.get('arch'), str):
         return {}
-    return {'backbone.arch': {'_delete_': True, **OWN_MODELS.get(backbone.type).shallow()}}
+    return {'backbone.arch': {'_delete_': True, **OWN_MODELS.get(backbone.type).truncated_arch()}}
 
 
 @cache

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer.attention.sizes import ceil_div, is_open
-from denseformer.attention.softmax import window_softmax_attention
+from denseformer.dynamic_shapes import ceil_div, is_symbolic
+from denseformer.kernels.segmented_attention import window_softmax_attention
 
 
 def to_and_fro(size: int, length: int, device: torch.device) -> Tensor:
@@ -60,7 +60,7 @@ def overlapping_pieces(order: Tensor, group: int, length: int) -> list[Tensor]:
 
     It stays whole where it is open how many there are.
     """
-    if is_open(order.shape[1], length):
+    if is_symbolic(order.shape[1], length):
         return [order]
     length = max(length // group, 1) * group
     return [order[:, first : first + length + group] for first in range(0, order.shape[1] - group, length)]

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer.attention.sizes import is_open
+from denseformer.dynamic_shapes import is_symbolic
 
 STRIP = 2**20
 """Kernel values that are made at a time; those of a whole map would take K / (C / g) times the map's memory."""
@@ -29,9 +29,9 @@ def dynamic_depthwise(x: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor, k
     padded = F.pad(x, (margin,) * 4).unflatten(1, (groups, C // groups))  # (B, g, C/g, H + k - 1, W + k - 1)
     hidden = F.pad(hidden, (0, kernel_size - 1, 0, 0, 0, 1), value=1.0)  # (B, r + 1, H, W + k - 1), ones for the bias
     weight = torch.cat((weight, bias[:, None]), 1)
-    rows = H if is_open(B, H, W) else max(STRIP // (B * bias.shape[0] * wide), 1)
+    rows = H if is_symbolic(B, H, W) else max(STRIP // (B * bias.shape[0] * wide), 1)
     strips = []
-    for top in (0,) if is_open(H) else range(0, H, rows):
+    for top in (0,) if is_symbolic(H) else range(0, H, rows):
         near = padded[..., top : top + rows + kernel_size - 1, :].flatten(3)
         kernels = weight @ hidden[:, :, top : top + rows].flatten(2)  # (B, g * K, R * (W + k - 1))
         out = convolve_strip(near.float(), kernels.float().unflatten(1, (groups, taps)), wide)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer.attention.taps import inside_taps, taps
+from denseformer.attention.neighbors_3x3 import inside_map, taps
 
 LANE = 8
 """Head widths are padded to a multiple of this, which is what fast attention kernels take."""
@@ -22,7 +22,7 @@ def foveal_attention(
     of the neighbours after the softmax. Neighbours outside the map have weight and value 0 -> (B, H, W, h, d).
     """
     logits = torch.stack([(q * tap).sum(-1) for tap in taps(k)], -1) + local_bias  # (B, H, W, h, T)
-    outside = ~inside_taps(q.shape[1], q.shape[2], q.device)[:, :, None]
+    outside = ~inside_map(q.shape[1], q.shape[2], q.device)[:, :, None]
     logits = logits.masked_fill(outside, float('-inf'))
     out, local_mass = attention_with_rest(q, *pooled, pool_bias, logits.logsumexp(-1))
     weights = extra + logits.softmax(-1) * local_mass

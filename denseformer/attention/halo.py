@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from denseformer.attention.softmax import window_softmax_attention
-from denseformer.attention.transforms import is_transformed
+from denseformer.kernels.segmented_attention import window_softmax_attention
+from denseformer.kernels.tracing import is_tracing
 
 
 def halo_attention(
@@ -31,7 +31,7 @@ def halo_attention(
     q = q.unflatten(1, (-1, side)).unflatten(3, (-1, side))  # (B, H/b, b/s, W/b, b/s, h, d)
     q = q.permute(0, 1, 3, 5, 2, 4, 6).flatten(0, 2)  # (B*n, h, b/s, b/s, d)
     windows = partial(attend_windows, block=block, window=window, scale=scale)
-    if torch.is_grad_enabled() and not is_transformed():  # gathered keys take more than twice the room of their map
+    if torch.is_grad_enabled() and not is_tracing():  # gathered keys take more than twice the room of their map
         out = checkpoint(windows, q, kv, rows, columns, use_reentrant=False, preserve_rng_state=False)
     else:
         out = windows(q, kv, rows, columns)

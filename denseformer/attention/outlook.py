@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer.attention.sizes import ceil_div
+from denseformer.dynamic_shapes import ceil_div
 
 
 def outlook_attention(logits: Tensor, v: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer.attention.cache import remember
+from denseformer.caching import cached_constant
 
 
 def overlapping_windows(x: Tensor, window: int, overlap: int) -> Tensor:
@@ -21,7 +21,7 @@ def overlapping_windows(x: Tensor, window: int, overlap: int) -> Tensor:
     return x.permute(0, 1, 2, 4, 5, 3).reshape(-1, side * side, x.shape[3])
 
 
-@remember(maxsize=16)
+@cached_constant(maxsize=16)
 def overlap_position_index(window: int, overlap: int) -> Tensor:
     """(N, M) index of the offset key - query into a table of (2 w + overlap - 1) ** 2 rows, as HAT numbers them.
 

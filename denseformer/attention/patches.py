@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer.attention.cache import remember
-from denseformer.attention.sizes import ceil_div, is_open
+from denseformer.caching import cached_constant
+from denseformer.dynamic_shapes import ceil_div, is_symbolic
 
 Size = tuple[int, int]
 AxisStarts: TypeAlias = tuple[int, ...] | Tensor
@@ -24,7 +24,7 @@ Starts = tuple[AxisStarts, AxisStarts]
 def stepped_starts(side: int, patch: int, step: int) -> AxisStarts:
     """Starts `step` apart, the last one moved back so that its patch ends with the side; patch <= side."""
     count = ceil_div(side - patch, step) + 1
-    if is_open(count):
+    if is_symbolic(count):
         return torch.minimum(torch.arange(count) * step, as_tensor(side - patch))
     return tuple(min(i * step, side - patch) for i in range(count))
 
@@ -32,7 +32,7 @@ def stepped_starts(side: int, patch: int, step: int) -> AxisStarts:
 def balanced_starts(side: int, patch: int) -> AxisStarts:
     """Starts of as few patches as cover `side`, about equally far apart; patch <= side."""
     gaps = (side - 1) // patch
-    if is_open(gaps):
+    if is_symbolic(gaps):
         last, steps = as_tensor(side - patch), as_tensor(gaps).clamp(min=1)
         return torch.minimum(torch.arange(gaps + 1) * ((last + steps - 1) // steps), last)
     return stepped_starts(side, patch, ceil_div(side - patch, gaps)) if gaps else (0,)
@@ -76,7 +76,7 @@ def take_tokens(tokens: Tensor, index: Tensor) -> Tensor:
     return F.embedding(index + first, tokens.reshape(B * N, C))  # its backward is the fastest of all gathers
 
 
-@remember(maxsize=64)
+@cached_constant(maxsize=64)
 def patch_index(size: Size, patch: Size, starts: Starts, device: torch.device) -> Tensor:
     """(n * N,) positions in the flattened map of all tokens of all patches."""
     rows, columns = (
@@ -86,7 +86,7 @@ def patch_index(size: Size, patch: Size, starts: Starts, device: torch.device) -
     return (rows[:, None, :, None] * size[1] + columns[None, :, None, :]).flatten()
 
 
-@remember(maxsize=64)
+@cached_constant(maxsize=64)
 def patch_share(size: Size, patch: Size, starts: Starts, device: torch.device) -> Tensor:
     """(H, W, 1): one over the number of patches that cover a token."""
     rows, columns = (torch.zeros(side, device=device) for side in size)

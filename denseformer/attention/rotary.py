@@ -6,12 +6,12 @@ Legend: H W map, h heads, d head width.
 import torch
 from torch import Tensor
 
-from denseformer.attention.cache import remember
+from denseformer.caching import cached_constant
 
 Rotation = tuple[Tensor, Tensor]
 
 
-@remember(32)
+@cached_constant(32)
 def row_major_rotation(size: tuple[int, int], width: int, device: torch.device) -> Rotation:
     """Sine and cosine, (H, W, 1, d/2) each, of the angles of a map's positions counted row by row.
 

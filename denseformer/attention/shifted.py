@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer.attention.cache import remember
-from denseformer.attention.sizes import any_padding, is_open, missing
-from denseformer.attention.softmax import softmax_attention_in_runs
 from denseformer.attention.windows import Size, shift_mask, window_partition
+from denseformer.caching import cached_constant
+from denseformer.dynamic_shapes import is_symbolic, missing, needs_padding
+from denseformer.kernels.segmented_attention import segmented_attention
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class WindowPlan:
     runs: tuple[tuple[int, Tensor | None], ...]
 
 
-@remember(maxsize=32)
+@cached_constant(maxsize=32)
 def plan_windows(batch: int, size: Size, window: Size, shift: Size, device: torch.device) -> WindowPlan:
     """How to cut (B, H, W, C) maps, padded to a multiple of the window's sides, into windows after a cyclic shift."""
     wh, ww = window
@@ -45,7 +45,7 @@ def plan_windows(batch: int, size: Size, window: Size, shift: Size, device: torc
     positions = window_partition(positions, window).view(batch, H // wh, W // ww, wh * ww)
     pieces: list[Tensor] = [positions]
     masks: list[Tensor | None] = [None]
-    if any(shift) and is_open(batch, *size):
+    if any(shift) and is_symbolic(batch, *size):
         masks = [shift_mask((H, W), window, shift, device, torch.float32)[:, 0].repeat(batch, 1, 1)]
     elif any(shift):
         last = (slice(None, -1), slice(-1, None))
@@ -58,13 +58,13 @@ def plan_windows(batch: int, size: Size, window: Size, shift: Size, device: torc
     inverse[order] = torch.arange(order.shape[0], device=device)
     counts = [math.prod(piece.shape[:3]) for piece in pieces]
     inverse = inverse.view(batch, H, W)[:, : size[0], : size[1]].flatten()
-    runs = tuple((n, mask) for n, mask in zip(counts, masks, strict=True) if is_open(n) or n)
+    runs = tuple((n, mask) for n, mask in zip(counts, masks, strict=True) if is_symbolic(n) or n)
     return WindowPlan(order, inverse, padding, runs)
 
 
 def gather_windows(x: Tensor, plan: WindowPlan, tokens: int) -> Tensor:
     """(B, H, W, C) -> (n, N, C), N = `tokens`; zeros where the maps are padded. C may be several axes."""
-    if any_padding(*plan.padding):
+    if needs_padding(*plan.padding):
         x = F.pad(x, (0, 0, 0, plan.padding[1], 0, plan.padding[0]))
     x = x.flatten(0, 2).index_select(0, plan.order)
     return x.view(-1, tokens, x[0].numel())
@@ -79,7 +79,7 @@ def planned_attention(qkv: Tensor, heads: int, bias: Tensor | None, plan: Window
     """qkv: (n, N, 3C), laid out (3, h, d) on the last axis; bias: (h, N, N), added to the logits -> (n, N, C)."""
     q, k, v = qkv.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # each (n, h, N, d)
     counts, masks = zip(*plan.runs, strict=True)
-    return softmax_attention_in_runs(q, k, v, counts, [run_bias(bias, mask, q.dtype) for mask in masks])
+    return segmented_attention(q, k, v, counts, [run_bias(bias, mask, q.dtype) for mask in masks])
 
 
 def run_bias(bias: Tensor | None, mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:

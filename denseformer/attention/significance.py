@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from denseformer.attention.patches import take_tokens
-from denseformer.attention.sizes import ceil_div, is_open
+from denseformer.dynamic_shapes import ceil_div, is_symbolic
 
 QUERIES_AT_ONCE = 4096
 
@@ -15,7 +15,7 @@ QUERIES_AT_ONCE = 4096
 @torch.no_grad()
 def attention_received(q: Tensor, k: Tensor) -> Tensor:
     """The mean weight that softmax attention gives to each key: q (B, h, N, d), k (B, h, M, d) -> (B, M)."""
-    parts = [q] if is_open(q.shape[2]) else q.split(QUERIES_AT_ONCE, dim=2)
+    parts = [q] if is_symbolic(q.shape[2]) else q.split(QUERIES_AT_ONCE, dim=2)
     received = sum(torch.softmax(part @ k.transpose(-2, -1) * q.shape[-1] ** -0.5, -1).sum((1, 2)) for part in parts)
     return received / (q.shape[1] * q.shape[2])
 

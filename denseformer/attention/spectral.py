@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer.attention.sizes import same_size
+from denseformer.dynamic_shapes import same_size
 
 
 def global_filter(x: Tensor, spectrum: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ Legend: B batch, H W map, s side of a cell, Hs Ws grid of super tokens, P = s * 
 import torch
 from torch import Tensor
 
-from denseformer.attention.taps import spread, taps
+from denseformer.attention.neighbors_3x3 import spread, taps
 from denseformer.attention.windows import window_partition, window_reverse
 
 

@@ -12,7 +12,7 @@ Legend: B batch, C channels, H W map, both even, L side of an axis.
 import torch
 from torch import Tensor
 
-from denseformer.attention.cache import remember
+from denseformer.caching import cached_constant
 
 LOW_HALF = tuple(tap / 5120 for tap in (-9, 0, 114, -240, -247, 1520, 2844))
 HIGH_HALF = tuple(tap / 1146880 for tap in (-81, 0, 1539, -2160, -8208, 27360, 63816, -59280, -343786, 641600))
@@ -40,13 +40,13 @@ def inverse_dual_tree(low: Tensor, real: Tensor, imaginary: Tensor) -> Tensor:
     return rows @ torch.cat([upper, lower], 2) @ columns.T
 
 
-@remember(32)
+@cached_constant(32)
 def analysis_matrix(side: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(2L, L): the low-pass filter at every position of a mirrored axis, then the high-pass one."""
     return banded(side, analysis_filters(), device, dtype).flatten(0, 1)
 
 
-@remember(32)
+@cached_constant(32)
 def synthesis_matrix(side: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(L, 2L): an axis from its low frequencies, mirrored, and its high ones."""
     return torch.cat(banded(side, synthesis_filters(), device, dtype).unbind(0), 1)

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer.attention.cache import remember
-from denseformer.attention.softmax import window_softmax_attention
+from denseformer.caching import cached_constant
+from denseformer.kernels.segmented_attention import window_softmax_attention
 
 Size = tuple[int, int]
 CPU = torch.device('cpu')
@@ -30,7 +30,7 @@ def window_reverse(windows: Tensor, window: Size, size: Size) -> Tensor:
     return x.reshape(B, H, W, C)
 
 
-def windowed_attention(qkv: Tensor, heads: int, bias: Tensor | None = None, scale: float | None = None) -> Tensor:
+def window_attention(qkv: Tensor, heads: int, bias: Tensor | None = None, scale: float | None = None) -> Tensor:
     """Softmax attention inside each window.
 
     qkv: (B, n, N, 3C), laid out (3, h, d) on the last axis; bias: added to the logits, broadcastable to (n, h, N, N),
@@ -44,7 +44,7 @@ def windowed_attention(qkv: Tensor, heads: int, bias: Tensor | None = None, scal
     return window_softmax_attention(q, k, v, bias, scale).view(B, n, N, -1)
 
 
-@remember(32)
+@cached_constant(32)
 def shift_mask(size: Size, window: Size, shift: Size, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(n, 1, N, N): 0 between tokens that were neighbours before a cyclic shift by `shift`, -100 between the others.
 
@@ -63,7 +63,7 @@ def _regions(position: Tensor, side: int, window: int, shift: int) -> Tensor:
     return (position >= side - window).long() + (position >= side - shift)
 
 
-@remember(32)
+@cached_constant(32)
 def relative_position_index(window: Size, device: torch.device = CPU) -> Tensor:
     """(N, N) index of the offset query - key into a table of ((2 wh - 1) * (2 ww - 1)) rows, row-major, as in Swin.
 

@@ -1,38 +1,38 @@
 """Backbones: one family per file, all behind the contract of `base`."""
 
-from denseformer.backbones.agent import AgentPVT, AgentSwin
 from denseformer.backbones.base import Backbone
-from denseformer.backbones.biformer import BiFormer
-from denseformer.backbones.convnext import ConvNeXt
-from denseformer.backbones.crossformer import CrossFormer
-from denseformer.backbones.cswin import CSWin
-from denseformer.backbones.cvt import CvT
-from denseformer.backbones.davit import DaViT
-from denseformer.backbones.dinat import NAT, DiNAT, DiNATs
-from denseformer.backbones.favit import FaViT
-from denseformer.backbones.fcaformer import FcaFormer
-from denseformer.backbones.ffnet import FFNet
-from denseformer.backbones.focalnet import FocalNet
-from denseformer.backbones.gcvit import GCViT
-from denseformer.backbones.halonet import HaloNet
-from denseformer.backbones.hornet import HorNet
-from denseformer.backbones.inline import InLinePVT, InLineSwin
-from denseformer.backbones.l2vit import L2ViT
-from denseformer.backbones.maxvit import MaxViT
-from denseformer.backbones.poolformer import PoolFormer
-from denseformer.backbones.ppma import PPMA
-from denseformer.backbones.rmt import RMT
-from denseformer.backbones.sgformer import SGFormer
-from denseformer.backbones.soft import SOFT
-from denseformer.backbones.spectformer import SpectFormer
-from denseformer.backbones.stvit import STViT
-from denseformer.backbones.svt import SVT
-from denseformer.backbones.swin import Swin
-from denseformer.backbones.swinv2 import SwinV2
-from denseformer.backbones.transnext import TransNeXt
-from denseformer.backbones.uniformer import UniFormer
-from denseformer.backbones.van import VAN
-from denseformer.backbones.volo import VOLO
+from denseformer.backbones.convolution.convnext import ConvNeXt
+from denseformer.backbones.convolution.ffnet import FFNet
+from denseformer.backbones.convolution.focalnet import FocalNet
+from denseformer.backbones.convolution.hornet import HorNet
+from denseformer.backbones.convolution.poolformer import PoolFormer
+from denseformer.backbones.convolution.van import VAN
+from denseformer.backbones.global_attention.biformer import BiFormer
+from denseformer.backbones.global_attention.cvt import CvT
+from denseformer.backbones.global_attention.favit import FaViT
+from denseformer.backbones.global_attention.fcaformer import FcaFormer
+from denseformer.backbones.global_attention.ppma import PPMA
+from denseformer.backbones.global_attention.rmt import RMT
+from denseformer.backbones.global_attention.sgformer import SGFormer
+from denseformer.backbones.global_attention.stvit import STViT
+from denseformer.backbones.global_attention.transnext import TransNeXt
+from denseformer.backbones.global_attention.uniformer import UniFormer
+from denseformer.backbones.global_attention.volo import VOLO
+from denseformer.backbones.linear_attention.agent import AgentPVT, AgentSwin
+from denseformer.backbones.linear_attention.inline import InLinePVT, InLineSwin
+from denseformer.backbones.linear_attention.l2vit import L2ViT
+from denseformer.backbones.linear_attention.soft import SOFT
+from denseformer.backbones.neighborhood.dinat import NAT, DiNAT, DiNATs
+from denseformer.backbones.spectral.spectformer import SpectFormer
+from denseformer.backbones.spectral.svt import SVT
+from denseformer.backbones.windows.crossformer import CrossFormer
+from denseformer.backbones.windows.cswin import CSWin
+from denseformer.backbones.windows.davit import DaViT
+from denseformer.backbones.windows.gcvit import GCViT
+from denseformer.backbones.windows.halonet import HaloNet
+from denseformer.backbones.windows.maxvit import MaxViT
+from denseformer.backbones.windows.swin import Swin
+from denseformer.backbones.windows.swinv2 import SwinV2
 
 __all__ = [
     'NAT',

@@ -1,6 +1,6 @@
 """The contract of a backbone, and what all of them share: stages, freezing, checkpointing, output maps."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
+from typing_extensions import Unpack
 
-from denseformer.layers.initial import linears
-from denseformer.network import Description, Network, StateDict
+from denseformer.checkpoints.keys import StateDict
+from denseformer.layers.initializers import linears
+from denseformer.network import Description, Network, NetworkOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +25,24 @@ class BackboneDescription(Description):
 
 
 @dataclass(frozen=True)
-class ParameterRole:
-    """How an optimiser should treat one parameter.
+class ParamGroup:
+    """How an optimizer should treat one parameter.
 
     decay: whether weight decay applies; depth: 0 for the stem, then one more per block, for layer-wise rate decay.
     """
 
     decay: bool
     depth: int
+
+
+class BackboneOptions(NetworkOptions, total=False):
+    """The options that every backbone hands on to `Backbone`, which documents them and holds their defaults."""
+
+    in_channels: int
+    out_indices: Sequence[int]
+    frozen_stages: int
+    norm_eval: bool
+    with_cp: bool
 
 
 class Stage(nn.Module):
@@ -61,8 +73,9 @@ class Stage(nn.Module):
 class Backbone(Network):
     """An image to a pyramid of feature maps.
 
-    A subclass's constructor is keyword-only, calls `super().__init__`, and hands its parts to `assemble`. Its arch
-    records have a field or property `widths`, the channels of the four stages.
+    A subclass's constructor is keyword-only: `arch`, `drop_path_rate`, what is the paper's own, and
+    `**common: Unpack[BackboneOptions]`. It calls `super().__init__(arch=arch, **common)` and hands its parts to
+    `assemble`. Its arch records have a field or property `widths`, the channels of the four stages.
 
     Args of every backbone:
         arch: a published variant's name, or a dict of the fields of its arch record.
@@ -84,20 +97,20 @@ class Backbone(Network):
     no_weight_decay: ClassVar[tuple[str, ...]] = ('norm',)
     """Fragments of parameter names that the authors' recipe takes no weight decay on."""
     initial_weights = staticmethod(linears)
-    """How the authors draw the weights that training from scratch starts from: a rule of `layers.initial`."""
+    """How the authors draw the weights that training from scratch starts from: a rule of `layers.initializers`."""
 
     def __init__(
         self,
         *,
-        arch: Any,
-        in_channels: int,
-        out_indices: Sequence[int],
-        frozen_stages: int,
-        norm_eval: bool,
-        with_cp: bool,
-        init_cfg: dict | None,
+        arch: str | Mapping[str, Any],
+        in_channels: int = 3,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        **common: Unpack[NetworkOptions],
     ):
-        super().__init__(arch=arch, init_cfg=init_cfg)
+        super().__init__(arch=arch, **common)
         stages = len(self.arch.widths)
         if not out_indices or list(out_indices) != sorted(set(out_indices)) or not 0 <= out_indices[-1] < stages:
             raise ValueError(f'out_indices must be ascending stages out of 0..{stages - 1}, got {tuple(out_indices)}.')
@@ -158,7 +171,7 @@ class Backbone(Network):
         norms = [norm for i, norm in enumerate(self.out_norms) if i < self.frozen_stages]
         return [self.patch_embed, *self.stages[: self.frozen_stages], *norms]
 
-    def drop_unbuilt(self, state_dict: StateDict) -> StateDict:
+    def drop_keys_of_unbuilt_parts(self, state_dict: StateDict) -> StateDict:
         unbuilt = [f'stages.{i}.' for i in range(len(self.stages), len(self.arch.widths))]
         plain = [i for i in range(len(self.arch.widths)) if i >= len(self.stages) or i not in self._normed()]
         unbuilt += [f'out_norms.{i}.' for i in plain]
@@ -172,7 +185,7 @@ class Backbone(Network):
         """The depth of the last block, counting from 1; the output norms lie one deeper."""
         return sum(len(stage.blocks) for stage in self.stages)
 
-    def parameter_roles(self) -> dict[str, ParameterRole]:
+    def param_groups(self) -> dict[str, ParamGroup]:
         """The role of every parameter by name: one rule for all families, read by the optimiser constructor."""
         first_block = [sum(len(stage.blocks) for stage in self.stages[:i]) for i in range(len(self.stages))]
 
@@ -184,7 +197,7 @@ class Backbone(Network):
             return self.depth + 1 if part == 'out_norms' else 0
 
         return {
-            name: ParameterRole(decay=not any(part in name for part in self.no_weight_decay), depth=depth_of(name))
+            name: ParamGroup(decay=not any(part in name for part in self.no_weight_decay), depth=depth_of(name))
             for name, _ in self.named_parameters()
         }
 

@@ -1,7 +1,7 @@
 """Data sets and transforms that mmsegmentation and mmdetection lack."""
 
-from denseformer.datasets.albumented import Albumented
-from denseformer.datasets.coco import (
+from denseformer.datasets.albumentations import Albumentations
+from denseformer.datasets.detection.coco import (
     ADE20KInstanceDataset,
     ADE20KPanopticDataset,
     CityscapesDataset,
@@ -9,34 +9,36 @@ from denseformer.datasets.coco import (
     CocoDataset,
     CocoPanopticDataset,
 )
-from denseformer.datasets.cubes import LoadCube
-from denseformer.datasets.degradations import AddGaussianNoise, AddPoissonNoise, Blur, CompressJPEG
-from denseformer.datasets.held_out import HeldOutDataset
-from denseformer.datasets.load_instances import LoadInstances
+from denseformer.datasets.detection.load_instances import LoadInstances
+from denseformer.datasets.detection.panoptic import LoadPanoptic, SamplePanoptic
+from denseformer.datasets.detection.voc import VOCDataset, XMLDataset
 from denseformer.datasets.loading import LoadImage, LoadSegmentation
-from denseformer.datasets.masks import FreeFormMask
-from denseformer.datasets.panoptic import LoadPanoptic, SamplePanoptic
-from denseformer.datasets.real_world import RealWorldDegradation
-from denseformer.datasets.restoration_images import RestorationImages
-from denseformer.datasets.restoration_transforms import (
-    LoadPair,
+from denseformer.datasets.restoration.bsrgan import BSRGANDegradation
+from denseformer.datasets.restoration.cubes import LoadCube
+from denseformer.datasets.restoration.degradations import AddGaussianNoise, AddPoissonNoise, Blur, CompressJPEG
+from denseformer.datasets.restoration.image_folders import RestorationImages
+from denseformer.datasets.restoration.realesrgan import RealWorldDegradation
+from denseformer.datasets.restoration.transforms import (
+    BicubicDownsample,
+    LoadImagePair,
     PackRestoration,
+    PairedRandomCrop,
     RandomOrientation,
-    RandomPatch,
-    ShrinkTarget,
 )
-from denseformer.datasets.sample_dataset import SampleDataset
-from denseformer.datasets.sample_instances import SampleInstances
-from denseformer.datasets.shuffled import ShuffledDegradation
+from denseformer.datasets.sample.dataset import SampleDataset
+from denseformer.datasets.sample.instances import SampleInstances
+from denseformer.datasets.segmentation.held_out import HeldOutDataset
+from denseformer.datasets.segmentation.masks import FreeFormMask
 from denseformer.datasets.transforms import ResizeImage
-from denseformer.datasets.voc import VOCDataset, XMLDataset
 
 __all__ = [
     'ADE20KInstanceDataset',
     'ADE20KPanopticDataset',
     'AddGaussianNoise',
     'AddPoissonNoise',
-    'Albumented',
+    'Albumentations',
+    'BSRGANDegradation',
+    'BicubicDownsample',
     'Blur',
     'CityscapesDataset',
     'CityscapesPanopticDataset',
@@ -47,21 +49,19 @@ __all__ = [
     'HeldOutDataset',
     'LoadCube',
     'LoadImage',
+    'LoadImagePair',
     'LoadInstances',
-    'LoadPair',
     'LoadPanoptic',
     'LoadSegmentation',
     'PackRestoration',
+    'PairedRandomCrop',
     'RandomOrientation',
-    'RandomPatch',
     'RealWorldDegradation',
     'ResizeImage',
     'RestorationImages',
     'SampleDataset',
     'SampleInstances',
     'SamplePanoptic',
-    'ShrinkTarget',
-    'ShuffledDegradation',
     'VOCDataset',
     'XMLDataset',
 ]

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 
 from denseformer.detection.mask2former_keys import remap_official_keys
 from denseformer.detection.mask_points import CLASS, DICE, MASK, at_points, matching, uncertain_points
-from denseformer.ops.choice import attend_on_processors
+from denseformer.ops.dispatch import patch_mmcv_deform_attention
 from denseformer.registry import MODELS
 
-attend_on_processors()
+patch_mmcv_deform_attention()
 
 LEVELS = 3
 """Maps that the deformable encoder and the decoder attend to: strides 8, 16 and 32."""

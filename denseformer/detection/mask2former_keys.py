@@ -10,7 +10,7 @@ from typing import Any
 
 from mmengine.logging import MMLogger
 
-from denseformer.network import StateDict
+from denseformer.checkpoints.keys import StateDict
 
 ENCODER, CROSS, SELF, FFN = (
     rf'{stem}\.(\d+)'

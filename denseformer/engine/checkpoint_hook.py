@@ -13,7 +13,7 @@ from denseformer.registry import HOOKS
 INTERRUPTED = 'interrupted.pth'
 
 
-class LateRemoval:
+class DeleteAfterWrite:
     """A file backend that remembers what it is asked to remove until the file that takes its place is safe."""
 
     def __init__(self, backend: Any):
@@ -46,7 +46,7 @@ class CheckpointHook(MMEngineCheckpointHook):
         super().before_train(runner)
         if not os.access(self.out_dir, os.W_OK):
             raise ValueError(f'{self.out_dir}: checkpoints cannot be written there; choose another --work-dir.')
-        self.file_backend = LateRemoval(self.file_backend)
+        self.file_backend = DeleteAfterWrite(self.file_backend)
 
     def save_interrupted(self, runner) -> Path:
         """Save between two iterations, wherever in an epoch; the file goes when the next regular one is written."""

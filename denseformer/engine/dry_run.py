@@ -10,9 +10,9 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 
-from denseformer.engine import doctor
-from denseformer.engine.config import ConfigError
+from denseformer.config.loading import ConfigError
 from denseformer.engine.launch import Options, build_runner, prepare
+from denseformer.inspection import doctor
 
 SAMPLES = 50
 """Of each split, that are read."""

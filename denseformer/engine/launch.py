@@ -16,15 +16,15 @@ from rich.table import Table
 
 from denseformer.checkpoints import CheckpointError, newest_checkpoint, read_checkpoint, require_file
 from denseformer.checkpoints.writing import fault
-from denseformer.engine.audit import check_config
-from denseformer.engine.config import ConfigError, load_config
-from denseformer.engine.confusion import write_confusion
+from denseformer.config.audit import check_config
+from denseformer.config.loading import ConfigError, load_config
+from denseformer.engine.confusion_matrix import write_confusion
 from denseformer.engine.distributed import join_processes
-from denseformer.engine.interruption import parse_duration
+from denseformer.engine.preemption import parse_duration
 from denseformer.engine.run_report import write_run_report
 from denseformer.engine.runner import Runner
 from denseformer.engine.trackers import send_curves
-from denseformer.ops import choice as operators
+from denseformer.ops import dispatch as operators
 
 AMP_WRAPPERS = {
     'bf16': {'type': 'denseformer.BFloat16OptimWrapper'},
@@ -70,7 +70,7 @@ def prepare(config_path: str, options: Options) -> Config:
     if options.auto_scale_lr:
         scale_learning_rate(config)
     if options.fsdp or config.get('fsdp'):
-        divide_model(config)
+        enable_fsdp(config)
     if options.seed is not None or options.deterministic:
         config.randomness = dict(seed=options.seed, deterministic=options.deterministic)
     if config.get('trackers'):
@@ -104,7 +104,7 @@ def scale_learning_rate(config: Config) -> None:
     config.auto_scale_lr.enable = True
 
 
-def divide_model(config: Config) -> None:
+def enable_fsdp(config: Config) -> None:
     """Let the processes of a run hold a part of the model each (`sharding`)."""
     if config.launcher == 'none':
         raise ConfigError('--fsdp divides a model among processes: start them with torchrun and --launcher pytorch.')

@@ -15,11 +15,11 @@ from denseformer.registry import OPTIM_WRAPPERS as OWN_OPTIM_WRAPPERS
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class RoleOptimWrapperConstructor:
+class LayerDecayOptimWrapperConstructor:
     """Builds the optimiser with the weight decay and learning rate that each parameter's role asks for.
 
     mmseg, mmdet and mmpretrain each carry layer-wise rate decay written for a few backbones by name; here the backbone
-    says which of its parameters take no weight decay and how deep each one lies (`Backbone.parameter_roles`).
+    says which of its parameters take no weight decay and how deep each one lies (`Backbone.param_groups`).
 
     paramwise_cfg:
         layer_decay: each layer's rate is this times the rate of the layer above it; heads take the full rate. 1: off.
@@ -34,7 +34,7 @@ class RoleOptimWrapperConstructor:
         unknown = set(options) - {'layer_decay', 'backbone_lr_mult', 'head_no_decay'}
         if unknown:
             raise ValueError(
-                f'paramwise_cfg has no {sorted(unknown)}; RoleOptimWrapperConstructor takes layer_decay, '
+                f'paramwise_cfg has no {sorted(unknown)}; LayerDecayOptimWrapperConstructor takes layer_decay, '
                 "backbone_lr_mult and head_no_decay. For mmengine's custom_keys use its DefaultOptimWrapperConstructor."
             )
         self.layer_decay = options['layer_decay']
@@ -61,7 +61,7 @@ class RoleOptimWrapperConstructor:
         roles = {
             f'{prefix}.{name}' if prefix else name: (role, backbone)
             for prefix, backbone in backbones.items()
-            for name, role in backbone.parameter_roles().items()
+            for name, role in backbone.param_groups().items()
         }
         for name, parameter in model.named_parameters():
             if name in roles:

@@ -24,11 +24,11 @@ from torch.utils.data import DataLoader
 
 from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of, write_checkpoint
 from denseformer.engine.distributed import naming_lost_ranks
-from denseformer.engine.interruption import start_worker
-from denseformer.engine.listed_files import build_dataset, check_listed_files
-from denseformer.engine.nonfinite import optimizers
-from denseformer.engine.repeatable import EpochLoop, repeatable
+from denseformer.engine.nan_guard import optimizers
+from denseformer.engine.preemption import start_worker
 from denseformer.engine.sharding import compile_units, is_sharded, shard, shard_state
+from denseformer.inspection.dataset_files import build_dataset, check_listed_files
+from denseformer.seeding import EpochLoop, repeatable
 
 
 class Runner(MMEngineRunner):

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from mmengine.config import Config
 from mmengine.visualization import WandbVisBackend
 
-from denseformer.engine.config import ConfigError
+from denseformer.config.loading import ConfigError
 from denseformer.registry import VISBACKENDS
 
 TRACKERS = {

@@ -19,11 +19,11 @@ from PIL import Image
 from pycocotools import mask as rle
 from torch import nn
 
+from denseformer.images.reading import Picture
 from denseformer.inference.coco import Categories, annotations_of, segments_of, write_instances, write_panoptic
 from denseformer.inference.drawing import Entry, draw_instances, tinted, with_legend
 from denseformer.inference.instances import Instances, Window, encoded, merged, moved
 from denseformer.inference.memory import is_out_of_memory
-from denseformer.inference.pictures import Picture
 from denseformer.inference.results import Colour, Output, Result, import_supervision, save_jpeg
 from denseformer.inference.segmentation import class_names, prediction_pipeline
 from denseformer.inference.task import Prepared, Settings, Task

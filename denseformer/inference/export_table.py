@@ -20,9 +20,9 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from denseformer.backbones import Backbone
-from denseformer.inference.export import OPEN, with_stable_order
-from denseformer.inference.exported import Sizes
-from denseformer.inference.graphs import FORMATS, LARGE, SMALL, Graph, RefusalError, Written, trace, write
+from denseformer.export.exporting import OPEN, with_stable_order
+from denseformer.export.runtime import Sizes
+from denseformer.export.tracing import FORMATS, LARGE, SMALL, ExportError, Graph, Written, trace, write
 from denseformer.network import Network
 from denseformer.restoration import networks
 from denseformer.restoration.networks import RestorationNetwork
@@ -53,7 +53,7 @@ def exportable() -> dict[str, type[Network]]:
 
 def graph_of(cls: type[Network]) -> Graph:
     torch.manual_seed(0)
-    network = cls(arch=cls.shallow())
+    network = cls(arch=cls.truncated_arch())
     if isinstance(network, Backbone):
         return Graph(Maps(network), network.in_channels, probes=LARGE).eval()
     return Graph(with_stable_order(network), network.in_channels, probes=SMALL).eval()
@@ -68,14 +68,14 @@ def outcomes(graph: Graph) -> Iterator[tuple[str, Written | str]]:
                 return
             try:
                 program = trace(graph, sizes)
-            except RefusalError as error:
+            except ExportError as error:
                 refusals = dict.fromkeys(refusals, str(error))
                 continue
             for suffix in list(refusals):
                 try:
                     yield suffix, write(graph, program, Path(folder) / f'network{suffix}', sizes, {})
                     del refusals[suffix]
-                except RefusalError as error:
+                except ExportError as error:
                     refusals[suffix] = str(error)
     yield from refusals.items()
 

@@ -16,7 +16,7 @@ SHARE = 0.5
 """Of the free memory that a prediction may take; the rest is for what is read and written meanwhile."""
 
 
-class ElasticNetwork:
+class OutOfMemoryRetry:
     """A network that halves what it is given when memory runs out, and remembers what did fit.
 
     A batch is halved first; a single image is predicted in windows, of half its size, a quarter ...

@@ -17,12 +17,12 @@ from denseformer.checkpoints import read_checkpoint
 from denseformer.datasets.loading import MAX_PIXELS
 from denseformer.engine import load_config
 from denseformer.engine.runner import load_weights
-from denseformer.inference.exported import RUNNERS, ExportedModel, load_exported
+from denseformer.export.runtime import RUNNERS, ExportedModel, load_exported
+from denseformer.images.video_files import frames_of
 from denseformer.inference.restoration import RestorationTask
 from denseformer.inference.segmentation import SegmentationTask
 from denseformer.inference.sources import Source, find_items
 from denseformer.inference.task import Settings, Task
-from denseformer.inference.video_files import frames_of
 from denseformer.restoration import from_checkpoint
 from denseformer.restoration.restorer import Restorer
 

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from denseformer.inference.formats import suffix_for
-from denseformer.inference.metadata import Metadata
-from denseformer.inference.pictures import Picture
+from denseformer.images.formats import suffix_for
+from denseformer.images.metadata import Metadata
+from denseformer.images.reading import Picture
+from denseformer.images.tiffs import Layout
 from denseformer.inference.results import RestorationResult
 from denseformer.inference.task import Prepared, Settings, Task, Windows
-from denseformer.inference.tiffs import Layout
 from denseformer.inference.tiling import Reader, as_bands
 from denseformer.restoration.networks import RestorationNetwork
 from denseformer.restoration.self_ensemble import self_ensemble
@@ -46,7 +46,7 @@ class RestorationTask(Task):
         self.network = network
         self.scale = network.scale
         multiple = network.size_multiple * -(-ALIGNMENT // network.size_multiple)
-        overlap = network.receptive_hint * 5 // 2
+        overlap = network.tile_overlap * 5 // 2
         self.windows = Windows(self.restore, settings, overlap=overlap, multiple=multiple, scale=self.scale)
 
     def inputs_of(self, picture: Picture, name: PurePosixPath) -> tuple[np.ndarray, Any]:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from denseformer.images.formats import as_rgb, write_picture
+from denseformer.images.metadata import Metadata
+from denseformer.images.reading import Picture
+from denseformer.images.tiffs import Layout, write_bands
 from denseformer.inference.drawing import Colour, Entry, overlay, with_legend
-from denseformer.inference.formats import as_rgb, write_picture
-from denseformer.inference.metadata import Metadata
-from denseformer.inference.pictures import Picture
-from denseformer.inference.tiffs import Layout, write_bands
 
 OPACITY = 0.6
 

@@ -16,13 +16,13 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from denseformer.engine.audit import metainfo
+from denseformer.config.audit import metainfo
+from denseformer.images.metadata import Metadata
+from denseformer.images.reading import Picture
+from denseformer.images.tiffs import Layout
 from denseformer.inference.drawing import spread_colours
-from denseformer.inference.metadata import Metadata
-from denseformer.inference.pictures import Picture
 from denseformer.inference.results import SegmentationResult
 from denseformer.inference.task import Prepared, Settings, Task, Windows
-from denseformer.inference.tiffs import Layout
 from denseformer.inference.tiling import as_bands, assemble, reader_of
 
 LOADERS = ('LoadImage', 'LoadSegmentation', 'LoadAnnotations', 'LoadImageFromFile')

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from denseformer.inference.pictures import Picture, pages_of, picture_of, picture_of_pillow
+from denseformer.images.reading import Picture, pages_of, picture_of, picture_of_pillow
 
 SUFFIXES = frozenset(
     '.bmp .dib .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp'.split()  # noqa: SIM905

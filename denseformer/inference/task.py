@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from denseformer.datasets.loading import MAX_PIXELS
-from denseformer.inference.formats import checked_suffix
-from denseformer.inference.memory import ElasticNetwork, side_that_fits
-from denseformer.inference.pictures import Picture, read_picture
-from denseformer.inference.rasters import open_windows
+from denseformer.images.formats import checked_suffix
+from denseformer.images.rasterio_tiff import open_windows
+from denseformer.images.reading import Picture, read_picture
+from denseformer.images.tiffs import Layout, WindowedTiff, geography_of, size_of
+from denseformer.inference.memory import OutOfMemoryRetry, side_that_fits
 from denseformer.inference.results import Result
 from denseformer.inference.sources import Item
-from denseformer.inference.tiffs import Layout, WindowedTiff, geography_of, size_of
 from denseformer.inference.tiling import Block, Network, Reader, Tiling, predict_blocks
 
 UNMEASURED = 1 << 20
@@ -176,7 +176,7 @@ class Windows:
         self.settings = settings
         any_size = Tiling(1 << 30, margin, overlap - 2 * margin, multiple, padding)
         self.tiling = replace(any_size, size=settings.tile or max(512, any_size.smallest))
-        self.elastic = ElasticNetwork(network, self.tiling, scale)
+        self.elastic = OutOfMemoryRetry(network, self.tiling, scale)
         self.fits: int | None = settings.tile**2 if settings.tile else None
 
     def blocks(self, read: Reader, size: tuple[int, int]) -> Iterator[Block]:

@@ -13,13 +13,13 @@ from typing import Any
 
 from PIL import Image
 
+from denseformer.images.video_files import VideoReader, VideoWriter
 from denseformer.inference.drawing import above, frame_legend
 from denseformer.inference.predictor import Predictor
 from denseformer.inference.report import keep_thumbnails
 from denseformer.inference.results import Result
 from denseformer.inference.sources import Item
 from denseformer.inference.streaming import AHEAD, ahead, batches
-from denseformer.inference.video_files import VideoReader, VideoWriter
 from denseformer.inference.writers import RunFolder
 
 MOVING = ('overlay', 'restored')

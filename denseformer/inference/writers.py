@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from denseformer.images.tiffs import write_bands
 from denseformer.inference.report import keep_thumbnails
 from denseformer.inference.results import Result, shares_of
 from denseformer.inference.task import Prepared, Task
-from denseformer.inference.tiffs import write_bands
 
 FINISHED = 'finished'
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-def fast_layout(x: Tensor) -> Tensor:
+def to_channels_last(x: Tensor) -> Tensor:
     """The same map, on the CPU in channels-last memory, where convolutions run several times faster in it."""
     return x.contiguous(memory_format=torch.channels_last) if x.device.type == 'cpu' else x
 
@@ -32,4 +32,4 @@ class ConvEmbed(nn.Module):
         self.norm = norm(dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.proj(fast_layout(x)))
+        return self.norm(self.proj(to_channels_last(x)))

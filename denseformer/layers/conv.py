@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from denseformer.attention.transforms import is_transformed
-from denseformer.layers.channel_first import fast_layout
+from denseformer.kernels.tracing import is_tracing
+from denseformer.layers.channel_first import to_channels_last
 
 WIDE_KERNEL = 7
 """From which side on the gradient of a depth-wise convolution is slow on a processor in bfloat16."""
@@ -66,7 +66,7 @@ class WideDepthwiseConv(torch.autograd.Function):
 
 
 def trains_on_processor(x: Tensor) -> bool:
-    return x.device.type == 'cpu' and torch.is_grad_enabled() and not is_transformed()
+    return x.device.type == 'cpu' and torch.is_grad_enabled() and not is_tracing()
 
 
 class ConvStem(nn.Module):
@@ -94,7 +94,7 @@ class ConvStem(nn.Module):
         self.proj = nn.Sequential(*(layers if complete else layers[:-1]))
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.proj(fast_layout(image)).permute(0, 2, 3, 1)  # (B, H', W', C)
+        return self.proj(to_channels_last(image)).permute(0, 2, 3, 1)  # (B, H', W', C)
 
 
 class ConvBatchNormDownsample(nn.Module):

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from denseformer.attention.windows import windowed_attention
+from denseformer.attention.windows import window_attention
 from denseformer.layers.linear import Linear
 
 
@@ -16,5 +16,5 @@ class GlobalAttention(nn.Module):
         self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = windowed_attention(self.qkv(x).flatten(1, 2)[:, None], self.heads)
+        out = window_attention(self.qkv(x).flatten(1, 2)[:, None], self.heads)
         return self.proj(out.view_as(x))

@@ -1,6 +1,6 @@
 """Linear layers, and those that stand for convolutions."""
 
-from denseformer.attention.projection import Linear
+from denseformer.kernels.linear import Linear
 
 __all__ = ['Linear', 'Pointwise']
 

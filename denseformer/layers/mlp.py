@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denseformer.attention.projection import (
-    by_rows,
+from denseformer.kernels.linear import (
+    flatten_rows,
     input_gradient,
     is_exact_gelu,
-    onednn_type,
+    onednn_dtype,
     parameter_gradients,
     project,
 )
@@ -19,7 +19,7 @@ from denseformer.layers.conv import DepthwiseConv
 from denseformer.layers.drop_path import DropPath
 from denseformer.layers.linear import Linear, Pointwise
 from denseformer.layers.norm import LayerNorm
-from denseformer.layers.scale import accumulate_scaled, holds_sum
+from denseformer.layers.scale import accumulate_scaled, keeps_dtype
 
 HIDDEN_NUMBERS = 1 << 20
 """Of a hidden map at a time where rows are predicted part by part: they stay in the processor's cache."""
@@ -37,10 +37,10 @@ class Mlp(nn.Module):
         self.fc2 = self.linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        dtype = onednn_type(x, self.fc1.weight)
+        dtype = onednn_dtype(x, self.fc1.weight)
         if dtype is None or not torch.is_grad_enabled() or not self.is_plain():
             return self.fc2(self.fc1(x, self.act))
-        return by_rows(GeluMlp.apply, x.to(dtype), self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias)
+        return flatten_rows(GeluMlp.apply, x.to(dtype), self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias)
 
     def is_plain(self) -> bool:
         """Whether the layers, called one by one, would do just what `GeluMlp` does: no hooks, nothing put in place."""
@@ -137,8 +137,8 @@ def predicts_by_rows(x: Tensor, norm: nn.Module, mlp: nn.Module, gamma: Tensor |
     layers = type(mlp) is Mlp and type(norm) in (nn.LayerNorm, LayerNorm) and mlp.is_plain()
     if not layers or mlp.training or torch.is_grad_enabled() or is_hooked(mlp) or is_hooked(norm):
         return False
-    dtype = onednn_type(x, mlp.fc1.weight)
-    return dtype is not None and holds_sum(x, dtype, gamma) and x.is_contiguous()
+    dtype = onednn_dtype(x, mlp.fc1.weight)
+    return dtype is not None and keeps_dtype(x, dtype, gamma) and x.is_contiguous()
 
 
 def is_hooked(layer: nn.Module) -> bool:

@@ -23,10 +23,10 @@ class LayerNorm(nn.LayerNorm):
         channels = x.shape[-1]
         if not (predicts and mixed and channels < NARROW and channels % 16):
             return super().forward(x)
-        normalise, size = super().forward, CHUNK // channels
+        normalize, size = super().forward, CHUNK // channels
         out = x.new_empty(x.shape)
         for part, rows in zip(out.view(-1, channels).split(size), x.reshape(-1, channels).split(size), strict=True):
-            part.copy_(normalise(rows.float()))
+            part.copy_(normalize(rows.float()))
         return out
 
 

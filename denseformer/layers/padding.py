@@ -4,20 +4,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer.attention.sizes import any_padding, missing
+from denseformer.dynamic_shapes import missing, needs_padding
 
 
 def pad_to_multiple(x: Tensor, multiple: int | tuple[int, int]) -> Tensor:
     """Zero-pad a channel-last map on the right and at the bottom: (B, H, W, C) -> (B, H', W', C)."""
     rows, columns = (multiple, multiple) if isinstance(multiple, int) else multiple
     bottom, right = missing(x.shape[1], rows), missing(x.shape[2], columns)
-    return F.pad(x, (0, 0, 0, right, 0, bottom)) if any_padding(bottom, right) else x
+    return F.pad(x, (0, 0, 0, right, 0, bottom)) if needs_padding(bottom, right) else x
 
 
 def pad_image_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Zero-pad an image or channel-first map on the right and at the bottom: (B, C, H, W) -> (B, C, H', W')."""
     bottom, right = missing(image.shape[2], multiple), missing(image.shape[3], multiple)
-    return F.pad(image, (0, right, 0, bottom)) if any_padding(bottom, right) else image
+    return F.pad(image, (0, right, 0, bottom)) if needs_padding(bottom, right) else image
 
 
 def reflect_image_to_multiple(image: Tensor, multiple: int) -> Tensor:
@@ -33,7 +33,7 @@ def reflect_image_to(image: Tensor, target: tuple[int, int]) -> Tensor:
     """
     for axis, length in zip((2, 3), target, strict=True):
         side = image.shape[axis]
-        if any_padding(length - side):
+        if needs_padding(length - side):
             image = image.index_select(axis, reflected(side, length, image.device))
     return image
 

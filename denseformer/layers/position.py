@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer.attention.sizes import same_size
+from denseformer.dynamic_shapes import same_size
 
 
 def resize_positions(table: Tensor, size: tuple[int, int], mode: str = 'bilinear') -> Tensor:

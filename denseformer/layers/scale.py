@@ -24,12 +24,12 @@ def accumulate_scaled(x: Tensor, branch: Tensor, gamma: Tensor | None) -> Tensor
 
     No new map is touched, and a bfloat16 branch of a float32 map is not widened first.
     """
-    if torch.is_grad_enabled() or not holds_sum(x, branch.dtype, gamma):
+    if torch.is_grad_enabled() or not keeps_dtype(x, branch.dtype, gamma):
         return add_scaled(x, branch, gamma)
     return x.add_(branch) if gamma is None else x.addcmul_(branch, gamma)
 
 
-def holds_sum(x: Tensor, branch: torch.dtype, gamma: Tensor | None) -> bool:
+def keeps_dtype(x: Tensor, branch: torch.dtype, gamma: Tensor | None) -> bool:
     """Whether the sum of x and a branch of that dtype has the dtype of x."""
     parts = (branch,) if gamma is None else (branch, gamma.dtype)
     return all(torch.promote_types(x.dtype, part) is x.dtype for part in parts)

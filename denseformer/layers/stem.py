@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from denseformer.layers.channel_first import fast_layout
+from denseformer.layers.channel_first import to_channels_last
 from denseformer.layers.conv import ConvNorm
 
 
@@ -20,4 +20,4 @@ class DeepStem(nn.Sequential):
         )
 
     def forward(self, image: Tensor) -> Tensor:
-        return super().forward(fast_layout(image))
+        return super().forward(to_channels_last(image))

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from denseformer.attention.shifted import gather_windows, plan_windows, planned_attention, scatter_windows
 from denseformer.attention.windows import Size
 from denseformer.layers.linear import Linear
-from denseformer.layers.remembered import PositionTable
+from denseformer.layers.position_bias import RelativePositionBias
 
 
 class ShiftedWindowAttention(nn.Module):
@@ -33,7 +33,7 @@ class ShiftedWindowAttention(nn.Module):
         self.window: Size = (window, window)
         self.shift: Size = (shift, shift)
         self.qkv = Linear(dim, 3 * dim)
-        self.bias = PositionTable(self.window, heads) if position_bias else None
+        self.bias = RelativePositionBias(self.window, heads) if position_bias else None
         self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:

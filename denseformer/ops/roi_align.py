@@ -223,7 +223,7 @@ def maximum_and_places(windows: Tensor, y: Axis, x: Axis) -> tuple[Tensor, Tenso
     return pooled.permute(0, 3, 1, 2), at_y.permute(0, 3, 1, 2), at_x.permute(0, 3, 1, 2)
 
 
-def spread_average(
+def roi_align_backward(
     grad: Tensor, rois: Tensor, shape: Sequence[int], spatial_scale: float, sampling_ratio: int, aligned: bool
 ) -> Tensor:
     """The gradient of the mean: grad, (R, C, bins, bins), spread over the cells of a map (B, C, H, W)."""

@@ -90,7 +90,7 @@ class UNetDiscriminator(nn.Module):
 class AdversarialRestorer(Restorer):
     """A restorer that is trained against a discriminator, each by an optimiser of its own.
 
-    Its optim_wrapper has constructor='denseformer.PartsOptimWrapperConstructor' and one entry for `network` and one for
+    Its optim_wrapper has constructor='denseformer.GANOptimWrapperConstructor' and one entry for `network` and one for
     `discriminator`.
 
     Args:
@@ -178,12 +178,12 @@ class PartOptimizers(OptimWrapperDict):
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class PartsOptimWrapperConstructor:
+class GANOptimWrapperConstructor:
     """An optimiser for each of a model's parts: {part: {'type': ..., 'optimizer': ...}}."""
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None):
         if paramwise_cfg is not None:
-            raise ValueError('PartsOptimWrapperConstructor takes no paramwise_cfg; set it within a part.')
+            raise ValueError('GANOptimWrapperConstructor takes no paramwise_cfg; set it within a part.')
         self.parts = {name: dict(part) for name, part in optim_wrapper_cfg.items()}
 
     def __call__(self, model: BaseModel) -> PartOptimizers:

@@ -5,7 +5,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-from denseformer.network import StateDict
+from denseformer.checkpoints.keys import StateDict
 from denseformer.restoration import networks
 from denseformer.restoration.networks import RestorationNetwork
 

@@ -28,7 +28,7 @@ def stack_images(images: list[Tensor] | Tensor) -> Tensor:
     if len(shapes) > 1:
         raise ValueError(
             f'The images of a batch must have one size, got {sorted(shapes)}. Set batch_size=1 where whole images are '
-            'read, or crop them, as with denseformer.RandomPatch.'
+            'read, or crop them, as with denseformer.PairedRandomCrop.'
         )
     return torch.stack([on_unit_scale(image) for image in images])
 

@@ -38,11 +38,11 @@ def imresize(
     for axis in sorted((0, 1), key=lambda axis: factors[axis]):
         out = resize_axis(out, axis, size[axis], factors[axis])
         if integer and round_between:
-            out = quantise(out, image.dtype)
-    return quantise(out, image.dtype).astype(image.dtype) if integer else out.astype(image.dtype)
+            out = quantize(out, image.dtype)
+    return quantize(out, image.dtype).astype(image.dtype) if integer else out.astype(image.dtype)
 
 
-def quantise(image: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def quantize(image: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Halves are rounded up, and values clipped to the range of `dtype`."""
     return np.clip(np.floor(image + 0.5), 0, np.iinfo(dtype).max)
 

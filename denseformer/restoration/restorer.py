@@ -8,7 +8,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor, nn
 
-from denseformer.network import StateDict
+from denseformer.checkpoints.keys import StateDict
 from denseformer.registry import MODELS
 from denseformer.restoration.checkpoint import read_weights
 from denseformer.restoration.data_sample import RestorationSample

@@ -33,7 +33,7 @@ def test_gathering_again_does_not_change_the_gradient(frozen, monkeypatch):
     inputs[frozen].requires_grad_(False)
     wanted = [x for x in inputs if x.requires_grad]
     again = torch.autograd.grad(attend(*inputs).square().sum(), wanted)
-    monkeypatch.setattr(halo, 'is_transformed', lambda: True)
+    monkeypatch.setattr(halo, 'is_tracing', lambda: True)
     kept = torch.autograd.grad(attend(*inputs).square().sum(), wanted)
     for ours, expected in zip(again, kept, strict=True):
         torch.testing.assert_close(ours, expected)

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denseformer.attention import neighborhood_geometry
 from denseformer.attention.neighborhood import NeighborhoodAttention, attend, neighborhood_attention
+from denseformer.attention.neighborhood import geometry as neighborhood_geometry
 
 HEADS, WIDTH = 2, 3
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from denseformer.attention.neighborhood import attend
-from denseformer.attention.neighborhood_plain import gathered_attention
+from denseformer.attention.neighborhood.plain import gathered_attention
 
 
 @pytest.mark.parametrize('with_bias', [True, False])

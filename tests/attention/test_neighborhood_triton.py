@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from denseformer.attention.neighborhood import neighborhood_attention
-from denseformer.attention.neighborhood_tiles import tiled_attention, tiled_attention_backward
+from denseformer.attention.neighborhood.tiles import tiled_attention, tiled_attention_backward
 
 CASES = [
     # kernel, dilation, map, map of the queries, with a bias
@@ -24,7 +24,7 @@ def largest_errors(
     kernel_size: int, dilation: int, size: tuple[int, int], query_size: tuple[int, int], with_bias: bool
 ) -> list[float]:
     """Of the output and of the gradients of q, k, v and bias, in float32."""
-    from denseformer.attention.neighborhood_triton import fused_attention, fused_attention_backward
+    from denseformer.attention.neighborhood.triton_kernels import fused_attention, fused_attention_backward
 
     generator = torch.Generator().manual_seed(0)
     k, v = torch.randn(2, 2, *size, 2, 12, generator=generator)

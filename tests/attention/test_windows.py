@@ -3,17 +3,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer.attention import chunked
 from denseformer.attention.shifted import gather_windows, plan_windows, scatter_windows
-from denseformer.attention.softmax import softmax_attention_in_runs, window_softmax_attention
 from denseformer.attention.windows import (
     position_bias,
     resize_position_table,
     shift_mask,
+    window_attention,
     window_partition,
     window_reverse,
-    windowed_attention,
 )
+from denseformer.kernels import chunked_attention as chunked
+from denseformer.kernels.segmented_attention import segmented_attention, window_softmax_attention
 from denseformer.layers.window_attention import ShiftedWindowAttention
 
 CPU = torch.device('cpu')
@@ -32,7 +32,7 @@ def test_windowed_attention_is_softmax_attention_in_each_window(shape, training)
     qkv = torch.randn(2, 6, 9, 24)
     bias = None if shape is None else torch.randn(shape)
     with torch.set_grad_enabled(training):
-        out = windowed_attention(qkv, 2, bias)
+        out = window_attention(qkv, 2, bias)
     q, k, v = qkv.view(2, 6, 9, 3, 2, 4).permute(3, 0, 1, 4, 2, 5)
     logits = q @ k.mT / 2
     expected = (logits if bias is None else logits + bias).softmax(-1) @ v
@@ -59,7 +59,7 @@ def test_gradients_of_attention_in_windows_can_be_differentiated_again():
     bias = torch.randn(1, 2, 4, 4, dtype=torch.float64)
 
     def run(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-        return softmax_attention_in_runs(q, k, v, [2, 1], [bias, None])
+        return segmented_attention(q, k, v, [2, 1], [bias, None])
 
     assert torch.autograd.gradgradcheck(run, [x.requires_grad_() for x in (q, k, v, bias)], fast_mode=True)
 
@@ -71,7 +71,7 @@ def test_attention_in_windows_keeps_probabilities_only_where_they_take_less_room
     bias = torch.randn(2, tokens, tokens, requires_grad=True)
     inputs, kept = {x.untyped_storage().data_ptr() for x in (qkv, bias)}, []
     with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
-        windowed_attention(qkv, 2, bias)
+        window_attention(qkv, 2, bias)
     others = [x.shape for x in kept if x.untyped_storage().data_ptr() not in inputs]
     assert others == [torch.Size([6, 2, tokens, tokens])] * probabilities
 
@@ -109,7 +109,7 @@ def test_shifted_window_attention_pads_rolls_and_masks(size, shift, training):
     full = (padded.shape[1], padded.shape[2])
     windows = window_partition(padded.roll((-shift, -shift), (1, 2)), (7, 7))
     bias = position_bias(attn.bias.table, (7, 7)) + shift_mask(full, (7, 7), (shift, shift), CPU, torch.float32)
-    windows = attn.proj(windowed_attention(attn.qkv(windows), 3, bias))
+    windows = attn.proj(window_attention(attn.qkv(windows), 3, bias))
     expected = window_reverse(windows, (7, 7), full).roll((shift, shift), (1, 2))[:, : size[0], : size[1]]
     torch.testing.assert_close(out, expected)
 

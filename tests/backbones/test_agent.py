@@ -83,7 +83,7 @@ def test_pvt_adds_interpolated_positions_where_a_later_map_has_as_many_tokens_as
 
 
 def test_recipe_decays_no_bias_table_of_agent_swin_but_its_projections():
-    roles = AgentSwin(arch='tiny').parameter_roles()
+    roles = AgentSwin(arch='tiny').param_groups()
     assert not roles['stages.0.blocks.0.attn.collect_bias.rows'].decay
     assert not roles['stages.3.blocks.0.attn.bias.table'].decay
     assert roles['stages.0.blocks.0.attn.qkv.bias'].decay

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from denseformer.attention.routing import route_windows, routed_attention
-from denseformer.attention.windows import windowed_attention
+from denseformer.attention.windows import window_attention
 from denseformer.backbones import BiFormer
 
 PARAMETERS = {'tiny': 12_630_656, 'small': 25_024_128, 'base': 56_037_312}
@@ -33,13 +33,13 @@ def test_a_window_is_routed_to_the_windows_with_the_most_similar_mean_key():
 def test_routing_each_window_to_itself_is_window_attention():
     qkv = torch.randn(2, 4, 9, 3 * 16)
     own = torch.arange(4)[None, :, None].expand(2, -1, -1)
-    torch.testing.assert_close(routed_attention(qkv, own, 2), windowed_attention(qkv, 2))
+    torch.testing.assert_close(routed_attention(qkv, own, 2), window_attention(qkv, 2))
 
 
 def test_routing_to_all_windows_is_global_attention():
     qkv = torch.randn(2, 4, 9, 3 * 16)
     everywhere = torch.arange(4).expand(2, 4, -1)
-    whole = windowed_attention(qkv.flatten(1, 2)[:, None], 2).view(2, 4, 9, 16)
+    whole = window_attention(qkv.flatten(1, 2)[:, None], 2).view(2, 4, 9, 16)
     torch.testing.assert_close(routed_attention(qkv, everywhere, 2), whole)
 
 

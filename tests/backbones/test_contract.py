@@ -30,7 +30,7 @@ def family(request) -> type[Backbone]:
 @pytest.fixture(scope='module', params=FAMILIES, ids=lambda cls: cls.__name__)
 def network(request) -> Backbone:
     """One of each family, shared by the tests that only predict with it."""
-    return request.param(arch=request.param.shallow()).eval()
+    return request.param(arch=request.param.truncated_arch()).eval()
 
 
 @pytest.mark.parametrize(('cls', 'arch'), VARIANTS, ids=[f'{cls.__name__}-{arch}' for cls, arch in VARIANTS])
@@ -38,7 +38,7 @@ def test_every_variant_describes_itself_without_allocating(cls, arch):
     description = cls.describe(arch)
     assert len(description.channels) == len(description.strides) == len(cls.strides)
     assert description.parameters > 1e6
-    assert description.source.licence
+    assert description.source.license
 
 
 @pytest.mark.parametrize('name', [name for name in REFERENCES if (refkit.REFERENCES / f'{name}.json').exists()])
@@ -72,7 +72,7 @@ def test_prediction_does_not_depend_on_earlier_inputs(network):
 
 def test_own_keys_survive_saving_and_loading(network):
     saved = network.state_dict()
-    other = type(network).on_meta_device(arch=network.shallow())
+    other = type(network).on_meta_device(arch=network.truncated_arch())
     left = other.load_state_dict(saved, assign=True)
     assert not left.missing_keys
     for name, loaded in other.state_dict().items():
@@ -80,7 +80,7 @@ def test_own_keys_survive_saving_and_loading(network):
 
 
 def test_one_training_step_reaches_every_parameter(family):
-    network = family(arch=family.shallow(), drop_path_rate=0.1, with_cp=True).train()
+    network = family(arch=family.truncated_arch(), drop_path_rate=0.1, with_cp=True).train()
     with torch.autocast('cpu', torch.bfloat16):
         maps = network(torch.randn(2, 3, 64, 96))
         loss = sum(m.float().square().mean() for m in maps)
@@ -119,7 +119,7 @@ def test_unknown_arch_names_the_known_ones(family):
 
 def test_parameter_roles_cover_every_parameter_and_deepen(family):
     network = family.on_meta_device(arch=family.smallest())
-    roles = network.parameter_roles()
+    roles = network.param_groups()
     assert set(roles) == {name for name, _ in network.named_parameters()}
     depths = [role.depth for name, role in roles.items() if name.startswith('stages')]
     assert max(depths) == sum(len(stage.blocks) for stage in network.stages)

@@ -40,4 +40,4 @@ def test_imagenet_checkpoint_loads_without_its_classifier():
 
 
 def test_its_recipe_decays_every_parameter():
-    assert all(role.decay for role in DaViT(arch='tiny').parameter_roles().values())
+    assert all(role.decay for role in DaViT(arch='tiny').param_groups().values())

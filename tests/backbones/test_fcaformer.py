@@ -3,7 +3,7 @@ import refkit
 import torch
 
 from denseformer.backbones import FcaFormer
-from denseformer.backbones.fcaformer import cut, uncut
+from denseformer.backbones.global_attention.fcaformer import cut, uncut
 
 MILLIONS = {'l1': 6.2, 'l2': 16.3, 'l3': 27.9, 'l4': 65.6}  # as classifiers of 1000 classes
 

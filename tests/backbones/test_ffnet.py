@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from denseformer.backbones import FFNet
-from denseformer.backbones.ffnet import TwinConv
+from denseformer.backbones.convolution.ffnet import TwinConv
 
 MILLIONS = {'1': 13.14, '2': 26.50, '3': 48.05, '4': 78.85}
 

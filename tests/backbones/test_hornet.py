@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from denseformer.backbones import HorNet
-from denseformer.backbones.hornet import GlobalLocalFilter
+from denseformer.backbones.convolution.hornet import GlobalLocalFilter
 
 MILLIONS = {
     'tiny': 21.90,

@@ -11,12 +11,12 @@ from torch import nn
 
 from denseformer import backbones
 from denseformer.backbones import Backbone, HaloNet, PoolFormer, Swin, TransNeXt
-from denseformer.backbones.halonet import Bottleneck, HaloAttention
+from denseformer.backbones.windows.halonet import Bottleneck, HaloAttention
 from denseformer.layers import Mlp2d
 from denseformer.layers.linear import Pointwise
 
 FAMILIES = [getattr(backbones, name) for name in backbones.__all__ if name != 'Backbone']
-FAN_OUT = ('FaViT', 'HaloNet', 'SGFormer', 'TransNeXt', 'VAN')
+FAN_OUT = ('FaViT', 'HaloNet', 'SGFormer', 'SVT', 'SpectFormer', 'TransNeXt', 'VAN')
 NARROW = ('ConvNeXt', 'FFNet', 'FcaFormer', 'HorNet', 'L2ViT', 'MaxViT')
 OWN = ('HaloNet', 'PoolFormer', 'STViT')
 """Families with a rule of their own for some layers."""
@@ -27,7 +27,7 @@ SAMPLE = 4000
 @pytest.fixture(scope='module', params=FAMILIES, ids=lambda cls: cls.__name__)
 def network(request) -> Backbone:
     torch.manual_seed(0)
-    return request.param(arch=request.param.shallow())
+    return request.param(arch=request.param.truncated_arch())
 
 
 def layers(network: nn.Module, *kinds: type[nn.Module]) -> list[nn.Module]:

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from denseformer.attention.linear import injective_linear_attention
 from denseformer.backbones import InLinePVT, InLineSwin
-from denseformer.backbones.inline import convolve_each
+from denseformer.backbones.linear_attention.inline import convolve_each
 
 
 @pytest.mark.parametrize(

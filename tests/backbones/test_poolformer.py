@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from denseformer.backbones import PoolFormer
-from denseformer.backbones.poolformer import Pooling
+from denseformer.backbones.convolution.poolformer import Pooling
 
 MILLIONS = {'s12': 11.40, 's24': 20.88, 's36': 30.35, 'm36': 55.40, 'm48': 72.71}
 SMALL = {'widths': (8, 16, 24, 32), 'depths': (1, 1, 1, 1), 'layer_scale': 1e-5}

@@ -5,7 +5,7 @@ import refkit
 import torch
 
 from denseformer.backbones import PPMA
-from denseformer.backbones.ppma import PathDecay, bent_paths
+from denseformer.backbones.global_attention.ppma import PathDecay, bent_paths
 
 PARAMETERS = {'tiny': 12_784_832, 'small': 25_419_032, 'base': 52_608_308}
 

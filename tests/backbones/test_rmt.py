@@ -6,7 +6,7 @@ import torch
 from denseformer.attention.axial import column_attention, row_attention
 from denseformer.attention.rotary import rotate, row_major_rotation
 from denseformer.backbones import RMT
-from denseformer.backbones.rmt import ManhattanAttention
+from denseformer.backbones.global_attention.rmt import ManhattanAttention
 
 PARAMETERS = {'tiny': 12_783_776, 'small': 25_416_800, 'base': 52_604_680, 'large': 93_784_280}
 

@@ -4,8 +4,8 @@ import pytest
 import refkit
 import torch
 
+from denseformer.attention.neighbors_3x3 import spread, taps
 from denseformer.attention.super_tokens import gather_super_tokens, scatter_super_tokens
-from denseformer.attention.taps import spread, taps
 from denseformer.backbones import STViT
 
 PARAMETERS = {'small': 23_943_264, 'base': 50_138_928, 'large': 93_287_664}

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from denseformer.attention.foveal import attention_with_rest, foveal_attention
-from denseformer.attention.taps import inside_taps, taps
+from denseformer.attention.neighbors_3x3 import inside_map, taps
 from denseformer.backbones import TransNeXt
 
 PARAMETERS = {'micro': 12_424_304, 'tiny': 27_681_960, 'small': 49_164_564, 'base': 88_952_496}
@@ -39,7 +39,7 @@ def test_neighbours_and_pooled_keys_share_one_softmax():
     local_bias, pool_bias = torch.randn(2, 9), torch.randn(2, 12, 5)
     out = foveal_attention(q, k, v, (pooled_k, pooled_v), local_bias, pool_bias, torch.zeros(1, 3, 4, 2, 9))
     y, x, head = 0, 2, 1
-    inside = inside_taps(3, 4, q.device)[y, x]
+    inside = inside_map(3, 4, q.device)[y, x]
     near = torch.stack([tap[0, y, x, head] for tap in taps(k)]) @ q[0, y, x, head] + local_bias[head]
     far = pooled_k[0, :, head] @ q[0, y, x, head] + pool_bias[head, y * 4 + x]
     weights = torch.cat([near[inside], far]).softmax(0)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from denseformer.backbones import VAN
-from denseformer.backbones.van import DilatedDepthwiseConv
+from denseformer.backbones.convolution.van import DilatedDepthwiseConv
 
 MILLIONS = {'b0': 3.85, 'b1': 13.35, 'b2': 26.07, 'b3': 44.25, 'b4': 59.77, 'b5': 89.20, 'b6': 199.06}
 

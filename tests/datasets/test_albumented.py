@@ -9,7 +9,7 @@ from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.dataset import Compose
 from mmseg.datasets.transforms import PackSegInputs
 
-from denseformer.datasets import Albumented, LoadImage, LoadSegmentation
+from denseformer.datasets import Albumentations, LoadImage, LoadSegmentation
 
 H, W = 48, 64
 BOXES = np.array([[4, 4, 20, 16], [24, 8, 44, 40], [50, 30, 62, 46]], np.float32)
@@ -48,7 +48,7 @@ def sample(count: int = 3) -> dict:
 
 
 def augmented(*transforms: dict, results: dict | None = None, **options) -> dict:
-    return Albumented(transforms=transforms, **options)(sample() if results is None else results)
+    return Albumentations(transforms=transforms, **options)(sample() if results is None else results)
 
 
 def boxes_of(results: dict) -> np.ndarray:
@@ -163,7 +163,7 @@ def test_colours_are_handed_over_in_the_order_albumentations_expects():
 
 def test_draws_follow_the_seed_and_transforms_draw_for_themselves():
     flips = [{'type': f'{way}Flip', 'p': 0.5} for way in ('Horizontal', 'Vertical')]
-    transform = Albumented(transforms=flips)
+    transform = Albumentations(transforms=flips)
     upper, left = np.zeros((2, 8, 8, 3), np.uint8)
     upper[:4], left[:, :4] = 255, 255
 
@@ -210,7 +210,12 @@ def test_a_segmentation_pipeline(tmp_path):
     labels = sample()['gt_seg_map']
     cv2.imwrite(str(tmp_path / 'a.jpg'), sample()['img'])
     cv2.imwrite(str(tmp_path / 'a.png'), labels)
-    steps = [LoadImage(), LoadSegmentation(num_classes=4), Albumented(transforms=[FLIP, LEFT_HALF]), PackSegInputs()]
+    steps = [
+        LoadImage(),
+        LoadSegmentation(num_classes=4),
+        Albumentations(transforms=[FLIP, LEFT_HALF]),
+        PackSegInputs(),
+    ]
     results = {'img_path': str(tmp_path / 'a.jpg'), 'seg_map_path': str(tmp_path / 'a.png'), 'seg_fields': []}
     packed = Compose(steps)(results)
     assert packed['inputs'].shape == (3, H, 46)
@@ -233,7 +238,7 @@ def test_a_segmentation_pipeline(tmp_path):
 )
 def test_a_wrong_config_is_named(config, words):
     with pytest.raises(ValueError, match=words):
-        Albumented(transforms=[config])
+        Albumentations(transforms=[config])
 
 
 def test_a_transform_that_fails_is_named_with_the_file():

@@ -24,7 +24,7 @@ def test_pairs_of_cubes_are_made_by_shrinking(tmp_path):
     np.save(tmp_path / 'a.npy', CUBE)
     steps = [
         {'type': 'denseformer.LoadCube', 'peak': 1000, 'scale': 2},
-        {'type': 'denseformer.ShrinkTarget', 'scale': 2},
+        {'type': 'denseformer.BicubicDownsample', 'scale': 2},
         {'type': 'denseformer.PackRestoration'},
     ]
     (sample,) = RestorationImages(data_prefix={'gt_path': str(tmp_path)}, suffixes=('.npy',), pipeline=steps)

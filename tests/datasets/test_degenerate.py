@@ -10,7 +10,7 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
-from denseformer.engine.config import load_config
+from denseformer.config.loading import load_config
 
 ROOT = Path(__file__).parents[2]
 SQUARE = [8.0, 8.0, 40.0, 8.0, 40.0, 40.0, 8.0, 40.0]

@@ -8,7 +8,7 @@ import pytest
 
 from denseformer.cli import main
 from denseformer.datasets import RestorationImages
-from denseformer.datasets.sub_images import squares, starts
+from denseformer.datasets.restoration.sub_images import squares, starts
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_data_base_gives_the_same_images_as_its_folder(folder, tmp_path):
     pytest.importorskip('lmdb')
     store = tmp_path / 'HR.lmdb'
     assert main(['prepare', 'lmdb', str(folder), str(store)]) == 0
-    steps = [{'type': 'denseformer.LoadPair'}]
+    steps = [{'type': 'denseformer.LoadImagePair'}]
     read = [
         [sample['gt_img'] for sample in RestorationImages(data_prefix={'gt_path': str(path)}, pipeline=steps)]
         for path in (folder, store)

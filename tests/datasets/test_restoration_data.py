@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from denseformer.datasets import RestorationImages, shuffled
-from denseformer.datasets.real_world import bell_kernel, sinc_kernel
-from denseformer.datasets.restoration_transforms import shrink_window, to_tensor
+from denseformer.datasets import RestorationImages
+from denseformer.datasets.restoration import bsrgan as shuffled
+from denseformer.datasets.restoration.realesrgan import bell_kernel, sinc_kernel
+from denseformer.datasets.restoration.transforms import shrink_window, to_tensor
 from denseformer.registry import DATASETS, TRANSFORMS
 from denseformer.restoration import imresize
 
@@ -71,8 +72,8 @@ def test_a_patch_is_what_it_is_in_the_whole_shrunk_image(scale):
 
 def test_training_patches_match_their_targets(root):
     steps = [
-        {'type': 'denseformer.LoadPair', 'scale': 2},
-        {'type': 'denseformer.ShrinkTarget', 'scale': 2, 'patch': 12},
+        {'type': 'denseformer.LoadImagePair', 'scale': 2},
+        {'type': 'denseformer.BicubicDownsample', 'scale': 2, 'patch': 12},
         {'type': 'denseformer.PackRestoration'},
     ]
     for sample in dataset(root, pair=False, pipeline=steps):
@@ -84,7 +85,7 @@ def test_training_patches_match_their_targets(root):
 
 
 def test_a_small_target_is_stretched_to_the_patch():
-    results = transform('ShrinkTarget', scale=4, patch=16)({'gt_img': picture(40, 56), 'gt_path': 'a'})
+    results = transform('BicubicDownsample', scale=4, patch=16)({'gt_img': picture(40, 56), 'gt_path': 'a'})
     assert results['img'].shape == (16, 16, 3)
     assert results['gt_img'].shape == (64, 64, 3)
 
@@ -102,7 +103,7 @@ def test_both_images_are_turned_alike():
 def test_sixteen_bits_are_kept(tmp_path, channels):
     image = picture(dtype=np.uint16)[..., :channels]
     cv2.imwrite(str(tmp_path / 'a.png'), image)
-    results = transform('LoadPair', channels=channels)({'gt_path': str(tmp_path / 'a.png')})
+    results = transform('LoadImagePair', channels=channels)({'gt_path': str(tmp_path / 'a.png')})
     assert results['gt_img'].dtype == np.uint16
     assert np.array_equal(results['gt_img'], image)
     packed = to_tensor(results['gt_img'])
@@ -113,7 +114,7 @@ def test_sixteen_bits_are_kept(tmp_path, channels):
 
 def test_sizes_that_do_not_belong_together_are_refused(root):
     cv2.imwrite(str(root / 'LR/b.png'), picture(20, 20))
-    data = dataset(root, pipeline=[{'type': 'denseformer.LoadPair', 'scale': 2}])
+    data = dataset(root, pipeline=[{'type': 'denseformer.LoadImagePair', 'scale': 2}])
     with pytest.raises(ValueError, match='Set the scale'):
         data[1]
 
@@ -149,7 +150,7 @@ def test_degradations_follow_one_another_and_leave_the_target():
     image = picture()
     results = {'gt_img': image.copy()}
     motion = {'transforms': [{'type': 'MotionBlur', 'p': 1}], 'only_img': True}
-    steps = {'Blur': {'sigma': (1, 2)}, 'Albumented': motion, 'CompressJPEG': {'quality': 50}}
+    steps = {'Blur': {'sigma': (1, 2)}, 'Albumentations': motion, 'CompressJPEG': {'quality': 50}}
     for name, options in steps.items():
         results = transform(name, **options)(results)
     assert np.array_equal(results['gt_img'], image)
@@ -180,7 +181,7 @@ def test_the_shuffled_degradation_shrinks_spoils_and_does_not_shift(scale, seed)
     np.random.seed(seed)
     smooth = cv2.GaussianBlur(picture(96, 144), (0, 0), 6)
     spread = cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX)
-    results = transform('ShuffledDegradation', scale=scale)({'gt_img': spread})
+    results = transform('BSRGANDegradation', scale=scale)({'gt_img': spread})
     assert results['img'].shape == (96 // scale, 144 // scale, 3)
     assert results['img'].dtype == np.uint8
     small = imresize(spread, 1 / scale).astype(float)

@@ -9,8 +9,8 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import MODELS, init_default_scope
 
+from denseformer.config.loading import load_config
 from denseformer.datasets import VOCDataset, XMLDataset
-from denseformer.engine.config import load_config
 
 ROOT = Path(__file__).parents[2]
 BCCD = ROOT.parent / 'shared/data/bccd'

@@ -10,10 +10,10 @@ from mmengine.registry import MODELS, TASK_UTILS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from torch.nn.functional import interpolate
 
+from denseformer.config.loading import load_config
 from denseformer.detection.mask2former import Mask2FormerHead
 from denseformer.detection.mask_fusion import MaskFusion
 from denseformer.detection.mask_points import matching
-from denseformer.engine.config import load_config
 
 SMALL = {
     'backbone.arch': dict(_delete_=True, width=32, depths=(1, 1, 1, 1), heads=(1, 2, 4, 8), mlp_ratio=2),

@@ -12,9 +12,9 @@ from mmseg.datasets import ADE20KDataset, CityscapesDataset
 from torch import nn
 
 from denseformer.backbones.base import Backbone
+from denseformer.config.loading import load_config
 from denseformer.detection.mask2former_keys import remap_official_keys
-from denseformer.engine.config import load_config
-from denseformer.network import shapes_alone
+from denseformer.network import on_meta
 from denseformer.registry import DATASETS
 from denseformer.registry import MODELS as OWN_MODELS
 
@@ -30,13 +30,13 @@ def build(config: str, **overrides) -> nn.Module:
     return MODELS.build(loaded.model)
 
 
-def on_meta(shapes: dict) -> dict:
+def meta_tensors(shapes: dict) -> dict:
     return {key: torch.empty(shape, device='meta') for key, shape in shapes.items()}
 
 
 def left_over(model: nn.Module, shapes: dict) -> tuple[set[str], list[str]]:
     """Parameters that a state dict does not set, and keys of it that the model does not know."""
-    left = model.load_state_dict(on_meta(shapes), strict=False, assign=True)
+    left = model.load_state_dict(meta_tensors(shapes), strict=False, assign=True)
     return {name for name, _ in model.named_parameters()} & set(left.missing_keys), left.unexpected_keys
 
 
@@ -49,7 +49,7 @@ def test_a_backbone_inside_a_model_takes_its_authors_names(name):
     backbone = {**KINDS[name], 'type': f'denseformer.{KINDS[name]["type"]}'}
     init_default_scope('mmseg')
     decode_head = dict(type='FCNHead', in_channels=1, channels=1, num_convs=0, concat_input=False, num_classes=3)
-    with shapes_alone():
+    with on_meta():
         model = MODELS.build(dict(type='EncoderDecoder', backbone=backbone, decode_head=decode_head))
     shapes = refkit.load_reference(name)['shapes']
     missing, unexpected = left_over(model, below('backbone', shapes))
@@ -131,7 +131,7 @@ PUBLISHED = {
 
 @pytest.mark.parametrize('config', PUBLISHED)
 def test_a_model_takes_the_names_of_published_checkpoints(config):
-    with shapes_alone():
+    with on_meta():
         model = build(config)
     assert left_over(model, below('backbone', SWIN) | PUBLISHED[config]) == (set(), [])
 

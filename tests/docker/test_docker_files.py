@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from denseformer.cli import build_parser
-from denseformer.engine.interruption import EXIT_STATUS
+from denseformer.engine.preemption import EXIT_STATUS
 
 pytest.importorskip('dockerfile_parse', reason='dockerfile-parse is not installed: pip install denseformer[dev]')
 ROOT = Path(__file__).parents[2]

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from denseformer.engine.audit import audit, check_config
-from denseformer.engine.config import ConfigError, load_config
+from denseformer.config.audit import audit, check_config
+from denseformer.config.loading import ConfigError, load_config
 
 CONFIG = 'configs/upernet_dinat_ade20k.py'
 

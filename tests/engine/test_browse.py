@@ -7,7 +7,7 @@ import torch
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 
 from denseformer.cli import main
-from denseformer.engine.browse import arrange, picture
+from denseformer.inspection.browse import arrange, picture
 
 SAMPLE = 'configs/upernet_dinat_nano_sample.py'
 SMALL = [f'{split}_dataloader.dataset.{part}=3' for split in ('train', 'val') for part in ('train', 'val')]

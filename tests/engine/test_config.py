@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from denseformer.engine.config import ConfigError, load_config
+from denseformer.config.loading import ConfigError, load_config
 
 
 @pytest.fixture

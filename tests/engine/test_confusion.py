@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from denseformer.engine.confusion import draw_confusion, write_confusion
+from denseformer.engine.confusion_matrix import draw_confusion, write_confusion
 
 
 def test_writes_the_counts_and_a_picture(tmp_path):

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from denseformer.cli import main
-from denseformer.datasets.image_store import write_store
-from denseformer.engine import doctor, load_config
-from denseformer.engine.coco_check import check_annotations
+from denseformer.datasets.restoration.lmdb_store import write_store
+from denseformer.engine import load_config
+from denseformer.inspection import doctor
+from denseformer.inspection.coco_check import check_annotations
 
 CONFIG = 'configs/upernet_dinat_mini_camvid.py'
 
@@ -115,7 +116,7 @@ def test_images_in_a_data_base_are_read(tmp_path):
     pytest.importorskip('lmdb')
     cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((4, 4, 3), np.uint8))
     write_store({'a': tmp_path / 'a.png'}, tmp_path / 'HR.lmdb')
-    load = [dict(type='denseformer.LoadPair')]
+    load = [dict(type='denseformer.LoadImagePair')]
     images = dict(
         type='denseformer.RestorationImages', data_prefix=dict(gt_path=str(tmp_path / 'HR.lmdb')), pipeline=load
     )

@@ -6,10 +6,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from denseformer.engine.audit import audit
-from denseformer.engine.coco_check import check_annotations
-from denseformer.engine.config import ConfigError, load_config
-from denseformer.engine.interruption import parse_duration
+from denseformer.config.audit import audit
+from denseformer.config.loading import ConfigError, load_config
+from denseformer.engine.preemption import parse_duration
+from denseformer.inspection.coco_check import check_annotations
 
 CONFIG = 'configs/upernet_dinat_ade20k.py'
 BOUNDED = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mmengine.registry.utils import init_default_scope
 
-from denseformer.datasets.cubes import LoadCube
-from denseformer.datasets.restoration_transforms import LoadPair
-from denseformer.engine import ConfigError, Runner, doctor
-from denseformer.engine.listed_files import build_dataset
+from denseformer.datasets.restoration.cubes import LoadCube
+from denseformer.datasets.restoration.transforms import LoadImagePair
+from denseformer.engine import ConfigError, Runner
+from denseformer.inspection import doctor
+from denseformer.inspection.dataset_files import build_dataset
 
 JSON = {
     'deep': '[' * 100_000,
@@ -145,7 +146,7 @@ def test_an_absurd_size_is_refused_in_images_and_labels(tmp_path, size):
 def test_an_absurd_size_is_refused_in_restoration(tmp_path, size):
     (tmp_path / 'x.png').write_bytes(png(*size))
     with pytest.raises(ValueError, match=r'x\.png'):
-        LoadPair()({'gt_path': str(tmp_path / 'x.png')})
+        LoadImagePair()({'gt_path': str(tmp_path / 'x.png')})
 
 
 def array_file(header: str) -> bytes:

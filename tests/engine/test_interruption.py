@@ -10,7 +10,7 @@ import pytest
 import tiny
 
 from denseformer.checkpoints import newest_checkpoint, read_checkpoint
-from denseformer.engine.interruption import EXIT_STATUS, parse_duration
+from denseformer.engine.preemption import EXIT_STATUS, parse_duration
 
 tiny.ACTIONS.update(
     term=lambda: os.kill(os.getpid(), signal.SIGTERM),

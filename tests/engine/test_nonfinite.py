@@ -7,7 +7,7 @@ import tiny
 import torch
 
 from denseformer.engine import NonFiniteGuard
-from denseformer.engine.nonfinite import NonFiniteError, replay
+from denseformer.engine.nan_guard import NonFiniteError, replay
 
 SPOILT = {'5.png': math.nan}
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from denseformer.backbones import DiNAT
-from denseformer.engine import RoleOptimWrapperConstructor
+from denseformer.engine import LayerDecayOptimWrapperConstructor
 
 ARCH = dict(width=16, depths=(1, 1, 2, 1), heads=(1, 2, 4, 8), mlp_ratio=2)
 
@@ -21,7 +21,7 @@ class Model(nn.Module):
 def settings(paramwise: dict | None = None) -> dict[str, dict]:
     model = Model()
     config = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.1))
-    optimizer = RoleOptimWrapperConstructor(config, paramwise)(model).optimizer
+    optimizer = LayerDecayOptimWrapperConstructor(config, paramwise)(model).optimizer
     names = {parameter: name for name, parameter in model.named_parameters()}
     return {names[p]: group for group in optimizer.param_groups for p in group['params']}
 
@@ -58,18 +58,18 @@ def test_frozen_parameters_are_left_out():
     model = Model()
     model.backbone.requires_grad_(False)
     config = dict(optimizer=dict(type='SGD', lr=1.0))
-    optimizer = RoleOptimWrapperConstructor(config)(model).optimizer
+    optimizer = LayerDecayOptimWrapperConstructor(config)(model).optimizer
     assert sum(len(group['params']) for group in optimizer.param_groups) == 6
 
 
 def test_options_of_another_constructor_are_refused():
     with pytest.raises(ValueError, match='custom_keys'):
-        RoleOptimWrapperConstructor(dict(optimizer=dict(type='SGD', lr=1.0)), dict(custom_keys={}))
+        LayerDecayOptimWrapperConstructor(dict(optimizer=dict(type='SGD', lr=1.0)), dict(custom_keys={}))
 
 
 def test_a_step_changes_the_weights():
     model = Model()
-    wrapper = RoleOptimWrapperConstructor(dict(optimizer=dict(type='SGD', lr=0.1)))(model)
+    wrapper = LayerDecayOptimWrapperConstructor(dict(optimizer=dict(type='SGD', lr=0.1)))(model)
     before = model.head[0].weight.clone()
     wrapper.update_params(model.head(torch.ones(2, 4)).sum())
     assert not torch.equal(before, model.head[0].weight)

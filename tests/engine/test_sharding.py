@@ -14,7 +14,7 @@ from torch.distributed.tensor import DTensor
 
 from denseformer.checkpoints import newest_checkpoint, read_checkpoint
 from denseformer.engine import ConfigError
-from denseformer.engine.launch import divide_model
+from denseformer.engine.launch import enable_fsdp
 
 tiny.ACTIONS['kill'] = lambda: os.kill(os.getpid(), signal.SIGKILL)
 
@@ -122,4 +122,4 @@ def test_what_cannot_be_divided_is_refused(tmp_path, change, words):
     cfg = config(tmp_path, 2)
     cfg.merge_from_dict(change)
     with pytest.raises(ConfigError, match=words):
-        divide_model(cfg)
+        enable_fsdp(cfg)

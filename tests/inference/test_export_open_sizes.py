@@ -10,11 +10,11 @@ from torch.export import Dim
 from denseformer.attention import dynamic_conv, significance
 from denseformer.attention.aggregation import grouped_attention, grouping_order, overlapping_pieces
 from denseformer.attention.patches import average_patches, balanced_starts, extract_patches, stepped_starts, take_tokens
-from denseformer.backbones.favit import window_summary
-from denseformer.backbones.inline import convolve_each
-from denseformer.backbones.maxvit import SameConv
-from denseformer.backbones.transnext import ContinuousPositionBias, GlobalAttention
-from denseformer.inference.graphs import Program
+from denseformer.backbones.global_attention.favit import window_summary
+from denseformer.backbones.global_attention.transnext import ContinuousPositionBias, GlobalAttention
+from denseformer.backbones.linear_attention.inline import convolve_each
+from denseformer.backbones.windows.maxvit import SameConv
+from denseformer.export.tracing import Program
 
 C = 4
 

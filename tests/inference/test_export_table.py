@@ -5,10 +5,10 @@ import signal
 
 import pytest
 
+from denseformer.export.runtime import Sizes
+from denseformer.export.tracing import Written
 from denseformer.inference import export_table
 from denseformer.inference.export_table import HEAD, cells, measure, with_row
-from denseformer.inference.exported import Sizes
-from denseformer.inference.graphs import Written
 from denseformer.restoration.networks import CFSR
 
 DONE = Written(Sizes(smallest=8, batches=True), 2e-6, 1e-6)

@@ -10,9 +10,9 @@ import tifffile
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from denseformer.datasets.loading import LoadImage
-from denseformer.inference.formats import checked_suffix, suffix_for, write_picture
-from denseformer.inference.metadata import chunk
-from denseformer.inference.pictures import Picture, read_picture
+from denseformer.images.formats import checked_suffix, suffix_for, write_picture
+from denseformer.images.metadata import chunk
+from denseformer.images.reading import Picture, read_picture
 from denseformer.inference.sources import find_items
 
 

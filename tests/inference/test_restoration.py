@@ -10,10 +10,10 @@ from mmengine.config import Config
 from PIL import Image, ImageCms
 
 from denseformer.cli import main
+from denseformer.images.formats import write_picture
+from denseformer.images.reading import Picture, read_picture
 from denseformer.inference import Predictor, predict_folder
-from denseformer.inference.formats import write_picture
-from denseformer.inference.pictures import Picture, read_picture
-from denseformer.restoration.metrics import psnr
+from denseformer.restoration.metrics.image_quality import psnr
 from denseformer.restoration.networks import CFSR
 
 from .test_segmentation import image_of

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from denseformer.inference.metadata import Metadata
-from denseformer.inference.rasters import open_windows
-from denseformer.inference.tiffs import Layout, RasterioNeededError, WindowedTiff, write_bands
+from denseformer.images.metadata import Metadata
+from denseformer.images.rasterio_tiff import open_windows
+from denseformer.images.tiffs import Layout, RasterioNeededError, WindowedTiff, write_bands
 
 UTM = [
     (33550, 12, 3, (10.0, 10.0, 0.0), True),
@@ -109,7 +109,7 @@ def test_rasterio_decodes_what_tifffile_does_not(pixels, storage, tmp_path):
 
 
 def test_without_rasterio_the_error_names_it(pixels, tmp_path, monkeypatch):
-    monkeypatch.setattr('denseformer.inference.rasters.find_spec', lambda name: None)
+    monkeypatch.setattr('denseformer.images.rasterio_tiff.find_spec', lambda name: None)
     tifffile.imwrite(tmp_path / 'a.tif', pixels.transpose(2, 0, 1), photometric='rgb', planarconfig='separate')
     with pytest.raises(RasterioNeededError, match=r'denseformer\[geo\]'):
         open_windows(tmp_path / 'a.tif')

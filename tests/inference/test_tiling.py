@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from denseformer.inference import memory
-from denseformer.inference.memory import ElasticNetwork, bytes_per_pixel, side_that_fits
+from denseformer.inference.memory import OutOfMemoryRetry, bytes_per_pixel, side_that_fits
 from denseformer.inference.tiling import Tiling, assemble, plan, predict_blocks, reader_of
 from denseformer.restoration.networks import CFSR
 
@@ -104,7 +104,7 @@ def test_running_out_of_memory_halves_until_it_fits(convolutions, error):
             raise error
         return convolutions(images)
 
-    network = ElasticNetwork(small_machine, Tiling(400, margin=12, fade=8, multiple=4))
+    network = OutOfMemoryRetry(small_machine, Tiling(400, margin=12, fade=8, multiple=4))
     images = torch.rand(2, 3, 400, 360)
     with torch.inference_mode():
         whole, halved = convolutions(images), network(images)
@@ -120,7 +120,7 @@ def test_what_cannot_be_cut_smaller_is_a_memory_error():
         raise MemoryError
 
     with pytest.raises(MemoryError, match='smaller'):
-        ElasticNetwork(full, Tiling(400))(torch.rand(1, 3, 400, 400))
+        OutOfMemoryRetry(full, Tiling(400))(torch.rand(1, 3, 400, 400))
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory():
@@ -128,7 +128,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory():
         raise RuntimeError('mat1 and mat2 shapes cannot be multiplied')
 
     with pytest.raises(RuntimeError, match='mat1'):
-        ElasticNetwork(broken, Tiling(400))(torch.rand(1, 3, 400, 400))
+        OutOfMemoryRetry(broken, Tiling(400))(torch.rand(1, 3, 400, 400))
 
 
 def test_the_size_of_windows_follows_from_free_memory(monkeypatch):

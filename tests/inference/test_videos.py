@@ -8,11 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
+from denseformer.images.video_files import VideoReader, VideoWriter, frames_of
 from denseformer.inference import Predictor, predict_folder
 from denseformer.inference.drawing import frame_legend, with_legend
 from denseformer.inference.sources import find_items
 from denseformer.inference.streaming import AHEAD
-from denseformer.inference.video_files import VideoReader, VideoWriter, frames_of
 from denseformer.restoration.networks import CFSR
 
 from .test_run import record

@@ -8,7 +8,7 @@ import torch
 from gradients import assert_same_gradients
 from torch import nn
 
-from denseformer.attention.projection import FEW_ROWS, MANY_ROWS
+from denseformer.kernels.linear import FEW_ROWS, MANY_ROWS
 from denseformer.layers.linear import Linear
 
 

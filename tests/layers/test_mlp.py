@@ -96,9 +96,7 @@ def test_rows_are_added_to_the_map_and_no_hidden_map_is_whole(monkeypatch):
     monkeypatch.setattr('denseformer.layers.mlp.HIDDEN_NUMBERS', 7 * 8)
     norm, mlp, x = branches()
     seen, project = [], layers.mlp.project
-    monkeypatch.setattr(
-        'denseformer.attention.projection.project', lambda x, *args: seen.append(len(x)) or project(x, *args)
-    )
+    monkeypatch.setattr('denseformer.kernels.linear.project', lambda x, *args: seen.append(len(x)) or project(x, *args))
     with torch.no_grad():
         assert accumulate_mlp(x, norm, mlp) is x
     assert seen == [6] * 10  # five parts through two layers

@@ -6,15 +6,15 @@ import pickle
 import torch
 
 from denseformer.attention.windows import position_bias
-from denseformer.layers.remembered import PositionTable
+from denseformer.layers.position_bias import RelativePositionBias
 
 
-def fresh(module: PositionTable) -> torch.Tensor:
+def fresh(module: RelativePositionBias) -> torch.Tensor:
     return position_bias(module.table, module.window).detach()
 
 
 def test_is_built_once_and_stays_out_of_the_state_dict():
-    module = PositionTable((3, 2), 4).eval()
+    module = RelativePositionBias((3, 2), 4).eval()
     with torch.no_grad():
         first = module(torch.float32)
         assert module(torch.float32) is first
@@ -24,8 +24,8 @@ def test_is_built_once_and_stays_out_of_the_state_dict():
 
 
 def test_follows_every_way_of_changing_the_weights():
-    module = PositionTable((3, 3), 2).eval()
-    other = PositionTable((3, 3), 2)
+    module = RelativePositionBias((3, 3), 2).eval()
+    other = RelativePositionBias((3, 3), 2)
     with torch.no_grad():
         module(torch.float32)
         module.table.add_(1)
@@ -40,7 +40,7 @@ def test_follows_every_way_of_changing_the_weights():
 
 
 def test_gradients_reach_the_table_after_a_prediction():
-    module = PositionTable((2, 2), 1).eval()
+    module = RelativePositionBias((2, 2), 1).eval()
     with torch.no_grad():
         module(torch.float32)
     module(torch.float32).sum().backward()
@@ -48,7 +48,7 @@ def test_gradients_reach_the_table_after_a_prediction():
 
 
 def test_inference_mode_and_training_do_not_mix():
-    module = PositionTable((2, 2), 1).eval()
+    module = RelativePositionBias((2, 2), 1).eval()
     with torch.inference_mode():
         module(torch.float32)
     with torch.no_grad():
@@ -58,7 +58,7 @@ def test_inference_mode_and_training_do_not_mix():
 
 
 def test_is_copied_and_pickled_without_what_it_remembers():
-    module = PositionTable((2, 2), 1).eval()
+    module = RelativePositionBias((2, 2), 1).eval()
     with torch.no_grad():
         module(torch.float32)
     for again in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):

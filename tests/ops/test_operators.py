@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck
 
-from denseformer.ops import choice
+from denseformer.ops import dispatch as dispatch
 from denseformer.ops.deform_attention import multi_scale_deformable_attention
 from denseformer.ops.deform_conv import deform_conv2d
 from denseformer.ops.nms import nms, nms_match, overlaps, soft_nms
-from denseformer.ops.roi_align import pool, roi_align, spread_average, spread_maximum
+from denseformer.ops.roi_align import pool, roi_align, roi_align_backward, spread_maximum
 
 
 def random_boxes(n: int, size: float = 100.0) -> torch.Tensor:
@@ -210,7 +210,7 @@ def test_mmcvs_module_attends_with_ours_on_a_processor(monkeypatch):
 
     monkeypatch.setattr(multi_scale_deform_attn, 'multi_scale_deformable_attn_pytorch', by_samples)
     expected = module(query, **options)
-    choice.attend_on_processors()
+    dispatch.patch_mmcv_deform_attention()
     assert multi_scale_deform_attn.multi_scale_deformable_attn_pytorch is not by_samples
     assert torch.allclose(module(query, **options), expected, atol=1e-5)
 
@@ -296,7 +296,7 @@ def torchvision(monkeypatch):
         return nms(boxes, scores, iou_threshold)
 
     kernels = SimpleNamespace(roi_align=roi_align, deform_conv2d=convolve, nms=suppress)
-    monkeypatch.setattr(choice, 'torchvision_ops', lambda: kernels)
+    monkeypatch.setattr(dispatch, 'torchvision_ops', lambda: kernels)
     return called
 
 
@@ -305,21 +305,21 @@ def test_what_torchvision_can_do_is_left_to_it(torchvision):
     feature, boxes = torch.randn(2, 3, 12, 10), random_boxes(6, 8.0)
     rois = torch.cat([torch.arange(6.0)[:, None] % 2, boxes], 1)
     for mode in ('avg', 'max'):
-        (out,) = choice.roi_pool(feature, rois, (4, 3), 0.5, 0, mode, True)
+        (out,) = dispatch.roi_pool(feature, rois, (4, 3), 0.5, 0, mode, True)
         assert torch.equal(out, roi_align(feature, rois, (4, 3), 0.5, 0, mode))
-    assert choice.roi_pool(feature.bfloat16(), rois, (4, 3), 0.5, 0, 'avg', True)[0].dtype == torch.bfloat16
+    assert dispatch.roi_pool(feature.bfloat16(), rois, (4, 3), 0.5, 0, 'avg', True)[0].dtype == torch.bfloat16
     grad = torch.randn(6, 3, 4, 3)
-    spread = choice.spread_average(grad, rois, (2, 3, 12, 10), 0.5, 0, True)
-    assert torch.allclose(spread, spread_average(grad, rois, (2, 3, 12, 10), 0.5, 0, True), atol=1e-5)
+    spread = dispatch.roi_align_backward(grad, rois, (2, 3, 12, 10), 0.5, 0, True)
+    assert torch.allclose(spread, roi_align_backward(grad, rois, (2, 3, 12, 10), 0.5, 0, True), atol=1e-5)
     x, offset, weight = torch.randn(1, 4, 9, 7), torch.randn(1, 36, 5, 4), torch.randn(6, 2, 3, 3)
     settings = dict(stride=(2, 2), padding=(1, 1), groups=2, deform_groups=2)
     assert torch.equal(
-        choice.deform_conv2d(x, offset, weight, **settings), deform_conv2d(x, offset, weight, **settings)
+        dispatch.deform_conv2d(x, offset, weight, **settings), deform_conv2d(x, offset, weight, **settings)
     )
-    assert torch.equal(choice.nms(boxes, boxes[:, 0], 0.5), nms(boxes, boxes[:, 0], 0.5))
+    assert torch.equal(dispatch.nms(boxes, boxes[:, 0], 0.5), nms(boxes, boxes[:, 0], 0.5))
     assert torchvision == {'roi_align', 'deform_conv2d', 'nms'}
     torchvision.clear()
-    assert torch.equal(choice.nms(boxes, boxes[:, 0], 0.5, offset=1), nms(boxes, boxes[:, 0], 0.5, offset=1))
+    assert torch.equal(dispatch.nms(boxes, boxes[:, 0], 0.5, offset=1), nms(boxes, boxes[:, 0], 0.5, offset=1))
     assert not torchvision
 
 
@@ -330,12 +330,12 @@ def test_a_torchvision_that_does_not_fit_is_as_none(monkeypatch):
                 raise RuntimeError('operator torchvision::nms does not exist')
 
     monkeypatch.setattr(sys, 'meta_path', [Broken(), *sys.meta_path])
-    assert choice.torchvision_ops.__wrapped__() is None
+    assert dispatch.torchvision_ops.__wrapped__() is None
 
 
 def test_says_who_provides_which():
-    assert set(choice.providers().values()) <= {'mmcv', 'torchvision', 'denseformer'}
-    assert 'nms' in choice.describe()
+    assert set(dispatch.providers().values()) <= {'mmcv', 'torchvision', 'denseformer'}
+    assert 'nms' in dispatch.describe()
 
 
 def test_detectors_import_quietly_and_denseformer_stays_cheap():

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-from denseformer.datasets.masks import FreeFormMask
+from denseformer.datasets.segmentation.masks import FreeFormMask
 from denseformer.registry import MODELS
 from denseformer.restoration import RestorationSample
 
@@ -39,7 +39,7 @@ def test_both_sides_learn_and_known_pixels_stay():
     )
     constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(
         {
-            'type': 'denseformer.PartsOptimWrapperConstructor',
+            'type': 'denseformer.GANOptimWrapperConstructor',
             'optim_wrapper_cfg': {'network': PART, 'discriminator': PART},
         }
     )

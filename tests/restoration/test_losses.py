@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-import denseformer.restoration.perceptual as perceptual
+import denseformer.restoration.losses.perceptual as perceptual
 from denseformer.registry import MODELS
 from denseformer.restoration import RestorationSample
 from denseformer.restoration.adversarial import unsharp_mask
@@ -90,7 +90,7 @@ def test_both_sides_of_a_gan_are_trained():
     part = {'type': 'OptimWrapper', 'optimizer': {'type': 'Adam', 'lr': 1e-3}}
     constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(
         {
-            'type': 'denseformer.PartsOptimWrapperConstructor',
+            'type': 'denseformer.GANOptimWrapperConstructor',
             'optim_wrapper_cfg': {'network': part, 'discriminator': part},
         }
     )

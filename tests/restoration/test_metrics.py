@@ -8,7 +8,7 @@ from mmengine.evaluator import Evaluator
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import denseformer  # noqa: F401
-from denseformer.restoration.metrics import luma, psnr, ssim
+from denseformer.restoration.metrics.image_quality import luma, psnr, ssim
 
 GENERATOR = torch.Generator().manual_seed(0)
 TARGET = torch.rand(3, 40, 52, generator=GENERATOR)

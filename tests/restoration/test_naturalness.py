@@ -9,7 +9,7 @@ import torch
 
 from denseformer.cli import main
 from denseformer.registry import METRICS
-from denseformer.restoration.naturalness import RATIOS, block_features, fit_distribution, niqe, read_model
+from denseformer.restoration.metrics.niqe import RATIOS, block_features, fit_distribution, niqe, read_model
 
 PHOTOGRAPHS = Path(__file__).parents[2] / 'data/photographs'
 

@@ -29,7 +29,7 @@ def published(name: str) -> dict | None:
 def small(cls: type[RestorationNetwork], **options) -> RestorationNetwork:
     """The family's smallest variant with a few of its blocks, its initial weights made by the seed 0."""
     torch.manual_seed(0)
-    return cls(arch=cls.shallow(), **options)
+    return cls(arch=cls.truncated_arch(), **options)
 
 
 def image_for(network: RestorationNetwork, size: tuple[int, int], batch: int = 1) -> torch.Tensor:
@@ -45,7 +45,7 @@ def family(request) -> type[RestorationNetwork]:
 def test_every_variant_describes_itself_without_allocating(cls, arch):
     description = cls.describe(arch)
     assert description.parameters > 1e5
-    assert description.source.licence
+    assert description.source.license
 
 
 @pytest.mark.parametrize('name', [name for name in REFERENCES if published(name)])

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from denseformer.restoration import from_checkpoint, imresize
-from denseformer.restoration.metrics import psnr, ssim
+from denseformer.restoration.metrics.image_quality import psnr, ssim
 
 DATA = Path(__file__).parents[2].parent / 'shared' / 'data'
 pytestmark = pytest.mark.skipif(not (DATA / 'set5').exists(), reason=f'the Set5 images are not at {DATA / "set5"}')

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from denseformer.restoration import RestorationSample, SpectralMetric
-from denseformer.restoration.spectral_metrics import band_psnr, ergas, spectral_angle
+from denseformer.restoration.metrics.spectral import band_psnr, ergas, spectral_angle
 
 
 def test_brightness_does_not_change_the_angle():

@@ -7,13 +7,13 @@ patch_size = 16  # of the degraded cubes
 _load = dict(type='denseformer.LoadCube', peak='${peak}', scale='${scale}')
 train_pipeline = [
     _load,
-    dict(type='denseformer.ShrinkTarget', scale='${scale}', patch='${patch_size}'),
+    dict(type='denseformer.BicubicDownsample', scale='${scale}', patch='${patch_size}'),
     dict(type='denseformer.RandomOrientation'),
     dict(type='denseformer.PackRestoration'),
 ]
 test_pipeline = [
     _load,
-    dict(type='denseformer.ShrinkTarget', scale='${scale}'),
+    dict(type='denseformer.BicubicDownsample', scale='${scale}'),
     dict(type='denseformer.PackRestoration'),
 ]
 _cubes = dict(type='denseformer.RestorationImages', data_root='${data_root}', scale='${scale}', suffixes='${suffixes}')

@@ -5,11 +5,11 @@ training_root = 'data/DFO'
 degraded_size = 400  # of the square of a target that is degraded, then cut to a patch
 train_degradation = dict(type='denseformer.RealWorldDegradation', scale='${scale}')
 train_pipeline = [
-    dict(type='denseformer.LoadPair', scale='${scale}'),
-    dict(type='denseformer.RandomPatch', size='${degraded_size}'),
+    dict(type='denseformer.LoadImagePair', scale='${scale}'),
+    dict(type='denseformer.PairedRandomCrop', size='${degraded_size}'),
     dict(type='denseformer.RandomOrientation'),
     '${train_degradation}',
-    dict(type='denseformer.RandomPatch', size='${patch_size}', scale='${scale}'),
+    dict(type='denseformer.PairedRandomCrop', size='${patch_size}', scale='${scale}'),
     dict(type='denseformer.PackRestoration'),
 ]
 train_images = dict(

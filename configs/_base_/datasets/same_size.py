@@ -7,14 +7,14 @@ protocol = 'rgb'
 training_root = 'data/DFWB'
 training_files, test_files = dict(gt_path=''), dict(gt_path='')
 train_pipeline = [
-    dict(type='denseformer.LoadPair', channels='${channels}'),
-    dict(type='denseformer.RandomPatch', size='${patch_size}'),
+    dict(type='denseformer.LoadImagePair', channels='${channels}'),
+    dict(type='denseformer.PairedRandomCrop', size='${patch_size}'),
     dict(type='denseformer.RandomOrientation'),
     '${train_degradation}',
     dict(type='denseformer.PackRestoration'),
 ]
 test_pipeline = [
-    dict(type='denseformer.LoadPair', channels='${channels}'),
+    dict(type='denseformer.LoadImagePair', channels='${channels}'),
     '${test_degradation}',
     dict(type='denseformer.PackRestoration'),
 ]

@@ -6,8 +6,8 @@ test_files = dict(gt_path='HR')
 protocol, crop_border = 'y', '${scale}'
 num_workers = 1
 test_pipeline = [
-    dict(type='denseformer.LoadPair', scale='${scale}'),
-    dict(type='denseformer.ShrinkTarget', scale='${scale}'),
+    dict(type='denseformer.LoadImagePair', scale='${scale}'),
+    dict(type='denseformer.BicubicDownsample', scale='${scale}'),
     dict(type='denseformer.PackRestoration'),
 ]
 test_images = dict(

@@ -4,8 +4,8 @@ _base_ = ['./set5.py', './restoration_training.py']
 patch_size = 64  # of the degraded images
 num_workers = 6
 train_pipeline = [
-    dict(type='denseformer.LoadPair', scale='${scale}'),
-    dict(type='denseformer.ShrinkTarget', scale='${scale}', patch='${patch_size}'),
+    dict(type='denseformer.LoadImagePair', scale='${scale}'),
+    dict(type='denseformer.BicubicDownsample', scale='${scale}', patch='${patch_size}'),
     dict(type='denseformer.RandomOrientation'),
     dict(type='denseformer.PackRestoration'),
 ]

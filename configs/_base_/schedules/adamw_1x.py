@@ -7,7 +7,7 @@ augmentation = [[dict(type='Resize', scale='${image_scale}', keep_ratio=True)]]
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
-    constructor='denseformer.RoleOptimWrapperConstructor',
+    constructor='denseformer.LayerDecayOptimWrapperConstructor',
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end='${warmup_iters}'),

@@ -11,6 +11,6 @@ augmentation = [
         dict(type='RandomResize', scale='${crop_size}', ratio_range='${scale_range}', keep_ratio=True),
         dict(type='RandomCrop', crop_size='${crop_size}', recompute_bbox=True, allow_negative_crop=True),
         dict(type='FilterAnnotations', min_gt_bbox_wh=(1, 1), keep_empty=False),
-        dict(type='denseformer.Albumented', transforms='${distortion}'),
+        dict(type='denseformer.Albumentations', transforms='${distortion}'),
     ]
 ]

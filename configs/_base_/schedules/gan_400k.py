@@ -5,7 +5,7 @@ milestones = (400_000,)
 _part = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99)))
 optim_wrapper = dict(
     _delete_=True,
-    constructor='denseformer.PartsOptimWrapperConstructor',
+    constructor='denseformer.GANOptimWrapperConstructor',
     network=_part,
     discriminator=_part,
 )

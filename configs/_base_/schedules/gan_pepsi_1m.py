@@ -2,7 +2,7 @@
 max_iters = 1_000_000
 val_interval = 10_000
 optim_wrapper = dict(
-    constructor='denseformer.PartsOptimWrapperConstructor',
+    constructor='denseformer.GANOptimWrapperConstructor',
     network=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4, betas=(0.5, 0.9))),
     discriminator=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=4e-4, betas=(0.5, 0.9))),
 )

@@ -5,7 +5,7 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
     clip_grad=dict(max_norm=0.01),
-    constructor='denseformer.RoleOptimWrapperConstructor',
+    constructor='denseformer.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(backbone_lr_mult=0.1, head_no_decay=('norm', '.gn.', 'query_', 'level_')),
 )
 param_scheduler = [dict(type='PolyLR', eta_min=0.0, power=0.9, by_epoch=False, begin=0, end='${max_iters}')]

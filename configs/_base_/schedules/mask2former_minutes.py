@@ -7,7 +7,7 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=1.0),
-    constructor='denseformer.RoleOptimWrapperConstructor',
+    constructor='denseformer.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(head_no_decay=('norm', '.gn.', 'query_', 'level_')),
 )
 param_scheduler = [

@@ -6,40 +6,60 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
+from typing_extensions import Unpack
 
+from denseformer.checkpoints.keys import StateDict
 from denseformer.layers.padding import reflect_image_to_multiple
-from denseformer.network import Description, Network, StateDict
+from denseformer.network import Description, Network, NetworkOptions
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
 """Of DIV2K's training images: what most networks subtract from an RGB image; from others they subtract nothing."""
 
 
+class RestorationOptions(NetworkOptions, total=False):
+    """The options that every network hands on to `RestorationNetwork`, which documents them and has their defaults."""
+
+    scale: int | None
+    in_channels: int | None
+    with_cp: bool
+
+
 class RestorationNetwork(Network):
     """A degraded image to a restored one, `scale` times as large.
 
-    A subclass's constructor is keyword-only (`arch`, `scale`, `in_channels=3`, its own options, `with_cp=False`,
-    `init_cfg=None`), calls `super().__init__`, and implements `restore`, which is only ever given images whose sides
-    are multiples of `size_multiple`. A network whose authors pad otherwise overrides `pad`.
+    A subclass's constructor is keyword-only: `arch`, its own options, and `**common: Unpack[RestorationOptions]`. It
+    calls `super().__init__(arch=arch, **common)`. The subclass implements `restore`, which is only ever given images
+    whose sides are multiples of `size_multiple`; a network whose authors pad otherwise overrides `pad`.
 
     Args of every network:
         arch: a published variant's name, or a dict of the fields of its arch record.
-        scale: how many times larger the output is; one of `scales`.
-        in_channels: channels of the image, and of the output.
+        scale: how many times larger the output is; one of `scales`, None for `default_scale`.
+        in_channels: channels of the image, and of the output; None for `default_channels`.
         with_cp: recompute each block in the backward pass instead of storing its activations.
         init_cfg: mmengine's, usually dict(type='Pretrained', checkpoint=...).
     """
 
     scales: ClassVar[tuple[int, ...]] = (2, 3, 4)
     """The scales that the network can be built for."""
+    default_scale: ClassVar[int] = 4
+    default_channels: ClassVar[int] = 3
     size_multiple: int = 1
     """What the sides of an image are padded to a multiple of."""
-    receptive_hint: int = 16
+    tile_overlap: int = 16
     """How many pixels neighbouring tiles should overlap, when an image is restored tile by tile."""
 
     def __init__(
-        self, *, arch: str | Mapping[str, Any], scale: int, in_channels: int, with_cp: bool, init_cfg: dict | None
+        self,
+        *,
+        arch: str | Mapping[str, Any],
+        scale: int | None = None,
+        in_channels: int | None = None,
+        with_cp: bool = False,
+        **common: Unpack[NetworkOptions],
     ):
-        super().__init__(arch=arch, init_cfg=init_cfg)
+        super().__init__(arch=arch, **common)
+        scale = self.default_scale if scale is None else scale
+        in_channels = self.default_channels if in_channels is None else in_channels
         if scale not in self.scales:
             legal = ', '.join(str(legal) for legal in self.scales)
             raise ValueError(f'{type(self).__name__} has scale {legal}, not {scale}.')

@@ -24,6 +24,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from denseformer.attention.aggregation import (
     chunk_means,
@@ -33,17 +34,17 @@ from denseformer.attention.aggregation import (
     nearest_centre,
     overlapping_pieces,
 )
-from denseformer.attention.heads import fused_width, widen_inputs, widen_outputs
+from denseformer.attention.heads import pad_head_dim, pad_head_dim_in, padded_head_dim
 from denseformer.attention.patches import average_patches, extract_patches, stepped_starts, take_tokens
-from denseformer.attention.sizes import is_open
-from denseformer.attention.softmax import window_softmax_attention
+from denseformer.checkpoints.keys import StateDict, count, rename
+from denseformer.dynamic_shapes import is_symbolic
+from denseformer.kernels.segmented_attention import window_softmax_attention
 from denseformer.layers import LayerNorm, PreNormBlock
 from denseformer.layers.conv import DepthwiseConv
-from denseformer.layers.keys import count, rename
 from denseformer.layers.linear import Linear
-from denseformer.network import Source, StateDict
+from denseformer.network import Source
 from denseformer.registry import MODELS
-from denseformer.restoration.networks.base import RestorationNetwork
+from denseformer.restoration.networks.base import RestorationNetwork, RestorationOptions
 from denseformer.restoration.networks.layers import (
     conv3x3,
     conv_after_shuffle,
@@ -51,7 +52,7 @@ from denseformer.restoration.networks.layers import (
     pointwise_as_linear,
     shuffle_factors,
 )
-from denseformer.restoration.networks.trunk import initialise_linear
+from denseformer.restoration.networks.trunk import initialize_linear
 
 CENTRE_DECAY = 0.999
 CHUNK = 2**14
@@ -80,7 +81,7 @@ class HeadProjections(nn.Module):
         super().__init__()
         self.heads = heads
         self.qk_dim = qk_dim
-        self.width = fused_width(qk_dim // heads, dim // heads)
+        self.width = padded_head_dim(qk_dim // heads, dim // heads)
         self.scale = (qk_dim // heads) ** -0.5
         self.qkv = Linear(dim, 2 * qk_dim + dim, bias=False)
         self.proj = Linear(dim, dim, bias=False)
@@ -88,12 +89,12 @@ class HeadProjections(nn.Module):
     def project(self, x: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
         """Queries (if `weight` has them), keys and values of x (..., C), each (..., h, w)."""
         parts = weight.split([self.qk_dim] * ((len(weight) - x.shape[-1]) // self.qk_dim) + [x.shape[-1]])
-        wide = torch.cat([widen_outputs(part, self.heads, self.width) for part in parts])
+        wide = torch.cat([pad_head_dim(part, self.heads, self.width) for part in parts])
         return F.linear(x, wide).unflatten(-1, (len(parts), self.heads, self.width)).unbind(-3)
 
     def merge(self, x: Tensor, weight: Tensor) -> Tensor:
         """Heads (..., h * w) -> (..., C)."""
-        return F.linear(x, widen_inputs(weight, self.heads, self.width))
+        return F.linear(x, pad_head_dim_in(weight, self.heads, self.width))
 
 
 class GroupAttention(HeadProjections):
@@ -178,7 +179,7 @@ class PatchAttention(HeadProjections):
         starts = stepped_starts(H, patch[0], self.patch - 2), stepped_starts(W, patch[1], self.patch - 2)
         patches = extract_patches(x, patch, starts).flatten(0, 1)  # (B*n, N, C)
         outs = []
-        for piece in [patches] if is_open(patches.shape[0]) else patches.split(max(1, CHUNK // patches.shape[1])):
+        for piece in [patches] if is_symbolic(patches.shape[0]) else patches.split(max(1, CHUNK // patches.shape[1])):
             q, k, v = (part.transpose(1, 2) for part in self.project(piece, self.qkv.weight))  # (P, h, N, w)
             out = window_softmax_attention(q, k, v, scale=self.scale)  # (P, N, h * w)
             outs.append(self.merge(out, self.proj.weight))
@@ -242,28 +243,25 @@ class CATANet(RestorationNetwork):
         paper='CATANet: Efficient Content-Aware Token Aggregation for Lightweight Image Super-Resolution, '
         'https://arxiv.org/abs/2503.06896',
         code='https://github.com/EquationWalker/CATANet',
-        licence='Apache-2.0',
+        license='Apache-2.0',
     )
-    receptive_hint = 28
+    tile_overlap = 28
 
     def __init__(
         self,
         *,
         arch: str | Mapping[str, Any] = 'base',
-        scale: int = 4,
-        in_channels: int = 3,
         stable_order: bool = False,
-        with_cp: bool = False,
-        init_cfg: dict | None = None,
+        **common: Unpack[RestorationOptions],
     ):
-        super().__init__(arch=arch, scale=scale, in_channels=in_channels, with_cp=with_cp, init_cfg=init_cfg)
+        super().__init__(arch=arch, **common)
         dim = self.arch.dim
-        self.conv_first = conv3x3(in_channels, dim)
+        self.conv_first = conv3x3(self.in_channels, dim)
         self.blocks = nn.ModuleList(Block(self.arch, i, stable_order) for i in range(len(self.arch.patches)))
-        self.factors = shuffle_factors(scale)
+        self.factors = shuffle_factors(self.scale)
         self.upsample = nn.ModuleList(conv3x3(dim, dim * factor**2) for factor in self.factors)
-        self.conv_last = conv3x3(dim, in_channels)
-        self.apply(initialise_linear)
+        self.conv_last = conv3x3(dim, self.in_channels)
+        self.apply(initialize_linear)
 
     def restore(self, image: Tensor) -> Tensor:
         image = image.contiguous(memory_format=torch.channels_last)

@@ -17,15 +17,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from denseformer.checkpoints.keys import StateDict, count, rename
 from denseformer.layers import DepthwiseConv
-from denseformer.layers.keys import count, rename
 from denseformer.layers.linear import Linear
 from denseformer.layers.scale import add_scaled
-from denseformer.network import Source, StateDict
+from denseformer.network import Source
 from denseformer.registry import MODELS
+from denseformer.restoration.networks.base import RestorationOptions
 from denseformer.restoration.networks.layers import pointwise_as_linear
-from denseformer.restoration.networks.trunk import TRUNK_RULES, ResidualGroup, Run, TrunkNetwork, infer_trunk
+from denseformer.restoration.networks.trunk import TRUNK_RULES, ResidualGroup, Run, SwinIRBase, infer_trunk
 
 EDGES = {
     'sobel_x': ((0, 1, -1), (2, 0, -2), (1, 0, -1)),
@@ -141,7 +143,7 @@ class Arch:
 
 
 @MODELS.register_module()
-class CFSR(TrunkNetwork):
+class CFSR(SwinIRBase):
     """CFSR.
 
     Args:
@@ -153,21 +155,18 @@ class CFSR(TrunkNetwork):
         paper='Transforming Image Super-Resolution: A ConvFormer-based Efficient Approach, '
         'https://arxiv.org/abs/2401.05633',
         code='https://github.com/Aitical/CFSR',
-        licence='not stated',
+        license='not stated',
     )
-    receptive_hint = 32
+    tile_overlap = 32
 
     def __init__(
         self,
         *,
         arch: str | Mapping[str, Any] = 'base',
-        scale: int = 4,
-        in_channels: int = 3,
         merged: bool = False,
-        with_cp: bool = False,
-        init_cfg: dict | None = None,
+        **common: Unpack[RestorationOptions],
     ):
-        super().__init__(arch=arch, scale=scale, in_channels=in_channels, with_cp=with_cp, init_cfg=init_cfg)
+        super().__init__(arch=arch, **common)
         self.merged = merged
         arch = self.arch
         self.assemble(

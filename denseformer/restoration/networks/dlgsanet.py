@@ -20,17 +20,18 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from denseformer.attention.channel import mix_channels, narrow_channel_cosines
 from denseformer.attention.dynamic_conv import dynamic_depthwise
 from denseformer.attention.patches import average_patches, balanced_starts, extract_patches
+from denseformer.checkpoints.keys import StateDict, count, rename
 from denseformer.layers import PreNormBlock
 from denseformer.layers.conv import DepthwiseConv
-from denseformer.layers.keys import count, rename
 from denseformer.layers.linear import Linear
-from denseformer.network import Source, StateDict
+from denseformer.network import Source
 from denseformer.registry import MODELS
-from denseformer.restoration.networks.base import RGB_MEAN, RestorationNetwork
+from denseformer.restoration.networks.base import RGB_MEAN, RestorationNetwork, RestorationOptions
 from denseformer.restoration.networks.layers import DirectUpsampler, conv3x3, pointwise_as_linear
 from denseformer.restoration.networks.trunk import ResidualGroup
 
@@ -134,30 +135,27 @@ class DLGSANet(RestorationNetwork):
         paper='DLGSANet: Lightweight Dynamic Local and Global Self-Attention Networks for Image Super-Resolution, '
         'https://arxiv.org/abs/2301.02031',
         code='https://github.com/NeonLeexiang/DLGSANet',
-        licence='Apache-2.0 (README: academic use only)',
+        license='Apache-2.0 (README: academic use only)',
     )
     scales = tuple(WINDOWS)
-    receptive_hint = 24
+    tile_overlap = 24
 
     def __init__(
         self,
         *,
         arch: str | Mapping[str, Any] = 'light',
-        scale: int = 4,
-        in_channels: int = 3,
         windowed: bool = True,
-        with_cp: bool = False,
-        init_cfg: dict | None = None,
+        **common: Unpack[RestorationOptions],
     ):
-        super().__init__(arch=arch, scale=scale, in_channels=in_channels, with_cp=with_cp, init_cfg=init_cfg)
+        super().__init__(arch=arch, **common)
         dim = self.arch.dim
-        self.mean = RGB_MEAN if in_channels == 3 else (0.0,) * in_channels
-        self.conv_first = nn.Conv2d(in_channels, dim, 3, padding=1, bias=False)
-        window = WINDOWS[scale] if windowed else None
+        self.mean = RGB_MEAN if self.in_channels == 3 else (0.0,) * self.in_channels
+        self.conv_first = nn.Conv2d(self.in_channels, dim, 3, padding=1, bias=False)
+        window = WINDOWS[self.scale] if windowed else None
         groups = (ResidualGroup(self._blocks(window), conv3x3(dim, dim)) for _ in range(self.arch.groups))
         self.groups = nn.ModuleList(groups)
         self.conv_after_body = conv3x3(dim, dim)
-        self.upsampler = DirectUpsampler(dim, in_channels, scale)
+        self.upsampler = DirectUpsampler(dim, self.in_channels, self.scale)
 
     def _blocks(self, window: int | None) -> list[nn.Module]:
         arch, blocks = self.arch, []

@@ -18,17 +18,19 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
-from denseformer.layers.keys import drop, rename
+from denseformer.checkpoints.keys import StateDict, drop, rename
 from denseformer.layers.linear import Linear
-from denseformer.network import Source, StateDict
+from denseformer.network import Source
 from denseformer.registry import MODELS
+from denseformer.restoration.networks.base import RestorationOptions
 from denseformer.restoration.networks.layers import pointwise_as_linear
 from denseformer.restoration.networks.trunk import (
     TRUNK_RULES,
     Run,
     SwinBlock,
-    TrunkNetwork,
+    SwinIRBase,
     infer_trunk,
     infer_window,
 )
@@ -78,7 +80,7 @@ class DenseGroup(nn.Module):
 
 
 @MODELS.register_module()
-class DRCT(TrunkNetwork):
+class DRCT(SwinIRBase):
     """Dense-residual-connected Transformer.
 
     Args:
@@ -89,21 +91,18 @@ class DRCT(TrunkNetwork):
     source = Source(
         paper='DRCT: Saving Image Super-resolution away from Information Bottleneck, https://arxiv.org/abs/2404.00722',
         code='https://github.com/ming053l/DRCT',
-        licence='MIT',
+        license='MIT',
     )
-    receptive_hint = 32
+    tile_overlap = 32
 
     def __init__(
         self,
         *,
         arch: str | Mapping[str, Any] = 'base',
-        scale: int = 4,
-        in_channels: int = 3,
         drop_path_rate: float = 0.1,
-        with_cp: bool = False,
-        init_cfg: dict | None = None,
+        **common: Unpack[RestorationOptions],
     ):
-        super().__init__(arch=arch, scale=scale, in_channels=in_channels, with_cp=with_cp, init_cfg=init_cfg)
+        super().__init__(arch=arch, **common)
         self.size_multiple = self.arch.window
         groups = self.arch.groups
         self.assemble(

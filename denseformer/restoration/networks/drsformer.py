@@ -21,15 +21,16 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from denseformer.attention.channel import channel_cosines, mix_channels, top_k_mixture
+from denseformer.checkpoints.keys import StateDict, count, rename
 from denseformer.layers import PreNormBlock
 from denseformer.layers.conv import DepthwiseConv
-from denseformer.layers.keys import count, rename
 from denseformer.layers.linear import Linear
-from denseformer.network import Source, StateDict
+from denseformer.network import Source
 from denseformer.registry import MODELS
-from denseformer.restoration.networks.base import RestorationNetwork
+from denseformer.restoration.networks.base import RestorationNetwork, RestorationOptions
 from denseformer.restoration.networks.layers import convolve, pointwise_as_linear
 
 SHARES = ((1, 2), (2, 3), (3, 4), (4, 5))
@@ -175,28 +176,26 @@ class DRSformer(RestorationNetwork):
     source = Source(
         paper='Learning A Sparse Transformer Network for Effective Image Deraining, https://arxiv.org/abs/2303.11950',
         code='https://github.com/cschenxiang/DRSformer',
-        licence='none given',
+        license='none given',
     )
     scales = (1,)
+    default_scale = 1
     size_multiple = 8
-    receptive_hint = 32
+    tile_overlap = 32
 
     def __init__(
         self,
         *,
         arch: str | Mapping[str, Any] = 'base',
-        scale: int = 1,
-        in_channels: int = 3,
         experts: bool = True,
-        with_cp: bool = False,
-        init_cfg: dict | None = None,
+        **common: Unpack[RestorationOptions],
     ):
-        super().__init__(arch=arch, scale=scale, in_channels=in_channels, with_cp=with_cp, init_cfg=init_cfg)
+        super().__init__(arch=arch, **common)
         arch, dim = self.arch, self.arch.dim
         self.size_multiple = 2 ** (len(arch.blocks) - 1)
         widths = [dim * 2**i for i in range(len(arch.blocks))]
         inner = range(len(widths) - 1)
-        self.conv_first = nn.Conv2d(in_channels, dim, 3, padding=1, bias=False)
+        self.conv_first = nn.Conv2d(self.in_channels, dim, 3, padding=1, bias=False)
         self.encoder = nn.ModuleList(self._level(i, width) for i, width in enumerate(widths))
         self.down = nn.ModuleList(nn.Conv2d(widths[i], widths[i] // 2, 3, padding=1, bias=False) for i in inner)
         self.up = nn.ModuleList(nn.Conv2d(widths[i + 1], widths[i + 1] * 2, 3, padding=1, bias=False) for i in inner)
@@ -204,7 +203,7 @@ class DRSformer(RestorationNetwork):
         self.decoder = nn.ModuleList(self._level(i, max(widths[i], 2 * dim)) for i in inner)
         self.experts_in = Experts(dim) if experts else nn.Identity()
         self.experts_out = Experts(2 * dim) if experts else nn.Identity()
-        self.conv_last = nn.Conv2d(2 * dim, in_channels, 3, padding=1, bias=False)
+        self.conv_last = nn.Conv2d(2 * dim, self.in_channels, 3, padding=1, bias=False)
 
     def _level(self, index: int, width: int) -> nn.ModuleList:
         heads, hidden = self.arch.heads[index], int(width * self.arch.expansion)

@@ -18,13 +18,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from denseformer.attention.channel import spectral_attention
-from denseformer.layers.keys import count, rename
+from denseformer.checkpoints.keys import StateDict, count, rename
 from denseformer.layers.linear import Linear
-from denseformer.network import Source, StateDict
+from denseformer.network import Source
 from denseformer.registry import MODELS
-from denseformer.restoration.networks.base import RestorationNetwork
+from denseformer.restoration.networks.base import RestorationNetwork, RestorationOptions
 from denseformer.restoration.networks.layers import conv3x3, pointwise_as_linear, shuffle_factors
 
 DROP_RATE = 0.2
@@ -102,31 +103,31 @@ class ESSAformer(RestorationNetwork):
         paper='ESSAformer: Efficient Transformer for Hyperspectral Image Super-resolution, '
         'https://arxiv.org/abs/2307.14010',
         code='https://github.com/Rexzhan/ESSAformer',
-        licence='Unlicense',
+        license='Unlicense',
     )
     scales = (2, 3, 4, 8)
-    receptive_hint = 16
+    default_channels = 128
+    tile_overlap = 16
 
     def __init__(
         self,
         *,
         arch: str | Mapping[str, Any] = 'base',
-        scale: int = 4,
-        in_channels: int = 128,
-        with_cp: bool = False,
-        init_cfg: dict | None = None,
+        **common: Unpack[RestorationOptions],
     ):
-        super().__init__(arch=arch, scale=scale, in_channels=in_channels, with_cp=with_cp, init_cfg=init_cfg)
+        super().__init__(arch=arch, **common)
         dim = self.arch.dim
-        multiple = 9 if scale == 3 else 4
+        multiple = 9 if self.scale == 3 else 4
         if dim % multiple:
-            raise ValueError(f"ESSAformer x{scale} needs a dim divisible by {multiple}, e.g. arch='narrow', not {dim}.")
-        self.conv_first = conv3x3(in_channels, dim)
-        self.enlarge = Resizer(dim, scale, enlarge=True)
-        self.reduce = Resizer(dim, scale, enlarge=False)
+            raise ValueError(
+                f"ESSAformer x{self.scale} needs a dim divisible by {multiple}, e.g. arch='narrow', not {dim}."
+            )
+        self.conv_first = conv3x3(self.in_channels, dim)
+        self.enlarge = Resizer(dim, self.scale, enlarge=True)
+        self.reduce = Resizer(dim, self.scale, enlarge=False)
         self.large_block = Block(dim)
         self.small_block = Block(dim)
-        self.conv_last = conv3x3(dim, in_channels)
+        self.conv_last = conv3x3(dim, self.in_channels)
 
     def restore(self, image: Tensor) -> Tensor:
         small = self.conv_first(image.contiguous(memory_format=torch.channels_last)).permute(0, 2, 3, 1)  # (B, H, W, C)

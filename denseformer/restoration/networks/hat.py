@@ -19,23 +19,25 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from denseformer.attention.overlapping import overlap_position_index, overlapping_windows
-from denseformer.attention.softmax import window_softmax_attention
 from denseformer.attention.windows import window_partition, window_reverse
+from denseformer.checkpoints.keys import StateDict, count, drop, rename
+from denseformer.kernels.segmented_attention import window_softmax_attention
 from denseformer.layers import Mlp, accumulate_mlp
-from denseformer.layers.keys import count, drop, rename
 from denseformer.layers.linear import Linear
-from denseformer.layers.remembered import RememberedBias
+from denseformer.layers.position_bias import CachedBias
 from denseformer.layers.squeeze import SqueezeExcite
-from denseformer.network import Source, StateDict
+from denseformer.network import Source
 from denseformer.registry import MODELS
+from denseformer.restoration.networks.base import RestorationOptions
 from denseformer.restoration.networks.layers import conv3x3, convolve, pointwise_as_linear, residual_conv
 from denseformer.restoration.networks.trunk import (
     TRUNK_RULES,
     ResidualGroup,
     SwinBlock,
-    TrunkNetwork,
+    SwinIRBase,
     drop_path_rates,
     infer_trunk,
     infer_window,
@@ -70,7 +72,7 @@ class HybridBlock(SwinBlock):
         return accumulate_mlp(x, self.norm2, self.mlp, drop_path=self.drop_path)
 
 
-class OverlapTable(RememberedBias):
+class OverlapPositionBias(CachedBias):
     """A learned bias per head and offset between a query of a window and a key of the larger one around it."""
 
     def __init__(self, window: int, overlap: int, heads: int):
@@ -95,7 +97,7 @@ class OverlappingBlock(nn.Module):
         self.heads, self.window, self.overlap = heads, window, overlap
         self.norm1 = nn.LayerNorm(dim)
         self.qkv = Linear(dim, 3 * dim)
-        self.bias = OverlapTable(window, overlap, heads)
+        self.bias = OverlapPositionBias(window, overlap, heads)
         self.proj = Linear(dim, dim)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = Mlp(dim, int(dim * mlp_ratio))
@@ -149,7 +151,7 @@ class Arch:
 
 
 @MODELS.register_module()
-class HAT(TrunkNetwork):
+class HAT(SwinIRBase):
     """Hybrid Attention Transformer.
 
     Args:
@@ -160,21 +162,18 @@ class HAT(TrunkNetwork):
     source = Source(
         paper='Activating More Pixels in Image Super-Resolution Transformer, https://arxiv.org/abs/2205.04437',
         code='https://github.com/XPixelGroup/HAT',
-        licence='Apache-2.0',
+        license='Apache-2.0',
     )
-    receptive_hint = 32
+    tile_overlap = 32
 
     def __init__(
         self,
         *,
         arch: str | Mapping[str, Any] = 'base',
-        scale: int = 4,
-        in_channels: int = 3,
         drop_path_rate: float = 0.1,
-        with_cp: bool = False,
-        init_cfg: dict | None = None,
+        **common: Unpack[RestorationOptions],
     ):
-        super().__init__(arch=arch, scale=scale, in_channels=in_channels, with_cp=with_cp, init_cfg=init_cfg)
+        super().__init__(arch=arch, **common)
         self.size_multiple = self.arch.window
         rates = drop_path_rates(drop_path_rate, self.arch.groups, self.arch.blocks)
         self.assemble(dim=self.arch.dim, groups=[self._group(group) for group in rates])

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denseformer.network import StateDict
+from denseformer.checkpoints.keys import StateDict
 
 
 def convolve(conv: nn.Module, x: Tensor) -> Tensor:

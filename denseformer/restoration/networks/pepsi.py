@@ -22,13 +22,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+from typing_extensions import Unpack
 
 from denseformer.attention.contextual import contextual_attention
-from denseformer.layers.keys import rename
+from denseformer.checkpoints.keys import StateDict, rename
 from denseformer.layers.padding import reflect_image_to_multiple
-from denseformer.network import Source, StateDict
+from denseformer.network import Source
 from denseformer.registry import MODELS
-from denseformer.restoration.networks.base import RestorationNetwork
+from denseformer.restoration.networks.base import RestorationNetwork, RestorationOptions
 
 DILATIONS = (2, 4, 8, 16)
 ENCODER = (
@@ -85,30 +86,28 @@ class PEPSI(RestorationNetwork):
     source = Source(
         paper='PEPSI: Fast Image Inpainting with Parallel Decoding Network, CVPR 2019',
         code='https://github.com/Forty-lock/PEPSI',
-        licence='MIT',
+        license='MIT',
     )
     scales = (1,)
+    default_scale = 1
     size_multiple = 8
-    receptive_hint = 64
+    tile_overlap = 64
 
     def __init__(
         self,
         *,
         arch: str | Mapping[str, Any] = 'base',
-        scale: int = 1,
-        in_channels: int = 3,
-        with_cp: bool = False,
-        init_cfg: dict | None = None,
+        **common: Unpack[RestorationOptions],
     ):
-        super().__init__(arch=arch, scale=scale, in_channels=in_channels, with_cp=with_cp, init_cfg=init_cfg)
+        super().__init__(arch=arch, **common)
         width = self.arch.width
-        widths = [2 * in_channels, *(width * times for times, *_ in ENCODER)]
+        widths = [2 * self.in_channels, *(width * times for times, *_ in ENCODER)]
         specs = zip(pairwise(widths), ENCODER, strict=True)
         self.encoder = nn.ModuleList(ReflectedConv(*pair, *rest) for pair, (_, *rest) in specs)
         self.context = nn.Conv2d(2 * widths[-1], widths[-1], 1)
         widths = [widths[-1], *(int(width * times) for times in DECODER)]
         self.decoder = nn.ModuleList(ReflectedConv(*pair) for pair in pairwise(widths))
-        self.conv_last = nn.Conv2d(widths[-1], in_channels, 3, padding=1)
+        self.conv_last = nn.Conv2d(widths[-1], self.in_channels, 3, padding=1)
 
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
         """Fill the holes of an image.

@@ -23,21 +23,23 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from denseformer.attention.shifted import gather_windows, plan_windows, planned_attention, scatter_windows
 from denseformer.attention.windows import Size
+from denseformer.checkpoints.keys import StateDict, count, drop, rename
 from denseformer.layers import DepthwiseConv, DropPath, pad_to_multiple
 from denseformer.layers.dynamic_position import DynamicPositionBias
-from denseformer.layers.keys import count, drop, rename
 from denseformer.layers.linear import Linear
-from denseformer.layers.remembered import RememberedBias
-from denseformer.network import Source, StateDict
+from denseformer.layers.position_bias import CachedBias
+from denseformer.network import Source
 from denseformer.registry import MODELS
+from denseformer.restoration.networks.base import RestorationOptions
 from denseformer.restoration.networks.layers import pointwise_as_linear, residual_conv
 from denseformer.restoration.networks.trunk import (
     TRUNK_RULES,
     ResidualGroup,
-    TrunkNetwork,
+    SwinIRBase,
     drop_path_rates,
     infer_trunk,
 )
@@ -45,7 +47,7 @@ from denseformer.restoration.networks.trunk import (
 STRIDE = 4
 
 
-class DynamicBias(RememberedBias):
+class CachedDynamicPositionBias(CachedBias):
     """A bias per head and offset inside a window, made by a small network."""
 
     def __init__(self, window: Size, hidden: int, heads: int):
@@ -69,7 +71,7 @@ class RectangleAttention(nn.Module):
         self.windows = (rectangle, rectangle[::-1])
         self.shifted = shifted
         self.qkv = Linear(dim, 3 * dim)
-        self.biases = nn.ModuleList(DynamicBias(window, dim // 32, heads // 2) for window in self.windows)
+        self.biases = nn.ModuleList(CachedDynamicPositionBias(window, dim // 32, heads // 2) for window in self.windows)
         self.local = DepthwiseConv(dim)
         self.proj = Linear(dim, dim)
 
@@ -194,7 +196,7 @@ class Arch:
 
 
 @MODELS.register_module()
-class RGT(TrunkNetwork):
+class RGT(SwinIRBase):
     """Recursive Generalization Transformer.
 
     Args:
@@ -205,21 +207,18 @@ class RGT(TrunkNetwork):
     source = Source(
         paper='Recursive Generalization Transformer for Image Super-Resolution, https://arxiv.org/abs/2303.06373',
         code='https://github.com/zhengchen1999/RGT',
-        licence='Apache-2.0',
+        license='Apache-2.0',
     )
-    receptive_hint = 32
+    tile_overlap = 32
 
     def __init__(
         self,
         *,
         arch: str | Mapping[str, Any] = 'base',
-        scale: int = 4,
-        in_channels: int = 3,
         drop_path_rate: float = 0.1,
-        with_cp: bool = False,
-        init_cfg: dict | None = None,
+        **common: Unpack[RestorationOptions],
     ):
-        super().__init__(arch=arch, scale=scale, in_channels=in_channels, with_cp=with_cp, init_cfg=init_cfg)
+        super().__init__(arch=arch, **common)
         rates = drop_path_rates(drop_path_rate, self.arch.groups, self.arch.blocks)
         self.assemble(dim=self.arch.dim, groups=[self._group(i, group) for i, group in enumerate(rates)])
 

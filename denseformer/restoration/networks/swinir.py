@@ -18,15 +18,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from denseformer.layers.keys import count, drop, rename
-from denseformer.network import Source, StateDict
+from typing_extensions import Unpack
+
+from denseformer.checkpoints.keys import StateDict, count, drop, rename
+from denseformer.network import Source
 from denseformer.registry import MODELS
+from denseformer.restoration.networks.base import RestorationOptions
 from denseformer.restoration.networks.layers import residual_conv
 from denseformer.restoration.networks.trunk import (
     TRUNK_RULES,
     ResidualGroup,
     SwinBlock,
-    TrunkNetwork,
+    SwinIRBase,
     drop_path_rates,
     infer_trunk,
     infer_window,
@@ -53,7 +56,7 @@ class Arch:
 
 
 @MODELS.register_module()
-class SwinIR(TrunkNetwork):
+class SwinIR(SwinIRBase):
     """SwinIR.
 
     Args:
@@ -65,27 +68,25 @@ class SwinIR(TrunkNetwork):
     source = Source(
         paper='SwinIR: Image Restoration Using Swin Transformer, https://arxiv.org/abs/2108.10257',
         code='https://github.com/JingyunLiang/SwinIR',
-        licence='Apache-2.0',
+        license='Apache-2.0',
     )
     scales = (1, 2, 3, 4, 8)
-    receptive_hint = 32
+    tile_overlap = 32
 
     def __init__(
         self,
         *,
         arch: str | Mapping[str, Any] = 'light',
-        scale: int | None = None,
-        in_channels: int = 3,
         drop_path_rate: float = 0.1,
-        with_cp: bool = False,
-        init_cfg: dict | None = None,
+        **common: Unpack[RestorationOptions],
     ):
         upsampler = self.resolve_arch(arch).upsampler
-        scale = scale or (4 if upsampler else 1)
-        super().__init__(arch=arch, scale=scale, in_channels=in_channels, with_cp=with_cp, init_cfg=init_cfg)
-        if (scale == 1) == bool(upsampler):
+        if common.get('scale') is None:
+            common['scale'] = 4 if upsampler else 1
+        super().__init__(arch=arch, **common)
+        if (self.scale == 1) == bool(upsampler):
             what = 'enlarges, and takes another scale' if upsampler else 'keeps the size, and takes scale 1'
-            raise ValueError(f'This arch of SwinIR {what} than {scale}: {arch}.')
+            raise ValueError(f'This arch of SwinIR {what} than {self.scale}: {arch}.')
         self.size_multiple = self.arch.window
         self.assemble(
             dim=self.arch.dim,

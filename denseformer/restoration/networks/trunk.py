@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from denseformer.checkpoints.keys import Rule, StateDict, count
 from denseformer.layers import DropPath, LayerNorm, Mlp, accumulate_mlp
-from denseformer.layers.keys import Rule, count
 from denseformer.layers.window_attention import ShiftedWindowAttention
-from denseformer.network import StateDict
 from denseformer.restoration.networks.base import RGB_MEAN, RestorationNetwork
 from denseformer.restoration.networks.layers import (
     DirectUpsampler,
@@ -71,7 +70,7 @@ def drop_path_rates(rate: float, groups: int, blocks: int) -> list[list[float]]:
     return [rates[i * blocks : (i + 1) * blocks] for i in range(groups)]
 
 
-class TrunkNetwork(RestorationNetwork):
+class SwinIRBase(RestorationNetwork):
     """Mean subtracted, a convolution, `groups`, a norm and a convolution, residual; then an upsampler, mean added.
 
     A subclass's constructor hands its parts to `assemble`.
@@ -105,7 +104,7 @@ class TrunkNetwork(RestorationNetwork):
             self.upsampler = UPSAMPLERS[upsampler](dim, self.in_channels, self.scale)
         else:
             self.upsampler = NoUpsampler(dim, self.in_channels)
-        self.apply(initialise_linear)
+        self.apply(initialize_linear)
 
     def restore(self, image: Tensor) -> Tensor:
         mean = image.new_tensor(self.mean).view(1, -1, 1, 1)
@@ -121,7 +120,7 @@ class TrunkNetwork(RestorationNetwork):
         return restored / self.image_range + mean
 
 
-def initialise_linear(module: nn.Module) -> None:
+def initialize_linear(module: nn.Module) -> None:
     """Normal weights of width 0.02 and no bias, as all of these networks start from."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)

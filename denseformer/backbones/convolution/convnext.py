@@ -1,0 +1,114 @@
+"""ConvNeXt: a convolutional network with the proportions of a transformer.
+
+Paper: "A ConvNet for the 2020s", https://arxiv.org/abs/2201.03545.
+Official code: https://github.com/facebookresearch/ConvNeXt (MIT).
+
+A block is one residual branch: a 7 x 7 depth-wise convolution mixes positions (it stands where others attend, and is
+named `attn` like theirs), LayerNorm and an MLP mix channels. LayerNorm is everywhere with epsilon 1e-6. Nothing is
+padded: rows and columns that do not fill a patch are left out, so a side of length L gives L // 4, L // 8 ...
+
+Legend: B batch, H W map, C channels.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from typing_extensions import Unpack
+
+from denseformer.backbones.arch import DoublingArch
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.checkpoints.keys import StateDict, rename, strip_classifier
+from denseformer.layers import DepthwiseConv, DropPath, Mlp, NormedPatchDownsample, PatchEmbed, add_scaled, gain
+from denseformer.layers.initializers import narrow
+from denseformer.network import Source
+from denseformer.registry import MODELS
+
+EPS = 1e-6
+
+
+class Block(nn.Module):
+    """Depth-wise convolution, LayerNorm and MLP in one residual branch: (B, H, W, C) -> the same."""
+
+    def __init__(self, dim: int, *, drop_path: float, layer_scale: float):
+        super().__init__()
+        self.attn = DepthwiseConv(dim, 7)
+        self.norm2 = nn.LayerNorm(dim, EPS)
+        self.mlp = Mlp(dim, 4 * dim)
+        self.gamma = gain(dim, layer_scale)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return add_scaled(x, self.drop_path(self.mlp(self.norm2(self.attn(x)))), self.gamma)
+
+
+@MODELS.register_module()
+class ConvNeXt(Backbone):
+    """ConvNeXt.
+
+    Args:
+        layer_scale: where the gain of each residual branch starts. The ImageNet recipe starts at 1e-6; the dense ones
+            at 1, which a loaded checkpoint overrides.
+        The others are described in `Backbone`.
+    """
+
+    source = Source(
+        paper='A ConvNet for the 2020s, https://arxiv.org/abs/2201.03545',
+        code='https://github.com/facebookresearch/ConvNeXt',
+        license='MIT',
+    )
+    no_weight_decay = ('norm', 'bias', 'gamma')
+    initial_weights = staticmethod(narrow)
+
+    def __init__(
+        self,
+        *,
+        arch: str | Mapping[str, Any] = 'tiny',
+        layer_scale: float = 1e-6,
+        drop_path_rate: float = 0.0,
+        **common: Unpack[BackboneOptions],
+    ):
+        super().__init__(arch=arch, **common)
+        widths = self.arch.widths
+        stages = []
+        for i, rates in enumerate(drop_path_rates(drop_path_rate, self.arch.depths)):
+            blocks = [Block(widths[i], drop_path=rate, layer_scale=layer_scale) for rate in rates]
+            stages.append(Stage(blocks, NormedPatchDownsample(widths[i - 1], widths[i]) if i else None))
+        self.assemble(
+            patch_embed=PatchEmbed(self.in_channels, widths[0], pad=False, eps=EPS),
+            stages=stages,
+            out_norms=[nn.LayerNorm(width, EPS) for width in widths],
+        )
+
+    @staticmethod
+    def remap_official_keys(state_dict: StateDict, network: 'ConvNeXt') -> StateDict:
+        return rename(
+            rename_skeleton(state_dict),
+            (r'^(stages\.\d+\.blocks\.\d+)\.dwconv\.', r'\1.attn.'),
+            (r'^(stages\.\d+\.blocks\.\d+)\.norm\.', r'\1.norm2.'),
+        )
+
+
+def rename_skeleton(state_dict: StateDict) -> StateDict:
+    """From the authors' names to ours for what HorNet shares with ConvNeXt: all but the token mixer."""
+    return rename(
+        strip_classifier(state_dict, official=r'^downsample_layers\.'),
+        (r'^downsample_layers\.0\.0\.', 'patch_embed.proj.'),
+        (r'^downsample_layers\.0\.1\.', 'patch_embed.norm.'),
+        (r'^downsample_layers\.(\d)\.0\.', r'stages.\1.downsample.norm.'),
+        (r'^downsample_layers\.(\d)\.1\.', r'stages.\1.downsample.reduction.'),
+        (r'^stages\.(\d+)\.(\d+)\.', r'stages.\1.blocks.\2.'),
+        (r'\.pwconv([12])\.', r'.mlp.fc\1.'),
+        (r'^norm(\d)\.', r'out_norms.\1.'),
+    )
+
+
+SHALLOW, DEEP = (3, 3, 9, 3), (3, 3, 27, 3)
+
+ConvNeXt.archs = {
+    'tiny': DoublingArch(width=96, depths=SHALLOW),
+    'small': DoublingArch(width=96, depths=DEEP),
+    'base': DoublingArch(width=128, depths=DEEP),
+    'large': DoublingArch(width=192, depths=DEEP),
+    'xlarge': DoublingArch(width=256, depths=DEEP),
+}

@@ -1,0 +1,286 @@
+"""TransNeXt: Robust Foveal Visual Perception for Vision Transformers.
+
+Paper: "TransNeXt: Robust Foveal Visual Perception for Vision Transformers", https://arxiv.org/abs/2311.17132.
+Official code: https://github.com/DaiShiResearch/TransNeXt (Apache-2.0).
+
+Like an eye, a query sees its 3 x 3 neighbours sharply and the rest of the image pooled, in one softmax; learned tokens
+that the query is compared with add weights to the neighbours. Queries and keys have unit length, and logits grow with
+the logarithm of the number of keys, so that attention stays as focused on large images. The bias of the pooled keys
+comes from an MLP on log-spaced offsets, in units of the 224 pixel pre-training: it is made for `image_size` and resized
+bilinearly to the map, or, with `extrapolate`, made for the map itself. The norm at the end of a stage is part of the
+network: what it returns is the output and feeds the next stage.
+
+Legend: B batch, H W map, N = H * W, C channels, h heads, d head width, P pooled keys, T = 9 neighbours.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from math import expm1, log
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from typing_extensions import Unpack
+
+from denseformer.attention.foveal import foveal_attention
+from denseformer.attention.neighbors_3x3 import inside_map
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.caching import cached_constant
+from denseformer.checkpoints.keys import StateDict, linear_from_pointwise, rename, stages_from_numbers, strip_classifier
+from denseformer.dynamic_shapes import same_size
+from denseformer.layers import ConvDownsample, DepthwiseConv, OverlapPatchEmbed, PreNormBlock
+from denseformer.layers.initializers import fan_out
+from denseformer.layers.linear import Linear, Pointwise
+from denseformer.layers.pooling import average_to_grid
+from denseformer.network import Source
+from denseformer.registry import MODELS
+
+Size = tuple[int, int]
+PRETRAINED_SIZE = 224
+SPAN = 8  # offsets across the pre-training image run to this before the logarithm
+norm = partial(nn.LayerNorm, eps=1e-6)
+
+
+@cached_constant(64)
+def axis_offsets(queries: int, keys: int, pretrained: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Log-spaced offsets query - key on one axis (n,), and which of them each pair has (queries, keys).
+
+    A key lies at the mean position of the queries that adaptive pooling gathers into it: at a half or whole one.
+    """
+    twice_keys = [k * queries // keys - (-(k + 1) * queries // keys) - 1 for k in range(keys)]  # first + last gathered
+    step = 1 if len({position % 2 for position in twice_keys}) == 2 else 2
+    first, last = -max(twice_keys), 2 * (queries - 1) - min(twice_keys)
+    offsets = torch.arange(first, last + 1, step, device=device) / 2 / max(pretrained - 1, 1) * SPAN
+    twice_queries = 2 * torch.arange(queries, device=device)
+    index = (twice_queries[:, None] - torch.tensor(twice_keys, device=device) - first) // step
+    return offsets.sign() * (offsets.abs() + 1).log2() / log(SPAN, 2), index
+
+
+class ContinuousPositionBias(nn.Module):
+    """A bias per head, query and pooled key from an MLP on their offset: map and pooled sizes -> (h, N, P).
+
+    pretrained: side of the map at pre-training; trained: sides of the map and of the pooled map that the bias is made
+    for before it is resized, None to make it for any map's own.
+    """
+
+    def __init__(self, heads: int, *, pretrained: int, trained: tuple[int, int] | None):
+        super().__init__()
+        self.pretrained, self.trained = pretrained, trained
+        self.fc1 = nn.Linear(2, 512)
+        self.fc2 = nn.Linear(512, heads)
+
+    def forward(self, size: Size, pooled: Size) -> Tensor:
+        if self.trained is None:
+            return self.bias(size, pooled).flatten(3).flatten(1, 2)
+        side, pooled_side = self.trained
+        bias = self.bias((side, side), (pooled_side, pooled_side)).flatten(1, 2)  # (h, n, p, p)
+        bias = resize(bias, pooled).flatten(2).transpose(1, 2).unflatten(2, (side, side))  # (h, P, s, s)
+        return resize(bias, size).flatten(2).transpose(1, 2)
+
+    def bias(self, size: Size, pooled: Size) -> Tensor:
+        """(h, H, W, pooled H, pooled W)."""
+        device = self.fc1.weight.device
+        (y, rows), (x, columns) = (
+            axis_offsets(side, keys, self.pretrained, device) for side, keys in zip(size, pooled, strict=True)
+        )
+        offsets = torch.cartesian_prod(y, x).to(self.fc1.weight.dtype)
+        table = self.fc2(self.fc1(offsets).relu()).T.unflatten(1, (len(y), len(x)))
+        bias = table[:, rows.flatten()][:, :, columns.flatten()]  # (h, H * pooled H, W * pooled W)
+        return bias.unflatten(2, columns.shape).unflatten(1, rows.shape).transpose(2, 3)
+
+
+def resize(x: Tensor, size: Size) -> Tensor:
+    return x if same_size(x.shape[2:], size) else F.interpolate(x, size, mode='bilinear')
+
+
+class CosineAttention(nn.Module):
+    """What both attentions share: unit queries and keys, a learned query, and logits that know the number of keys."""
+
+    def __init__(self, dim: int, heads: int, cpb: ContinuousPositionBias):
+        super().__init__()
+        self.heads = heads
+        self.temperature = nn.Parameter(torch.full((heads, 1), log(expm1(1 / 0.24))))  # softplus of it is 1 / 0.24
+        self.query_embedding = nn.Parameter(torch.empty(heads, dim // heads))
+        self.cpb = cpb
+        self.proj = Linear(dim, dim)
+        nn.init.trunc_normal_(self.query_embedding, std=0.02)
+
+    def split(self, x: Tensor) -> Tensor:
+        """(..., n * C) -> (n, ..., h, d)."""
+        return x.unflatten(-1, (-1, self.heads, self.query_embedding.shape[1])).movedim(-3, 0)
+
+    def magnify(self, q: Tensor, keys: Tensor) -> Tensor:
+        """Queries (..., h, d) for the logits of a softmax over `keys` many keys."""
+        return ((q + self.query_embedding) * F.softplus(self.temperature) * keys.log()).to(q.dtype)
+
+
+class GlobalAttention(CosineAttention):
+    """Attention of all tokens to all: (B, H, W, C) -> the same."""
+
+    def __init__(self, dim: int, heads: int, cpb: ContinuousPositionBias):
+        super().__init__(dim, heads, cpb)
+        self.qkv = Linear(dim, 3 * dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = x.shape[1], x.shape[2]
+        q, k, v = self.split(self.qkv(x).flatten(1, 2))  # each (B, N, h, d)
+        keys = torch.scalar_tensor(size[0] * size[1], device=x.device)
+        q, k = self.magnify(F.normalize(q, dim=-1), keys), F.normalize(k, dim=-1)
+        bias = self.cpb(size, size).to(q.dtype)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # each (B, h, N, d)
+        out = F.scaled_dot_product_attention(q, k, v.to(q.dtype), attn_mask=bias[None], scale=1.0)
+        return self.proj(out.transpose(1, 2).reshape(x.shape))
+
+
+class AggregatedAttention(CosineAttention):
+    """Attention to neighbours and to the map pooled by `reduction`: (B, H, W, C) -> the same."""
+
+    def __init__(self, dim: int, heads: int, cpb: ContinuousPositionBias, reduction: int):
+        super().__init__(dim, heads, cpb)
+        self.reduction = reduction
+        self.q = Linear(dim, dim)
+        self.kv = Linear(dim, 2 * dim)
+        self.sr = Pointwise(dim, dim)
+        self.norm = nn.LayerNorm(dim)
+        self.local_bias = nn.Parameter(torch.empty(heads, 9))
+        self.tokens = nn.Parameter(torch.empty(heads, dim // heads, 9))
+        self.token_bias = nn.Parameter(torch.zeros(heads, 9))
+        nn.init.trunc_normal_(self.local_bias, std=0.0004)
+        nn.init.trunc_normal_(self.tokens, std=0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        _, H, W, _ = x.shape
+        pooled = max(H // self.reduction, 1), max(W // self.reduction, 1)
+        q = F.normalize(self.split(self.q(x))[0], dim=-1)
+        k, v = self.split(self.kv(x))  # each (B, H, W, h, d)
+        pooled_k, pooled_v = self.split(self.kv(self.pool(x, pooled).flatten(1, 2)))  # each (B, P, h, d)
+        keys = inside_map(H, W, x.device).sum(-1)[:, :, None, None] + pooled[0] * pooled[1]
+        out = foveal_attention(
+            self.magnify(q, keys.float()),
+            F.normalize(k, dim=-1),
+            v,
+            (F.normalize(pooled_k, dim=-1), pooled_v),
+            self.local_bias,
+            self.cpb((H, W), pooled),
+            torch.einsum('byxhd,hdt->byxht', q, self.tokens.to(q.dtype)) + self.token_bias,
+        )
+        return self.proj(out.flatten(3))
+
+    def pool(self, x: Tensor, size: Size) -> Tensor:
+        x = F.gelu(self.sr(x)).permute(0, 3, 1, 2)  # (B, C, H, W)
+        return self.norm(average_to_grid(x, size).permute(0, 2, 3, 1))
+
+
+class ConvGLU(nn.Module):
+    """A linear gate on a depth-wise convolution: (B, H, W, C) -> the same."""
+
+    def __init__(self, dim: int, ratio: int):
+        super().__init__()
+        hidden = 2 * dim * ratio // 3
+        self.fc1 = Linear(dim, 2 * hidden)
+        self.dwconv = DepthwiseConv(hidden)
+        self.fc2 = Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, gate = self.fc1(x).chunk(2, -1)
+        return self.fc2(F.gelu(self.dwconv(x)) * gate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arch:
+    """width: channels of the first stage, doubled at each further one; heads are 24 wide.
+
+    reductions: by how much each stage pools its keys, 1 for attention to all of them.
+    """
+
+    width: int
+    depths: tuple[int, ...]
+    mlp_ratios: tuple[int, ...] = (8, 8, 4, 4)
+    reductions: tuple[int, ...] = (8, 4, 2, 1)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        return tuple(self.width * 2**i for i in range(len(self.depths)))
+
+
+@MODELS.register_module()
+class TransNeXt(Backbone):
+    """Foveal vision transformer.
+
+    Args:
+        image_size: side of the square images the position biases are made for, near the size of the images seen: 224
+            on ImageNet, 512 on ADE20K, 800 for detection and testing at several scales.
+        extrapolate: make the biases for each image's own size instead.
+        The others are described in `Backbone`.
+    """
+
+    source = Source(
+        paper='TransNeXt: Robust Foveal Visual Perception for Vision Transformers, https://arxiv.org/abs/2311.17132',
+        code='https://github.com/DaiShiResearch/TransNeXt',
+        license='Apache-2.0',
+    )
+    norm_feeds_next = True
+    no_weight_decay = ('norm', 'query_embedding', 'local_bias', 'cpb', 'temperature')
+    initial_weights = staticmethod(fan_out)
+
+    def __init__(
+        self,
+        *,
+        arch: str | Mapping[str, Any] = 'tiny',
+        image_size: int = PRETRAINED_SIZE,
+        extrapolate: bool = False,
+        drop_path_rate: float = 0.0,
+        **common: Unpack[BackboneOptions],
+    ):
+        super().__init__(arch=arch, **common)
+        if image_size < 32:
+            raise ValueError(f'image_size must be at least 32, got {image_size}.')
+        self.image_size = None if extrapolate else image_size
+        widths, rates = self.arch.widths, drop_path_rates(drop_path_rate, self.arch.depths)
+        self.assemble(
+            patch_embed=OverlapPatchEmbed(self.in_channels, widths[0]),
+            stages=[
+                Stage(
+                    [self._block(i, rate) for rate in rates[i]],
+                    ConvDownsample(widths[i - 1], widths[i], bias=True) if i else None,
+                )
+                for i in range(len(widths))
+            ],
+            out_norms=[norm(width) for width in widths],
+        )
+
+    def _block(self, i: int, drop_path: float) -> PreNormBlock:
+        dim, reduction, stride = self.arch.widths[i], self.arch.reductions[i], self.strides[i]
+        side = self.image_size and self.image_size // stride
+        trained = None if side is None else (side, side // reduction)
+        heads = dim // 24
+        cpb = ContinuousPositionBias(heads, pretrained=PRETRAINED_SIZE // stride, trained=trained)
+        attn = GlobalAttention(dim, heads, cpb) if reduction == 1 else AggregatedAttention(dim, heads, cpb, reduction)
+        return PreNormBlock(dim, attn, ConvGLU(dim, self.arch.mlp_ratios[i]), norm=norm, drop_path=drop_path)
+
+    @staticmethod
+    def remap_official_keys(state_dict: StateDict, network: 'TransNeXt') -> StateDict:
+        """From `patch_embed{n}`, `block{n}` and `norm{n}` with n = 1 .. 4; parameters lose their axes of length 1."""
+        state_dict = rename(
+            strip_classifier(state_dict, official=r'^block\d\.', classifier=(r'^head\.',)),
+            *stages_from_numbers(),
+            (r'\.downsample\.proj\.', '.downsample.reduction.'),
+            (r'\.attn\.cpb_', '.attn.cpb.'),
+            (r'\.attn\.relative_pos_bias_local$', '.attn.local_bias'),
+            (r'\.attn\.learnable_tokens$', '.attn.tokens'),
+            (r'\.attn\.learnable_bias$', '.attn.token_bias'),
+            (r'\.mlp\.dwconv\.dwconv\.', '.mlp.dwconv.'),
+        )
+        state_dict = linear_from_pointwise(state_dict, r'\.attn\.sr\.weight$')
+        flat = ('.temperature', '.query_embedding', '.token_bias')
+        return {key: value.flatten(1) if key.endswith(flat) else value for key, value in state_dict.items()}
+
+
+TransNeXt.archs = {
+    'micro': Arch(width=48, depths=(2, 2, 15, 2)),
+    'tiny': Arch(width=72, depths=(2, 2, 15, 2)),
+    'small': Arch(width=72, depths=(5, 5, 22, 5)),
+    'base': Arch(width=96, depths=(5, 5, 23, 5)),
+}

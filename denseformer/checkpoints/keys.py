@@ -1,0 +1,89 @@
+"""State-dict keys: from the authors' names to ours."""
+
+import re
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+StateDict = dict[str, Tensor]
+Rule = tuple[str, str | Callable[[re.Match], str]]
+
+
+def rename(state_dict: StateDict, *rules: Rule) -> StateDict:
+    """Apply to every key the (pattern, replacement) rules of `re.sub`, each to what the one before it left."""
+    renamed = {}
+    for key, value in state_dict.items():
+        for pattern, replacement in rules:
+            key = re.sub(pattern, replacement, key)
+        renamed[key] = value
+    return renamed
+
+
+def stages_from(prefix: str) -> tuple[Rule, Rule]:
+    """Rules from `prefix`.i, whose downsampling closes the stage, to `stages`.i, whose downsampling opens it."""
+    return (
+        (rf'^{prefix}\.(\d+)\.downsample\.', lambda match: f'stages.{int(match[1]) + 1}.downsample.'),
+        (rf'^{prefix}\.(\d+)\.', r'stages.\1.'),
+    )
+
+
+def stages_from_numbers(block: str = 'block') -> tuple[Rule, ...]:
+    """Rules from PVT's names, `patch_embed`n, `block`n (or as `block` says) and `norm`n with n = 1 .. 4, to ours."""
+
+    def part(name: str) -> Callable[[re.Match], str]:
+        return lambda match: f'stages.{int(match[1]) - 1}.{name}.'
+
+    return (
+        (r'^patch_embed1\.', 'patch_embed.'),
+        (r'^patch_embed(\d)\.', part('downsample')),
+        (rf'^{block}(\d)\.', part('blocks')),
+        (r'^norm(\d)\.', lambda match: f'out_norms.{int(match[1]) - 1}.'),
+    )
+
+
+def drop(state_dict: StateDict, *patterns: str) -> StateDict:
+    """`state_dict` without the keys that match one of `patterns` (`re.search`): constants, or a classifier's."""
+    compiled = [re.compile(pattern) for pattern in patterns]
+    return {key: value for key, value in state_dict.items() if not any(pattern.search(key) for pattern in compiled)}
+
+
+def strip_classifier(state_dict: StateDict, *, official: str, classifier: tuple[str, ...] = (r'^norm\.', r'^head\.')):
+    """Drop the `classifier` keys of a dict in the authors' layout, which is one with a key matching `official`."""
+    if any(re.search(official, key) for key in state_dict):
+        return drop(state_dict, *classifier)
+    return state_dict
+
+
+def count(state_dict: StateDict, pattern: str) -> int:
+    """One more than the largest number that the group of `pattern` (`re.match`) captures in a key; 0 without any."""
+    matches = (re.match(pattern, key) for key in state_dict)
+    return max((int(match[1]) + 1 for match in matches if match), default=0)
+
+
+def as_channel_first_gains(state_dict: StateDict) -> StateDict:
+    """Layer-scale gains (`gamma1`, `gamma2`) of (C,) as the (C, 1, 1) that channel-first maps take."""
+    gains = {key: value.view(-1, 1, 1) for key, value in state_dict.items() if key.endswith(('.gamma1', '.gamma2'))}
+    return {**state_dict, **gains}
+
+
+def linear_from_pointwise(state_dict: StateDict, pattern: str) -> StateDict:
+    """The weights whose keys match `pattern` (`re.search`) from (O, C, 1, 1), of 1 x 1 convolutions, to (O, C)."""
+    weights = {key: value for key, value in state_dict.items() if value.ndim == 4 and re.search(pattern, key)}
+    return {**state_dict, **{key: value.flatten(1) for key, value in weights.items()}}
+
+
+def linear_mlps_from_pointwise(state_dict: StateDict) -> StateDict:
+    """The same for the two layers of each block's MLP."""
+    return linear_from_pointwise(state_dict, r'\.mlp\.fc[12]\.weight$')
+
+
+def join(state_dict: StateDict, parts: Sequence[str], whole: str) -> StateDict:
+    """Layers `parts` that stand side by side as the one layer `whole`, their outputs one after the other."""
+    joined = dict(state_dict)
+    for key in state_dict:
+        keys = [key.replace(f'.{parts[0]}.', f'.{part}.') for part in parts]
+        if f'.{parts[0]}.' in key and all(part in joined for part in keys):
+            whole_key = key.replace(f'.{parts[0]}.', f'.{whole}.')
+            joined[whole_key] = torch.cat([joined.pop(part) for part in keys])
+    return joined

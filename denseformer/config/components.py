@@ -1,0 +1,74 @@
+"""What the names in a config stand for: components in their registries, and the arguments that these take."""
+
+import inspect
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+from mmengine import registry as root
+
+from denseformer.config.loading import did_you_mean
+
+REGISTRIES = (
+    *(root.MODELS, root.DATASETS, root.TRANSFORMS, root.METRICS, root.EVALUATOR, root.HOOKS, root.LOOPS),
+    *(root.OPTIMIZERS, root.OPTIM_WRAPPERS, root.OPTIM_WRAPPER_CONSTRUCTORS, root.PARAM_SCHEDULERS),
+    *(root.DATA_SAMPLERS, root.WEIGHT_INITIALIZERS, root.TASK_UTILS),
+    *(root.VISUALIZERS, root.VISBACKENDS, root.LOG_PROCESSORS, root.MODEL_WRAPPERS),
+)
+
+
+def component_of(config: Mapping[str, Any]) -> Any:
+    kind = config.get('type')
+    return find_component(kind) if isinstance(kind, str) else kind
+
+
+def find_component(name: str) -> Any:
+    """The class or function that `name` stands for in the config's default scope; None when nobody knows it."""
+    for registry in REGISTRIES:
+        with registry.switch_scope_and_registry(None) as scoped:
+            found = scoped.get(name)
+        if found is not None:
+            return found
+    return getattr(import_module('mmcv.ops'), name, None)  # mmdetection names RoIAlign and nms, which no registry has
+
+
+def component_names(scope: str | None) -> set[str]:
+    """All names registered in `scope`; without one, those of the default scope and its parents."""
+    names: set[str] = set()
+    for registry in REGISTRIES:
+        if scope is None:
+            with registry.switch_scope_and_registry(None) as scoped:
+                names |= {*scoped.module_dict, *registry.module_dict}
+        elif scope in registry.children:
+            names |= {f'{scope}.{name}' for name in registry.children[scope].module_dict}
+    return names
+
+
+def unknown_component(name: str) -> str:
+    scope = name.rpartition('.')[0] or None
+    return f"no component is called '{name}'.{did_you_mean(name, component_names(scope))}"
+
+
+@lru_cache(maxsize=1024)
+def accepted_arguments(component: Any) -> frozenset[str] | None:
+    """Names a component can be built with; None when it takes any."""
+    if not inspect.isclass(component):
+        return _named(inspect.signature(component)) if callable(component) else None
+    names: set[str] = set()
+    for cls in component.__mro__:
+        if '__init__' not in vars(cls):
+            continue
+        signature = inspect.signature(vars(cls)['__init__'])
+        own = _named(signature)
+        names |= own or {p.name for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD}
+        if own is not None:
+            return frozenset(names)
+    return None
+
+
+def _named(signature: inspect.Signature) -> frozenset[str] | None:
+    parameters = signature.parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return frozenset(p.name for p in parameters if p.kind is not p.VAR_POSITIONAL)

@@ -1,0 +1,108 @@
+"""Data sets of image restoration: folders of degraded images and their targets, or of targets alone."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mmengine.dataset import BaseDataset
+
+from denseformer.datasets.restoration.lmdb_store import SUFFIX, names_in
+from denseformer.registry import DATASETS
+
+IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.pgm', '.ppm')
+
+
+@DATASETS.register_module()
+class RestorationImages(BaseDataset):
+    """Images of one folder as targets, and of another, where there is one, as what they are to be restored from.
+
+    A degraded image has the path of its target, suffixes aside; its name may end in `x2` besides, the scale, as those
+    of DIV2K and Set5 do. Every target needs one. Folders are searched with all that is below them; one whose name ends
+    in `.lmdb` is a data base, as `denseformer prepare lmdb` makes it.
+
+    Args:
+        data_root: folder that the others are in.
+        data_prefix: {'gt_path': folder of the targets, 'img_path': folder of the degraded images}; without the second
+            the pipeline makes the degraded images.
+        scale: how many times larger targets are.
+        pipeline: configs of transforms.
+        suffixes: of the files that are images.
+        only: targets that are taken, by their paths below their folder, without suffix; None takes all.
+        without: targets that are left out, named in the same way.
+        indices: mmengine's: the first so many images, or those of these numbers.
+        test_mode: mmengine's.
+
+    Raises ValueError for a folder that is missing or without images, and for targets without a degraded image.
+    """
+
+    def __init__(
+        self,
+        *,
+        data_root: str = '',
+        data_prefix: Mapping[str, str],
+        scale: int = 1,
+        pipeline: Sequence[dict] = (),
+        suffixes: Sequence[str] = IMAGE_SUFFIXES,
+        only: Sequence[str] | None = None,
+        without: Sequence[str] = (),
+        indices: int | Sequence[int] | None = None,
+        test_mode: bool = False,
+    ):
+        data_prefix = {key: folder for key, folder in data_prefix.items() if folder is not None}
+        if 'gt_path' not in data_prefix or set(data_prefix) - {'gt_path', 'img_path'}:
+            raise ValueError(f'data_prefix has gt_path and, for pairs, img_path; got {sorted(data_prefix)}.')
+        self.scale = scale
+        self.suffixes = tuple(suffixes)
+        self.only = only
+        self.without = without
+        super().__init__(
+            data_root=data_root,
+            data_prefix=dict(data_prefix),
+            pipeline=list(pipeline),
+            indices=indices,
+            test_mode=test_mode,
+        )
+
+    def load_data_list(self) -> list[dict[str, str]]:
+        """[{'gt_path': ..., 'img_path': ...}], by name."""
+        targets = self._chosen(image_files(self.data_prefix['gt_path'], self.suffixes))
+        if 'img_path' not in self.data_prefix:
+            return [{'gt_path': str(path)} for path in targets.values()]
+        folder = self.data_prefix['img_path']
+        degraded = image_files(folder, self.suffixes)
+        missing = [name for name in targets if self._partner(name, degraded) is None]
+        if missing:
+            raise ValueError(
+                f"{len(missing)} of {len(targets)} targets in '{self.data_prefix['gt_path']}' have no image of that "
+                f"name, or of that and x{self.scale}, in '{folder}': {', '.join(missing[:5])}. Complete the folder, or "
+                'leave data_prefix.img_path out and let the pipeline make the degraded images.'
+            )
+        return [
+            {'gt_path': str(path), 'img_path': str(self._partner(name, degraded))} for name, path in targets.items()
+        ]
+
+    def _partner(self, name: str, degraded: Mapping[str, Path]) -> Path | None:
+        return degraded.get(name) or degraded.get(f'{name}x{self.scale}')
+
+    def _chosen(self, files: dict[str, Path]) -> dict[str, Path]:
+        named = {*(self.only or ()), *self.without}
+        if named - set(files):
+            absent = ', '.join(sorted(named - set(files))[:5])
+            raise ValueError(f"There is no image of these names in '{self.data_prefix['gt_path']}': {absent}.")
+        chosen = set(files if self.only is None else self.only) - set(self.without)
+        return {name: path for name, path in files.items() if name in chosen}
+
+
+def image_files(folder: str, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> dict[str, Path]:
+    """The images below a folder, or in an LMDB data base: {path below it, without suffix: file}, by name."""
+    if folder.endswith(SUFFIX):
+        return {name: Path(folder, name) for name in names_in(folder)}
+    root = Path(folder)
+    if not root.is_dir():
+        raise ValueError(f"There is no folder '{folder}'; data/README.md says how to lay the data out.")
+    files = sorted(path for path in root.rglob('*') if path.suffix.lower() in suffixes)
+    found = {path.relative_to(root).with_suffix('').as_posix(): path for path in files}
+    if not found:
+        raise ValueError(f"There is no image in '{folder}' ({', '.join(suffixes)}).")
+    if len(found) < len(files):
+        raise ValueError(f"'{folder}' holds images whose names differ only in their suffix; keep one of each.")
+    return found

@@ -1,0 +1,198 @@
+"""From files to pairs of a degraded image and its target: reading, exact bicubic shrinking, patches, packing.
+
+In a pipeline, `img` is the degraded image and `gt_img` its target, arrays (H, W, C): grey, (B, G, R) or any other
+channels, uint8 and uint16 of full range or float32 in [0, 1]. Where only the target is read, a transform makes `img`.
+
+Legend: H W degraded image, C channels, s scale.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from torch import Tensor
+
+from denseformer.datasets.loading import check_pixels, decode_image, pixels_in_header
+from denseformer.datasets.restoration.lmdb_store import read_file
+from denseformer.registry import TRANSFORMS
+from denseformer.restoration.data_sample import RestorationSample
+from denseformer.restoration.resize import imresize
+
+FLAGS = {3: cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR, 1: cv2.IMREAD_ANYDEPTH | cv2.IMREAD_GRAYSCALE}
+
+
+@TRANSFORMS.register_module()
+class LoadImagePair(BaseTransform):
+    """Read `gt_path` as `gt_img` and, where the data set has one, `img_path` as `img`, in 8 or 16 bits as they are.
+
+    A target whose sides are no multiples of the scale is cropped on the right and at the bottom.
+
+    Args:
+        channels: 3 reads grey images as colour, 1 colour images as grey.
+        scale: how many times larger the target is.
+
+    Raises ValueError for a file that cannot be read, and for images that do not belong together.
+    """
+
+    def __init__(self, *, channels: int = 3, scale: int = 1):
+        if channels not in FLAGS:
+            raise ValueError(f'LoadImagePair reads 1 or 3 channels, not {channels}.')
+        self.channels = channels
+        self.scale = scale
+
+    def transform(self, results: dict) -> dict:
+        target = read_image(results['gt_path'], self.channels)
+        height, width = (side // self.scale * self.scale for side in target.shape[:2])
+        results['gt_img'] = target[:height, :width]
+        if 'img_path' in results:
+            results['img'] = read_image(results['img_path'], self.channels)
+            self._check(results)
+        return results
+
+    def _check(self, results: Mapping[str, Any]) -> None:
+        size, target = results['img'].shape[:2], results['gt_img'].shape[:2]
+        if tuple(side * self.scale for side in size) != target:
+            raise ValueError(
+                f"'{results['img_path']}' is {size[0]} x {size[1]}, its target '{results['gt_path']}' "
+                f'{target[0]} x {target[1]} after cropping, which is not {self.scale} times that. Set the scale.'
+            )
+
+
+@TRANSFORMS.register_module()
+class BicubicDownsample(BaseTransform):
+    """Make `img` from `gt_img` by MATLAB's bicubic interpolation, to the bit, where the data set has no `img`.
+
+    Args:
+        scale: how many times smaller `img` gets; the sides of the target must be multiples of it.
+        patch: None for the whole image, or the side of a random patch of `img`, which is what that patch of the whole
+            image would be; only its surroundings are looked at. With an `img`, the patch is cut out of both; without,
+            a target that is smaller than the patch is stretched to it, as in HAT's training on ImageNet.
+    """
+
+    def __init__(self, *, scale: int, patch: int | None = None):
+        self.scale = scale
+        self.patch = patch
+
+    def transform(self, results: dict) -> dict:
+        target, scale = results['gt_img'], self.scale
+        if self.patch is None:
+            if 'img' not in results:
+                results['img'] = with_channels(imresize(target, 1 / scale))
+            return results
+        if 'img' in results:
+            return cut_patch(results, self.patch, scale)
+        target = stretched_up_to(target, scale * self.patch)
+        top, left = random_corner(target, scale, self.patch, results['gt_path'])
+        results['img'] = shrink_window(target, scale, top, left, self.patch)
+        results['gt_img'] = window(target, scale * top, scale * left, scale * self.patch)
+        return results
+
+
+@TRANSFORMS.register_module()
+class PairedRandomCrop(BaseTransform):
+    """Cut the same random square out of both images, or out of the target where there is no `img`.
+
+    Args:
+        size: its side in `img`, or in a target that is alone.
+        scale: how many times larger it is in `gt_img` than in `img`.
+    """
+
+    def __init__(self, *, size: int, scale: int = 1):
+        self.size = size
+        self.scale = scale
+
+    def transform(self, results: dict) -> dict:
+        return cut_patch(results, self.size, self.scale)
+
+
+@TRANSFORMS.register_module()
+class RandomOrientation(BaseTransform):
+    """One of the eight turned and mirrored versions, the same of both images, each as likely."""
+
+    def transform(self, results: dict) -> dict:
+        turn, mirror = np.random.randint(4), np.random.randint(2)
+        for key in ('img', 'gt_img'):
+            if key in results:
+                image = np.rot90(results[key], turn)
+                results[key] = image[:, ::-1] if mirror else image
+        return results
+
+
+@TRANSFORMS.register_module()
+class PackRestoration(BaseTransform):
+    """Hand over {'inputs': `img`, 'data_samples': RestorationSample with `gt_img`, `mask`}, tensors, R, G, B."""
+
+    def transform(self, results: dict) -> dict:
+        sample = RestorationSample(metainfo={key: results[key] for key in ('img_path', 'gt_path') if key in results})
+        if 'gt_img' in results:
+            sample.gt_img = to_tensor(results['gt_img'])
+        if 'mask' in results:
+            sample.mask = to_tensor(results['mask'])
+        return {'inputs': to_tensor(results['img']), 'data_samples': sample}
+
+
+def read_image(path: str, channels: int) -> np.ndarray:
+    """(H, W, channels) uint8 or uint16, colours as B, G, R."""
+    data = read_file(path)
+    check_pixels(path, pixels_in_header(data))
+    image = decode_image(path, data, FLAGS[channels])
+    if image.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"'{path}' holds {image.dtype} pixels; legal are 8 and 16 bits without sign.")
+    return with_channels(image)
+
+
+def with_channels(image: np.ndarray) -> np.ndarray:
+    return image[..., None] if image.ndim == 2 else image
+
+
+def random_corner(image: np.ndarray, scale: int, size: int, path: str) -> tuple[int, int]:
+    """Where a random square of `size` pixels begins in the image shrunk by `scale`."""
+    height, width = (side // scale for side in image.shape[:2])
+    if size > min(height, width):
+        raise ValueError(f"'{path}' gives an image of {height} x {width}, too small for patches of {size} pixels.")
+    return np.random.randint(height - size + 1), np.random.randint(width - size + 1)
+
+
+def stretched_up_to(image: np.ndarray, side: int) -> np.ndarray:
+    """The image with sides of at least `side`."""
+    height, width = (max(side, length) for length in image.shape[:2])
+    if (height, width) == image.shape[:2]:
+        return image
+    return with_channels(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def cut_patch(results: dict, size: int, scale: int) -> dict:
+    image = results.get('img', results['gt_img'])
+    top, left = random_corner(image, 1, size, results['gt_path'])
+    if 'img' not in results:
+        results['gt_img'] = window(image, top, left, size)
+        return results
+    results['img'] = window(image, top, left, size)
+    results['gt_img'] = window(results['gt_img'], scale * top, scale * left, scale * size)
+    return results
+
+
+def window(image: np.ndarray, top: int, left: int, size: int) -> np.ndarray:
+    return image[top : top + size, left : left + size]
+
+
+def shrink_window(target: np.ndarray, scale: int, top: int, left: int, size: int) -> np.ndarray:
+    """A window of the shrunk target, (size, size, C), without shrinking more of it than the window depends on."""
+    reach = 3  # pixels of the shrunk image; the kernel is 4 of them wide
+    starts = [max(0, start - reach) for start in (top, left)]
+    rows, columns = (slice(scale * start, scale * (start + size + 2 * reach)) for start in starts)
+    part = with_channels(imresize(target[rows, columns], 1 / scale))
+    return window(part, top - starts[0], left - starts[1], size)
+
+
+def to_tensor(image: np.ndarray) -> Tensor:
+    """(H, W, C), colours as B, G, R -> (C, H, W), colours as R, G, B: uint8 as it is, others as float32 in [0, 1]."""
+    if image.shape[2] == 3:
+        image = image[..., ::-1]
+    image = np.ascontiguousarray(image.transpose(2, 0, 1))
+    if image.dtype == np.uint16:
+        return torch.from_numpy(image.astype(np.float32) / 65535)
+    return torch.from_numpy(image if image.dtype == np.uint8 else image.astype(np.float32))

@@ -1,0 +1,136 @@
+"""Running an exported file in the place of a model."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from denseformer.layers.padding import reflect_image_to
+
+META = 'denseformer'
+Meta = dict[str, Any]
+Run = Callable[[Tensor], Tensor]
+"""Images on the CPU, of a size and number that the file takes, to the output."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The images that a file takes.
+
+    side: of the one square that it takes, or None for any size from `smallest` on; batches: any number of them at once.
+    """
+
+    side: int | None = None
+    smallest: int = 1
+    batches: bool = False
+
+    def __str__(self) -> str:
+        what = f'images of {self.side} x {self.side}' if self.side else 'images of any size'
+        least = '' if self.side or self.smallest == 1 else f' from {self.smallest} on'
+        return f'{what}{least}, {"any number" if self.batches else "one"} at a time'
+
+
+def run_onnx(path: Path) -> tuple[Run, Meta]:
+    """An ONNX file, run by ONNX Runtime on the CPU, and what stands beside its graph."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ValueError(f"'{path}': ONNX files need onnxruntime: pip install denseformer[export].") from None
+    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    meta = session.get_modelmeta().custom_metadata_map.get(META)
+
+    def run(images: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {session.get_inputs()[0].name: images.numpy()})[0])
+
+    return run, parsed(path, meta)
+
+
+def run_program(path: Path) -> tuple[Run, Meta]:
+    """A file of `torch.export`, run by PyTorch on the CPU, and what stands beside its graph."""
+    extra = {META: ''}
+    # Guards would refuse sizes that agree: they also watch how tensors happen to lie in memory.
+    module = torch.export.load(path, extra_files=extra).module(check_guards=False)
+    return lambda images: module(images), parsed(path, extra[META])  # as a module it would take part in eval()
+
+
+def parsed(path: Path, meta: str | bytes | None) -> Meta:
+    if not meta:
+        raise ValueError(f"'{path}' was not written by `denseformer export`: it does not say what it takes and gives.")
+    return json.loads(meta)
+
+
+RUNNERS = {'.onnx': run_onnx, '.pt2': run_program}
+
+
+class ExportedModel(nn.Module):
+    """An exported graph behind the interface of the model it was made from.
+
+    Images smaller than what the file takes are padded by reflection, and the output is cropped. A file for one size
+    takes none that are larger.
+    """
+
+    def __init__(self, run: Run, meta: Mapping[str, Any]):
+        super().__init__()
+        self.run = run
+        self.sizes = Sizes(**meta['sizes'])
+        self.scale: int = meta.get('scale', 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        h, w = images.shape[2:]
+        least = self.sizes.side or self.sizes.smallest
+        whole = reflect_image_to(images.cpu(), (max(h, least), max(w, least))).contiguous()
+        output = self.run(whole) if self.sizes.batches else torch.cat([self.run(image[None]) for image in whole])
+        return output[..., : h * self.scale, : w * self.scale]
+
+
+class ExportedNetwork(ExportedModel):
+    """A restoration network."""
+
+    size_multiple = 1
+
+    def __init__(self, run: Run, meta: Mapping[str, Any]):
+        super().__init__(run, meta)
+        self.in_channels: int = meta['channels']
+        self.tile_overlap: int = meta['overlap']
+
+
+class ExportedSegmentor(ExportedModel):
+    """A segmentation model; normalisation is part of the graph."""
+
+    def __init__(self, run: Run, meta: Mapping[str, Any]):
+        super().__init__(run, meta)
+        self.align_corners: bool = meta['align_corners']
+        self.decode_head = Config({'threshold': meta['threshold']})
+
+    def data_preprocessor(self, data: dict[str, Any], training: bool) -> dict[str, Any]:
+        return {**data, 'inputs': torch.stack([image.float() for image in data['inputs']])}
+
+    def encode_decode(self, images: Tensor, metas: Any) -> Tensor:
+        return self(images)
+
+    inference = encode_decode
+
+
+def load_exported(path: Path) -> tuple[ExportedModel, Config | None]:
+    """The model in a file of `denseformer export`, and what of its config a prediction needs."""
+    if not path.is_file():
+        raise ValueError(f"There is no file '{path}'.")
+    try:
+        run, meta = RUNNERS[path.suffix](path)
+    except (RuntimeError, OSError) as error:
+        raise ValueError(f"'{path}' cannot be loaded: {error}") from error
+    if meta['task'] == 'restoration':
+        return ExportedNetwork(run, meta), None
+    dataset = {'type': 'mmengine.BaseDataset', 'metainfo': {key: meta[key] for key in ('classes', 'palette')}}
+    config = {
+        'default_scope': meta['scope'],
+        'test_pipeline': meta['pipeline'],
+        'test_dataloader': {'dataset': dataset},
+        'num_classes': len(meta['classes']),
+    }
+    return ExportedSegmentor(run, meta), Config(config)

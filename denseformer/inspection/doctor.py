@@ -1,0 +1,243 @@
+"""What is wrong with a config's data, before a run meets it in its third hour.
+
+Every file is read by the config's own loading transforms, so that what the doctor accepts, training can read. Besides:
+files outside their folder, the same image in two splits, classes that never occur, and for COCO annotations the boxes
+and polygons that data sets drop without a word.
+"""
+
+import hashlib
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry.utils import init_default_scope
+from rich.console import Console
+from rich.table import Table
+
+from denseformer.config.audit import import_custom_modules, leaves
+from denseformer.config.loading import ConfigError
+from denseformer.datasets.restoration.lmdb_store import read_file
+from denseformer.inspection.coco_check import check_annotations, check_objects
+from denseformer.inspection.dataset_files import build_dataset
+
+SHOWN = 10
+WARNINGS = ('duplicate', 'class')
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with one file; `kind` is path, file, annotation, duplicate or class."""
+
+    kind: str
+    file: str
+    message: str
+
+
+@dataclass
+class SplitReport:
+    """What was found in one split."""
+
+    samples: int
+    examined: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    classes: dict[str, dict[str, int]] = field(default_factory=dict)
+    seconds_per_thousand: float = 0.0
+    hashes: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        content = asdict(self)
+        del content['hashes']
+        return content
+
+
+def examine(config: Config, *, limit: int | None = None) -> dict[str, SplitReport]:
+    """Read the config's splits ('train', 'val', 'test') and report on each; splits with the same data are read once.
+
+    limit: look at so many samples of each split, evenly spaced, instead of all.
+    """
+    init_default_scope(config.get('default_scope') or 'mmengine')
+    import_custom_modules(config)
+    reports: dict[str, SplitReport] = {}
+    seen: list[Any] = []
+    for split in ('train', 'val', 'test'):
+        dataset = (config.get(f'{split}_dataloader') or {}).get('dataset')
+        if dataset is not None and dataset not in seen:
+            seen.append(dataset)
+            reports[split] = examine_split(dataset, limit)
+    find_duplicates(reports)
+    return reports
+
+
+def examine_split(config: Mapping[str, Any], limit: int | None) -> SplitReport:
+    """Report on all parts of a split's data set, which may be repeated, concatenated or otherwise wrapped."""
+    parts = [examine_dataset(part, limit) for _, part in leaves('', config)]
+    report = parts[0]
+    for other in parts[1:]:
+        report.samples += other.samples
+        report.examined += other.examined
+        report.problems += other.problems
+        report.hashes |= other.hashes
+        report.seconds_per_thousand = max(report.seconds_per_thousand, other.seconds_per_thousand)
+        for name, counts in other.classes.items():
+            row = report.classes.setdefault(name, dict.fromkeys(counts, 0))
+            row.update({key: row.get(key, 0) + count for key, count in counts.items()})
+    unused = [name for name, row in report.classes.items() if not row['images']]
+    if unused and report.examined == report.samples:
+        report.problems.append(Problem('class', '', f'nothing in this split is of class {", ".join(unused)}'))
+    return report
+
+
+def examine_dataset(config: Mapping[str, Any], limit: int | None) -> SplitReport:
+    try:
+        dataset = build_dataset({**config, 'pipeline': []})
+    except ConfigError as error:
+        found = [Problem('annotation', str(config['ann_file']), str(error))]
+        return SplitReport(samples=0, problems=[*found, *annotation_problems(config)])
+    load = Compose([step for step in config.get('pipeline') or () if is_loading(step)])
+    report = SplitReport(samples=len(dataset))
+    amounts: Counter[int] = Counter()
+    images: Counter[int] = Counter()
+    began = time.perf_counter()
+    for index in spread(len(dataset), limit):
+        info = dataset.get_data_info(index)
+        report.examined += 1
+        report.problems += outside(info, config.get('data_root'))
+        report.problems += object_problems(info)
+        labels = examine_sample(load, info, report)
+        unit = 'pixels' if info.get('seg_map_path') else 'objects'
+        if unit == 'objects':
+            labels = np.array([row['bbox_label'] for row in info.get('instances', ())], int)
+        if labels is not None:
+            found, counts = np.unique(labels, return_counts=True)
+            amounts.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+            images.update(found.tolist())
+    report.seconds_per_thousand = round((time.perf_counter() - began) * 1000 / max(report.examined, 1), 2)
+    if images:
+        names = dataset.metainfo.get('classes') or ()
+        report.classes = {name: {unit: amounts[i], 'images': images[i]} for i, name in enumerate(names)}
+    report.problems += annotation_problems(config)
+    return report
+
+
+def is_loading(step: Mapping[str, Any]) -> bool:
+    """Whether a transform reads files, as opposed to changing what was read."""
+    name = step.get('type')
+    return (name if isinstance(name, str) else getattr(name, '__name__', '')).rpartition('.')[2].startswith('Load')
+
+
+def spread(length: int, limit: int | None) -> Iterable[int]:
+    if limit is None or length <= limit:
+        return range(length)
+    return np.linspace(0, length - 1, limit).astype(int).tolist()
+
+
+def examine_sample(load: Compose, info: dict, report: SplitReport) -> np.ndarray | None:
+    """Read one sample; note what is wrong and the image's hash, and return its label map if it has one."""
+    path = str(info.get('img_path') or info.get('gt_path') or '')
+    try:
+        results = load(info) or {}
+        if path:
+            report.hashes.setdefault(hashlib.sha1(read_file(path), usedforsecurity=False).hexdigest(), path)
+    except Exception as error:  # any reader may fail in its own way, and one file must not hide the others
+        report.problems.append(Problem('file', path, f'{error}' or type(error).__name__))
+        return None
+    return results.get('gt_seg_map')
+
+
+def outside(info: Mapping[str, Any], root: str | None) -> Iterator[Problem]:
+    """Files that a name with '..', an absolute path or a link puts outside the data set's folder."""
+    if not root:
+        return
+    folder = Path(root).resolve()
+    for key in ('img_path', 'seg_map_path', 'gt_path', 'lq_path'):
+        path = info.get(key)
+        if isinstance(path, str) and '://' not in path and not Path(path).resolve().is_relative_to(folder):
+            yield Problem('path', path, f'{key} leads outside {root}; list only files below data_root')
+
+
+def annotation_problems(config: Mapping[str, Any]) -> Iterator[Problem]:
+    ann_file = config.get('ann_file')
+    if not ann_file or not str(ann_file).endswith('.json'):
+        return
+    root = Path(config.get('data_root') or '')
+    images = root / ((config.get('data_prefix') or {}).get('img') or '')
+    for text in check_annotations(root / ann_file, images):
+        yield Problem('annotation', str(root / ann_file), text)
+
+
+def object_problems(info: Mapping[str, Any]) -> Iterator[Problem]:
+    if 'xml_path' in info:
+        for text in check_objects(info['xml_path'], info['width'], info['height']):
+            yield Problem('annotation', info['xml_path'], text)
+
+
+def find_duplicates(reports: Mapping[str, SplitReport]) -> None:
+    """Note images of one split that stand, byte by byte, in an earlier one."""
+    where: dict[str, tuple[str, str]] = {}
+    for split, report in reports.items():
+        for digest, path in report.hashes.items():
+            first = where.setdefault(digest, (split, path))
+            if first[0] != split:
+                report.problems.append(Problem('duplicate', path, f'is the same image as {first[1]} of {first[0]}'))
+
+
+def count_errors(reports: Mapping[str, SplitReport]) -> int:
+    """Problems that break a run or spoil it; duplicates and classes that do not occur are warnings."""
+    return sum(problem.kind not in WARNINGS for report in reports.values() for problem in report.problems)
+
+
+def write_reports(reports: Mapping[str, SplitReport], path: str | Path) -> None:
+    """Write all that was found as json: {split: {samples, examined, problems, classes, seconds_per_thousand}}."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    content = {split: report.as_dict() for split, report in reports.items()}
+    Path(path).write_text(json.dumps(content, indent=2, default=str) + '\n')
+
+
+def print_reports(reports: Mapping[str, SplitReport]) -> None:
+    console = Console()
+    table = Table('split', 'samples', 'examined', 'errors', 'warnings', 's per 1000')
+    for split, report in reports.items():
+        warnings = sum(problem.kind in WARNINGS for problem in report.problems)
+        numbers = report.samples, report.examined, len(report.problems) - warnings, warnings
+        table.add_row(split, *map(str, numbers), f'{report.seconds_per_thousand:.1f}')
+    console.print(table)
+    for split, report in reports.items():
+        print_problems(console, split, report)
+    names = dict.fromkeys(name for report in reports.values() for name in report.classes)
+    if names:
+        console.print(class_table(reports, names))
+
+
+def print_problems(console: Console, split: str, report: SplitReport) -> None:
+    kinds = defaultdict(list)
+    for problem in report.problems:
+        kinds[problem.kind].append(problem)
+    for kind, problems in kinds.items():
+        console.print(f'{split}: {len(problems)} of kind {kind}', style='bold', markup=False)
+        for problem in problems[:SHOWN]:
+            console.print(f'  {problem.file}: {problem.message}'.replace('  : ', '  '), markup=False, soft_wrap=True)
+        if len(problems) > SHOWN:
+            console.print(f'  ... and {len(problems) - SHOWN} more; --json lists all')
+
+
+def class_table(reports: Mapping[str, SplitReport], names: Iterable[str]) -> Table:
+    """What there is of each class, and in how many images, split by split; pixels as shares of those with a label."""
+    units = {split: next(iter(next(iter(report.classes.values()), {'': 0}))) for split, report in reports.items()}
+    table = Table('class', *(f'{split} {what}' for split in reports for what in (units[split], 'images')))
+    for name in names:
+        cells = []
+        for split, report in reports.items():
+            row, unit = report.classes.get(name, {}), units[split]
+            amount = row.get(unit, 0)
+            total = sum(other.get(unit, 0) for other in report.classes.values())
+            share = f'{100 * amount / max(total, 1):.2f} %'
+            cells += [share if unit == 'pixels' else str(amount), str(row.get('images', 0))]
+        table.add_row(name, *cells)
+    return table
