@@ -31,6 +31,7 @@ from denseformer.backbones.windows.davit import DaViT
 from denseformer.backbones.windows.gcvit import GCViT
 from denseformer.backbones.windows.halonet import HaloNet
 from denseformer.backbones.windows.maxvit import MaxViT
+from denseformer.backbones.windows.stvit_r import STViTR
 from denseformer.backbones.windows.swin import Swin
 from denseformer.backbones.windows.swinv2 import SwinV2
 
@@ -67,6 +68,7 @@ __all__ = [
     'PoolFormer',
     'SGFormer',
     'STViT',
+    'STViTR',
     'SpectFormer',
     'Swin',
     'SwinV2',
