@@ -11,6 +11,7 @@ from denseformer.backbones.global_attention.biformer import BiFormer
 from denseformer.backbones.global_attention.cvt import CvT
 from denseformer.backbones.global_attention.favit import FaViT
 from denseformer.backbones.global_attention.fcaformer import FcaFormer
+from denseformer.backbones.global_attention.moh import MoH
 from denseformer.backbones.global_attention.ppma import PPMA
 from denseformer.backbones.global_attention.rmt import RMT
 from denseformer.backbones.global_attention.sgformer import SGFormer
@@ -65,6 +66,7 @@ __all__ = [
     'InLineSwin',
     'L2ViT',
     'MaxViT',
+    'MoH',
     'PoolFormer',
     'SGFormer',
     'STViT',

@@ -1,6 +1,7 @@
 """What wraps mmengine's Runner: configs, their audit, optimiser settings, runs that survive."""
 
 from denseformer.config.loading import ConfigError, load_config
+from denseformer.engine.auxiliary_losses import AuxiliaryLossHook
 from denseformer.engine.checkpoint_hook import CheckpointHook
 from denseformer.engine.initializers import Pretrained
 from denseformer.engine.nan_guard import NonFiniteGuard
@@ -12,6 +13,7 @@ from denseformer.engine.trackers import WandbTracker
 from denseformer.seeding import IterationSeedHook
 
 __all__ = [
+    'AuxiliaryLossHook',
     'CheckpointHook',
     'ConfigError',
     'InterruptionHook',

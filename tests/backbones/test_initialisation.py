@@ -16,7 +16,7 @@ from denseformer.layers import Mlp2d
 from denseformer.layers.linear import Pointwise
 
 FAMILIES = [getattr(backbones, name) for name in backbones.__all__ if name != 'Backbone']
-FAN_OUT = ('FaViT', 'HaloNet', 'SGFormer', 'SVT', 'SpectFormer', 'TransNeXt', 'VAN')
+FAN_OUT = ('EcoFormer', 'FaViT', 'HaloNet', 'MoH', 'SGFormer', 'SVT', 'SpectFormer', 'TransNeXt', 'VAN')
 NARROW = ('ConvNeXt', 'FFNet', 'FcaFormer', 'HorNet', 'L2ViT', 'MaxViT')
 OWN = ('HaloNet', 'PoolFormer', 'STViT')
 """Families with a rule of their own for some layers."""

@@ -17,6 +17,7 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     iteration_seed=dict(type='denseformer.IterationSeedHook'),
+    auxiliary_losses=dict(type='denseformer.AuxiliaryLossHook'),
     nonfinite=dict(type='denseformer.NonFiniteGuard', skip=0),
     interruption=dict(type='denseformer.InterruptionHook'),
 )

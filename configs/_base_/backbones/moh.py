@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.MoH', arch='small_80')
