@@ -6,8 +6,8 @@ Official code: https://github.com/badripatro/SpectFormers (no licence given), fo
 hierarchical network.
 
 In the first two stages the Fourier transform of the map is multiplied by a learned spectrum, in the last two all tokens
-attend to all. The norm at the end of a stage is part of the network: what it returns is the output and feeds the next
-stage; the authors apply the last one after a class-attention layer, which maps have no use for.
+attend to all, in the layout of PVT v2. The authors apply the last norm after a class-attention layer, which maps have
+no use for.
 
 The authors' spectra fit images of 224 x 224 alone. Here they are resized bilinearly for others.
 
@@ -18,7 +18,6 @@ Legend: B batch, H W map, C channels.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -26,17 +25,14 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.attention.spectral import global_filter, resize_spectrum
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
-from denseformer.checkpoints.keys import StateDict, join, rename, stages_from_numbers, strip_classifier
-from denseformer.layers import ConvDownsample, ConvMlp, OverlapPatchEmbed, PreNormBlock
-from denseformer.layers.global_attention import GlobalAttention
-from denseformer.layers.initializers import fan_out
+from denseformer.backbones.base import Backbone, BackboneOptions
+from denseformer.backbones.global_attention import pvt_v2
+from denseformer.backbones.global_attention.pvt_v2 import PVTv2Base
+from denseformer.checkpoints.keys import StateDict, rename
+from denseformer.layers import OverlapPatchEmbed
 from denseformer.layers.stem import DeepStem
 from denseformer.network import Source
 from denseformer.registry import MODELS
-
-MLP_RATIOS = (8, 8, 4, 4)
-norm = partial(nn.LayerNorm, eps=1e-6)
 
 
 class SpectralGate(nn.Module):
@@ -62,26 +58,19 @@ class PatchEmbed(OverlapPatchEmbed):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arch:
-    """stem: channels of the first three convolutions; widths, depths, heads: of the stages."""
+class Arch(pvt_v2.Arch):
+    """stem: channels of the first three convolutions."""
 
     stem: int
-    widths: tuple[int, ...]
-    depths: tuple[int, ...]
-    heads: tuple[int, ...]
 
 
-class SpectralTransformer(Backbone):
-    """A stage's blocks mix tokens by what `make_mixer` returns, which a subclass implements.
+class SpectralTransformer(PVTv2Base):
+    """PVT v2's layout behind a deep stem, where what depends on frequency or position is made for one image size.
 
     Args:
-        image_size: side of the square images that what depends on frequency or position is made for.
+        image_size: side of the square images that it is made for.
         The others are described in `Backbone`.
     """
-
-    norm_feeds_next = True
-    no_weight_decay = ('norm', 'bias')
-    initial_weights = staticmethod(fan_out)
 
     def __init__(
         self,
@@ -94,43 +83,24 @@ class SpectralTransformer(Backbone):
         super().__init__(arch=arch, **common)
         if image_size < 32:
             raise ValueError(f'image_size must be at least 32, got {image_size}.')
-        widths = self.arch.widths
-        stages = []
-        for i, rates in enumerate(drop_path_rates(drop_path_rate, self.arch.depths)):
-            blocks = [self._block(i, image_size // self.strides[i], rate) for rate in rates]
-            stages.append(Stage(blocks, ConvDownsample(widths[i - 1], widths[i], bias=True) if i else None))
-        self.assemble(
-            patch_embed=PatchEmbed(self.in_channels, self.arch.stem, widths[0]),
-            stages=stages,
-            out_norms=[norm(width) for width in widths],
-        )
+        self.image_size = image_size
+        self.build(drop_path_rate)
 
-    def make_mixer(self, stage: int, side: int) -> nn.Module:
-        """The token mixer of a block on maps (B, H, W, C); side: of the square map at `image_size`, in tokens."""
-        raise NotImplementedError
+    def make_patch_embed(self) -> nn.Module:
+        return PatchEmbed(self.in_channels, self.arch.stem, self.arch.widths[0])
 
-    def make_attention(self, stage: int) -> nn.Module:
-        return GlobalAttention(self.arch.widths[stage], self.arch.heads[stage])
-
-    def _block(self, stage: int, side: int, drop_path: float) -> PreNormBlock:
-        dim = self.arch.widths[stage]
-        mlp = ConvMlp(dim, dim * MLP_RATIOS[stage])
-        return PreNormBlock(dim, self.make_mixer(stage, side), mlp, norm=norm, drop_path=drop_path)
+    def side(self, stage: int) -> int:
+        """The side of a stage's map at `image_size`, in tokens."""
+        return self.image_size // self.strides[stage]
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: Backbone) -> StateDict:
-        """From `patch_embed{n}`, `block{n}` and `norm{n}` with n = 1 .. 4."""
-        state_dict = rename(
-            strip_classifier(
-                state_dict, official=r'^block1\.', classifier=(r'^head\.', r'^aux_head\.', r'^post_network\.')
-            ),
-            *stages_from_numbers(),
+        """From PVT v2's names, and `conv`, which is the stem."""
+        return rename(
+            PVTv2Base.remap_official_keys(state_dict, network),
             (r'^patch_embed\.conv\.([036])\.', lambda match: f'patch_embed.stem.{int(match[1]) // 3}.conv.'),
             (r'^patch_embed\.conv\.([147])\.', lambda match: f'patch_embed.stem.{int(match[1]) // 3}.norm.'),
-            (r'\.downsample\.proj\.', '.downsample.reduction.'),
-            (r'\.mlp\.dwconv\.dwconv\.', '.mlp.dwconv.'),
         )
-        return join(state_dict, ('q', 'kv'), 'qkv')
 
 
 @MODELS.register_module()
@@ -144,8 +114,8 @@ class SpectFormer(SpectralTransformer):
         license='none given',
     )
 
-    def make_mixer(self, stage: int, side: int) -> nn.Module:
-        return SpectralGate(self.arch.widths[stage], side) if stage < 2 else self.make_attention(stage)
+    def make_mixer(self, stage: int) -> nn.Module:
+        return self.make_attention(stage) if stage > 1 else SpectralGate(self.arch.widths[stage], self.side(stage))
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'SpectFormer') -> StateDict:

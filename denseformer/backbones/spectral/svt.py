@@ -90,8 +90,8 @@ class SVT(SpectralTransformer):
     )
     archs = ARCHS
 
-    def make_mixer(self, stage: int, side: int) -> nn.Module:
-        return self.make_attention(stage) if stage else Scattering(self.arch.widths[stage], side)
+    def make_mixer(self, stage: int) -> nn.Module:
+        return self.make_attention(stage) if stage else Scattering(self.arch.widths[stage], self.side(stage))
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: Backbone) -> StateDict:
