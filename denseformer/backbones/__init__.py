@@ -20,6 +20,7 @@ from denseformer.backbones.global_attention.transnext import TransNeXt
 from denseformer.backbones.global_attention.uniformer import UniFormer
 from denseformer.backbones.global_attention.volo import VOLO
 from denseformer.backbones.linear_attention.agent import AgentPVT, AgentSwin
+from denseformer.backbones.linear_attention.ecoformer import EcoFormer
 from denseformer.backbones.linear_attention.inline import InLinePVT, InLineSwin
 from denseformer.backbones.linear_attention.l2vit import L2ViT
 from denseformer.backbones.linear_attention.soft import SOFT
@@ -55,6 +56,7 @@ __all__ = [
     'DaViT',
     'DiNAT',
     'DiNATs',
+    'EcoFormer',
     'FFNet',
     'FaViT',
     'FcaFormer',
