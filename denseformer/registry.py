@@ -27,7 +27,7 @@ def _child(parent: Registry, *modules: str, kind: type[Registry] = Registry) -> 
     return kind(parent.name, parent=parent, scope='denseformer', locations=locations)
 
 
-MODELS = _child(root.MODELS, 'backbones', 'restoration', kind=_Models)
+MODELS = _child(root.MODELS, 'backbones', 'plugins', 'restoration', kind=_Models)
 DATASETS = _child(root.DATASETS, 'datasets')
 TRANSFORMS = _child(root.TRANSFORMS, 'datasets')
 METRICS = _child(root.METRICS, 'segmentation', 'detection', 'restoration')

@@ -43,8 +43,6 @@ def test_tokens_are_like_the_nearest_and_unlike_the_farthest():
     alike = alike_tokens(x)
     assert ((alike == 1).sum(-1) == 10).all()
     assert ((alike == -1).sum(-1) == 10).all()
-    similarity = x @ x.mT
-    assert similarity[alike == 1].min() >= -1
     assert (alike.diagonal(dim1=-2, dim2=-1) == 1).all()
 
 
@@ -58,6 +56,6 @@ def test_a_learned_projection_fits_no_worse_than_the_one_it_started_from():
     learned = learn_projection(features, alike, start)
     assert learned.shape == start.shape
     rest = alike * 4
-    first = [torch.where(project(features, table[:, 0]) > 0, 1.0, -1.0).double() for table in (learned, start)]
+    first = [project(features, table[:, 0]).sign() for table in (learned, start)]
     assert misfit(first[0], rest, 4) <= misfit(first[1], rest, 4)
     assert set(hash_codes(x, x[0, :, :25], features.mean((0, 2))[:, None], learned).unique().tolist()) == {-1.0, 1.0}
