@@ -1,10 +1,11 @@
-# Two commands do all the set-up: `make demo` (train, test, predict on the sample set) and `make test`.
+# Each command sets everything up first; `make demo` trains, tests and predicts on the sample set.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-.PHONY: install install-ops demo demo-detection demo-restoration test lint bench clean
+.PHONY: install install-ops demo demo-detection demo-restoration test lint docs bench clean
 
 install: $(STAMP)
 
@@ -12,7 +13,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
 	touch $@
 
 # mmcv's compiled operators, for those who want them: needs a compiler and some minutes. Everything works without.
@@ -23,25 +24,31 @@ install-ops: install
 	$(BIN)/python -c 'import mmcv._ext' || { echo 'mmcv was installed without its operators: is torch importable in $(VENV)?'; exit 1; }
 
 demo: install
-	$(BIN)/python -m denseformer.demo
+	$(BIN)/python -m tools.demo.segmentation
 
 demo-detection: install
-	$(BIN)/python -m denseformer.demo_detection
+	$(BIN)/python -m tools.demo.detection
 
 demo-restoration: install
-	$(BIN)/python -m denseformer.demo_restoration
+	$(BIN)/python -m tools.demo.restoration
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --cov --cov-report=
+	@echo "coverage: $$($(BIN)/coverage report --format=total) % of the package's lines; by file: $(BIN)/coverage report"
 
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(MKDOCS)
+
+# The site, into site/. Strict: a link that leads nowhere is an error.
+docs: install
+	$(MKDOCS)
 
 bench: install
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) work_dirs runs data/sample
+	rm -rf $(VENV) work_dirs runs data/sample site .coverage

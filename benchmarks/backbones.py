@@ -17,7 +17,7 @@ from benchmarks.authors import is_cloned, load
 from benchmarks.harness import Comparison
 from benchmarks.neighborhood import DEVICE, contend, has_timm, inference, mmseg_swin, training_step
 from denseformer.backbones import Backbone
-from denseformer.zoo import families, registered_name
+from tools.docs.zoo import registered_name
 
 SIDE = 512
 TASKS = {
@@ -119,7 +119,7 @@ AUTHORS = {
 
 
 def comparisons() -> Iterator[Comparison]:
-    for cls in families():
+    for cls in Backbone.families():
         name = registered_name(cls)
         for title, (task, dtype) in TASKS.items():
             image = torch.randn(1, 3, SIDE, SIDE, device=DEVICE)
@@ -131,7 +131,7 @@ def comparisons() -> Iterator[Comparison]:
 
 
 def groups(cls: type[Backbone]) -> Iterator[tuple[str, Makers]]:
-    """What takes turns on an image, ours first, under a name for the group."""
+    """The networks that take turns on an image, ours first, under a name for the group."""
     name = registered_name(cls)
     ours = f'{name}-{next(iter(cls.archs))}'
     if name in WIDE:

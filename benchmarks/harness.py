@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from denseformer.flops import multiply_adds
+from benchmarks.flops import multiply_adds
 
 MATRIX_SIDE = 1536
 M_MMAP_THRESHOLD = -3
@@ -100,7 +100,7 @@ def measure(comparison: Comparison, *, rounds: int, memory: Callable[[str], floa
 
 
 def timed(function: Callable[[], object]) -> tuple[float, float]:
-    """Seconds on the clock and of processor time, all threads together."""
+    """Seconds on the clock and of CPU time, all threads together."""
     synchronize()
     wall, cpu = time.perf_counter(), time.process_time()
     function()

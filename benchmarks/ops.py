@@ -17,7 +17,7 @@ from torch import Tensor
 
 from benchmarks.harness import Comparison, Contender
 from denseformer.inference import Predictor
-from denseformer.ops import dispatch as dispatch
+from denseformer.ops import dispatch
 from denseformer.ops.mmcv_ext import OPERATORS
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'

@@ -7,4 +7,4 @@ _base_ = [
 ]
 scale = 3
 batch_size, base_batch_size, protocol = 16, 64, 'y_unrounded'  # on 4 GPUs
-start_from = 'work_dirs/catanet_x2_div2k'
+pretrained = 'work_dirs/catanet_x2_div2k'

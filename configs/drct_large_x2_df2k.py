@@ -8,4 +8,4 @@ _base_ = [
 scale = 2
 network = dict(arch='large')
 optim_wrapper = dict(optimizer=dict(lr=1e-5))
-start_from = 'work_dirs/drct_large_x2_imagenet'
+pretrained = 'work_dirs/drct_large_x2_imagenet'

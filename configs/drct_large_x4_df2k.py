@@ -8,5 +8,5 @@ _base_ = [
 scale = 4
 network = dict(arch='large')
 optim_wrapper = dict(optimizer=dict(lr=1e-5))
-start_from = 'work_dirs/drct_large_x4_imagenet'
+pretrained = 'work_dirs/drct_large_x4_imagenet'
 published = dict(metric='PSNR', value=33.37, data='Set5', source='ming053l/DRCT, README.md')

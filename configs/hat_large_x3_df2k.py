@@ -8,4 +8,4 @@ _base_ = [
 scale = 3
 network = dict(arch='large')
 optim_wrapper = dict(optimizer=dict(lr=1e-5))
-start_from = 'work_dirs/hat_large_x3_imagenet'
+pretrained = 'work_dirs/hat_large_x3_imagenet'

@@ -8,5 +8,5 @@ _base_ = [
 scale = 4
 network = dict(arch='large')
 optim_wrapper = dict(optimizer=dict(lr=1e-5))
-start_from = 'work_dirs/hat_large_x4_imagenet'
+pretrained = 'work_dirs/hat_large_x4_imagenet'
 published = dict(metric='PSNR', value=33.3, data='Set5', source='ming053l/DRCT, README.md')

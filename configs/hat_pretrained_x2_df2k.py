@@ -7,4 +7,4 @@ _base_ = [
 ]
 scale = 2
 optim_wrapper = dict(optimizer=dict(lr=1e-5))
-start_from = 'work_dirs/hat_x2_imagenet'
+pretrained = 'work_dirs/hat_x2_imagenet'

@@ -6,4 +6,4 @@ _base_ = [
     './_base_/runtime/restoration_ema.py',
 ]
 scale, sharpen = 4, 0.5
-start_from = 'work_dirs/hat_real_x4_dfo'
+pretrained = 'work_dirs/hat_real_x4_dfo'

@@ -7,5 +7,5 @@ _base_ = [
 ]
 scale = 4
 network = dict(arch='small')
-start_from = 'work_dirs/hat_small_x2_df2k'
+pretrained = 'work_dirs/hat_small_x2_df2k'
 published = dict(metric='PSNR', value=32.92, data='Set5', source='XPixelGroup/HAT, README.md')

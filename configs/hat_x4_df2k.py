@@ -6,5 +6,5 @@ _base_ = [
     './_base_/runtime/restoration_ema.py',
 ]
 scale = 4
-start_from = 'work_dirs/hat_x2_df2k'
+pretrained = 'work_dirs/hat_x2_df2k'
 published = dict(metric='PSNR', value=33.04, ssim=0.9056, data='Set5', source='LabShuHangGU/PFT-SR, table of results')

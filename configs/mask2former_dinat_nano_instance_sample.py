@@ -2,7 +2,7 @@ _base_ = [
     './_base_/backbones/dinat_nano.py',
     './_base_/heads/mask2former.py',
     './_base_/datasets/sample_instance.py',
-    './_base_/datasets/cropping.py',
+    './_base_/datasets/parts/cropping.py',
     './_base_/schedules/mask2former_minutes.py',
     './_base_/runtime/epochs.py',
 ]

@@ -8,5 +8,5 @@ _base_ = [
 scale = 3
 network = dict(arch='small')
 batch_size = 8  # on 4 GPUs
-start_from = 'work_dirs/rgt_small_x2_df2k'
+pretrained = 'work_dirs/rgt_small_x2_df2k'
 published = dict(metric='PSNR', value=35.11, ssim=0.9328, data='Set5', source='zhengchen1999/RGT, figs/T1.png')

@@ -8,5 +8,5 @@ _base_ = [
 scale = 4
 network = dict(arch='small')
 batch_size = 8  # on 4 GPUs
-start_from = 'work_dirs/rgt_small_x2_df2k'
+pretrained = 'work_dirs/rgt_small_x2_df2k'
 published = dict(metric='PSNR', value=32.98, ssim=0.9047, data='Set5', source='zhengchen1999/RGT, figs/T1.png')

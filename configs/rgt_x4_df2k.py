@@ -7,5 +7,5 @@ _base_ = [
 ]
 scale = 4
 batch_size = 8  # on 4 GPUs
-start_from = 'work_dirs/rgt_x2_df2k'
+pretrained = 'work_dirs/rgt_x2_df2k'
 published = dict(metric='PSNR', value=33.12, ssim=0.906, data='Set5', source='zhengchen1999/RGT, figs/T1.png')

@@ -8,5 +8,5 @@ _base_ = [
 scale = 3
 network = dict(arch='light')
 batch_size, base_batch_size = 8, 64  # on 8 GPUs
-start_from = 'work_dirs/swinir_light_x2_div2k'
+pretrained = 'work_dirs/swinir_light_x2_div2k'
 published = dict(metric='PSNR', value=34.62, ssim=0.9289, data='Set5', source='JingyunLiang/SwinIR, figs')

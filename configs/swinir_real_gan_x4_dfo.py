@@ -7,4 +7,4 @@ _base_ = [
 ]
 scale = 4
 network = dict(arch='real')
-start_from = 'work_dirs/swinir_real_x4_dfo'
+pretrained = 'work_dirs/swinir_real_x4_dfo'

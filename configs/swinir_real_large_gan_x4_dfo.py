@@ -7,4 +7,4 @@ _base_ = [
 ]
 scale = 4
 network = dict(arch='real_large')
-start_from = 'work_dirs/swinir_real_large_x4_dfo'
+pretrained = 'work_dirs/swinir_real_large_x4_dfo'

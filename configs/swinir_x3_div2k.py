@@ -7,5 +7,5 @@ _base_ = [
 ]
 scale = 3
 patch_size = 48
-start_from = 'work_dirs/swinir_x2_div2k'
+pretrained = 'work_dirs/swinir_x2_div2k'
 published = dict(metric='PSNR', value=34.89, ssim=0.9312, data='Set5', source='JingyunLiang/SwinIR, figs')

@@ -6,5 +6,5 @@ _base_ = [
     './_base_/runtime/restoration_ema.py',
 ]
 scale = 4
-start_from = 'work_dirs/swinir_x2_df2k'
+pretrained = 'work_dirs/swinir_x2_df2k'
 published = dict(metric='PSNR', value=32.92, ssim=0.9044, data='Set5', source='JingyunLiang/SwinIR, figs')

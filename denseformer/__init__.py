@@ -1,13 +1,17 @@
 """denseformer: attention backbones and restoration networks for dense prediction, on the OpenMMLab stack.
 
-Importing this package registers the scope `denseformer` with mmengine, answers for mmcv's operators where they were not
-compiled, and does nothing more: components and operators are imported when they are first asked for.
+Importing this package makes the scope `denseformer` known to mmengine, as soon as mmengine is imported, answers for
+mmcv's operators where they were not compiled, and does nothing more: PyTorch, components and operators are imported
+when they are first asked for.
 """
 
-from denseformer import registry
-from denseformer.ops import mmcv_import as finder
+from importlib import import_module
 
-__all__ = ['__version__', 'registry']
+from denseformer.importing import when_imported
+from denseformer.ops import mmcv_import
+
+__all__ = ['__version__']
 __version__ = '0.1.0'
 
-finder.install()
+mmcv_import.install()
+when_imported('mmengine.registry', lambda: import_module('denseformer.registry'))

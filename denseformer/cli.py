@@ -1,24 +1,48 @@
-"""The command `denseformer`; `tools/*.py` are its commands under their own names."""
+"""The command `denseformer`; `tools/*.py` are its commands under their own names.
+
+A command's functions import what they need when they run: the line is parsed, and the number of threads chosen, before
+PyTorch is loaded.
+"""
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mmengine.config import DictAction
-
+import denseformer
+from denseformer import threads
+from denseformer.importing import quiet_imports
+from denseformer.options import (
+    EvaluationOptions,
+    LaunchOptions,
+    PredictionOptions,
+    RunOptions,
+    TrainOptions,
+    add_options,
+    options_from,
+)
+from denseformer.options.training import ParseOverrides
 from denseformer.signals import exit_on_signal
 
 CHECKPOINT = 'a checkpoint of a run here, or one its authors published (.pth, .safetensors)'
+Command = Callable[[argparse.Namespace], int]
+Commands = argparse._SubParsersAction
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status.
 
-    0: done, 1: some images failed, 2: wrong usage, 130: interrupted.
+    0: done, 1: some images failed, or a NaN or infinite loss, 2: wrong usage, 130: interrupted.
     """
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    quiet_imports()
     try:
+        if 'threads' in options:
+            threads.choose(options.threads)
         return options.run(options)
     except ValueError as error:
         print(f'denseformer {options.command}: {error}', file=sys.stderr)
@@ -29,141 +53,81 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='denseformer', description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(dest='command', required=True)
+    about = 'Attention backbones and restoration networks for dense prediction.'
+    parser = argparse.ArgumentParser(prog='denseformer', description=about)
+    parser.add_argument('--version', action='version', version=f'denseformer {denseformer.__version__}')
+    commands = parser.add_subparsers(dest='command', metavar='COMMAND')
     add_train(commands)
     add_test(commands)
     add_infer(commands)
     add_export(commands)
     add_doctor(commands)
     add_browse(commands)
+    add_plot(commands)
     add_prepare(commands)
+    add_list(commands)
+    add_weights(commands)
     return parser
 
 
-def add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--work-dir', help='folder of this run; default: work_dirs/<name of the config>')
-    add_device(parser)
-    parser.add_argument('--launcher', default='none', choices=('none', 'pytorch', 'slurm', 'mpi'))
-    add_trust(parser)
-    add_overrides(parser)
-    parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)  # of old launchers
+def add_command(commands: Commands, name: str, run: Command, help: str) -> argparse.ArgumentParser:
+    """A parser for one command, which `run` carries out."""
+    parser = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + '.')
+    parser.set_defaults(run=run)
+    parser.add_argument('--threads', type=int, metavar='N', help='threads that compute; default: as cores are free')
+    return parser
 
 
-def add_overrides(parser) -> None:
+def add_overrides(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=ParseOverrides,
         default={},
         metavar='KEY=VALUE',
-        help='override keys of the config',
+        help='set keys of the config, dotted from the top',
     )
 
 
-def add_trust(parser) -> None:
-    parser.add_argument(
-        '--trust-checkpoint', action='store_true', help='let the checkpoint execute code while it loads'
-    )
-
-
-def add_device(parser) -> None:
-    parser.add_argument('--device', default='auto', help="'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1' ...")
-
-
-def add_train(commands) -> None:
-    parser = commands.add_parser('train', help='train a config')
-    parser.set_defaults(run=run_train)
+def add_train(commands: Commands) -> None:
+    parser = add_command(commands, 'train', run_train, 'train a config')
     parser.add_argument('config')
-    parser.add_argument(
-        '--resume',
-        nargs='?',
-        const=True,
-        default=False,
-        metavar='PATH',
-        help='go on from the newest checkpoint, or PATH',
-    )
-    parser.add_argument('--load-from', metavar='PATH', help=f'start from the weights of {CHECKPOINT}')
-    parser.add_argument('--amp', nargs='?', const='bf16', choices=('bf16', 'fp16'), help='mixed precision')
-    parser.add_argument('--compile', action='store_true', help='torch.compile the model')
-    parser.add_argument('--fsdp', action='store_true', help='divide the model, not only the batch, among the processes')
-    parser.add_argument('--auto-scale-lr', action='store_true', help="scale the learning rate to the run's batch size")
-    parser.add_argument('--seed', type=int)
-    parser.add_argument('--deterministic', action='store_true', help='only deterministic GPU operators')
-    parser.add_argument('--time-limit', metavar='11h30m', help='save and stop before so much time is over (status 75)')
     parser.add_argument('--dry-run', action='store_true', help='build, check the data, run one iteration, say the cost')
-    add_common(parser)
+    add_launch_options(parser, TrainOptions)
 
 
-def add_test(commands) -> None:
-    parser = commands.add_parser('test', help='score a checkpoint')
-    parser.set_defaults(run=run_test)
+def add_test(commands: Commands) -> None:
+    parser = add_command(commands, 'test', run_test, 'score a checkpoint')
     parser.add_argument('config')
-    parser.add_argument('checkpoint', help=CHECKPOINT)
-    parser.add_argument('--out', metavar='FILE.json', help='write the scores here')
-    parser.add_argument('--tta', action='store_true', help='test-time augmentation: several scales, flipped')
-    parser.add_argument('--show-dir', metavar='FOLDER', help='draw the predictions')
-    add_common(parser)
+    parser.add_argument('checkpoint', nargs='?', help=f'{CHECKPOINT}; default: the one published for CONFIG')
+    add_launch_options(parser, EvaluationOptions)
 
 
-def add_infer(commands) -> None:
-    parser = commands.add_parser('infer', help='predict on images')
-    parser.set_defaults(run=run_infer)
+def add_launch_options(parser: argparse.ArgumentParser, options: type[LaunchOptions]) -> None:
+    add_options(parser, options)
+    parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)  # of old launchers
+
+
+def add_infer(commands: Commands) -> None:
+    parser = add_command(commands, 'infer', run_infer, 'predict on images')
     parser.usage = 'denseformer infer [CONFIG] CHECKPOINT SOURCE --out FOLDER [options]'
     parser.add_argument(
         'paths',
         nargs='+',
         metavar='[CONFIG] CHECKPOINT SOURCE',
-        help=f'CHECKPOINT: {CHECKPOINT}; a restoration network needs no CONFIG. SOURCE: an image, a folder, '
+        help=f'CHECKPOINT: {CHECKPOINT}; a restoration network needs no CONFIG, and the name of a '
+        'shipped CONFIG alone takes the published one. SOURCE: an image, a folder, '
         'a video, a glob in quotes, or a .txt file that lists images',
     )
     parser.add_argument('--out', required=True, metavar='FOLDER', help='where predictions and the record go')
-    add_run_flags(parser.add_argument_group('the run'))
-    add_prediction_flags(parser.add_argument_group('the prediction'))
+    run = parser.add_argument_group('the run')
+    add_options(run, RunOptions)
+    add_overrides(run)
+    add_options(parser.add_argument_group('the prediction'), PredictionOptions)
 
 
-def add_run_flags(parser) -> None:
-    parser.add_argument('--resume', action='store_true', help='go on with what is not in OUT yet')
-    parser.add_argument('--overwrite', action='store_true', help='write over OUT; without it OUT_2, OUT_3 ... are made')
-    parser.add_argument('--share', action='store_true', help='divide the images among all processes started like this')
-    parser.add_argument('--fail-fast', action='store_true', help='stop at the first image that fails')
-    parser.add_argument('--report', action='store_true', help='make report.html, a page to look at the run with')
-    parser.add_argument(
-        '--max-pixels', type=int, default=178_956_970, help='refuse larger images, before decoding them'
-    )
-    add_trust(parser)
-    add_overrides(parser)
-
-
-def add_prediction_flags(parser) -> None:
-    add_device(parser)
-    parser.add_argument('--amp', action='store_true', help='predict in bfloat16')
-    parser.add_argument('--compile', action='store_true', help='torch.compile the network')
-    parser.add_argument(
-        '--batch-size',
-        type=number_or_auto,
-        default=1,
-        help="images of one size that go together; 'auto' by free memory",
-    )
-    parser.add_argument(
-        '--tile', type=number_or_auto, metavar='PIXELS', help='cut larger images into windows; default: by free memory'
-    )
-    parser.add_argument('--overlap', type=int, metavar='PIXELS', help='of windows; default: what the network needs')
-    parser.add_argument('--native', action='store_true', help="at the image's own size, whatever the config resizes to")
-    parser.add_argument(
-        '--tta',
-        action='store_true',
-        help='average over copies: sizes, mirrored; restoration: turned, mirrored',
-    )
-    parser.add_argument('--probabilities', action='store_true', help='write the probability of each class')
-    parser.add_argument('--score', type=float, default=0.3, help='leave out instances of a lower score')
-    parser.add_argument('--classes', nargs='+', default=(), metavar='NAME', help='find these only; default: all')
-    parser.add_argument('--format', metavar='SUFFIX', help="of restored images, as 'png'; default: the source's")
-
-
-def add_export(commands) -> None:
-    parser = commands.add_parser('export', help='write a model as one file that runs without its code')
-    parser.set_defaults(run=run_export)
+def add_export(commands: Commands) -> None:
+    parser = add_command(commands, 'export', run_export, 'write a model as one file that runs without its code')
     parser.usage = 'denseformer export [CONFIG] CHECKPOINT --out FILE.onnx [options]'
     parser.add_argument('paths', nargs='+', metavar='[CONFIG] CHECKPOINT', help=f'CHECKPOINT: {CHECKPOINT}')
     parser.add_argument('--out', required=True, metavar='FILE', help='FILE.onnx, or FILE.pt2 for torch.export')
@@ -171,27 +135,21 @@ def add_export(commands) -> None:
         '--size',
         type=int,
         metavar='PIXELS',
-        help='side of the windows that it takes; default: images of any size, windows of 512 where that cannot be',
+        help='side of the tiles that it takes; default: images of any size, tiles of 512 where that cannot be',
     )
     add_overrides(parser)
 
 
-def number_or_auto(text: str) -> int | None:
-    return None if text == 'auto' else int(text)
-
-
-def add_doctor(commands) -> None:
-    parser = commands.add_parser('doctor', help="look for what is wrong in a config's data")
-    parser.set_defaults(run=run_doctor)
+def add_doctor(commands: Commands) -> None:
+    parser = add_command(commands, 'doctor', run_doctor, "look for errors in a config's data")
     parser.add_argument('config')
     parser.add_argument('--limit', type=int, metavar='N', help='look at N samples of each split instead of all')
     parser.add_argument('--json', metavar='FILE.json', help='write everything that was found here')
     add_overrides(parser)
 
 
-def add_browse(commands) -> None:
-    parser = commands.add_parser('browse', help='draw what the network will see, after augmentation')
-    parser.set_defaults(run=run_browse)
+def add_browse(commands: Commands) -> None:
+    parser = add_command(commands, 'browse', run_browse, 'draw what the network will see, after augmentation')
     parser.add_argument('config')
     parser.add_argument('--out', required=True, metavar='FILE.png', help='where the contact sheet goes')
     parser.add_argument('--count', type=int, default=16, metavar='N', help='how many samples, spread over the split')
@@ -200,26 +158,52 @@ def add_browse(commands) -> None:
     add_overrides(parser)
 
 
-def common_options(options: argparse.Namespace, *names: str) -> dict:
-    names = ('work_dir', 'device', 'launcher', 'trust_checkpoint', 'cfg_options', *names)
-    return {name: getattr(options, name) for name in names}
+def add_plot(commands: Commands) -> None:
+    parser = commands.add_parser('plot', help='draw losses, learning rate and scores of runs')
+    parser.set_defaults(run=run_plot)
+    parser.add_argument('runs', nargs='+', metavar='RUN', help='the --work-dir of a run')
+    parser.add_argument('--keys', nargs='+', help='what to draw; default: loss, lr and the scores of validation')
+    parser.add_argument('--out', required=True, metavar='FILE', help='.png, .svg, .pdf or .html')
 
 
-def add_prepare(commands) -> None:
-    help_text = (
-        'make training images quick to read (sub-images, LMDB data bases), or a model of what is natural for NIQE'
-    )
-    parser = commands.add_parser('prepare', help=help_text)
+def add_prepare(commands: Commands) -> None:
+    help_text = 'make training images quick to read (sub-images, LMDB databases), or fit a model of NIQE to photographs'
+    parser = add_command(commands, 'prepare', run_prepare, help_text)
     kinds = parser.add_subparsers(dest='kind', required=True)
     cut = kinds.add_parser('sub-images', help='cut the images of a folder into overlapping squares')
     cut.add_argument('--size', type=int, default=480, help='side of the squares')
     cut.add_argument('--step', type=int, default=240, help='from one square to the next')
-    pack = kinds.add_parser('lmdb', help='pack the images of a folder into one data base')
+    pack = kinds.add_parser('lmdb', help='pack the images of a folder into one database')
     natural = kinds.add_parser('niqe', help='fit the model of NIQE to sharp photographs')
     for kind in (cut, pack, natural):
         kind.add_argument('source', help='a folder of images')
         kind.add_argument('out', help='a new folder; for lmdb its name ends in .lmdb; for niqe a .npz file')
-        kind.set_defaults(run=run_prepare)
+
+
+def add_list(commands: Commands) -> None:
+    parser = commands.add_parser('list', help='list what ships: configs by name, task, data and published result')
+    kinds = parser.add_subparsers(dest='kind', required=True)
+    configs = kinds.add_parser('configs', help='configs, which train, test and infer take by their names')
+    configs.add_argument('words', nargs='*', metavar='WORD', help='only lines with each of these: dinat coco')
+    configs.set_defaults(run=run_list)
+
+
+def add_weights(commands: Commands) -> None:
+    parser = commands.add_parser('weights', help='list, fetch and keep published weights')
+    kinds = parser.add_subparsers(dest='kind', required=True)
+    listing = kinds.add_parser('list', help='print the published files')
+    listing.add_argument('words', nargs='*', metavar='WORD', help='only entries with each of these: swin ade20k')
+    fetching = kinds.add_parser('fetch', help='fetch files into the cache')
+    fetching.add_argument('--commercial-only', action='store_true', help='refuse licenses without commercial use')
+    removing = kinds.add_parser('remove', help='delete files from the cache')
+    for kind in (fetching, removing):
+        kind.add_argument('names', nargs='+', metavar='NAME')
+    adding = kinds.add_parser('add', help='put a file that was fetched otherwise into the cache')
+    adding.add_argument('file', metavar='FILE')
+    adding.add_argument('--name', help='the entry that it belongs to; default: by its hash or its name')
+    kinds.add_parser('verify', help='check the hashes of the files in the cache')
+    for kind in kinds.choices.values():
+        kind.set_defaults(run=run_weights)
 
 
 def run_train(options: argparse.Namespace) -> int:
@@ -227,34 +211,17 @@ def run_train(options: argparse.Namespace) -> int:
         from denseformer.engine import launch
         from denseformer.engine.dry_run import dry_run
 
-        names = (
-            'resume',
-            'load_from',
-            'amp',
-            'compile',
-            'fsdp',
-            'auto_scale_lr',
-            'seed',
-            'deterministic',
-            'time_limit',
-        )
-        flags = common_options(options, *names)
         command = dry_run if options.dry_run else launch.train
-        command(options.config, launch.Options(**flags))
+        command(options.config, options_from(TrainOptions, options))
     return 0
 
 
 def run_test(options: argparse.Namespace) -> int:
     from denseformer.engine import launch
+    from denseformer.inference.published import published_checkpoint
 
-    launch.evaluate(
-        options.config,
-        options.checkpoint,
-        launch.Options(**common_options(options)),
-        out=options.out,
-        tta=options.tta,
-        show_dir=options.show_dir,
-    )
+    checkpoint = options.checkpoint or published_checkpoint(options.config)
+    launch.evaluate(options.config, checkpoint, options_from(EvaluationOptions, options))
     return 0
 
 
@@ -303,12 +270,44 @@ def run_browse(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_list(options: argparse.Namespace) -> int:
+    from denseformer.config.shipped import as_table, shipped_configs
+
+    configs = list(shipped_configs(options.words))
+    if not configs:
+        raise ValueError(f'no shipped config has all of {", ".join(options.words)} in its line.')
+    print(as_table(configs))
+    return 0
+
+
+def run_weights(options: argparse.Namespace) -> int:
+    from denseformer.checkpoints import command
+
+    if options.kind == 'list':
+        command.print_list(options.words)
+    elif options.kind == 'fetch':
+        command.fetch_all(options.names, commercial_only=options.commercial_only)
+    elif options.kind == 'add':
+        command.add_file(options.file, options.name)
+    elif options.kind == 'remove':
+        command.remove_all(options.names)
+    else:
+        return 1 if command.print_faults() else 0
+    return 0
+
+
+def run_plot(options: argparse.Namespace) -> int:
+    from denseformer.inspection.plot_log import plot
+
+    plot(options.runs, options.out, options.keys)
+    return 0
+
+
 def run_infer(options: argparse.Namespace) -> int:
     import cv2
     from PIL import Image
 
     from denseformer.engine import load_config
-    from denseformer.images.formats import checked_suffix
     from denseformer.inference.predictor import Predictor
     from denseformer.inference.run import predict_folder, print_summary
 
@@ -317,34 +316,16 @@ def run_infer(options: argparse.Namespace) -> int:
     Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit; --max-pixels is looked up before it
     cv2.setLogLevel(0)  # silent: what it says of broken files, the record says
     *config, checkpoint, source = options.paths
-    names = [
-        'device',
-        'amp',
-        'compile',
-        'batch_size',
-        'tile',
-        'overlap',
-        'native',
-        'probabilities',
-        'score',
-        'classes',
-        'max_pixels',
-    ]
-    predictor = Predictor(
-        *([load_config(config[0], options.cfg_options), checkpoint] if config else [checkpoint]),
-        **{name: getattr(options, name) for name in [*names, 'trust_checkpoint']},
-        augment=options.tta,
-        suffix=checked_suffix(options.format) if options.format else None,
-    )
-    flags = {name: getattr(options, name) for name in ('resume', 'overwrite', 'share', 'fail_fast', 'report')}
-    summary = predict_folder(predictor, source, options.out, **flags)
+    model = [load_config(config[0], options.cfg_options), checkpoint] if config else [checkpoint]
+    predictor = Predictor(*model, options=options_from(PredictionOptions, options))
+    summary = predict_folder(predictor, source, options.out, options_from(RunOptions, options))
     print_summary(summary)
     return 130 if summary['interrupted'] else 1 if summary['failed'] else 0
 
 
 def run_export(options: argparse.Namespace) -> int:
     from denseformer.engine import load_config
-    from denseformer.export.exporting import export
+    from denseformer.export import export
     from denseformer.inference.predictor import Predictor
 
     if len(options.paths) not in (1, 2):

@@ -1,10 +1,11 @@
-"""Sides of maps, where some may be open: `torch.export` traces a graph for any size with symbols in place of numbers.
+"""Sides of maps that may be dynamic: `torch.export` traces a graph for any size with symbols in place of numbers.
 
 A comparison of a symbol writes its outcome into the graph, which then takes only sizes of that outcome. So what is
-cheap is done for every open size, whether it is needed or not: padding by nothing, resizing to the same size.
+cheap is done for every dynamic size, whether it is needed or not: padding by nothing, resizing to the same size.
 """
 
 import torch
+from torch import Tensor
 
 
 def is_symbolic(*sides: int) -> bool:
@@ -23,12 +24,23 @@ def same_size(size: tuple[int, ...], other: tuple[int, ...]) -> bool:
 
 
 def ceil_div(size: int, unit: int) -> int:
-    """How many units cover `size`; without negative numbers, which ONNX divides otherwise than Python."""
+    """The number of units that cover `size`; without negative numbers, which ONNX divides otherwise than Python."""
     return (size + unit - 1) // unit
 
 
-def missing(size: int, multiple: int) -> int:
-    """How much `size` lacks to the next multiple of `multiple`."""
+def padding_to_multiple(size: int, multiple: int) -> int:
+    """The length that `size` lacks to the next multiple of `multiple`."""
     if multiple == 1:
         return 0
     return (size + multiple - 1) // multiple * multiple - size  # the sum of both is simple, for symbols too
+
+
+def reflect(position: Tensor, size: int, *, repeat_edge: bool = False) -> Tensor:
+    """Positions >= 0 on an axis that runs on from 0 .. size - 1 by turning back and forth, as those they stand for.
+
+    repeat_edge: the first and the last position come twice in a row where the direction turns, otherwise once.
+    """
+    turn = 0 if repeat_edge else 1
+    period = torch.scalar_tensor(2 * (size - turn), dtype=torch.int64, device=position.device).clamp(min=1)
+    position = torch.remainder(position, period)
+    return torch.minimum(position, period - 1 + turn - position)

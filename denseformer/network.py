@@ -1,18 +1,21 @@
-"""What every published network of this project shares: variants by name, the authors' keys, a cheap description."""
+"""The class of all published networks: variants by name, the authors' keys, a cheap description, checkpointing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from inspect import signature
-from typing import Any, ClassVar, TypedDict
+from pathlib import Path
+from typing import Any, ClassVar, Never, TypedDict
 
 import torch
 from mmengine.model import BaseModule
 from torch.overrides import TorchFunctionMode
-from typing_extensions import Never
+from torch.utils.checkpoint import checkpoint
 
+from denseformer.checkpoints.addresses import CATALOG, is_address
 from denseformer.checkpoints.keys import StateDict
+from denseformer.registry import MODELS
 
 TEST_DEPTHS = {'depths': (2, 2, 2, 2), 'blocks': (2, 2, 2, 2), 'groups': (1,)}
 """By the field of an arch record, how many blocks of each stage show all that a network does."""
@@ -32,7 +35,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What is known of a network without allocating its weights."""
+    """A network, described without its weights; parameters: how many numbers they are."""
 
     name: str
     parameters: int
@@ -40,9 +43,25 @@ class Description:
 
 
 class NetworkOptions(TypedDict, total=False):
-    """The options that every network hands on to `Network`. init_cfg: mmengine's, how weights are initialized."""
+    """The options that every network hands on to `Network`.
 
+    pretrained: the published weights that training starts from: a label of `denseformer weights list`, as
+    'imagenet1k', a path, or an address of `checkpoints.addresses`; None for none. init_cfg: mmengine's, in its place.
+    """
+
+    pretrained: str | None
     init_cfg: dict | None
+
+
+class Checkpointing:
+    """Mixed in: `run` calls a block, and recomputes its activations in the backward pass where `with_cp` is set."""
+
+    with_cp: bool
+
+    def run(self, block: Callable[..., Any], *inputs: Any) -> Any:
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(block, *inputs, use_reentrant=False)
+        return block(*inputs)
 
 
 class Network(BaseModule):
@@ -56,11 +75,39 @@ class Network(BaseModule):
     archs: ClassVar[Mapping[str, Any]]
     source: ClassVar[Source]
 
-    def __init__(self, *, arch: str | Mapping[str, Any], init_cfg: dict | None = None, **unknown: Never):
+    def __init__(
+        self,
+        *,
+        arch: str | Mapping[str, Any],
+        pretrained: str | None = None,
+        init_cfg: dict | None = None,
+        **unknown: Never,
+    ):
         if unknown:
             raise TypeError(self._unknown_option(next(iter(unknown))))
+        if pretrained is not None:
+            if init_cfg is not None:
+                raise ValueError(f'{type(self).__name__}: pretrained and init_cfg say the same; give one of them.')
+            init_cfg = dict(type='denseformer.Pretrained', checkpoint=self._starting_point(arch, pretrained))
         super().__init__(init_cfg)
         self.arch = self.resolve_arch(arch)
+
+    @classmethod
+    def registered_name(cls) -> str:
+        """The name in the registry and in the catalog of weights."""
+        return next(name for name, component in MODELS.module_dict.items() if component is cls)
+
+    @classmethod
+    def _starting_point(cls, arch: str | Mapping[str, Any], pretrained: str) -> str:
+        """The path or address of a checkpoint that `pretrained` stands for."""
+        if is_address(pretrained) or Path(pretrained).suffix:
+            return pretrained
+        if not isinstance(arch, str):
+            raise ValueError(
+                f"pretrained='{pretrained}' names weights of a published variant, and this arch has none of their "
+                'names. Give the path of a file, or name the variant.'
+            )
+        return f'{CATALOG}{cls.registered_name()}/{arch}/{pretrained}'
 
     @classmethod
     def options(cls) -> tuple[str, ...]:
@@ -101,8 +148,8 @@ class Network(BaseModule):
     def remap_official_keys(state_dict: StateDict, network: Any) -> StateDict:
         """`state_dict`, in our key layout or in one of the authors', in ours and with tables at `network`'s sizes.
 
-        Pure: `state_dict` is not changed. Keys that are recognised as belonging to the authors' classifier or as
-        constants are dropped; what is not recognised is handed back, so that the loader reports it by name.
+        Pure: `state_dict` is not changed. Keys that are recognized as belonging to the authors' classifier or as
+        constants are dropped; what is not recognized is handed back, so that the loader reports it by name.
         """
         return state_dict
 
@@ -110,14 +157,30 @@ class Network(BaseModule):
         """`state_dict`, in our layout, without entries of parts that this instance was asked not to build."""
         return state_dict
 
-    def _load_from_state_dict(self, state_dict, prefix, *args):
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
         own = self.drop_keys_of_unbuilt_parts(self.remap_official_keys(own, self))
         state_dict.update({prefix + key: value for key, value in own.items()})
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @classmethod
-    def on_meta_device(cls, **options) -> 'Network':
+    def families(cls) -> list[type['Network']]:
+        """The registered networks that derive from `cls`, by name."""
+        found = {kind for kind in MODELS.module_dict.values() if isinstance(kind, type) and issubclass(kind, cls)}
+        return sorted(found, key=lambda kind: kind.__name__)
+
+    @classmethod
+    def describe(cls, arch: Any, **options: Any) -> Description:
+        """Parameters and source of a variant, and what its task adds; nothing is allocated."""
+        network = cls.on_meta_device(arch=arch, **options)
+        return network._describe(f'{cls.__name__}-{arch}' if isinstance(arch, str) else cls.__name__)
+
+    def _describe(self, name: str) -> Description:
+        parameters = sum(parameter.numel() for parameter in self.parameters())
+        return Description(name=name, parameters=parameters, source=self.source)
+
+    @classmethod
+    def on_meta_device(cls, **options: Any) -> 'Network':
         """An instance whose tensors have shapes and no storage."""
         with on_meta():
             return cls(**options)
@@ -144,7 +207,7 @@ class Network(BaseModule):
 
 @contextmanager
 def on_meta() -> Iterator[None]:
-    """What is built inside has shapes and no storage: nothing is allocated, and no initial weight is drawn."""
+    """A context in which modules have shapes and no storage: nothing is allocated, and no initial weight is drawn."""
     with torch.device('meta'), SkipInit():
         yield
 
@@ -152,7 +215,9 @@ def on_meta() -> Iterator[None]:
 class SkipInit(TorchFunctionMode):
     """Leaves tensors as they are where `torch.nn.init` would fill them."""
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, function: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         if getattr(function, '__module__', '') == 'torch.nn.init':
             return args[0] if args else kwargs['tensor']

@@ -4,35 +4,43 @@ A component is named `denseformer.X` in a config of any scope, so mmseg and mmde
 `custom_imports = dict(imports='denseformer')`.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 
 from mmengine import registry as root
 from mmengine.registry import Registry
 
+from denseformer.deprecation import current_name
 
-class _Models(Registry):
-    """Heads need mmseg and mmdet, networks do not: heads are imported for a name that no network has."""
+
+class ScopeRegistry(Registry):
+    """A registry of this scope below `parent`, which imports `modules` when something is first looked up.
+
+    last_modules: imported only for a name that `modules` do not have, because they need packages that the others do
+        without: heads need mmdet, networks do not.
+    """
+
+    def __init__(self, parent: Registry, modules: Sequence[str], last_modules: Sequence[str] = ()):
+        locations = [f'denseformer.{module}' for module in modules]
+        super().__init__(parent.name, parent=parent, scope='denseformer', locations=locations)
+        self.last_modules = last_modules
 
     def get(self, key: str) -> type | None:
+        key = current_name(key)
         found = super().get(key)
-        if found is None:
-            import_module('denseformer.detection')
+        if found is None and self.last_modules:
+            for module in self.last_modules:
+                import_module(f'denseformer.{module}')
             found = super().get(key)
         return found
 
 
-def _child(parent: Registry, *modules: str, kind: type[Registry] = Registry) -> Registry:
-    """A registry of this scope below `parent`, which imports `modules` the first time something is looked up."""
-    locations = [f'denseformer.{module}' for module in modules]
-    return kind(parent.name, parent=parent, scope='denseformer', locations=locations)
-
-
-MODELS = _child(root.MODELS, 'backbones', 'plugins', 'restoration', kind=_Models)
-DATASETS = _child(root.DATASETS, 'datasets')
-TRANSFORMS = _child(root.TRANSFORMS, 'datasets')
-METRICS = _child(root.METRICS, 'segmentation', 'detection', 'restoration')
-HOOKS = _child(root.HOOKS, 'engine')
-OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'engine')
-OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine', 'restoration')
-WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS, 'engine')
-VISBACKENDS = _child(root.VISBACKENDS, 'engine')
+MODELS = ScopeRegistry(root.MODELS, ['backbones', 'plugins', 'restoration'], last_modules=['detection'])
+DATASETS = ScopeRegistry(root.DATASETS, ['datasets'])
+TRANSFORMS = ScopeRegistry(root.TRANSFORMS, ['datasets'])
+METRICS = ScopeRegistry(root.METRICS, ['segmentation', 'detection', 'restoration'])
+HOOKS = ScopeRegistry(root.HOOKS, ['engine'])
+OPTIM_WRAPPERS = ScopeRegistry(root.OPTIM_WRAPPERS, ['engine'])
+OPTIM_WRAPPER_CONSTRUCTORS = ScopeRegistry(root.OPTIM_WRAPPER_CONSTRUCTORS, ['engine', 'restoration'])
+WEIGHT_INITIALIZERS = ScopeRegistry(root.WEIGHT_INITIALIZERS, ['engine'])
+VISBACKENDS = ScopeRegistry(root.VISBACKENDS, ['engine'])

@@ -1,4 +1,4 @@
-"""How a cluster asks a process to stop, and the status by which the process asks to be started again."""
+"""Signals by which a cluster asks a process to stop, and the exit status that asks to be started again."""
 
 import signal
 import sys

@@ -9,7 +9,7 @@ import pytest
 from denseformer.cli import build_parser, main
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ('train', 'test', 'infer', 'export', 'doctor', 'browse', 'prepare')
+COMMANDS = ('train', 'test', 'infer', 'export', 'doctor', 'browse', 'prepare', 'list')
 
 
 @pytest.mark.parametrize('command', COMMANDS)
@@ -37,6 +37,7 @@ def test_a_tool_is_the_command_of_its_name(command):
         (['infer', 'missing.pth', 'photos', '--out', 'x'], 'missing.pth'),
         (['export', 'missing.pth', '--out', 'x.onnx'], 'missing.pth'),
         (['doctor', 'missing.py'], 'no such config file'),
+        (['list', 'configs', 'no such thing'], 'no shipped config'),
         (['test', 'configs/upernet_dinat_nano_sample.py', 'missing.pth'], 'no such checkpoint file'),
         (['prepare', 'lmdb', 'missing', 'x.lmdb'], 'missing'),
     ],

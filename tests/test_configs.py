@@ -10,6 +10,7 @@ from denseformer.config.audit import audit
 from denseformer.config.loading import load_config
 from denseformer.engine.launch import scale_learning_rate
 from denseformer.network import on_meta
+from denseformer.options import TrainOptions
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
@@ -28,7 +29,7 @@ def test_has_no_findings_builds_and_names_its_source_and_the_batch_of_its_rate(p
     published = config.get('published')
     assert published is None or {'metric', 'value', 'source'} <= set(published)
     if config.get('train_cfg'):
-        scale_learning_rate(config)
+        scale_learning_rate(config, TrainOptions(auto_scale_lr=True))
         assert config.auto_scale_lr.base_batch_size % config.train_dataloader.batch_size == 0
     init_default_scope(config.default_scope)
     # mmsegmentation's own networks read numbers from tensors while they are built.

@@ -60,7 +60,7 @@ def test_training_against_a_discriminator(tmp_path):
 
 
 def test_a_start_that_is_missing_stops_training(tmp_path, capsys):
-    config = write_config(tmp_path, 'l1', 'photographs', 'adam_minutes', "start_from = 'nowhere'", 'warmup_iters = 1')
+    config = write_config(tmp_path, 'l1', 'photographs', 'adam_minutes', "pretrained = 'nowhere'", 'warmup_iters = 1')
     assert run('train', config) == 2
     assert "there is no 'nowhere'" in capsys.readouterr().err
 
@@ -69,5 +69,5 @@ def test_a_start_that_is_missing_stops_training(tmp_path, capsys):
 def test_configs_of_other_scales_start_from_a_config_that_ships(scale):
     for path in BASE.parent.glob(f'*_x{scale}_*.py'):
         for line in path.read_text().splitlines():
-            if line.startswith('start_from'):
+            if line.startswith('pretrained'):
                 assert (BASE.parent / f'{Path(line.split(chr(39))[1]).name}.py').is_file(), path.name

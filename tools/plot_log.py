@@ -1,8 +1,8 @@
-"""Draw losses and scores of one or more runs: python tools/plot_log.py RUN [RUN ...] --out curves.png."""
+"""`denseformer plot` under its own name: python tools/plot_log.py --help."""
 
 import sys
 
-from denseformer.engine.plot_log import main
+from denseformer.cli import main
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(main(['plot', *sys.argv[1:]]))

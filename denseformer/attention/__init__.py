@@ -1,1 +1,27 @@
-"""Operators that mix tokens: pure functions in torch, thin modules on top."""
+"""A catalogue of operators that mix tokens: pure functions in torch, one published operator a file.
+
+File, operator (paper, arXiv number) and the networks that use it:
+
+    agent            agent attention (Agent Attention, 2312.08874): AgentPVT, AgentSwin
+    aggregation      token aggregation by centers (CATANet, 2503.06896): CATANet
+    axial            attention along rows and columns (Axial Attention, 1912.12180): PPMA, RMT
+    channel          attention among channels (XCiT, 2106.09681; DaViT, 2204.03645): DaViT, DLGSANet ...
+    contextual       contextual attention (Generative Image Inpainting, 1801.07892): PEPSI
+    dilated_windows  dilated windows (CrossFormer, 2108.00154) and grids (MaxViT, 2204.01697): CrossFormer, MaxViT
+    dynamic_conv     dynamic depth-wise convolution (2106.04263): DLGSANet
+    foveal           aggregated pixel-focused attention (TransNeXt, 2311.17132): TransNeXt
+    halo             halo attention (HaloNet, 2103.12731): HaloNet
+    linear           linear attention (2006.16236) and its injective form (InLine, 2412.06590): L2ViT, InLine
+    neighborhood     neighborhood attention (NAT, 2204.07143), dilated (DiNAT, 2209.15001): NAT, DiNAT, DiNATs
+    overlapping      overlapping windows (HAT, 2205.04437): HAT
+    rotary           rotary position embedding (RoFormer, 2104.09864): RMT
+    routing          bi-level routing attention (BiFormer, 2303.08810): BiFormer
+    shifted          attention in shifted windows (Swin, 2103.14030): Swin, SwinV2, DaViT, SwinIR, HAT, DRCT, RGT ...
+    significance     tokens merged by the attention they receive (SG-Former, 2308.12216): SGFormer
+    softmax_free     softmax-free attention (SOFT, 2110.11945): SOFT
+    super_tokens     super token attention (STViT, 2211.11167): STViT
+
+They are built from `windows` (maps cut into windows, relative positions), `patches` (overlapping cuts), `neighbors_3x3`
+(3 x 3 neighborhoods) and `softmax` (softmax attention over many windows). How they are computed faster than by their
+definitions is told in `denseformer.kernels`.
+"""

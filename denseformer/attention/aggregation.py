@@ -1,21 +1,15 @@
 """Token aggregation: tokens sorted by the centre they resemble, attention in groups of the sorted sequence.
 
-Legend: B batch, N tokens, C channels, T centres, g group size, n groups, L = (n + 1) * g, h heads, d head width.
+Legend: B batch, N tokens, C channels, T centres, g group size, n groups, L = (n + 1) * g, h heads, d
+head width, e width of the values.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer.dynamic_shapes import ceil_div, is_symbolic
-from denseformer.kernels.segmented_attention import window_softmax_attention
-
-
-def to_and_fro(size: int, length: int, device: torch.device) -> Tensor:
-    """(length,) positions that run 0 .. size - 1, back size - 1 .. 0, forth again ..."""
-    period = torch.scalar_tensor(2 * size, dtype=torch.int64, device=device)
-    position = torch.arange(length, device=device) % period
-    return torch.minimum(position, period - 1 - position)
+from denseformer.attention.softmax import window_softmax_attention
+from denseformer.dynamic_shapes import ceil_div, reflect
 
 
 def chunk_means(tokens: Tensor, chunks: int) -> Tensor:
@@ -25,7 +19,7 @@ def chunk_means(tokens: Tensor, chunks: int) -> Tensor:
     """
     B, N, C = tokens.shape
     length = (N // chunks + 1) * chunks
-    continued = tokens[:, to_and_fro(N, length, tokens.device)]
+    continued = tokens[:, reflect(torch.arange(length, device=tokens.device), N, repeat_edge=True)]
     return continued.view(B, chunks, -1, C).mean(2)
 
 
@@ -52,26 +46,18 @@ def grouping_order(index: Tensor, group: int, stable: bool = True) -> Tensor:
     """
     N = index.shape[1]
     length = (ceil_div(N, group) + 1) * group
-    return index.argsort(dim=-1, stable=stable)[:, to_and_fro(N, length, index.device)]
+    return index.argsort(dim=-1, stable=stable)[
+        :, reflect(torch.arange(length, device=index.device), N, repeat_edge=True)
+    ]
 
 
-def overlapping_pieces(order: Tensor, group: int, length: int) -> list[Tensor]:
-    """`order` (B, L) cut into pieces of about `length` for `grouped_attention`: each ends with the next one's start.
-
-    It stays whole where it is open how many there are.
-    """
-    if is_symbolic(order.shape[1], length):
-        return [order]
-    length = max(length // group, 1) * group
-    return [order[:, first : first + length + group] for first in range(0, order.shape[1] - group, length)]
-
-
-def grouped_attention(q: Tensor, k: Tensor, v: Tensor, group: int, scale: float) -> Tensor:
+def grouped_attention(q: Tensor, k: Tensor, v: Tensor, group: int) -> Tensor:
     """Each group of a sequence attends to itself and the group after it.
 
-    q, k, v: (B, L, h, d), L = (n + 1) * group; the last group only serves as keys -> (B, n * group, h * d).
+    q, k: (B, L, h, d), v: (B, L, h, e), L = (n + 1) * group; the last group only serves as keys ->
+    (B, n * group, h * e).
     """
     B, L, _, _ = q.shape
     q = q[:, : L - group].unflatten(1, (-1, group)).flatten(0, 1).transpose(1, 2)  # (B*n, h, g, d)
     k, v = (x.unfold(1, 2 * group, group).flatten(0, 1).transpose(2, 3) for x in (k, v))  # (B*n, h, 2g, d)
-    return window_softmax_attention(q, k, v, scale=scale).view(B, L - group, -1)
+    return window_softmax_attention(q, k, v).view(B, L - group, -1)

@@ -5,7 +5,7 @@ Legend: B batch, H W map, h heads, d head width.
 
 from torch import Tensor
 
-from denseformer.kernels.segmented_attention import window_softmax_attention
+from denseformer.attention.softmax import window_softmax_attention
 
 
 def row_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:

@@ -8,10 +8,9 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-from denseformer.kernels.segmented_attention import window_softmax_attention
-from denseformer.kernels.tracing import is_tracing
+from denseformer import kernels
+from denseformer.attention.softmax import window_softmax_attention
 
 
 def halo_attention(
@@ -31,10 +30,7 @@ def halo_attention(
     q = q.unflatten(1, (-1, side)).unflatten(3, (-1, side))  # (B, H/b, b/s, W/b, b/s, h, d)
     q = q.permute(0, 1, 3, 5, 2, 4, 6).flatten(0, 2)  # (B*n, h, b/s, b/s, d)
     windows = partial(attend_windows, block=block, window=window, scale=scale)
-    if torch.is_grad_enabled() and not is_tracing():  # gathered keys take more than twice the room of their map
-        out = checkpoint(windows, q, kv, rows, columns, use_reentrant=False, preserve_rng_state=False)
-    else:
-        out = windows(q, kv, rows, columns)
+    out = kernels.recompute(windows, q, kv, rows, columns)  # gathered keys take over twice the memory of their map
     out = out.view(B, H // block, W // block, side, side, h, -1)
     return out.transpose(2, 3).flatten(3, 4).flatten(1, 2)  # (B, H/s, W/s, h, d)
 

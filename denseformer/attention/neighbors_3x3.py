@@ -1,6 +1,6 @@
 """The 3 x 3 neighbourhoods of a channel-last map, position by position in row-major order.
 
-Legend: B batch, H W map, T = 9 taps.
+Legend: B batch, H W map, T = 9 offsets.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ def pad_by_one(x: Tensor) -> Tensor:
     return F.pad(x, (0, 0) * (x.ndim - 3) + (1, 1, 1, 1))
 
 
-def taps(x: Tensor) -> Iterator[Tensor]:
+def shifts_3x3(x: Tensor) -> Iterator[Tensor]:
     """The neighbours of every position, 0 outside the map: T views (B, H, W, ...)."""
     H, W = x.shape[1:3]
     x = pad_by_one(x)
@@ -26,8 +26,8 @@ def taps(x: Tensor) -> Iterator[Tensor]:
             yield x[:, row : row + H, column : column + W]
 
 
-def spread(x: Tensor) -> Tensor:
-    """The adjoint of `taps`: (B, H, W, T, ...) -> (B, H, W, ...), what all neighbours send to each position, summed."""
+def fold_3x3(x: Tensor) -> Tensor:
+    """The adjoint of `shifts_3x3`, sums of what neighbours send to a position: (B, H, W, T, ...) -> (B, H, W, ...)."""
     H, W = x.shape[1:3]
     x = pad_by_one(x)
     sent = [x[:, 2 - t // 3 : 2 - t // 3 + H, 2 - t % 3 : 2 - t % 3 + W, t] for t in range(9)]

@@ -18,7 +18,7 @@ from denseformer.dynamic_shapes import ceil_div, is_symbolic
 Size = tuple[int, int]
 AxisStarts: TypeAlias = tuple[int, ...] | Tensor
 Starts = tuple[AxisStarts, AxisStarts]
-"""Where patches start, rows and columns; tensors where it is open how many there are."""
+"""Where patches start, rows and columns; tensors where their number is symbolic."""
 
 
 def stepped_starts(side: int, patch: int, step: int) -> AxisStarts:
@@ -39,7 +39,7 @@ def balanced_starts(side: int, patch: int) -> AxisStarts:
 
 
 def as_tensor(length: int) -> Tensor:
-    """A length that is open, to calculate with where symbols are slow or cannot be solved for."""
+    """A symbolic length as a tensor, to calculate with where symbols are slow or cannot be solved for."""
     return torch.scalar_tensor(length, dtype=torch.int64)
 
 

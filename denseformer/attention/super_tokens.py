@@ -6,13 +6,13 @@ Legend: B batch, H W map, s side of a cell, Hs Ws grid of super tokens, P = s * 
 import torch
 from torch import Tensor
 
-from denseformer.attention.neighbors_3x3 import spread, taps
+from denseformer.attention.neighbors_3x3 import fold_3x3, shifts_3x3
 from denseformer.attention.windows import window_partition, window_reverse
 
 
 def neighbouring_tokens(tokens: Tensor) -> Tensor:
     """The 3 x 3 super tokens around every cell, 0 outside the grid: (B, Hs, Ws, C) -> (B, Hs * Ws, T, C)."""
-    return torch.stack(list(taps(tokens)), 3).flatten(1, 2)
+    return torch.stack(list(shifts_3x3(tokens)), 3).flatten(1, 2)
 
 
 def gather_super_tokens(x: Tensor, cell: int) -> tuple[Tensor, Tensor]:
@@ -27,8 +27,8 @@ def gather_super_tokens(x: Tensor, cell: int) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         means = neighbouring_tokens(pixels.mean(2).view(B, *grid, C))
         shares = (pixels @ means.transpose(2, 3) * C**-0.5).softmax(-1)  # (B, Hs*Ws, P, T)
-        mass = spread(shares.sum(2).view(B, *grid, 9, 1))  # (B, Hs, Ws, 1)
-    tokens = spread((shares.to(pixels.dtype).transpose(2, 3) @ pixels).view(B, *grid, 9, C))
+        mass = fold_3x3(shares.sum(2).view(B, *grid, 9, 1))  # (B, Hs, Ws, 1)
+    tokens = fold_3x3((shares.to(pixels.dtype).transpose(2, 3) @ pixels).view(B, *grid, 9, C))
     return tokens / (mass + 1e-12), shares
 
 

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from denseformer.attention.softmax import window_softmax_attention
 from denseformer.caching import cached_constant
-from denseformer.kernels.segmented_attention import window_softmax_attention
 
 Size = tuple[int, int]
 CPU = torch.device('cpu')

@@ -1,18 +1,16 @@
 """The contract of a backbone, and what all of them share: stages, freezing, checkpointing, output maps."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.checkpoint import checkpoint
 from typing_extensions import Unpack
 
 from denseformer.checkpoints.keys import StateDict
 from denseformer.layers.initializers import linears
-from denseformer.network import Description, Network, NetworkOptions
+from denseformer.network import Checkpointing, Description, Network, NetworkOptions
 from denseformer.registry import MODELS
 
 
@@ -27,7 +25,7 @@ class BackboneDescription(Description):
 
 @dataclass(frozen=True)
 class ParamGroup:
-    """How an optimizer should treat one parameter.
+    """The treatment of one parameter by an optimizer.
 
     decay: whether weight decay applies; depth: 0 for the stem, then one more per block, for layer-wise rate decay.
     """
@@ -47,7 +45,7 @@ class BackboneOptions(NetworkOptions, total=False):
     plugins: Sequence[Mapping[str, Any]]
 
 
-class Stage(nn.Module):
+class Stage(Checkpointing, nn.Module):
     """An optional `downsample`, then `blocks` one after the other.
 
     A family whose blocks need something computed once per stage (a mask, a decay, tokens) overrides `forward` and
@@ -59,11 +57,6 @@ class Stage(nn.Module):
         self.downsample = nn.Identity() if downsample is None else downsample
         self.blocks = nn.ModuleList(blocks)
         self.with_cp = False
-
-    def run(self, block: Callable[..., Any], *inputs) -> Any:
-        if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(block, *inputs, use_reentrant=False)
-        return block(*inputs)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.downsample(x)
@@ -102,7 +95,7 @@ class Backbone(Network):
     no_weight_decay: ClassVar[tuple[str, ...]] = ('norm',)
     """Fragments of parameter names that the authors' recipe takes no weight decay on."""
     initial_weights = staticmethod(linears)
-    """How the authors draw the weights that training from scratch starts from: a rule of `layers.initializers`."""
+    """The rule of `layers.initializers` by which the authors draw the weights that training starts from."""
 
     def __init__(
         self,
@@ -209,7 +202,7 @@ class Backbone(Network):
         return sum(len(stage.blocks) for stage in self.stages)
 
     def param_groups(self) -> dict[str, ParamGroup]:
-        """The role of every parameter by name: one rule for all families, read by the optimiser constructor."""
+        """The treatment of each parameter by the optimizer constructor, by name: one rule for all families."""
         first_block = [sum(len(stage.blocks) for stage in self.stages[:i]) for i in range(len(self.stages))]
 
         def depth_of(name: str) -> int:
@@ -227,21 +220,14 @@ class Backbone(Network):
         }
 
     @classmethod
-    def describe(cls, arch: Any, **options) -> BackboneDescription:
+    def describe(cls, arch: Any, **options: Any) -> BackboneDescription:
         """Channels, strides, parameters and source of a variant; nothing is allocated."""
-        network = cls.on_meta_device(arch=arch, **options)
+        return cast(BackboneDescription, super().describe(arch, **options))
+
+    def _describe(self, name: str) -> BackboneDescription:
         return BackboneDescription(
-            name=f'{cls.__name__}-{arch}' if isinstance(arch, str) else cls.__name__,
-            parameters=sum(parameter.numel() for parameter in network.parameters()),
-            source=cls.source,
-            channels=network.out_channels,
-            strides=network.out_strides,
-            input_size=cls.input_size,
+            **vars(super()._describe(name)),
+            channels=self.out_channels,
+            strides=self.out_strides,
+            input_size=self.input_size,
         )
-
-
-def drop_path_rates(rate: float, depths: Sequence[int]) -> list[list[float]]:
-    """Stochastic depth of each block of each stage: linear from 0 at the first block to `rate` at the last."""
-    total = sum(depths)
-    rates = [rate * i / max(total - 1, 1) for i in range(total)]
-    return [rates[sum(depths[:i]) : sum(depths[: i + 1])] for i in range(len(depths))]

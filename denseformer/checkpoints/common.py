@@ -1,4 +1,4 @@
-"""What reading, writing and fetching of checkpoints share."""
+"""The error and the hash that reading, writing and downloading of checkpoints share."""
 
 import hashlib
 from pathlib import Path

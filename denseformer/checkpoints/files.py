@@ -3,7 +3,7 @@
 A `.safetensors` file holds tensors only. A `.pth` file is a pickle, which can run code when it is opened: it is read
 with PyTorch's restricted unpickler, never without, unless the user says that the file is trusted. What mmengine writes
 about a run beside the weights (history buffers, numpy arrays) is on the list of allowed types. A `.pkl` file holds
-numpy arrays, as Detectron2's do: it is read with an unpickler that knows nothing else.
+numpy arrays, as Detectron2's do: it is read with an unpickler that allows nothing else.
 """
 
 import pickle
@@ -20,16 +20,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from denseformer.checkpoints.addresses import is_address, local_file
 from denseformer.checkpoints.common import CheckpointError
-from denseformer.checkpoints.download import local_copy
 
-WRAPPERS = ('state_dict', 'model', 'params_ema', 'params', 'model_state', 'model_state_dict', 'net')
-"""Keys that authors nest the weights under, the preferred one first."""
+WRAPPERS = (
+    *('model_ema', 'state_dict_ema', 'ema', 'state_dict', 'model', 'params_ema', 'params', 'teacher', 'models'),
+    *('model_state', 'model_state_dict', 'net', 'network', 'generator', 'module', 'weights'),
+)
+"""Keys that authors nest the weights under, the preferred one first: averaged weights are what was published."""
 BROKEN = (
     *(RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError),
     *(AttributeError, AssertionError, OverflowError, MemoryError, struct.error),
 )
-"""What readers raise, depending on where a damaged file is damaged."""
+"""Exceptions of the readers, depending on where a file is damaged."""
 
 
 def read_checkpoint(
@@ -37,12 +40,12 @@ def read_checkpoint(
 ) -> dict[str, Any]:
     """The content of a checkpoint file: a mapping, of tensors or of what a training run wrote.
 
-    path: a file, or an http(s) address that says which hash the file has, see `download.local_copy`.
+    path: a file, or an address of `denseformer.checkpoints.addresses`.
     trust: let the file execute code while it is read, as Python pickles do. Only for files you made yourself.
     mmap: leave tensors on the disk until they are used, to look at what else a large file says.
     Raises CheckpointError when the file is missing, broken, not a mapping, or holds more than data.
     """
-    path = local_copy(str(path)) if '://' in str(path) else Path(path)
+    path = local_file(path)
     require_file(path)
     if path.suffix == '.safetensors':
         content = _read_safetensors(path)
@@ -56,8 +59,8 @@ def read_checkpoint(
 
 
 def require_file(path: str | Path) -> None:
-    """Raise CheckpointError when there is no file at `path`; an http(s) address is left to the download."""
-    if '://' not in str(path) and not Path(path).is_file():
+    """Raise CheckpointError when there is no file at `path`; an address is left to whoever fetches it."""
+    if not is_address(path) and not Path(path).is_file():
         raise CheckpointError(f'{path}: no such checkpoint file.')
 
 
@@ -73,9 +76,9 @@ def _read_pickle(path: Path, map_location: Any, trust: bool, mmap: bool) -> Any:
         with torch.serialization.safe_globals(allowed_types()):
             return torch.load(path, map_location=map_location, weights_only=not trust, mmap=mmap)
     except pickle.UnpicklingError as error:
-        raise _refusal(path, error) from error
+        raise _refusal_error(path, error) from error
     except BROKEN as error:
-        raise _damage(path, error) from error
+        raise _damage_error(path, error) from error
 
 
 def _read_arrays(path: Path) -> Any:
@@ -83,9 +86,9 @@ def _read_arrays(path: Path) -> Any:
         with path.open('rb') as file:
             return _with_tensors(_ArrayUnpickler(file, encoding='latin1').load())
     except pickle.UnpicklingError as error:
-        raise _refusal(path, error) from error
+        raise _refusal_error(path, error) from error
     except BROKEN as error:
-        raise _damage(path, error) from error
+        raise _damage_error(path, error) from error
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -119,14 +122,14 @@ def allowed_types() -> list[Any]:
 
 
 def _history_method(owner: Any, name: str) -> Any:
-    """What `getattr` may be asked for: the statistics of a HistoryBuffer, which pickles refer to by name."""
+    """`getattr` restricted to the statistics of a HistoryBuffer, which pickles refer to by name."""
     if owner is HistoryBuffer and name in ('min', 'max', 'mean', 'current'):
         return getattr(HistoryBuffer, name)
     raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed')
 
 
-def _refusal(path: Path, error: Exception) -> CheckpointError:
-    """What to say of a file that a restricted unpickler gave up."""
+def _refusal_error(path: Path, error: Exception) -> CheckpointError:
+    """The error for a file that the restricted unpickler refused."""
     try:
         with torch.serialization.safe_globals(allowed_types()):
             refused = torch.serialization.get_unsafe_globals_in_checkpoint(path)
@@ -134,22 +137,22 @@ def _refusal(path: Path, error: Exception) -> CheckpointError:
         refused = re.findall(r'GLOBAL (\S+)', str(error))[:1]
     reason = ', '.join(refused) or re.sub(r'(?s).*WeightsUnpickler error:\s*', '', str(error)).splitlines()[0]
     return CheckpointError(
-        _stranger(path)
+        _foreign_content(path)
         or f'{path}: refused, because it holds more than data: {reason}. Opening it could run code. If you made this '
         'file yourself, pass --trust-checkpoint (trust=True); otherwise ask its author for a .safetensors file.'
     )
 
 
-def _damage(path: Path, error: Exception) -> CheckpointError:
-    """What to say of a file that breaks off, or is no checkpoint."""
+def _damage_error(path: Path, error: Exception) -> CheckpointError:
+    """The error for a file that is truncated or no checkpoint."""
     reason = str(error).split('. ')[0] or type(error).__name__
     return CheckpointError(
-        _stranger(path) or f'{path}: not a complete PyTorch checkpoint ({reason}). Fetch or save it again.'
+        _foreign_content(path) or f'{path}: not a complete PyTorch checkpoint ({reason}). Fetch or save it again.'
     )
 
 
-def _stranger(path: Path) -> str:
-    """What a file is that was put in a checkpoint's place; empty for what begins as one does."""
+def _foreign_content(path: Path) -> str:
+    """A sentence on a file that is no checkpoint, such as a web page; empty where it begins as one does."""
     with path.open('rb') as file:
         start = file.read(64).lstrip()
     if start.startswith(b'version https://git-lfs'):

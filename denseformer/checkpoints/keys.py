@@ -48,7 +48,9 @@ def drop(state_dict: StateDict, *patterns: str) -> StateDict:
     return {key: value for key, value in state_dict.items() if not any(pattern.search(key) for pattern in compiled)}
 
 
-def strip_classifier(state_dict: StateDict, *, official: str, classifier: tuple[str, ...] = (r'^norm\.', r'^head\.')):
+def strip_classifier(
+    state_dict: StateDict, *, official: str, classifier: tuple[str, ...] = (r'^norm\.', r'^head\.')
+) -> StateDict:
     """Drop the `classifier` keys of a dict in the authors' layout, which is one with a key matching `official`."""
     if any(re.search(official, key) for key in state_dict):
         return drop(state_dict, *classifier)
@@ -67,10 +69,17 @@ def as_channel_first_gains(state_dict: StateDict) -> StateDict:
     return {**state_dict, **gains}
 
 
-def linear_from_pointwise(state_dict: StateDict, pattern: str) -> StateDict:
-    """The weights whose keys match `pattern` (`re.search`) from (O, C, 1, 1), of 1 x 1 convolutions, to (O, C)."""
-    weights = {key: value for key, value in state_dict.items() if value.ndim == 4 and re.search(pattern, key)}
-    return {**state_dict, **{key: value.flatten(1) for key, value in weights.items()}}
+def linear_from_pointwise(state_dict: StateDict, pattern: str = '') -> StateDict:
+    """Weights of 1 x 1 convolutions, (O, C, 1, 1), whose keys match `pattern` (`re.search`), as linear layers', (O, C).
+
+    Depth-wise ones, (C, 1, 1, 1), stay convolutions.
+    """
+    return {
+        key: value.flatten(1)
+        if value.ndim == 4 and value.shape[1] > 1 and value.shape[2:] == (1, 1) and re.search(pattern, key)
+        else value
+        for key, value in state_dict.items()
+    }
 
 
 def linear_mlps_from_pointwise(state_dict: StateDict) -> StateDict:

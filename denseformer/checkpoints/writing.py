@@ -1,4 +1,4 @@
-"""Writing checkpoints so that a crash at any moment leaves a whole one behind, and telling whole ones from broken.
+"""Atomic writing of checkpoints, and finding the newest intact one.
 
 A checkpoint is written to a temporary file, forced to the disk, read back, and only then renamed to its final name.
 Beside `iter_100.pth` stands `iter_100.pth.sha256`, which `sha256sum -c` understands. While a file of the same name is
@@ -23,7 +23,7 @@ TEMPORARY = '.writing'
 
 
 class _HashingFile:
-    """What `torch.save` writes into: passes bytes on and keeps their hash, so that no second copy stands in memory."""
+    """A file for `torch.save` that hashes the bytes it passes on, so that no second copy is held in memory."""
 
     def __init__(self, file: IO[bytes]):
         self.file = file
@@ -55,7 +55,7 @@ def write_checkpoint(content: Mapping[str, Any], path: str | Path) -> str:
             temporary.unlink(missing_ok=True)
         raise CheckpointError(
             f'{path}: could not be written ({error}). Checkpoints written before it are untouched; make room or choose '
-            'another --work-dir, then go on with --resume.'
+            'another --work-dir, then resume with --resume.'
         ) from error
     return digest
 
@@ -120,7 +120,7 @@ def fault(path: str | Path) -> str | None:
 def newest_checkpoint(folder: str | Path) -> tuple[Path | None, list[str]]:
     """The whole checkpoint of `folder` that is furthest in training, and why each one further was passed over.
 
-    Candidates are the `.pth` files of the folder that a run can go on from, and the one that `last_checkpoint` names.
+    Candidates are the `.pth` files of the folder that a run can be resumed from, and the one in `last_checkpoint`.
     """
     folder = Path(folder)
     skipped: list[str] = []

@@ -1,4 +1,4 @@
-"""What is wrong with a config, before anything is built from it.
+"""The audit of a config: errors that are found before anything is built from it.
 
 mmengine trains through a misspelt top-level key without a word, and reports a misspelt component as "not in the
 registry". The audit looks at the whole config at once: unknown keys, unknown components and arguments, class counts
@@ -18,11 +18,20 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry.utils import init_default_scope
+from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from denseformer.config.components import accepted_arguments, component_of, unknown_component
-from denseformer.config.loading import RUN_KEYS, SHARED_KEYS, ConfigError, did_you_mean
+from denseformer.config.errors import ConfigError
+from denseformer.config.overrides import SHARED_KEYS
+from denseformer.datasets.building import leaf_datasets
+from denseformer.suggestions import did_you_mean
 
+RUN_KEYS = ({*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}) | {
+    *('custom_imports', 'sync_bn', 'compile', 'fsdp', 'tta_model', 'tta_pipeline', 'vis_backends'),
+    *('find_unused_parameters', 'model_wrapper_cfg'),
+}
+"""Top-level keys that mmengine or this project reads."""
 BUILDER_KEYS = {
     *('type', '_scope_', 'constructor', 'paramwise_cfg', 'priority'),
     *('convert_to_iter_based', 'requires_grad', 'fallback_on_stride'),
@@ -46,7 +55,7 @@ class Finding:
 
 
 def check_config(config: Config, *, data: bool = True) -> None:
-    """Raise ConfigError with all findings; `data=False` leaves the data sets' files unread."""
+    """Raise ConfigError with all findings; `data=False` leaves the datasets' files unread."""
     findings = list(audit(config, data=data))
     if findings:
         listed = '\n'.join(f'  {finding}' for finding in findings)
@@ -54,7 +63,7 @@ def check_config(config: Config, *, data: bool = True) -> None:
 
 
 def audit(config: Config, *, data: bool = True) -> Iterator[Finding]:
-    """Everything that is wrong with `config`, which `load_config` made."""
+    """Yield everything that is wrong with `config`, which `load_config` made."""
     init_default_scope(config.get('default_scope') or 'mmengine')
     import_custom_modules(config)
     checks = [unknown_keys, unknown_components, class_counts, empty_schedules, missing_weights]
@@ -65,7 +74,7 @@ def audit(config: Config, *, data: bool = True) -> Iterator[Finding]:
 
 
 def distinct(findings: Iterable[Finding]) -> list[Finding]:
-    """One finding per problem: what a reference copied to several places is reported at the shortest key."""
+    """One finding per problem: one that a reference copied to several places is reported at the shortest key."""
     shortest: dict[tuple[str, str], Finding] = {}
     for finding in findings:
         identity = finding.key.rpartition('.')[2], finding.problem
@@ -104,9 +113,21 @@ def is_variable(key: str, config: Config, known: Iterable[str]) -> bool:
 
 
 def unknown_components(config: Config) -> Iterator[Finding]:
-    """`type`s that no registry knows, and arguments that the component does not take.
+    """Names (`type`) that no registry knows, and arguments that the component does not take."""
+    for key, node, component in named_components(config):
+        if component is None:
+            yield Finding(f'{key}.type', unknown_component(str(node['type'])))
+            continue
+        accepted = accepted_arguments(component)
+        for argument in set() if accepted is None else node.keys() - accepted - BUILDER_KEYS:
+            name = getattr(component, '__name__', component)
+            yield Finding(f'{key}.{argument}', f'{name} takes no such argument.{did_you_mean(argument, accepted)}')
 
-    What a component calls `opaque` has `type`s of another library, which the component looks up itself.
+
+def named_components(config: Config) -> list[tuple[str, Mapping[str, Any], Any]]:
+    """(dotted key, config, component) of everything with a `type`; the component is None where nobody knows it.
+
+    Without the parts that a component calls `opaque`: they have `type`s of another library, which it looks up itself.
     """
     nodes = [
         (key, node) for key, node in walk(dict(config.items()), '') if isinstance(node, Mapping) and 'type' in node
@@ -114,19 +135,7 @@ def unknown_components(config: Config) -> Iterator[Finding]:
     named = [(key, node, component_of(node)) for key, node in nodes]
     opaque = [node[name] for _, node, component in named for name in getattr(component, 'opaque', ()) if name in node]
     foreign = [part for value in opaque for _, part in walk(value, '')]
-    for key, node, component in named:
-        if node in foreign:
-            continue
-        if component is None:
-            yield Finding(f'{key}.type', unknown_component(str(node['type'])))
-            continue
-        accepted = accepted_arguments(component)
-        if accepted is None:
-            continue
-        for argument in node:
-            if argument not in accepted | BUILDER_KEYS:
-                name = getattr(component, '__name__', component)
-                yield Finding(f'{key}.{argument}', f'{name} takes no such argument.{did_you_mean(argument, accepted)}')
+    return [(key, node, component) for key, node, component in named if node not in foreign]
 
 
 def walk(node: Any, key: str) -> Iterator[tuple[str, Any]]:
@@ -141,50 +150,39 @@ def walk(node: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 
 def class_counts(config: Config) -> Iterator[Finding]:
-    """num_classes against the data sets' class names and against every head."""
+    """num_classes against the datasets' class names and against every head."""
     count = config.get('num_classes')
     if count is None:
         return
-    for key, dataset in data_sets(config):
+    for key, dataset in datasets_of(config):
         classes, palette = metainfo(dataset)
         if classes is not None and len(classes) != count:
             names = ', '.join(map(str, classes[:4]))
             yield Finding('num_classes', f'is {count}, but {key} has {len(classes)} classes ({names} ...).')
         if classes is not None and palette is not None and len(palette) != len(classes):
-            yield Finding(f'{key}.metainfo.palette', f'has {len(palette)} colours for {len(classes)} classes.')
+            yield Finding(f'{key}.metainfo.palette', f'has {len(palette)} colors for {len(classes)} classes.')
     for key, part in walk(config.get('model') or {}, 'model'):
         if isinstance(part, Mapping) and part.get('num_classes', count) != count:
             yield Finding(
-                f'{key}.num_classes', f"is {part['num_classes']}, the data set has {count}: write '${{num_classes}}'."
+                f'{key}.num_classes', f"is {part['num_classes']}, the dataset has {count}: write '${{num_classes}}'."
             )
 
 
 def metainfo(dataset: Mapping[str, Any]) -> tuple[Sequence | None, Sequence | None]:
-    """Class names and palette of a data set's config: its own metainfo, else its class's."""
+    """Class names and palette of a dataset's config: its own metainfo, else its class's."""
     own = dataset.get('metainfo') or {}
     info = own if 'classes' in own else {**getattr(component_of(dataset), 'METAINFO', {}), **own}
     return info.get('classes'), info.get('palette')
 
 
-def data_sets(config: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(dotted key, config) of every data set, inside wrappers too; test data that are the validation data once."""
+def datasets_of(config: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(dotted key, config) of every dataset, inside wrappers too; test data that are the validation data once."""
     seen: list[Any] = []
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         dataset = (config.get(loader) or {}).get('dataset') or {}
         if dataset not in seen:
             seen.append(dataset)
-            yield from leaves(f'{loader}.dataset', dataset)
-
-
-def leaves(key: str, config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(dotted key, config) of the data sets inside wrappers such as ConcatDataset and RepeatDataset."""
-    if isinstance(config.get('dataset'), Mapping):
-        yield from leaves(f'{key}.dataset', config['dataset'])
-    elif config.get('datasets'):
-        for i, part in enumerate(config['datasets']):
-            yield from leaves(f'{key}.datasets[{i}]', part)
-    else:
-        yield key, config
+            yield from leaf_datasets(f'{loader}.dataset', dataset)
 
 
 def empty_schedules(config: Config) -> Iterator[Finding]:
@@ -205,32 +203,38 @@ def missing_weights(config: Config) -> Iterator[Finding]:
 
 def missing_data(config: Config) -> Iterator[Finding]:
     """Folders and lists that are missing or empty, and images without a label map."""
-    for key, dataset in data_sets(config):
+    for key, dataset in datasets_of(config):
         cls = component_of(dataset)
         if cls is not None and not getattr(cls, 'makes_its_data', False):
             yield from missing_files(key, dataset, cls)
 
 
 def missing_files(key: str, dataset: Mapping[str, Any], cls: type) -> Iterator[Finding]:
+    """The root folder or annotation file that is missing; else folders without files, and images without labels."""
     root = Path(dataset.get('data_root') or '')
+    ann_file = dataset.get('ann_file')
     if dataset.get('data_root') and not root.is_dir():
         yield Finding(f'{key}.data_root', f"there is no folder '{root}'; data/README.md says how to lay the data out.")
-        return
-    ann_file = dataset.get('ann_file')
-    if ann_file and not (root / ann_file).is_file():
+    elif ann_file and not (root / ann_file).is_file():
         yield Finding(f'{key}.ann_file', f"there is no file '{root / ann_file}'.")
-        return
+    else:
+        yield from faulty_folders(key, dataset, cls)
+
+
+def faulty_folders(key: str, dataset: Mapping[str, Any], cls: type) -> Iterator[Finding]:
+    """Folders of `data_prefix` that are missing or empty; where none is, images and label maps that have no partner."""
+    root = Path(dataset.get('data_root') or '')
     folders = {name: root / folder for name, folder in (dataset.get('data_prefix') or {}).items() if folder}
     absent = {name: folder for name, folder in folders.items() if not folder.is_dir() or not any(folder.iterdir())}
     for name, folder in absent.items():
         state = 'is empty' if folder.is_dir() else 'does not exist'
         yield Finding(f'{key}.data_prefix.{name}', f"the folder '{folder}' {state}.")
-    if not absent and not ann_file and {'img_path', 'seg_map_path'} <= set(folders):
+    if not absent and not dataset.get('ann_file') and {'img_path', 'seg_map_path'} <= set(folders):
         yield from unmatched_labels(key, dataset, cls, folders['img_path'], folders['seg_map_path'])
 
 
 def unmatched_labels(key: str, dataset: Mapping[str, Any], cls: type, images: Path, labels: Path) -> Iterator[Finding]:
-    """Images without a label map and label maps without an image, by the data set's own suffixes."""
+    """Images without a label map and label maps without an image, by the dataset's own suffixes."""
     image_suffix, label_suffix = (
         dataset.get(name) or default_of(cls, name) for name in ('img_suffix', 'seg_map_suffix')
     )

@@ -1,4 +1,4 @@
-"""What the names in a config stand for: components in their registries, and the arguments that these take."""
+"""Components that a config names: the lookup in their registries, and the arguments that they take."""
 
 import inspect
 from collections.abc import Mapping
@@ -8,7 +8,8 @@ from typing import Any
 
 from mmengine import registry as root
 
-from denseformer.config.loading import did_you_mean
+from denseformer.deprecation import old_arguments
+from denseformer.suggestions import did_you_mean
 
 REGISTRIES = (
     *(root.MODELS, root.DATASETS, root.TRANSFORMS, root.METRICS, root.EVALUATOR, root.HOOKS, root.LOOPS),
@@ -59,7 +60,9 @@ def accepted_arguments(component: Any) -> frozenset[str] | None:
     for cls in component.__mro__:
         if '__init__' not in vars(cls):
             continue
-        signature = inspect.signature(vars(cls)['__init__'])
+        constructor = vars(cls)['__init__']
+        signature = inspect.signature(constructor)
+        names |= old_arguments(constructor)
         own = _named(signature)
         names |= own or {p.name for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD}
         if own is not None:

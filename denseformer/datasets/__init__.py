@@ -1,34 +1,45 @@
-"""Data sets and transforms that mmsegmentation and mmdetection lack."""
+"""Datasets and transforms that mmsegmentation and mmdetection lack, in one room for each task.
+
+`segmentation` reads label maps, `detection` boxes, masks and panoptic maps, `restoration` pairs of images and what
+degrades them; `sample` draws the dataset that all three tasks can be tried on. Importing this package registers them
+all.
+"""
 
 from denseformer.datasets.albumentations import Albumentations
-from denseformer.datasets.detection.coco import (
+from denseformer.datasets.detection import (
     ADE20KInstanceDataset,
     ADE20KPanopticDataset,
     CityscapesDataset,
     CityscapesPanopticDataset,
     CocoDataset,
     CocoPanopticDataset,
+    HeldOutDataset,
+    LoadInstances,
+    LoadPanoptic,
+    VOCDataset,
+    XMLDataset,
 )
-from denseformer.datasets.detection.load_instances import LoadInstances
-from denseformer.datasets.detection.panoptic import LoadPanoptic, SamplePanoptic
-from denseformer.datasets.detection.voc import VOCDataset, XMLDataset
-from denseformer.datasets.loading import LoadImage, LoadSegmentation
-from denseformer.datasets.restoration.bsrgan import BSRGANDegradation
-from denseformer.datasets.restoration.cubes import LoadCube
-from denseformer.datasets.restoration.degradations import AddGaussianNoise, AddPoissonNoise, Blur, CompressJPEG
-from denseformer.datasets.restoration.image_folders import RestorationImages
-from denseformer.datasets.restoration.realesrgan import RealWorldDegradation
-from denseformer.datasets.restoration.transforms import (
+from denseformer.datasets.loading import LoadImage
+from denseformer.datasets.restoration import (
+    AddGaussianNoise,
+    AddPoissonNoise,
     BicubicDownsample,
+    Blur,
+    BSRGANDegradation,
+    CompressJPEG,
+    FreeFormMask,
+    LoadCube,
     LoadImagePair,
     PackRestoration,
     PairedRandomCrop,
     RandomOrientation,
+    RealWorldDegradation,
+    RestorationImages,
 )
-from denseformer.datasets.sample.dataset import SampleDataset
 from denseformer.datasets.sample.instances import SampleInstances
-from denseformer.datasets.segmentation.held_out import HeldOutDataset
-from denseformer.datasets.segmentation.masks import FreeFormMask
+from denseformer.datasets.sample.panoptic import SamplePanoptic
+from denseformer.datasets.sample.semantic import SampleDataset
+from denseformer.datasets.segmentation import LoadSegmentation
 from denseformer.datasets.transforms import ResizeImage
 
 __all__ = [

@@ -1,7 +1,7 @@
-"""Albumentations for segmentation, detection and restoration: everything a sample has changes by one random draw.
+"""Albumentations for segmentation, detection and restoration: images and all labels are transformed together.
 
-mmdetection's Albu lets label maps, keypoints and second images stand, takes no polygons, keeps masks and ignore flags
-of boxes that are gone unless told their names, hands over B, G, R for R, G, B, and its draws do not follow the seed.
+mmdetection's Albu leaves label maps, keypoints and second images as they are, takes no polygons, keeps masks and
+ignore flags of removed boxes unless told their names, passes B, G, R for R, G, B, and does not follow the seed.
 """
 
 import inspect
@@ -24,7 +24,7 @@ from denseformer.datasets.restoration.transforms import with_channels
 from denseformer.registry import TRANSFORMS
 
 PER_INSTANCE = ('gt_bboxes_labels', 'gt_ignore_flags', 'gt_instances_ids', 'gt_keypoints')
-LEFT_BEHIND = ('proposals', 'gt_edge_map', 'gt_depth_map')
+UNSUPPORTED = ('proposals', 'gt_edge_map', 'gt_depth_map')
 BOXES = {'format': 'pascal_voc', 'label_fields': ['numbers'], 'clip': True, 'filter_invalid_bboxes': True}
 KEYPOINTS = {'format': 'xy', 'remove_invisible': False}
 NO_BOXES = np.zeros((0, 4), np.float32)
@@ -33,7 +33,7 @@ BYTES_BEGIN = 2.0  # floating images that reach higher are not in [0, 1]
 
 @TRANSFORMS.register_module()
 class Albumentations(BaseTransform):
-    """Apply transforms of Albumentations to all that a sample has, or to its image alone.
+    """Apply transforms of Albumentations to a sample's images and labels, or to its image alone.
 
     Changed together are `img` and `gt_img`, uint8 or float32 in [0, 1], colours in the order B, G, R; `gt_seg_map`;
     `mask`; `gt_bboxes`, `gt_masks`, `gt_keypoints` and what belongs to each instance. An instance whose box or mask has
@@ -58,7 +58,7 @@ class Albumentations(BaseTransform):
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', 'Got processor for')  # boxes stay where they are when nothing moves
             self.compose = Compose(
-                [build(config) for config in transforms],
+                [build_transform(config) for config in transforms],
                 bbox_params=BOXES,
                 keypoint_params=KEYPOINTS,
                 additional_targets={'gt_img': 'image', 'gt_seg_map': 'mask'},
@@ -95,7 +95,7 @@ class Albumentations(BaseTransform):
         return results
 
     def _labels(self, results: Mapping[str, Any]) -> dict[str, Any]:
-        """What there is besides images, by the names that Albumentations has for it."""
+        """Labels of a sample under the names that Albumentations has for them."""
         boxes = box_array(results['gt_bboxes']) if 'gt_bboxes' in results else NO_BOXES
         labels: dict[str, Any] = {'bboxes': boxes, 'numbers': np.arange(len(boxes))}
         if 'mask' in results:
@@ -110,14 +110,14 @@ class Albumentations(BaseTransform):
         return labels
 
     def _run(self, given: dict[str, Any], results: Mapping[str, Any]) -> dict[str, Any]:
-        """The changed `given`; random draws follow numpy's generator, which the run seeds for every sample."""
+        """Run the transforms on `given`, seeded from numpy's generator, which the run seeds for every sample."""
         seed = np.random.randint(2**32, dtype=np.uint64)
         self.compose.set_random_state(np.random.default_rng(seed), random.Random(int(seed)))
         try:
             changed = self.compose(**given)
         except Exception as error:  # each transform fails in its own way, and none says which it is
             path = results.get('img_path') or results.get('gt_path')
-            raise ValueError(f"Albumentations' {culprit(error)} failed on '{path}': {error}") from error
+            raise ValueError(f"Albumentations' {failing_transform(error)} failed on '{path}': {error}") from error
         if not isinstance(changed['image'], np.ndarray):
             raise ValueError(f'{self} gives no array: leave ToTensorV2 out, packing makes the tensors.')
         return changed
@@ -126,7 +126,7 @@ class Albumentations(BaseTransform):
         return f'{type(self).__name__}(transforms={self.transforms}, only_img={self.only_img})'
 
 
-def build(config: Mapping[str, Any]) -> BasicTransform | BaseCompose:
+def build_transform(config: Mapping[str, Any]) -> BasicTransform | BaseCompose:
     """A transform of Albumentations, or a group of them, from its config."""
     options = dict(config)
     name = options.pop('type', None)
@@ -141,15 +141,15 @@ def build(config: Mapping[str, Any]) -> BasicTransform | BaseCompose:
     if unknown:
         raise ValueError(f'{name} takes no {", ".join(unknown)}; it takes {inspect.signature(cls)}.')
     if 'transforms' in options:
-        options['transforms'] = [build(part) for part in options['transforms']]
+        options['transforms'] = [build_transform(part) for part in options['transforms']]
     try:
         return cls(**options)
     except (TypeError, ValueError) as error:
         raise ValueError(f"Albumentations' {name} cannot be built: {error}") from error
 
 
-def culprit(error: Exception) -> str:
-    """The innermost transform that an error came out of."""
+def failing_transform(error: Exception) -> str:
+    """Name of the innermost transform that raised an error."""
     owners = [frame.f_locals.get('self') for frame, _ in traceback.walk_tb(error.__traceback__)]
     names = [type(owner).__name__ for owner in owners if isinstance(owner, (BasicTransform, BaseCompose))]
     return names[-1] if names else Compose.__name__
@@ -171,8 +171,8 @@ def as_bgr(image: np.ndarray) -> np.ndarray:
 
 
 def check_targets(results: Mapping[str, Any]) -> None:
-    """Raise ValueError for what would be left behind, and for two images that cannot change together."""
-    behind = [name for name in LEFT_BEHIND if name in results]
+    """Raise ValueError for labels that would be left behind, and for two images of different sizes."""
+    behind = [name for name in UNSUPPORTED if name in results]
     if behind:
         raise ValueError(f'Albumentations does not change {", ".join(behind)}; put it before what makes them.')
     size, target = (results[name].shape[:2] if name in results else None for name in ('img', 'gt_img'))
@@ -203,7 +203,7 @@ def replace_instances(results: dict, changed: Mapping[str, Any]) -> None:
     if 'gt_masks' in results:
         results['gt_masks'] = BitmapMasks([changed['masks'][i] for i in kept], *changed['image'].shape[:2])
     if 'gt_keypoints' in results:
-        results['gt_keypoints'] = moved(results['gt_keypoints'], changed)
+        results['gt_keypoints'] = move_keypoints(results['gt_keypoints'], changed)
     for name in PER_INSTANCE:
         if name in results:
             results[name] = results[name][kept]
@@ -219,7 +219,7 @@ def instances_left(results: Mapping[str, Any], changed: Mapping[str, Any]) -> np
     return np.flatnonzero(left)
 
 
-def moved(keypoints: np.ndarray, changed: Mapping[str, Any]) -> np.ndarray:
+def move_keypoints(keypoints: np.ndarray, changed: Mapping[str, Any]) -> np.ndarray:
     """Keypoints (n, k, 2 or 3) at their new places; the third number, their visibility, 0 outside the image."""
     height, width = changed['image'].shape[:2]
     places = changed['keypoints'].reshape(*keypoints.shape[:2], 2)

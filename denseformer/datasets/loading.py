@@ -1,38 +1,29 @@
-"""Reading images and label maps, with every doubt about a file raised as an error that names it."""
+"""Strict reading of images: anything suspicious raises an error that names the file."""
 
-import re
-from collections.abc import Mapping
-from io import BytesIO
-from typing import Any
-
-import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmengine import fileio
-from PIL import Image, UnidentifiedImageError
 
+from denseformer.images.limits import MAX_PIXELS
+from denseformer.images.reading import read_image
 from denseformer.registry import TRANSFORMS
-
-MAX_PIXELS = 178_956_970  # half a gigabyte as 8-bit colour
-COUNTED_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
-DROPPED = 255  # what mmsegmentation's label maps send the classes to that are left out
 
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
-    """Read `img_path` as mmsegmentation's LoadImageFromFile does, or say what is wrong with the file.
+    """Read `img_path` as mmsegmentation's LoadImageFromFile does, strictly.
 
-    Grey, palette, CMYK, transparent and 16-bit images all become `img`, (H, W, 3) uint8 in B, G, R order; `img_shape`
-    and `ori_shape` are (H, W).
+    Gray, palette, CMYK and transparent images, those of 16 bits and of fractions in [0, 1] all become `img`, (H, W, 3)
+    uint8 in B, G, R order; `img_shape` and `ori_shape` are (H, W). It is the reader of prediction, with its limits.
 
     Args:
-        apply_orientation: turn the image as its EXIF data asks. Label maps carry no EXIF data: where they were drawn
-            on the image as it is stored, this must be off.
+        apply_orientation: rotate and flip the image as its EXIF data asks. Label maps carry no EXIF data: where they
+            were drawn on the image as it is stored, this must be off.
         max_pixels: the largest H x W that is decoded; looked up in the header before.
         to_float32: hand over float32, still in 0 .. 255.
         backend_args: for mmengine's file backends.
 
-    Raises ValueError for a file that is missing, empty, truncated, no image or too large.
+    Raises ValueError for a file that `images.reading.read_image` refuses: missing, empty, truncated, animated, no
+    image, of another type or too large.
     """
 
     def __init__(
@@ -49,12 +40,12 @@ class LoadImage(BaseTransform):
         self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:
-        path = results['img_path']
-        data = read_bytes(path, 'image', self.backend_args)
-        check_pixels(path, pixels_in_header(data), self.max_pixels)
-        flags = cv2.IMREAD_COLOR if self.apply_orientation else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        image = decode_image(path, data, flags)
-        check_pixels(path, image.shape[0] * image.shape[1], self.max_pixels)
+        image = read_image(
+            results['img_path'],
+            apply_orientation=self.apply_orientation,
+            max_pixels=self.max_pixels,
+            backend_args=self.backend_args,
+        ).as_bgr8()
         results['img'] = image.astype(np.float32) if self.to_float32 else image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
@@ -64,201 +55,3 @@ class LoadImage(BaseTransform):
             f'{type(self).__name__}(apply_orientation={self.apply_orientation}, max_pixels={self.max_pixels}, '
             f'to_float32={self.to_float32}, backend_args={self.backend_args})'
         )
-
-
-@TRANSFORMS.register_module()
-class LoadSegmentation(BaseTransform):
-    """Read the label map `seg_map_path` in place of mmsegmentation's LoadAnnotations, which accepts anything.
-
-    `reduce_zero_label` and the `label_map` of a data set with chosen classes mean what they mean there. The result,
-    `gt_seg_map`, (H, W), is uint8, or uint16 where the classes need it.
-
-    Args:
-        num_classes: labels 0 .. num_classes - 1 are legal after both of these have been applied.
-        ignore_index: the label of pixels that do not count, legal besides.
-        reduce_zero_label: None to do as the data set says.
-        backend_args: for mmengine's file backends.
-
-    Raises ValueError for a file that is missing or no image, has several channels, fractions, another size than the
-    image, or labels outside the legal range.
-    """
-
-    def __init__(
-        self,
-        *,
-        num_classes: int,
-        ignore_index: int = 255,
-        reduce_zero_label: bool | None = None,
-        backend_args: dict | None = None,
-    ):
-        self.num_classes = num_classes
-        self.ignore_index = ignore_index
-        self.reduce_zero_label = reduce_zero_label
-        self.backend_args = backend_args
-        self.dtype = np.uint8 if max(num_classes - 1, ignore_index) < 256 else np.uint16
-
-    def transform(self, results: dict) -> dict:
-        path = results['seg_map_path']
-        labels = decode_labels(path, read_bytes(path, 'label map', self.backend_args))
-        check_is_index_map(path, labels)
-        check_size(path, labels, results)
-        found = distinct_labels(labels)
-        reduce_zero_label = self._reduces_zero_label(results)
-        meant = self._meaning(found, reduce_zero_label, results.get('label_map') or {})
-        self._check_range(path, found, meant, reduce_zero_label)
-        if not np.array_equal(found, meant):
-            table = np.zeros(found[-1] + 1, self.dtype)
-            table[found] = meant
-            labels = table[labels]
-        results['gt_seg_map'] = labels.astype(self.dtype, copy=False)
-        results.setdefault('seg_fields', []).append('gt_seg_map')
-        return results
-
-    def _reduces_zero_label(self, results: Mapping[str, Any]) -> bool:
-        ours, theirs = self.reduce_zero_label, results.get('reduce_zero_label')
-        if ours is not None and theirs is not None and ours != theirs:
-            raise ValueError(
-                f'reduce_zero_label is {ours} in LoadSegmentation and {theirs} in the data set. '
-                'Set it in the data set, and leave it out here or set it to the same.'
-            )
-        return bool(theirs if ours is None else ours)
-
-    def _meaning(self, found: np.ndarray, reduce_zero_label: bool, label_map: Mapping[int, int]) -> np.ndarray:
-        """The class index that each label of a file, (n,) ascending, stands for."""
-        meant = found.copy()
-        if reduce_zero_label:
-            meant = np.where((found == 0) | (found == self.ignore_index), self.ignore_index, found - 1)
-        if label_map:
-            renamed = [label_map.get(int(label), int(label)) for label in meant]
-            meant = np.array([self.ignore_index if label == DROPPED else label for label in renamed], np.int64)
-        return meant
-
-    def _check_range(self, path: str, found: np.ndarray, meant: np.ndarray, reduce_zero_label: bool) -> None:
-        illegal = found[(meant != self.ignore_index) & ((meant < 0) | (meant >= self.num_classes))]
-        if not illegal.size:
-            return
-        last = self.num_classes - 1 + reduce_zero_label
-        if not reduce_zero_label and found[0] > 0 and illegal[0] == self.num_classes:
-            advice = 'The labels seem to count from 1: set reduce_zero_label=True in the data set.'
-        else:
-            advice = (
-                f'Correct num_classes={self.num_classes} if there are more classes, '
-                f'or write {self.ignore_index} where a pixel belongs to none.'
-            )
-        raise ValueError(
-            f"'{path}' has labels {listed(illegal)}; legal are 0 to {last} and {self.ignore_index}, which is ignored. "
-            f'All labels in the file: {listed(found)}. {advice}'
-        )
-
-    def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}(num_classes={self.num_classes}, ignore_index={self.ignore_index}, '
-            f'reduce_zero_label={self.reduce_zero_label}, backend_args={self.backend_args})'
-        )
-
-
-def read_bytes(path: str, what: str, backend_args: dict | None = None) -> bytes:
-    """The content of `path`; ValueError naming it and `what` it is where there is none."""
-    try:
-        data = fileio.get(path, backend_args=backend_args)
-    except OSError as error:
-        reason = error.strerror or error
-        raise ValueError(f"The {what} '{path}' cannot be read: {reason}. Check data_root and data_prefix.") from error
-    if not data:
-        raise ValueError(f"The {what} '{path}' is empty (0 bytes). Fetch it again or remove it from the data set.")
-    return data
-
-
-def decode_image(path: str, data: bytes, flags: int) -> np.ndarray:
-    """(H, W, 3) uint8, B, G, R. OpenCV, unlike many decoders, hands over nothing rather than half an image."""
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise ValueError(
-            f"'{path}' ({len(data)} bytes) cannot be decoded: it is truncated, damaged or not an image. "
-            'Fetch the file again, convert it to PNG or JPEG, or remove it from the data set.'
-        )
-    return image
-
-
-def check_pixels(path: str, pixels: int | None, max_pixels: int = MAX_PIXELS) -> None:
-    """Raise ValueError for an image that is too large to be decoded; None is a size that nobody knows."""
-    if pixels is not None and pixels > max_pixels:
-        raise ValueError(
-            f"'{path}' has {pixels} pixels, more than max_pixels={max_pixels}. Cut the image into tiles; "
-            'denseformer.LoadImage(max_pixels=...) takes more, where the memory is there.'
-        )
-
-
-def pixels_in_header(data: bytes) -> int | None:
-    """H x W as the header says, without decoding; None where Pillow does not know the format."""
-    try:
-        with Image.open(BytesIO(data)) as header:
-            return header.width * header.height
-    except Image.DecompressionBombError as error:
-        number = re.search(r'\((\d+) pixels\)', str(error))
-        return int(number[1]) if number else None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        return None
-
-
-def decode_labels(path: str, data: bytes) -> np.ndarray:
-    """Indices as stored, (H, W), or (H, W, channels) for a file that is no index map."""
-    try:
-        with Image.open(BytesIO(data)) as image:
-            labels = np.array(image)
-            return labels.astype(np.uint8) if labels.dtype == bool else labels
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
-        raise ValueError(
-            f"The label map '{path}' ({len(data)} bytes) cannot be decoded: {error}. "
-            'Label maps are single-channel PNG files; fetch the file again or convert it.'
-        ) from error
-
-
-def check_is_index_map(path: str, labels: np.ndarray) -> None:
-    """One channel of whole numbers."""
-    if labels.ndim == 3:
-        channels = labels.shape[2]
-        colours = len(np.unique(labels.reshape(-1, channels), axis=0))
-        if channels == 2:
-            advice = 'Remove the alpha channel.'
-        elif (labels[..., :1] == labels[..., :3]).all():
-            advice = 'Its colour channels are equal: store one of them.'
-        else:
-            advice = 'It seems to be a colour mask: replace each colour by the index of its class.'
-        raise ValueError(
-            f"The label map '{path}' has {channels} channels, shape {labels.shape}, with {colours} distinct colours; "
-            f'one channel of class indices is legal. {advice}'
-        )
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"The label map '{path}' holds {labels.dtype} values from {labels.min():g} to {labels.max():g}; "
-            'whole numbers are legal. Store class indices in an 8- or 16-bit PNG file.'
-        )
-
-
-def check_size(path: str, labels: np.ndarray, results: Mapping[str, Any]) -> None:
-    """The label map is as large as the image was when it was read; nothing to compare where none was."""
-    size = results.get('ori_shape')
-    if size is not None and tuple(size[:2]) != labels.shape:
-        advice = 'Pair the right files, or resize the labels with nearest-neighbour interpolation.'
-        if tuple(size[:2]) == labels.shape[::-1]:
-            advice = 'One is turned: store both upright, or load the image with apply_orientation=False.'
-        raise ValueError(
-            f"The label map '{path}' is {labels.shape[0]} x {labels.shape[1]} (H x W), "
-            f"its image '{results.get('img_path')}' {size[0]} x {size[1]}. {advice}"
-        )
-
-
-def distinct_labels(labels: np.ndarray) -> np.ndarray:
-    """The labels that occur, (n,) int64, ascending."""
-    if labels.dtype in COUNTED_DTYPES:
-        return np.flatnonzero(np.bincount(labels.ravel()))
-    return np.unique(labels).astype(np.int64)
-
-
-def listed(labels: np.ndarray, most: int = 10) -> str:
-    text = ', '.join(str(label) for label in labels[:most])
-    return text if len(labels) <= most else f'{text} ... ({len(labels)} in all)'

@@ -1,14 +1,13 @@
-"""What mmdetection lacks."""
+"""Mask2Former and the scores of boxes, masks and panoptic maps; detectors themselves are mmdetection's."""
 
 from denseformer.detection.mask2former import (
     Mask2Former,
     Mask2FormerHead,
     Mask2FormerSegmentor,
     Mask2FormerSemanticHead,
+    MaskFusion,
 )
-from denseformer.detection.mask_fusion import MaskFusion
-from denseformer.detection.metrics import CocoMetric, VOCMetric
-from denseformer.detection.panoptic_quality import PanopticMetric
+from denseformer.detection.metrics import CocoMetric, PanopticMetric, VOCMetric
 
 __all__ = [
     'CocoMetric',

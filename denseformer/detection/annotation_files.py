@@ -1,11 +1,12 @@
-"""Annotation files against the data set that reads them: class names, and the names of panoptic maps.
+"""Annotation files against the dataset that reads them: class names, and the names of panoptic maps.
 
 mmdetection drops every box of a class that it does not know, numbers classes by their place in the file whatever names
-the data set has for them, and guesses the names of panoptic maps; here they are matched, or it is said why not.
+the dataset has for them, and guesses the names of panoptic maps; here they are matched, or an error says why not.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
+from typing import Any
 
 from mmdet.datasets.api_wrappers import COCO, COCOPanoptic
 
@@ -13,11 +14,11 @@ from mmdet.datasets.api_wrappers import COCO, COCOPanoptic
 def check_class_names(
     file: str, classes: Sequence[str], *, used: Collection[str], listed: Collection[str] | None, subset: bool = False
 ) -> None:
-    """Raise ValueError that lists both sides where the class names of an annotation file and a data set disagree.
+    """Raise ValueError that lists both sides where the class names of an annotation file and a dataset disagree.
 
     Args:
         file: named in the message.
-        classes: of the data set.
+        classes: of the dataset.
         used: classes of the file's boxes; each must be among `classes`.
         listed: all classes of the file; each of `classes` must be among them. None for formats without such a list.
         subset: boxes of other classes are left out on purpose.
@@ -27,19 +28,19 @@ def check_class_names(
     if not missing and not unknown:
         return
     faults = [
-        *([f'boxes of classes that the data set does not name: {joined(unknown)}'] if unknown else []),
+        *([f'boxes of classes that the dataset does not name: {joined(unknown)}'] if unknown else []),
         *([f'no class called {joined(missing)}'] if missing else []),
     ]
     theirs = dict.fromkeys([*(listed or ()), *used])
     leave = ', or set subset=True to leave the other classes out' if unknown else ''
     raise ValueError(
-        f"'{file}' has {' and '.join(faults)}. Its classes are: {joined(theirs)}. Those of the data set are: "
-        f'{joined(classes)}. Write the names of the file as metainfo=dict(classes=(...)) of the data set{leave}.'
+        f"'{file}' has {' and '.join(faults)}. Its classes are: {joined(theirs)}. Those of the dataset are: "
+        f'{joined(classes)}. Write the names of the file as metainfo=dict(classes=(...)) of the dataset{leave}.'
     )
 
 
 def check_some_left(left: Sequence[dict], whole: Sequence[dict], file: str) -> None:
-    """Raise ValueError where no image is left of a data set; mmengine then has no array to concatenate."""
+    """Raise ValueError where no image is left of a dataset; mmengine then has no array to concatenate."""
     if not whole:
         raise ValueError(f"'{file}' lists no image.")
     if not left:
@@ -79,6 +80,21 @@ def make_scorable(coco: COCO) -> None:
         annotation.update(id=number, iscrowd=annotation.get('iscrowd', 0))
     with redirect_stdout(None):
         coco.createIndex()
+
+
+def check_things(categories: Iterable[Mapping[str, Any]], meta: Mapping[str, Sequence[str]], *, file: str) -> None:
+    """Raise ValueError where a panoptic file and a dataset disagree on which classes are things and which are stuff.
+
+    categories: of the file; meta: the dataset's `classes` and `thing_classes`.
+    """
+    flags = {row['name']: bool(row['isthing']) for row in categories if 'isthing' in row}
+    things = set(meta['thing_classes'])
+    wrong = [name for name in meta['classes'] if flags.get(name, name in things) != (name in things)]
+    if wrong:
+        raise ValueError(
+            f"'{file}' and the dataset disagree on things and stuff (isthing): {joined(wrong)}. Things of the dataset: "
+            f'{joined(meta["thing_classes"])}. Correct thing_classes and stuff_classes in its metainfo, or the file.'
+        )
 
 
 def name_panoptic_maps(coco: COCOPanoptic) -> None:

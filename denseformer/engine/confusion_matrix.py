@@ -1,4 +1,4 @@
-"""Writing what a model takes for what: confusion_matrix.json and a figure of it."""
+"""The confusion matrix of a test: confusion_matrix.json and a figure of it."""
 
 import json
 from collections.abc import Sequence

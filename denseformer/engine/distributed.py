@@ -1,4 +1,4 @@
-"""How the processes of a run find each other, with GPUs (NCCL) and without (gloo), and again after a restart.
+"""The process group of a run, on GPUs (NCCL) and on CPUs (gloo), joined again after a restart.
 
 mmengine's launchers select a CUDA device before anything else, and let restarted processes read addresses of dead ones.
 """
@@ -25,8 +25,8 @@ MPI = {
 def join_processes(launcher: str, config: Config) -> None:
     """Enter the group of processes that `launcher` ('pytorch', 'slurm', 'mpi') started, one for each GPU or on CPUs.
 
-    Of `env_cfg.dist_cfg`, `timeout` (seconds, 1800) is how long a process waits for one that hangs, and `backend` what
-    GPUs talk by; CPUs always by gloo. Accelerators of other kinds are left to mmengine. Raises ValueError when the
+    `env_cfg.dist_cfg` takes `timeout`, the seconds (1800) that a process waits for one that hangs, and `backend`, that
+    of GPUs; CPUs always use gloo. Accelerators of other kinds are left to mmengine. Raises ValueError when the
     launcher's variables are not set, or for another setting.
     """
     device = get_device().partition(':')[0]
@@ -59,15 +59,15 @@ class LostRankError(RuntimeError):
 
 
 @contextmanager
-def naming_lost_ranks() -> Iterator[None]:
-    """Raise LostRankError for what NCCL and gloo say when they miss another process."""
+def explain_lost_ranks() -> Iterator[None]:
+    """Raise LostRankError, which says what to do, for the errors by which NCCL and gloo miss another process."""
     try:
         yield
     except RuntimeError as error:
         if isinstance(error, torch.distributed.DistError) or '/gloo/' in str(error):
             raise LostRankError(
                 'Another process of this run died, or was silent for longer than env_cfg.dist_cfg.timeout; its own log '
-                'says more. The same command with --resume goes on from the newest checkpoint.'
+                'says more. The same command with --resume continues from the newest checkpoint.'
             ) from error
         raise
 

@@ -1,4 +1,4 @@
-"""A dry run: everything is built and run once, so that what a run will cost and where it would fail is known before."""
+"""A dry run: everything is built and run once, to know the cost of a run, and where it would fail, before it starts."""
 
 import resource
 import sys
@@ -10,15 +10,16 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 
-from denseformer.config.loading import ConfigError
-from denseformer.engine.launch import Options, build_runner, prepare
+from denseformer.config.errors import ConfigError
+from denseformer.engine.launch import build_runner, prepare
 from denseformer.inspection import doctor
+from denseformer.options import TrainOptions
 
 SAMPLES = 50
-"""Of each split, that are read."""
+"""Samples of each split that are read."""
 
 
-def dry_run(config_path: str, options: Options) -> dict[str, Any]:
+def dry_run(config_path: str, options: TrainOptions) -> dict[str, Any]:
     """Look at a part of the data, build everything, run a training iteration and a validation step, and say the cost.
 
     Returns parameters (total and trained), seconds per iteration, peak memory in GiB, and hours for the whole run
@@ -57,7 +58,7 @@ def dry_run(config_path: str, options: Options) -> dict[str, Any]:
 
 
 def check_data(config: Config) -> None:
-    """Raise ConfigError with what the doctor finds wrong in a sample of each split."""
+    """Raise ConfigError when the doctor finds errors in a sample of each split."""
     reports = doctor.examine(config, limit=SAMPLES)
     if doctor.count_errors(reports):
         doctor.print_reports(reports)

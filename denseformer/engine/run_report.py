@@ -1,4 +1,4 @@
-"""What it takes to repeat a run, written into its folder beside the log and the config."""
+"""The record of a run that it takes to repeat it, written into its folder beside the log and the config."""
 
 import json
 import platform
@@ -27,13 +27,15 @@ def write_run_report(runner: Runner) -> Path:
 
 
 def describe(runner: Runner) -> dict[str, Any]:
+    """The content of `run.json`."""
     return {
         'command': sys.argv,
         'config': runner.cfg.filename,
         'seed': runner.seed,
         'deterministic': runner.deterministic,
-        'goes on from': runner.cfg.get('load_from') if runner.cfg.get('resume') else None,
+        'resumed from': runner.cfg.get('load_from') if runner.cfg.get('resume') else None,
         'processes': runner.world_size,
+        'threads': torch.get_num_threads(),
         'code': code_version(),
         'packages': {name: installed for name in PACKAGES if (installed := installed_version(name))},
         'python': sys.version,
@@ -43,6 +45,7 @@ def describe(runner: Runner) -> dict[str, Any]:
 
 
 def installed_version(package: str) -> str | None:
+    """The version of an installed distribution; None when it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""mmengine's Runner with checkpoints that are read and written safely, and runs that can be cut and continued."""
+"""mmengine's Runner with checkpoints that are read and written safely, and runs that can be stopped and resumed."""
 
 import time
 from collections.abc import Callable
@@ -23,12 +23,13 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of, write_checkpoint
-from denseformer.engine.distributed import naming_lost_ranks
-from denseformer.engine.nan_guard import optimizers
-from denseformer.engine.preemption import start_worker
+from denseformer.datasets.building import build_dataset, check_listed_files
+from denseformer.engine.distributed import explain_lost_ranks
+from denseformer.engine.hooks.nan_guard import optimizers
+from denseformer.engine.hooks.preemption import start_worker
+from denseformer.engine.reproducibility import ResumableEpochLoop, reproducible
 from denseformer.engine.sharding import compile_units, is_sharded, shard, shard_state
-from denseformer.inspection.dataset_files import build_dataset, check_listed_files
-from denseformer.seeding import EpochLoop, repeatable
+from denseformer.inspection.learnable import check_learnable
 
 
 class Runner(MMEngineRunner):
@@ -37,7 +38,7 @@ class Runner(MMEngineRunner):
     Reading: a checkpoint executes nothing and what does not fit is an error or a warning; mmengine falls back to an
     unrestricted unpickler and runs the config text that it finds in a checkpoint.
     Writing: a file is whole or not there; mmengine writes to the final name.
-    Randomness: see `repeatable`; mmengine restores the order of samples at best.
+    Randomness: see `reproducibility`; mmengine restores the order of samples at best.
     CPUs: several processes without a GPU; mmengine's wrapper and SyncBatchNorm ask for one.
     """
 
@@ -46,12 +47,12 @@ class Runner(MMEngineRunner):
     optim_wrapper: Any
 
     def train(self) -> nn.Module:
-        """Train; afterwards, and after an error, hooks with an `on_exit` take back what they changed.
+        """Train; afterwards, and after an error, hooks with an `on_exit` undo their changes.
 
         The workers of an endless loader end here too; mmengine keeps them as long as the runner.
         """
         try:
-            with naming_lost_ranks():
+            with explain_lost_ranks():
                 return super().train()
         finally:
             self.call_hook('on_exit')
@@ -62,9 +63,9 @@ class Runner(MMEngineRunner):
         """The training loop, over samples that depend on nothing but the seed and their place in the run."""
         if not isinstance(loop, dict):
             return super().build_train_loop(loop)
-        self._train_dataloader = repeatable(self._train_dataloader, self.seed)
+        self._train_dataloader = reproducible(self._train_dataloader, self.seed)
         if loop.get('type') == 'EpochBasedTrainLoop' or loop.get('by_epoch'):
-            loop = {'type': EpochLoop, **{key: loop[key] for key in loop if key not in ('type', 'by_epoch')}}
+            loop = {'type': ResumableEpochLoop, **{key: loop[key] for key in loop if key not in ('type', 'by_epoch')}}
         return super().build_train_loop(loop)
 
     @staticmethod
@@ -76,6 +77,7 @@ class Runner(MMEngineRunner):
             dataloader = {**dataloader, 'dataset': build_dataset(dataloader['dataset'])}
         loader = MMEngineRunner.build_dataloader(dataloader, seed, diff_rank_seed)
         check_listed_files(loader.dataset)
+        check_learnable(loader.dataset)
         loader.worker_init_fn = partial(start_worker, loader.worker_init_fn)
         return loader
 
@@ -147,7 +149,7 @@ class Runner(MMEngineRunner):
         by_epoch: bool = True,
         backend_args: dict | None = None,
     ) -> None:
-        """Write what a run needs to go on, with mmengine's arguments and content, by `write_checkpoint`.
+        """Write a checkpoint to resume from, with mmengine's arguments and content, by `write_checkpoint`.
 
         Raises CheckpointError when it cannot be written. Rank 0 writes; the others give it their parts of the model.
         """
@@ -155,9 +157,17 @@ class Runner(MMEngineRunner):
             return
         if file_client_args or backend_args:
             raise ValueError('Checkpoints are written to local or mounted folders: leave backend_args out.')
+        content = self._checkpoint(save_optimizer, save_param_scheduler)
+        if self.rank != 0:
+            return
+        content['meta'] = {**self._describe_run(by_epoch), **(meta or {})}
+        self.call_hook('before_save_checkpoint', checkpoint=content)
+        write_checkpoint(content, Path(out_dir) / filename)
+
+    def _checkpoint(self, save_optimizer: bool, save_param_scheduler: bool) -> dict[str, Any]:
+        """The state of the run, on CPU; of a sharded model all ranks ask for it together."""
         model: Any = self.model.module if is_model_wrapper(self.model) else self.model
         content: dict[str, Any] = {
-            'meta': {**self._describe_run(by_epoch), **(meta or {})},
             'state_dict': weights_to_cpu(model.state_dict()),
             'message_hub': _to_cpu(self.message_hub.state_dict()),
         }
@@ -168,10 +178,7 @@ class Runner(MMEngineRunner):
             content['param_schedulers'] = {name: [s.state_dict() for s in each] for name, each in schedulers.items()}
         elif schedulers is not None:
             content['param_schedulers'] = [scheduler.state_dict() for scheduler in schedulers]
-        if self.rank != 0:
-            return
-        self.call_hook('before_save_checkpoint', checkpoint=content)
-        write_checkpoint(content, Path(out_dir) / filename)
+        return content
 
     def _describe_run(self, by_epoch: bool) -> dict[str, Any]:
         meta = {
@@ -189,7 +196,7 @@ class Runner(MMEngineRunner):
 
 
 def load_weights(model: nn.Module, checkpoint: dict, filename: str) -> list[str]:
-    """Load a checkpoint's weights into `model`; return what did not match, in words.
+    """Load a checkpoint's weights into `model`; return a warning for all that did not match.
 
     Raises CheckpointError when nothing matches, or a tensor has another shape than the model's.
     """
@@ -200,7 +207,7 @@ def load_weights(model: nn.Module, checkpoint: dict, filename: str) -> list[str]
         raise CheckpointError(f'{filename}: {error}') from error
     except RuntimeError as error:
         raise CheckpointError(
-            f'{filename}: its tensors have other shapes than this config builds; is it of another variant or data set? '
+            f'{filename}: its tensors have other shapes than this config builds; is it of another variant or dataset? '
             f'{error}'
         ) from error
     names = {name for name, _ in model.named_parameters()}

@@ -1,9 +1,9 @@
-"""Weights, gradients and optimiser state divided among the ranks, behind state dicts that are whole.
+"""FSDP2: weights, gradients and optimiser state sharded over the ranks, behind state dicts that are whole.
 
-PyTorch's `fully_shard` (FSDP2). mmengine's own FSDP wraps its first generation, needs another Runner, and lets each
+PyTorch's `fully_shard`. mmengine's own FSDP wraps its first generation, needs another Runner, and lets each
 strategy write checkpoints past the ones written here. Everything else of a run stays as it is: a sharded model's state
 dicts are gathered when they are asked for, on all ranks together, and divided when they are loaded. So a checkpoint is
-the same whether one process wrote it or many, and goes on in either.
+the same whether one process wrote it or many, and is resumed by either.
 """
 
 import re
@@ -36,7 +36,7 @@ def shard(model: nn.Module, device: str) -> nn.Module:
 
 
 def compile_units(model: nn.Module, **options: Any) -> None:
-    """Compile what is computed between one gathering of parameters and the next; `options` are torch.compile's."""
+    """Compile the units whose parameters are gathered together; `options` are torch.compile's."""
     for name, module in model.named_modules():
         if UNIT.fullmatch(name):
             module.forward = torch.compile(module.forward, **options)
@@ -46,8 +46,8 @@ def is_sharded(model: nn.Module) -> bool:
     return isinstance(model, FSDPModule)
 
 
-def whole(value: Any) -> Any:
-    """A divided tensor put together, which all ranks have to do at the same time; anything else as it is."""
+def full_tensor(value: Any) -> Any:
+    """The full tensor of a sharded one, which all ranks have to ask for at the same time; anything else as it is."""
     return value.full_tensor() if isinstance(value, DTensor) else value
 
 
@@ -58,7 +58,7 @@ def shard_state(optimizer: torch.optim.Optimizer) -> None:
 
 
 def _gather_weights(model: nn.Module, state_dict: dict, prefix: str, metadata: dict) -> None:
-    state_dict.update({name: whole(value) for name, value in state_dict.items()})
+    state_dict.update({name: full_tensor(value) for name, value in state_dict.items()})
 
 
 def _divide_weights(module: nn.Module, state_dict: dict, prefix: str, *_: Any) -> None:
@@ -69,7 +69,8 @@ def _divide_weights(module: nn.Module, state_dict: dict, prefix: str, *_: Any) -
 
 def _gather_state(optimizer: torch.optim.Optimizer, state_dict: dict) -> dict:
     state = {
-        index: {name: whole(value) for name, value in values.items()} for index, values in state_dict['state'].items()
+        index: {name: full_tensor(value) for name, value in values.items()}
+        for index, values in state_dict['state'].items()
     }
     return {**state_dict, 'state': state}
 

@@ -1,4 +1,4 @@
-"""What is logged, sent to a service that draws it: `trackers = ['tensorboard', 'wandb', 'mlflow']` in a config."""
+"""Experiment trackers: `trackers = ['tensorboard', 'wandb', 'mlflow']` in a config sends its log to them."""
 
 import os
 from importlib.util import find_spec
@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from mmengine.config import Config
 from mmengine.visualization import WandbVisBackend
 
-from denseformer.config.loading import ConfigError
+from denseformer.config.errors import ConfigError
 from denseformer.registry import VISBACKENDS
 
 TRACKERS = {
@@ -25,7 +25,7 @@ class WandbTracker(WandbVisBackend):
         self.experiment.config.update(config.to_dict())
 
 
-def send_curves(config: Config) -> None:
+def add_trackers(config: Config) -> None:
     """Let the run write to the services in `trackers` beside its own log. Raises ConfigError when one is not there."""
     names = [config.trackers] if isinstance(config.trackers, str) else config.trackers
     for name in names:

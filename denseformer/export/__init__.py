@@ -1,0 +1,5 @@
+"""Writing a trained model as one file that runs without its code, and running such a file."""
+
+from denseformer.export.exporting import Export, Exportable, export, exportable_restorer, exportable_segmentor
+
+__all__ = ['Export', 'Exportable', 'export', 'exportable_restorer', 'exportable_segmentor']

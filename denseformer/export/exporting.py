@@ -1,38 +1,65 @@
 """Writing a predictor's model as one file that runs without its code: ONNX, or PyTorch's own `torch.export`.
 
-A file takes images of any size where the network's operators can be traced so; otherwise images of one size, and larger
-ones are predicted in windows of it. What else a prediction needs (classes, colours, the steps before the network, the
-scale) stands in the file beside the graph.
+A file takes images of any size where the network's operators can be traced with dynamic sizes; otherwise tiles of one
+size, into which larger images are cut. Whatever else a prediction needs (classes, colors, the steps before the network,
+the scale) stands in the file beside the graph.
 
 Legend: B batch, H W image, K classes.
 """
 
 import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from mmseg.models import SegDataPreProcessor
 from torch import Tensor, nn
 
 from denseformer.export.runtime import Sizes
-from denseformer.export.tracing import FORMATS, SMALL, ExportError, Graph, Written, trace, write
-from denseformer.inference.predictor import Predictor
-from denseformer.inference.restoration import RestorationTask
-from denseformer.inference.segmentation import LOADERS, SegmentationTask
+from denseformer.export.tracing import SMALL_MAPS, WRITERS, ExportError, Graph, Written, trace, write
 from denseformer.layers.padding import pad_image_to_multiple
 from denseformer.layers.pooling import average_to_grid
 
-SIZE = 512
-"""Side of the windows of a network that cannot be traced for any size."""
-OPEN = (Sizes(batches=True), Sizes(batches=False))
-"""What is tried for a file that takes any size, from the widest on."""
+TILE = 512
+"""Side of the tiles of a network that cannot be traced with dynamic sizes."""
+DYNAMIC = (Sizes(batches=True), Sizes(batches=False))
+"""The sizes that are tried for a file that takes images of any size, from the most general on."""
+
+
+@dataclass(frozen=True)
+class Exportable:
+    """A model as it is exported.
+
+    graph: its operators; metadata: plain numbers, texts and lists that a prediction needs besides; tile: side of the
+    tiles that the model is tested in, None for whole images.
+    """
+
+    graph: Graph
+    metadata: Mapping[str, Any]
+    tile: int | None = None
+
+
+class Task(Protocol):
+    """A predictor's task, as far as it is asked here."""
+
+    def exportable(self) -> Exportable: ...
+
+
+class Predictor(Protocol):
+    """`denseformer.inference.Predictor`, as far as it is asked here; inference lies above this package."""
+
+    @property
+    def model(self) -> nn.Module: ...
+
+    @property
+    def task(self) -> Task: ...
 
 
 @dataclass(frozen=True)
 class Export:
-    """A finished file; refusals: what it could not be written for, and why."""
+    """A finished file; refusals: the more general sizes that it could not be written for, and why."""
 
     file: Path
     written: Written
@@ -51,26 +78,61 @@ class Export:
 def export(predictor: Predictor, path: str | Path, size: int | None = None) -> Export:
     """Write `predictor`'s model as path.onnx or path.pt2.
 
-    size: side of the windows that the file takes. None: images of any size, or, where the network's operators do not
-    allow that, windows of 512 pixels; what is returned says which, and why. A config that tests in windows gives a file
-    for windows of their size.
+    size: side of the tiles that the file takes. None: images of any size, or, where the network's operators do not
+    allow that, tiles of 512 pixels; the returned record says which, and why. A config that tests in tiles gives a file
+    for tiles of their size.
 
-    Raises ValueError for another suffix or task, a model that cannot be exported, and a file that computes something
-    else than the model; nothing is left at `path` then.
+    Raises ValueError for another suffix or task, a model that cannot be exported, and a file whose output differs from
+    the model's; nothing is left at `path` then.
     """
     path = Path(path)
-    if path.suffix not in FORMATS:
-        raise ValueError(f"'{path}' must end in {' or '.join(FORMATS)}.")
-    graph, meta = graph_of(predictor), describe(predictor)
-    size = size or tested_window(predictor)
+    if path.suffix not in WRITERS:
+        raise ValueError(f"'{path}' must end in {' or '.join(WRITERS)}.")
+    exportable = predictor.task.exportable()
+    graph, size = exportable.graph.cpu().eval(), size or exportable.tile
     path.parent.mkdir(parents=True, exist_ok=True)
     refusals: list[str] = []
-    for sizes in (Sizes(side=size),) if size else (*OPEN, Sizes(side=SIZE)):
+    for sizes in (Sizes(side=size),) if size else (*DYNAMIC, Sizes(side=TILE)):
         try:
-            return Export(path, write(graph, trace(graph, sizes), path, sizes, meta), tuple(refusals))
+            written = write(graph, trace(graph, sizes), path, sizes, exportable.metadata)
+            return Export(path, written, tuple(refusals))
         except ExportError as error:
             refusals.append(f'{sizes}: {error}')
     raise ValueError(f'{type(predictor.model).__name__} cannot be exported to {path.suffix} for {"; ".join(refusals)}')
+
+
+def exportable_restorer(network: nn.Module) -> Exportable:
+    """A restoration network: images (B, C, H, W) in [0, 1] to (B, C, scale * H, scale * W)."""
+    metadata = {
+        'task': 'restoration',
+        'scale': network.scale,
+        'channels': network.in_channels,
+        'overlap': network.tile_overlap,
+    }
+    return Exportable(Graph(with_stable_order(network), network.in_channels, test_inputs=SMALL_MAPS), metadata)
+
+
+def exportable_segmentor(
+    model: nn.Module,
+    *,
+    classes: Sequence[str],
+    palette: Sequence[Sequence[int]],
+    pipeline: Sequence[Mapping[str, Any]],
+    scope: str,
+) -> Exportable:
+    """A model of mmsegmentation; pipeline, scope: the steps between reading and the network, and their registry."""
+    metadata = {
+        'task': 'segmentation',
+        'classes': list(classes),
+        'palette': [list(color) for color in palette],
+        'pipeline': [dict(step) for step in pipeline],
+        'scope': scope,
+        'align_corners': bool(getattr(model, 'align_corners', False)),
+        'threshold': getattr(model.decode_head, 'threshold', None),
+    }
+    test = getattr(model, 'test_cfg', None) or {}
+    tile = max(test['crop_size']) if test.get('mode') == 'slide' else None
+    return Exportable(Graph(SegmentationGraph(model), 3, max_value=255), metadata, tile)
 
 
 class SegmentationGraph(nn.Module):
@@ -82,10 +144,10 @@ class SegmentationGraph(nn.Module):
         padding = preprocessor.test_cfg or {}
         if type(preprocessor) is not SegDataPreProcessor or padding.get('size'):
             raise ValueError(
-                'A model is exported with the normalisation of SegDataPreProcessor, and padding to a multiple; this '
+                'A model is exported with the normalization of SegDataPreProcessor, and padding to a multiple; this '
                 'one prepares images otherwise.'
             )
-        self.model = with_open_pooling(model)
+        self.model = with_dynamic_pooling(model)
         self.multiple: int = padding.get('size_divisor') or 1
         self.order = [2, 1, 0] if preprocessor._channel_conversion else [0, 1, 2]
         mean, std = (preprocessor.mean, preprocessor.std) if preprocessor._enable_normalize else (0.0, 1.0)
@@ -101,7 +163,7 @@ class SegmentationGraph(nn.Module):
 
 
 class GridPool(nn.Module):
-    """nn.AdaptiveAvgPool2d, traced for any size: (B, C, H, W) -> (B, C, h, w)."""
+    """nn.AdaptiveAvgPool2d, traced with dynamic sizes: (B, C, H, W) -> (B, C, h, w)."""
 
     def __init__(self, size: int | tuple[int, int]):
         super().__init__()
@@ -111,8 +173,8 @@ class GridPool(nn.Module):
         return average_to_grid(x, self.size)
 
 
-def with_open_pooling(model: nn.Module) -> nn.Module:
-    """A copy of the model whose adaptive pooling can be traced for any size."""
+def with_dynamic_pooling(model: nn.Module) -> nn.Module:
+    """A copy of the model whose adaptive pooling can be traced with dynamic sizes."""
     model = copy.deepcopy(model)
     for parent in list(model.modules()):
         for name, child in parent.named_children():
@@ -122,51 +184,9 @@ def with_open_pooling(model: nn.Module) -> nn.Module:
 
 
 def with_stable_order(network: nn.Module) -> nn.Module:
-    """A copy of the network that keeps alike tokens in their order, as ONNX does, and as GPUs do by themselves."""
+    """A copy of the network that sorts stably, as ONNX does, and as GPUs do by themselves."""
     network = copy.deepcopy(network)
     for module in network.modules():
         if hasattr(module, 'stable_order'):
             module.stable_order = True
     return network
-
-
-def graph_of(predictor: Predictor) -> Graph:
-    """What is exported of a predictor; raises ValueError for a task that cannot be."""
-    task = predictor.task
-    if isinstance(task, SegmentationTask):
-        return Graph(SegmentationGraph(task.model), 3, brightest=255).cpu().eval()
-    if isinstance(task, RestorationTask):
-        return Graph(with_stable_order(task.network), task.network.in_channels, probes=SMALL).cpu().eval()
-    raise ValueError(
-        f'{type(predictor.model).__name__} cannot be exported: how many objects an image has decides how its detector '
-        'goes on (non-maximum suppression, features cut out at proposals), and a file holds one fixed sequence of '
-        'operators. Predict with its config and checkpoint; segmentation and restoration models can be exported.'
-    )
-
-
-def tested_window(predictor: Predictor) -> int | None:
-    """Side of the windows that the config tests in, if it does."""
-    test = getattr(predictor.model, 'test_cfg', None) or {}
-    return max(test['crop_size']) if test.get('mode') == 'slide' else None
-
-
-def describe(predictor: Predictor) -> dict[str, Any]:
-    """What a prediction needs besides the graph; plain numbers, texts and lists."""
-    task = predictor.task
-    if isinstance(task, RestorationTask):
-        network = task.network
-        return {'task': 'restoration', 'scale': network.scale, 'channels': network.in_channels,
-                'overlap': network.tile_overlap}  # fmt: skip
-    config = predictor.config
-    assert isinstance(task, SegmentationTask)
-    assert config is not None
-    steps = config.get('test_pipeline') or config.test_dataloader.dataset.pipeline
-    return {
-        'task': 'segmentation',
-        'classes': list(task.classes),
-        'palette': [list(colour) for colour in task.palette],
-        'pipeline': [dict(step) for step in steps if step['type'].rpartition('.')[2] not in LOADERS],
-        'scope': config.get('default_scope') or 'mmengine',
-        'align_corners': bool(getattr(task.model, 'align_corners', False)),
-        'threshold': getattr(task.model.decode_head, 'threshold', None),
-    }

@@ -1,4 +1,4 @@
-"""Running an exported file in the place of a model."""
+"""Running an exported file in place of a model."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -13,16 +13,17 @@ from torch import Tensor, nn
 from denseformer.layers.padding import reflect_image_to
 
 META = 'denseformer'
+"""The key of our metadata in a file."""
 Meta = dict[str, Any]
 Run = Callable[[Tensor], Tensor]
-"""Images on the CPU, of a size and number that the file takes, to the output."""
+"""Maps images on the CPU, of a size and number that the file takes, to the output."""
 
 
 @dataclass(frozen=True)
 class Sizes:
     """The images that a file takes.
 
-    side: of the one square that it takes, or None for any size from `smallest` on; batches: any number of them at once.
+    side: that of the one square that it takes, None for any size from `smallest` on; batches: any number at once.
     """
 
     side: int | None = None
@@ -30,17 +31,17 @@ class Sizes:
     batches: bool = False
 
     def __str__(self) -> str:
-        what = f'images of {self.side} x {self.side}' if self.side else 'images of any size'
+        images = f'images of {self.side} x {self.side}' if self.side else 'images of any size'
         least = '' if self.side or self.smallest == 1 else f' from {self.smallest} on'
-        return f'{what}{least}, {"any number" if self.batches else "one"} at a time'
+        return f'{images}{least}, {"any number" if self.batches else "one"} at a time'
 
 
 def run_onnx(path: Path) -> tuple[Run, Meta]:
-    """An ONNX file, run by ONNX Runtime on the CPU, and what stands beside its graph."""
+    """An ONNX file, run by ONNX Runtime on the CPU, and its metadata."""
     try:
         import onnxruntime
     except ImportError:
-        raise ValueError(f"'{path}': ONNX files need onnxruntime: pip install denseformer[export].") from None
+        raise ValueError(f"'{path}': ONNX files need onnxruntime: pip install 'denseformer[export]'.") from None
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
     meta = session.get_modelmeta().custom_metadata_map.get(META)
 
@@ -50,8 +51,8 @@ def run_onnx(path: Path) -> tuple[Run, Meta]:
     return run, parsed(path, meta)
 
 
-def run_program(path: Path) -> tuple[Run, Meta]:
-    """A file of `torch.export`, run by PyTorch on the CPU, and what stands beside its graph."""
+def run_torch_export(path: Path) -> tuple[Run, Meta]:
+    """A file of `torch.export`, run by PyTorch on the CPU, and its metadata."""
     extra = {META: ''}
     # Guards would refuse sizes that agree: they also watch how tensors happen to lie in memory.
     module = torch.export.load(path, extra_files=extra).module(check_guards=False)
@@ -64,14 +65,14 @@ def parsed(path: Path, meta: str | bytes | None) -> Meta:
     return json.loads(meta)
 
 
-RUNNERS = {'.onnx': run_onnx, '.pt2': run_program}
+RUNNERS = {'.onnx': run_onnx, '.pt2': run_torch_export}
 
 
 class ExportedModel(nn.Module):
-    """An exported graph behind the interface of the model it was made from.
+    """An exported graph behind the interface of the model that it was made from.
 
-    Images smaller than what the file takes are padded by reflection, and the output is cropped. A file for one size
-    takes none that are larger.
+    Images smaller than the file takes are padded by reflection, and the output is cropped. A file for one size takes no
+    larger images.
     """
 
     def __init__(self, run: Run, meta: Mapping[str, Any]):
@@ -100,7 +101,7 @@ class ExportedNetwork(ExportedModel):
 
 
 class ExportedSegmentor(ExportedModel):
-    """A segmentation model; normalisation is part of the graph."""
+    """A segmentation model; normalization is part of the graph."""
 
     def __init__(self, run: Run, meta: Mapping[str, Any]):
         super().__init__(run, meta)
@@ -117,13 +118,19 @@ class ExportedSegmentor(ExportedModel):
 
 
 def load_exported(path: Path) -> tuple[ExportedModel, Config | None]:
-    """The model in a file of `denseformer export`, and what of its config a prediction needs."""
+    """The model in a file of `denseformer export`, and the part of its config that a prediction needs."""
     if not path.is_file():
         raise ValueError(f"There is no file '{path}'.")
     try:
         run, meta = RUNNERS[path.suffix](path)
-    except (RuntimeError, OSError) as error:
-        raise ValueError(f"'{path}' cannot be loaded: {error}") from error
+    except ValueError:
+        raise
+    except Exception as error:  # each runtime raises its own errors for a damaged file
+        reason = next(iter(str(error).strip().splitlines()), '') or type(error).__name__
+        raise ValueError(
+            f"'{path}' cannot be loaded ({reason}): it is truncated, damaged, or without the files beside it that it "
+            'names. Copy it again, or export the model again.'
+        ) from error
     if meta['task'] == 'restoration':
         return ExportedNetwork(run, meta), None
     dataset = {'type': 'mmengine.BaseDataset', 'metainfo': {key: meta[key] for key in ('classes', 'palette')}}

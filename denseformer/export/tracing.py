@@ -1,6 +1,6 @@
 """Tracing a network's operators, writing them as a file, and comparing the file with the network.
 
-`torch.export` traces both kinds of files; sizes that stay open are symbols meanwhile, and a network must not decide by
+`torch.export` traces for both kinds of files; dynamic sizes are symbols meanwhile, and a network must not branch on
 them (`dynamic_shapes` says how). A graph may still hold for large images only, where a network treats small maps in
 another way: so each file is run on sizes it was not traced with, from large to small, and says down to which it agrees.
 
@@ -25,7 +25,7 @@ from denseformer.attention.neighborhood.plain import gathered_attention
 from denseformer.export.runtime import META, RUNNERS, Run, Sizes
 
 TOLERANCE = 1e-3
-"""The largest difference to the network that is taken for rounding, relative to its largest output."""
+"""The largest difference from the network, relative to its largest output, that counts as rounding."""
 
 
 def sort(x: Tensor, *, stable: bool | None, dim: int = -1, descending: bool = False) -> tuple[Tensor, Tensor]:
@@ -33,74 +33,79 @@ def sort(x: Tensor, *, stable: bool | None, dim: int = -1, descending: bool = Fa
     return torch.ops.aten.sort.default(x, dim, descending)
 
 
-PLAIN = {
+ONNX_DECOMPOSITIONS = {
     torch.ops.denseformer.neighborhood_attention.default: gathered_attention,
     torch.ops.aten.sort.stable: sort,
     torch.ops.aten.argsort.stable: lambda x, **options: sort(x, **options)[1],
 }
-"""Operators that ONNX lacks, in those that it has."""
+"""Operators that ONNX lacks, by those that it has."""
 
 
 class ExportError(Exception):
-    """An exporter does not take a network, or what it wrote computes something else."""
+    """A network that an exporter refuses, or a file that computes something else than the network."""
 
 
 @dataclass(frozen=True)
 class TestInputs:
-    """Images (B, H, W): what open sizes are traced with, and what is compared, from large to small."""
+    """Shapes (B, H, W) of images: of those that are traced with dynamic sizes, and of those compared, largest first."""
 
     traced: tuple[int, int, int]
     compared: tuple[tuple[int, int, int], ...]
 
 
-LARGE = TestInputs((2, 640, 576), ((1, 545, 530), (3, 160, 191), (2, 64, 95), (3, 32, 63)))
-"""For networks that shrink maps to a 32nd, where they may have windows of up to 16 tokens."""
-SMALL = TestInputs((2, 200, 168), ((1, 97, 130), (3, 64, 65), (3, 32, 49), (3, 8, 15)))
+DOWNSAMPLED_MAPS = TestInputs((2, 640, 576), ((1, 545, 530), (3, 160, 191), (2, 64, 95), (3, 32, 63)))
+"""For networks that downsample maps to a 32nd, where they may have windows of up to 16 tokens."""
+SMALL_MAPS = TestInputs((2, 200, 168), ((1, 97, 130), (3, 64, 65), (3, 32, 49), (3, 8, 15)))
 """For networks that work at the image's own size."""
 
 
 class Graph(nn.Module):
-    """What is exported: images (B, C, H, W) of values in 0 .. `brightest` to one tensor."""
+    """A module to be exported: images (B, C, H, W) of values in 0 .. `max_value` to one tensor."""
 
-    def __init__(self, model: nn.Module, channels: int, *, brightest: int = 1, probes: TestInputs = LARGE):
+    def __init__(
+        self, model: nn.Module, channels: int, *, max_value: int = 1, test_inputs: TestInputs = DOWNSAMPLED_MAPS
+    ):
         super().__init__()
-        self.model, self.channels, self.brightest, self.probes = model, channels, brightest, probes
+        self.model, self.channels, self.max_value, self.test_inputs = model, channels, max_value, test_inputs
 
     def forward(self, images: Tensor) -> Tensor:
         return self.model(images)
 
     def images(self, shape: tuple[int, int, int], sizes: Sizes) -> Tensor:
-        """Random ones, as many and as large as `shape` (B, H, W) says where `sizes` allows it."""
+        """Random images, as many and as large as `shape` (B, H, W) says where `sizes` allows it."""
         batch, h, w = shape
         square = (sizes.side or h, sizes.side or w)
         generator = torch.Generator().manual_seed(0)
         images = torch.rand(batch if sizes.batches else 1, self.channels, *square, generator=generator)
-        return images * self.brightest
+        return images * self.max_value
 
 
 @dataclass(frozen=True)
 class Written:
-    """sizes: what a file takes; difference, relative: its largest to the network, and that of the largest output."""
+    """A file on disk: the sizes that it takes, its largest difference from the network, and that as a share of the
+    largest output."""
 
     sizes: Sizes
     difference: float
     relative: float
 
 
-class Format(Protocol):
-    """A kind of file."""
+class Writer(Protocol):
+    """A kind of file: takes a traced program, writes it."""
 
     def __init__(self, program: ExportedProgram): ...
 
     def save(self, path: Path, meta: Mapping[str, Any]) -> None: ...
 
 
-class Onnx:
+class OnnxExport:
+    """An ONNX file."""
+
     def __init__(self, program: ExportedProgram):
         # The exporter looks at memory layouts more than once, and the fast kernels do not always give the same.
         with sdpa_kernel(SDPBackend.MATH):
-            if any(node.target in PLAIN for node in program.graph.nodes):
-                program = program.run_decompositions(dict(PLAIN))
+            if any(node.target in ONNX_DECOMPOSITIONS for node in program.graph.nodes):
+                program = program.run_decompositions(dict(ONNX_DECOMPOSITIONS))
             converted = torch.onnx.export(program, input_names=['images'], output_names=['output'], verbose=False)
         self.model = converted.model_proto
 
@@ -112,9 +117,11 @@ class Onnx:
         onnx.save(self.model, path)
 
 
-class Program:
+class TorchExport:
+    """A file of `torch.export`."""
+
     def __init__(self, program: ExportedProgram):
-        # Tracing takes no side of any map to be 1, and the file would refuse the sizes where one is.
+        # Tracing assumes that no side of any map is 1; the file would refuse the sizes where one is.
         for symbol, sizes in program.range_constraints.items():
             program.range_constraints[symbol] = type(sizes)(1, sizes.upper)
         self.program = program
@@ -123,14 +130,14 @@ class Program:
         torch.export.save(self.program, path, extra_files={META: json.dumps(meta)})
 
 
-FORMATS: dict[str, type[Format]] = {'.pt2': Program, '.onnx': Onnx}
+WRITERS: dict[str, type[Writer]] = {'.pt2': TorchExport, '.onnx': OnnxExport}
 
 
 def trace(graph: Graph, sizes: Sizes) -> ExportedProgram:
     """The network's operators for images of such sizes; raises ExportError where they cannot be traced."""
-    images = graph.images(graph.probes.traced, sizes)
+    images = graph.images(graph.test_inputs.traced, sizes)
     axes = dict.fromkeys(((0,) if sizes.batches else ()) + (() if sizes.side else (2, 3)), Dim.DYNAMIC)
-    with torch.no_grad(), refusing():
+    with torch.no_grad(), reasons_in_one_line():
         return torch.export.export(graph, (images,), dynamic_shapes={'images': axes}, strict=False)
 
 
@@ -142,8 +149,8 @@ def write(graph: Graph, program: ExportedProgram, path: Path, sizes: Sizes, meta
     require_packages(path.suffix)
     unfinished = path.with_name(f'.{path.stem}.part{path.suffix}')
     try:
-        with refusing():
-            file = FORMATS[path.suffix](program)
+        with reasons_in_one_line():
+            file = WRITERS[path.suffix](program)
             file.save(unfinished, {**meta, 'sizes': asdict(sizes)})
             written = compare(graph, RUNNERS[path.suffix](unfinished)[0], sizes)
             if written.sizes != sizes:
@@ -155,22 +162,22 @@ def write(graph: Graph, program: ExportedProgram, path: Path, sizes: Sizes, meta
 
 
 def require_packages(suffix: str) -> None:
-    """Raises ValueError where those are missing that write and run such files."""
+    """Raise ValueError where the packages that write and run such files are missing."""
     if suffix == '.onnx' and not all(find_spec(name) for name in ('onnx', 'onnxruntime', 'onnxscript')):
-        raise ValueError('ONNX files need onnx, onnxruntime and onnxscript: pip install denseformer[export].')
+        raise ValueError("ONNX files need onnx, onnxruntime and onnxscript: pip install 'denseformer[export]'.")
 
 
 @torch.no_grad()
 def compare(graph: Graph, run: Run, sizes: Sizes) -> Written:
-    """What a file differs by, and down to which size it agrees; raises ExportError if it does not agree at all."""
+    """The difference of a file from the network, and the size down to which they agree; raises ExportError for none."""
     smallest, difference, relative = 0, 0.0, 0.0
-    for shape in graph.probes.compared[: 1 if sizes.side else None]:
+    for shape in graph.test_inputs.compared[: 1 if sizes.side else None]:
         images = graph.images(shape, sizes)
         expected = graph(images)
         try:
             found = run(images)
             gap = float((found - expected).abs().max()) if found.shape == expected.shape else float('inf')
-        except Exception as error:  # a runtime raises what it pleases for a size that the graph does not hold for
+        except Exception as error:  # runtimes raise errors of any kind for a size that the graph does not hold for
             if not smallest:
                 raise ExportError(first_line(error)) from error
             break
@@ -184,8 +191,8 @@ def compare(graph: Graph, run: Run, sizes: Sizes) -> Written:
 
 
 @contextmanager
-def refusing() -> Iterator[None]:
-    """What exporters raise, which is whatever they please, as ExportError with its cause in one line."""
+def reasons_in_one_line() -> Iterator[None]:
+    """Turns whatever exporters raise into an ExportError with its cause in one line."""
     try:
         yield
     except ExportError:

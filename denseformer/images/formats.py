@@ -1,4 +1,4 @@
-"""Writing pictures: what each format holds, losslessly where it allows it, with what the source said besides.
+"""Writing pictures: the formats, what each can hold, lossless where it can be, with the metadata of the source.
 
 Legend: H W image, C channels.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from denseformer.images.metadata import pillow_options, png_with
-from denseformer.images.reading import Picture
+from denseformer.images.picture import Picture
 from denseformer.images.tiffs import Layout, write_bands
 
 REMEDY = 'write another format, as with --format png'
@@ -20,11 +20,12 @@ REMEDY = 'write another format, as with --format png'
 
 @dataclass(frozen=True)
 class Format:
-    """depths: bytes of a sample that it holds; alpha: transparency; colour: more than grey; side: the longest."""
+    """depths: bytes of a sample that it can hold; alpha: whether it holds transparency; color: whether it holds more
+    than gray; side: the longest side."""
 
     depths: tuple[int, ...] = (1,)
     alpha: bool = False
-    colour: bool = True
+    color: bool = True
     side: int | None = None
 
 
@@ -47,18 +48,18 @@ FORMATS = {
     '.dib': BMP,
     '.ppm': PNM,
     '.pnm': PNM,
-    '.pgm': Format((1, 2), colour=False),
+    '.pgm': Format((1, 2), color=False),
 }
-"""By ending. Others, such as gif, are read but not written."""
+"""By suffix. Others, such as gif, are read but not written."""
 
 
 def suffix_for(suffix: str) -> str:
-    """The ending of a restored image whose source has `suffix`: the same, or .png where it is not written."""
+    """The suffix of a restored image whose source has `suffix`: the same, or .png where it is not written."""
     return suffix if suffix.lower() in FORMATS else '.png'
 
 
 def checked_suffix(name: str) -> str:
-    """'png' or '.png' as an ending; raises ValueError for a format that is not written."""
+    """'png' or '.png' as a suffix; raises ValueError for a format that is not written."""
     suffix = f'.{name.lower().lstrip(".")}'
     if suffix not in FORMATS:
         raise ValueError(f"The format '{name}' is not written; legal are {' '.join(kind[1:] for kind in FORMATS)}.")
@@ -84,12 +85,13 @@ def write_picture(picture: Picture, path: str | Path, suffix: str) -> None:
         options = pillow_options(picture.metadata)
         pillow_image(picture).save(path, format='WEBP', lossless=True, exact=True, **options)
     elif kind is PNG:
-        path.write_bytes(png_with(png(picture), picture.metadata))
+        path.write_bytes(png_with(png_of(picture), picture.metadata))
     else:
         path.write_bytes(encoded(interleaved(picture), suffix))
 
 
 def check_holds(picture: Picture, suffix: str) -> None:
+    """Raise ValueError for a picture that the format cannot hold."""
     kind, side = FORMATS[suffix], max(picture.size)
     if side > (kind.side or side):
         raise ValueError(f'{suffix} cannot hold {side} pixels at a side; {REMEDY}.')
@@ -97,18 +99,18 @@ def check_holds(picture: Picture, suffix: str) -> None:
         raise ValueError(f'{suffix} cannot hold {8 * picture.pixels.itemsize} bits; {REMEDY}, or tif.')
     if picture.alpha is not None and not kind.alpha:
         raise ValueError(f'{suffix} cannot hold transparency; {REMEDY}.')
-    if picture.pixels.shape[2] == 3 and not kind.colour:
-        raise ValueError(f'{suffix} cannot hold colour; {REMEDY}.')
+    if picture.pixels.shape[2] == 3 and not kind.color:
+        raise ValueError(f'{suffix} cannot hold color; {REMEDY}.')
 
 
 def as_rgb(picture: Picture) -> np.ndarray:
-    """(H, W, C), grey or R, G, B, and A where there is transparency."""
+    """(H, W, C), gray or R, G, B, and A where there is transparency."""
     pixels = picture.pixels[..., ::-1]
     return np.ascontiguousarray(pixels if picture.alpha is None else np.dstack([pixels, picture.alpha]))
 
 
-def png(picture: Picture) -> bytes:
-    """By OpenCV, for Pillow has no 16-bit colour; grey with transparency, which OpenCV does not have, by Pillow."""
+def png_of(picture: Picture) -> bytes:
+    """A PNG file by OpenCV, as Pillow has no 16-bit color; gray with transparency, which OpenCV lacks, by Pillow."""
     if picture.alpha is None or picture.pixels.shape[2] == 3 or picture.pixels.dtype == np.uint16:
         return encoded(interleaved(picture), '.png')
     file = BytesIO()
@@ -117,18 +119,17 @@ def png(picture: Picture) -> bytes:
 
 
 def pillow_image(picture: Picture) -> Image.Image:
-    """8 bits, in a mode that Pillow's writers take."""
+    """The picture, of 8 bits, in a mode that Pillow's writers take."""
     rgb = as_rgb(picture)
     image = Image.fromarray(rgb[..., 0] if rgb.shape[2] == 1 else rgb)
     return image.convert('RGBA') if image.mode == 'LA' else image
 
 
 def interleaved(picture: Picture) -> np.ndarray:
-    """(H, W), (H, W, 3) or (H, W, 4), as OpenCV writes it."""
+    """(H, W), (H, W, 3) or (H, W, 4), B, G, R(, A), as OpenCV's writers take it."""
     if picture.alpha is None:
         return picture.pixels[..., 0] if picture.pixels.shape[2] == 1 else picture.pixels
-    colours = np.repeat(picture.pixels, 3, axis=2) if picture.pixels.shape[2] == 1 else picture.pixels
-    return np.dstack([colours, picture.alpha])
+    return np.dstack([picture.as_bgr(), picture.alpha])
 
 
 def encoded(array: np.ndarray, suffix: str) -> bytes:

@@ -1,8 +1,8 @@
-"""Windows of the TIFF files that tifffile does not decode by itself (LZW, JPEG, LERC ..., channels apart): by rasterio.
+"""Regions of TIFF files that tifffile does not decode by itself (LZW, JPEG, LERC ..., planar channels), by rasterio.
 
-Whoever decodes, tags are read by tifffile, so georeferences take one path.
+Tags are read by tifffile in either case, so georeferences take one path.
 
-Legend: h w window, C channels.
+Legend: h w region, C channels.
 """
 
 from importlib.util import find_spec
@@ -10,21 +10,21 @@ from pathlib import Path
 
 import numpy as np
 
-from denseformer.images.tiffs import RasterioNeededError, WindowedTiff
+from denseformer.images.tiffs import RasterioNeededError, TiffReader
 
 
-def open_windows(path: str | Path, page: int = 0) -> WindowedTiff:
-    """A page of a TIFF file, to be read in windows; raises ValueError for one that cannot be."""
+def open_tiff(path: str | Path, page: int = 0) -> TiffReader:
+    """A page of a TIFF file, to be read region by region; raises ValueError for one that cannot be."""
     try:
-        return WindowedTiff(path, page)
+        return TiffReader(path, page)
     except RasterioNeededError:
         if find_spec('rasterio') is None:
             raise
-    return RasterioTiff(path, page)
+    return RasterioTiffReader(path, page)
 
 
-class RasterioTiff(WindowedTiff):
-    """Decoded by rasterio, which remembers decoded parts itself."""
+class RasterioTiffReader(TiffReader):
+    """Decodes by rasterio, which has a cache of its own."""
 
     def __init__(self, path: str | Path, page: int = 0):
         import rasterio

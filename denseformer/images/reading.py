@@ -1,166 +1,225 @@
-"""Images as files hold them: 8 or 16 bits or fractions, grey or colour, with or without transparency, upright.
+"""Reading image files: `read_image` is the one way from a file to pixels, in training and in prediction.
 
-OpenCV decodes; Pillow says what is in the header, and decodes what OpenCV does not tell apart: palettes, grey with
-alpha, CMYK.
-
-Legend: H W image, C channels.
+OpenCV decodes; Pillow reads the header, and decodes what OpenCV does not tell apart: palettes, gray with alpha, CMYK in
+TIFF files.
 """
 
-from dataclasses import dataclass, field, replace
+import re
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import tifffile
-from PIL import Image, UnidentifiedImageError
+from mmengine import fileio
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-from denseformer.datasets.loading import MAX_PIXELS, decode_image, pixels_in_header, read_bytes
-from denseformer.images.metadata import Metadata, metadata_of, set_upright
+from denseformer.images.limits import MAX_PIXELS, TooLargeError, check_pixels
+from denseformer.images.metadata import Metadata, metadata_of
+from denseformer.images.picture import (
+    DTYPES,
+    Picture,
+    UnsupportedImageError,
+    picture_of_array,
+    picture_of_pillow,
+    upright,
+)
 
-DTYPES = (np.uint8, np.uint16, np.float32)
-PLAIN = {'1': 'L', 'L': 'L', 'LA': 'LA', 'La': 'LA', 'RGBA': 'RGBA', 'RGBa': 'RGBA', 'PA': 'RGBA'}
-"""What Pillow's modes are read as; the others as RGB, and palettes with transparency as RGBA."""
-BY_PILLOW = ('P', 'PA', 'LA', 'La', 'RGBa', 'CMYK', 'YCCK', 'LAB', '1')
+MODES_OF_PILLOW = ('P', 'PA', 'LA', 'La', 'RGBa', 'CMYK', 'YCCK', 'LAB', '1')
+FORMATS_OF_PILLOW = ('AVIF',)
+ANIMATED_FORMATS = ('GIF', 'WEBP', 'PNG', 'AVIF')
 BITS_PER_SAMPLE = 258
-TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+TIFF_SIGNATURES = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 TIFF_FAULTS = (tifffile.TiffFileError, OSError, ValueError, KeyError, IndexError, TypeError)
-"""What tifffile raises for damaged files."""
+"""Errors that tifffile raises for damaged files."""
+DAMAGED = (
+    'it is truncated, damaged or not an image. Fetch the file again, convert it to PNG or JPEG, or leave it out of the '
+    'dataset'
+)
 
 
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """pixels: (H, W, C) uint8, uint16, or float32 in [0, 1]; grey (C = 1) or B, G, R (C = 3); alpha: (H, W) of the
-    same type, or None; metadata: what its file says besides."""
+def read_image(
+    path: str | Path,
+    *,
+    what: str = 'image',
+    page: int | None = None,
+    gray: bool = False,
+    apply_orientation: bool = True,
+    max_pixels: int = MAX_PIXELS,
+    backend_args: dict | None = None,
+) -> Picture:
+    """Read the image in a file, with its depth, transparency and metadata.
 
-    pixels: np.ndarray
-    alpha: np.ndarray | None = None
-    metadata: Metadata = field(default_factory=Metadata)
+    Args:
+        what: the file's part in its dataset, for messages.
+        page: of a TIFF file that has several, counted from 0.
+        gray: colors are read as their luma, one channel, as OpenCV's decoders compute it.
+        apply_orientation: rotate and flip the image as its EXIF data asks.
+        max_pixels: the largest H x W that is decoded, looked up in the header before.
+        backend_args: for mmengine's file backends.
 
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.pixels.shape[:2]
-
-    def as_bgr8(self) -> np.ndarray:
-        """(H, W, 3) uint8, B, G, R; transparency left out."""
-        pixels = in_8_bits(self.pixels)
-        return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
-
-
-def in_8_bits(pixels: np.ndarray) -> np.ndarray:
-    if pixels.dtype == np.float32:
-        return (pixels * 255 + 0.5).astype(np.uint8)
-    return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
-
-
-def picture_of(array: np.ndarray) -> Picture:
-    """A grey (H, W), colour (H, W, 3) or transparent (H, W, 4) array of 8 or 16 bits, or float32 in [0, 1], in
-    B, G, R(, A) order."""
-    channels = 1 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0
-    if array.dtype not in DTYPES or channels not in (1, 3, 4) or 0 in array.shape:
-        raise ValueError(
-            f'An image array is (H, W), (H, W, 3) or (H, W, 4), uint8, uint16 or float32, in B, G, R(, A) order; '
-            f'got {array.shape} {array.dtype}.'
-        )
-    check_fractions(array)
-    array = array.reshape(*array.shape[:2], channels)
-    if channels < 4:
-        return Picture(array)
-    return Picture(np.ascontiguousarray(array[..., :3]), np.ascontiguousarray(array[..., 3]))
-
-
-def check_fractions(array: np.ndarray) -> None:
-    """Raise ValueError for floating pixels outside [0, 1], which have no range of their own."""
-    if array.dtype != np.float32:
-        return
-    least, largest = float(array.min()), float(array.max())
-    if not (least >= 0 and largest <= 1):
-        raise ValueError(f'float32 pixels lie in [0, 1], these from {least:g} to {largest:g}: scale them first.')
-
-
-def picture_of_pillow(image: Image.Image) -> Picture:
-    """A Pillow image of any mode that has a colour or a grey of 8 or 16 bits, or fractions in [0, 1]."""
-    if image.mode == 'F':
-        return picture_of(np.array(image))
-    if image.mode.startswith('I;16'):
-        return picture_of(np.asarray(image).astype(np.uint16))
-    if image.mode == 'I':
-        raise ValueError('Images of 32-bit integers have no range; legal are 8 and 16 bits, and float32 in [0, 1].')
-    transparent = image.mode == 'P' and 'transparency' in image.info
-    mode = 'RGBA' if transparent else PLAIN.get(image.mode, 'RGB')
-    array = np.asarray(image.convert(mode))
-    if mode == 'LA':
-        return Picture(np.ascontiguousarray(array[..., :1]), np.ascontiguousarray(array[..., 1]))
-    if mode == 'L':
-        return picture_of(array)
-    return picture_of(np.ascontiguousarray(array[..., [2, 1, 0, 3][: array.shape[2]]]))
-
-
-def read_picture(path: str | Path, *, page: int | None = None, max_pixels: int = MAX_PIXELS) -> Picture:
-    """The image in a file, upright, with its depth, transparency and metadata.
-
-    page: of a TIFF file that has several, counted from 0. Raises ValueError for a file that is missing, empty, damaged,
-    animated, no image, of a type that `Picture` does not hold, or larger than `max_pixels`.
+    Raises ValueError, naming the file, for one that is missing, empty, damaged, animated, no image, larger than
+    `max_pixels`, or of a type that `Picture` does not hold.
     """
-    data = read_bytes(str(path), 'image')
-    check_pixels(path, pixels_in_header(data), max_pixels)
-    metadata, orientation = Metadata(), 1
+    data = read_bytes(path, what, backend_args)
+    return decode_image(path, data, page=page, gray=gray, apply_orientation=apply_orientation, max_pixels=max_pixels)
+
+
+def decode_image(
+    path: str | Path,
+    data: bytes,
+    *,
+    page: int | None = None,
+    gray: bool = False,
+    apply_orientation: bool = True,
+    max_pixels: int = MAX_PIXELS,
+) -> Picture:
+    """The image in `data`, the content of `path`; arguments and errors as those of `read_image`.
+
+    This is the order of all checks: the number of channels of a TIFF file, whether the file is animated, the size that
+    its header claims, whether it can be decoded, the size that it has, its type, the range of fractions.
+    """
     try:
-        if data[:4] in TIFF:
-            data, orientation = set_upright(data, page or 0)
-        with Image.open(BytesIO(data)) as header:
-            refuse_animation(header)
-            header.seek(page or 0)
-            metadata, turn = metadata_of(header, data)
-            orientation = max(orientation, turn)
-            if is_for_pillow(header):
-                return finished(picture_of_pillow(header), metadata, orientation)
-    except UnidentifiedImageError:
-        pass  # Pillow does not know the format; OpenCV may
+        header = read_header(path, data, page or 0, max_pixels)
+        picture = header.picture or picture_of_array(decode(path, header.data, page, gray, max_pixels))
+    except UnsupportedImageError as error:
+        raise ValueError(f"'{path}': {error}") from error
+    pixels, alpha = picture.pixels, picture.alpha
+    if gray and pixels.shape[2] == 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)[..., None]
+    orientation = header.orientation if apply_orientation else 1
+    return Picture(
+        upright(pixels, orientation),
+        None if alpha is None else upright(alpha, orientation),
+        header.metadata.fitting(pixels.shape[2], orientation),
+    )
+
+
+@dataclass(frozen=True)
+class Header:
+    """data: the content of the file, that of a TIFF file marked as upright; orientation: 1 to 8, as EXIF counts;
+    picture: the image where Pillow decodes it."""
+
+    data: bytes
+    metadata: Metadata
+    orientation: int
+    picture: Picture | None = None
+
+
+def read_header(path: str | Path, data: bytes, page: int, max_pixels: int) -> Header:
+    """The metadata of an image file of a legal size, and its pixels where Pillow decodes them."""
+    orientation = 1
+    try:
+        if data[:4] in TIFF_SIGNATURES:
+            data, orientation = set_tiff_upright(data, page)
+        with Image.open(BytesIO(data)) as image:
+            refuse_animation(image)
+            image.seek(page)
+            check_pixels(path, image.width * image.height, max_pixels)
+            metadata, exif_orientation = metadata_of(image, data, path)
+            picture = picture_of_pillow(image) if is_for_pillow(image) else None
+            return Header(data, metadata, max(orientation, exif_orientation), picture)
+    except (UnsupportedImageError, TooLargeError):
+        raise
+    except UnidentifiedImageError:  # Pillow does not know the format; OpenCV may
+        return Header(data, Metadata(), orientation)
     except Image.DecompressionBombError as error:
+        check_pixels(path, claimed_pixels(error), max_pixels)
         raise ValueError(f"'{path}': {error} Besides max_pixels, set PIL.Image.MAX_IMAGE_PIXELS = None.") from error
     except (SyntaxError, EOFError, *TIFF_FAULTS) as error:
-        raise ValueError(f"'{path}' cannot be read: {error}") from error
-    array = decode_image(str(path), data, cv2.IMREAD_UNCHANGED) if page is None else decode_page(path, data, page)
-    check_pixels(path, array.shape[0] * array.shape[1], max_pixels)
-    if array.dtype not in DTYPES:
-        raise ValueError(f"'{path}' holds {array.dtype} pixels; legal are 8 and 16 bits without sign, and float32.")
-    try:
-        return finished(picture_of(array), metadata, orientation)
-    except ValueError as error:
-        raise ValueError(f"'{path}': {error}") from error
+        raise ValueError(f"'{path}' ({len(data)} bytes) cannot be decoded ({error}): {DAMAGED}.") from error
 
 
 def is_for_pillow(header: Image.Image) -> bool:
-    """Whether OpenCV does not tell what is in a file, or, in a TIFF file, multiplies its colours by their alpha."""
+    """Whether OpenCV does not decode a file, does not tell what is in it, or multiplies its colors by their alpha."""
+    if header.format == 'JPEG':
+        return False  # OpenCV turns CMYK into colors
     bits = max(getattr(header, 'tag_v2', {}).get(BITS_PER_SAMPLE, (0,)))
-    return header.mode in BY_PILLOW or (header.mode == 'RGBA' and bits == 8)
+    premultiplied = header.mode == 'RGBA' and bits == 8
+    return premultiplied or header.mode in MODES_OF_PILLOW or header.format in FORMATS_OF_PILLOW
 
 
-def finished(picture: Picture, metadata: Metadata, orientation: int) -> Picture:
-    return replace(upright(picture, orientation), metadata=metadata.fitting(picture.pixels.shape[2], orientation))
+def decode(path: str | Path, data: bytes, page: int | None, gray: bool, max_pixels: int) -> np.ndarray:
+    """(H, W) or (H, W, C) by OpenCV, which, unlike many decoders, hands over nothing rather than half an image."""
+    flags = cv2.IMREAD_UNCHANGED
+    if gray:
+        flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    content = np.frombuffer(data, np.uint8)
+    try:
+        if page is None:
+            array = cv2.imdecode(content, flags)
+        else:
+            _, arrays = cv2.imdecodemulti(content, flags, range=(page, page + 1))
+            array = arrays[0] if arrays else None
+    except cv2.error:
+        array = None
+    if array is None:
+        where = '' if page is None else f': page {page + 1}'
+        raise ValueError(f"'{path}' ({len(data)} bytes){where} cannot be decoded: {DAMAGED}.")
+    check_pixels(path, array.shape[0] * array.shape[1], max_pixels)
+    if array.dtype not in DTYPES:
+        raise ValueError(f"'{path}' holds {array.dtype} pixels; legal are 8 and 16 bits without sign, and float32.")
+    return array
 
 
-def decode_page(path: str | Path, data: bytes, page: int) -> np.ndarray:
-    """One of the images of a TIFF file."""
-    done, arrays = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED, range=(page, page + 1))
-    if not done or not arrays:
-        raise ValueError(f"'{path}': page {page + 1} cannot be decoded. Fetch the file again, or save it uncompressed.")
-    return arrays[0]
-
-
-def check_pixels(path: str | Path, pixels: int | None, max_pixels: int) -> None:
-    if pixels is not None and pixels > max_pixels:
+def read_bytes(path: str | Path, what: str = 'file', backend_args: dict | None = None) -> bytes:
+    """The content of `path`; ValueError naming it, and `what` it is in its dataset, where there is none."""
+    try:
+        data = fileio.get(str(path), backend_args=backend_args)
+    except OSError as error:
+        reason = error.strerror or error
         raise ValueError(
-            f"'{path}' has {pixels} pixels, more than max_pixels={max_pixels}. Raise it where the memory is there, or "
-            'predict a TIFF file window by window with --native.'
-        )
+            f"The {what} '{path}' cannot be read: {reason}. Check the path; in a config, data_root and data_prefix."
+        ) from error
+    if not data:
+        raise ValueError(f"The {what} '{path}' is empty (0 bytes). Fetch it again, or leave it out of the dataset.")
+    return data
+
+
+def pixels_in_header(data: bytes) -> int | None:
+    """H x W as the header says, without decoding; None where Pillow does not know the format."""
+    try:
+        with Image.open(BytesIO(data)) as header:
+            return header.width * header.height
+    except Image.DecompressionBombError as error:
+        return claimed_pixels(error)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        return None
+
+
+def claimed_pixels(error: Image.DecompressionBombError) -> int | None:
+    """The size that Pillow found too large; None where its message does not say."""
+    number = re.search(r'\((\d+) pixels\)', str(error))
+    return int(number[1]) if number else None
 
 
 def refuse_animation(header: Image.Image) -> None:
+    """Raise UnsupportedImageError for a file with several frames; the pages of a TIFF file are images of their own."""
     frames = getattr(header, 'n_frames', 1)
-    if frames > 1 and header.format in ('GIF', 'WEBP', 'PNG'):
-        raise ValueError(f'it is animated ({frames} frames). Convert it to a video, or to an image per frame.')
+    if frames > 1 and header.format in ANIMATED_FORMATS:
+        raise UnsupportedImageError(
+            f'it is animated ({frames} frames). Convert it to a video, or to an image per frame.'
+        )
+
+
+def set_tiff_upright(data: bytes, page: int) -> tuple[bytes, int]:
+    """A TIFF file whose page claims to be upright, and its orientation: decoders differ in whether they apply it.
+
+    Raises UnsupportedImageError for more than four channels.
+    """
+    with tifffile.TiffFile(BytesIO(data)) as file:
+        stored = file.pages[page].aspage()
+        if stored.samplesperpixel > 4:
+            raise UnsupportedImageError(
+                f'it has {stored.samplesperpixel} channels; write the ones to predict on into a file.'
+            )
+        tag = stored.tags.get(ExifTags.Base.Orientation)
+        order: Any = 'little' if file.byteorder == '<' else 'big'
+    if tag is None or tag.value == 1:
+        return data, 1
+    return data[: tag.valueoffset] + (1).to_bytes(2, order) + data[tag.valueoffset + 2 :], int(tag.value)
 
 
 def pages_of(path: str | Path) -> list[int]:
@@ -170,19 +229,3 @@ def pages_of(path: str | Path) -> list[int]:
             return [i for i, page in enumerate(file.pages) if not page.is_reduced] or [0]
     except TIFF_FAULTS:
         return [0]
-
-
-def upright(picture: Picture, orientation: int) -> Picture:
-    """A picture turned and mirrored as its EXIF orientation, 1 to 8, asks."""
-    if orientation not in range(2, 9):
-        return picture
-    alpha = picture.alpha
-    return Picture(turned(picture.pixels, orientation), None if alpha is None else turned(alpha, orientation))
-
-
-def turned(array: np.ndarray, orientation: int) -> np.ndarray:
-    quarter_turns = {1: 0, 2: 0, 3: 2, 4: 2, 5: 3, 6: 3, 7: 1, 8: 1}[orientation]
-    array = np.rot90(array, quarter_turns)
-    if orientation in (2, 4, 5, 7):
-        array = array[:, ::-1]
-    return np.ascontiguousarray(array)

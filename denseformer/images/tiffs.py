@@ -1,6 +1,6 @@
-"""TIFF files too large for memory: read window by window, written band by band; and what places a file on the earth.
+"""TIFF files too large for memory: read region by region, written band by band; georeferences.
 
-Legend: H W image, h w window, C channels.
+Legend: H W image, h w region, C channels.
 """
 
 from collections import OrderedDict
@@ -13,27 +13,30 @@ import numpy as np
 import tifffile
 
 from denseformer.images.metadata import Metadata, tiff_options
-from denseformer.images.reading import DTYPES, TIFF_FAULTS, check_fractions
+from denseformer.images.picture import DTYPES, check_unit_range
+from denseformer.images.reading import TIFF_FAULTS
 
-REMEMBERED = 256 << 20
-"""Bytes of strips or tiles that are kept decoded."""
-TILE = 256
+CACHE_BYTES = 256 << 20
+"""Bytes of decoded strips or tiles that are cached."""
+TILE_SIDE = 256
 ORIENTATION = 274
-GREY, RGB = 1, 2
+GRAY, RGB = 1, 2
 YCBCR_JPEG = (6, 7)
 MODEL_PIXEL_SCALE, MODEL_TIEPOINT, MODEL_TRANSFORMATION = 33550, 33922, 34264
 GEO_TAGS = (MODEL_PIXEL_SCALE, MODEL_TIEPOINT, MODEL_TRANSFORMATION, 34735, 34736, 34737)
+GeoTag = tuple[int, int, int, Any, bool]
+"""A tag as tifffile writes it: code, type, count, value, whether it stands once in the file."""
 
 
 class RasterioNeededError(ValueError):
-    """A TIFF file that rasterio decodes, and tifffile by itself does not."""
+    """A TIFF file that rasterio decodes and tifffile does not."""
 
 
-class WindowedTiff:
-    """A page of a TIFF file of which only windows are read: strips and tiles, grey or R, G, B(, A), of 8 or 16 bits or
-    float32 in [0, 1].
+class TiffReader:
+    """Reads regions of a page of a TIFF file: strips and tiles, gray or R, G, B(, A), of 8 or 16 bits or float32 in
+    [0, 1].
 
-    Raises ValueError for a file that is none, or is stored in another way.
+    Raises ValueError for a file that is no TIFF file, or is stored in another way.
     """
 
     def __init__(self, path: str | Path, page: int = 0):
@@ -49,18 +52,18 @@ class WindowedTiff:
         self.dtype = np.dtype(self.page.dtype)
         self.channels: int = self.page.samplesperpixel
         self.decoded: OrderedDict[int, int] = OrderedDict()
-        """The slot of each strip or tile that is kept, the one that was asked for last at the end."""
+        """The slot of each cached strip or tile, the least recently used first."""
         self.slots = self._empty_slots()
         self.mapped = self.page.asarray(out='memmap') if self.page.is_memmappable else None
 
     def read(self, rows: slice, columns: slice) -> np.ndarray:
         """(h, w, C) of the file's type, R, G, B; raises ValueError for parts that are damaged or outside [0, 1]."""
-        window = self._decode(rows, columns)
+        region = self._decode(rows, columns)
         try:
-            check_fractions(window)
+            check_unit_range(region)
         except ValueError as error:
             raise ValueError(f"'{self.path}': {error}") from error
-        return window
+        return region
 
     def _check_codec(self) -> None:
         page = self.page
@@ -68,17 +71,17 @@ class WindowedTiff:
         if known and (page.planarconfig == 1 or page.samplesperpixel == 1):
             return
         codec = getattr(page.compression, 'name', page.compression)
-        stored = 'its channels are stored apart' if known else f'it is compressed by {codec}'
+        stored = 'its channels are stored apart (planar)' if known else f'it is compressed by {codec}'
         raise RasterioNeededError(
-            f"'{self.path}' cannot be read in windows: {stored}. Install denseformer[geo], or convert the file to zlib "
-            'and interleaved channels.'
+            f"'{self.path}' cannot be read region by region: {stored}. Install denseformer[geo], or convert the file "
+            'to zlib and interleaved channels.'
         )
 
     def _decode(self, rows: slice, columns: slice) -> np.ndarray:
         if self.mapped is not None:
             return np.array(self.mapped[rows, columns]).reshape(rows.stop - rows.start, -1, self.channels)
         top, left = rows.start, columns.start
-        window = np.empty((rows.stop - top, columns.stop - left, self.channels), self.dtype)
+        region = np.empty((rows.stop - top, columns.stop - left, self.channels), self.dtype)
         high, wide = self._segment_size()
         across = -(-self.size[1] // wide)
         for i in range(top // high, (rows.stop - 1) // high + 1):
@@ -86,8 +89,8 @@ class WindowedTiff:
                 segment = self._segment(i * across + j)
                 y, x = i * high - top, j * wide - left
                 part = segment[max(-y, 0) : rows.stop - i * high, max(-x, 0) : columns.stop - j * wide]
-                window[max(y, 0) : max(y, 0) + len(part), max(x, 0) : max(x, 0) + part.shape[1]] = part
-        return window
+                region[max(y, 0) : max(y, 0) + len(part), max(x, 0) : max(x, 0) + part.shape[1]] = part
+        return region
 
     def _segment_size(self) -> tuple[int, int]:
         if self.page.is_tiled:
@@ -95,10 +98,10 @@ class WindowedTiff:
         return min(self.page.rowsperstrip, self.size[0]), self.size[1]
 
     def _empty_slots(self) -> np.ndarray:
-        """Room for decoded parts, taken once: arrays that come and go among larger ones would scatter the memory."""
+        """The cache of decoded parts, allocated once: arrays that come and go among larger ones fragment memory."""
         shape = (*self._segment_size(), self.channels)
         nbytes = int(np.prod(shape)) * self.dtype.itemsize
-        return np.empty((max(1, min(len(self.page.dataoffsets), REMEMBERED // nbytes)), *shape), self.dtype)
+        return np.empty((max(1, min(len(self.page.dataoffsets), CACHE_BYTES // nbytes)), *shape), self.dtype)
 
     def _segment(self, index: int) -> np.ndarray:
         """A strip or tile, (h, w, C); those at the image's end may be larger than it."""
@@ -120,28 +123,29 @@ class WindowedTiff:
         self.decoded[index] = slot
         return self.slots[slot]
 
-    def geography(self, scale: int = 1) -> list[tuple[int, int, int, Any, bool]]:
-        """The tags that place an image `scale` times as large on the earth; empty where the file has none."""
-        return geo_tags(self.page, scale)
+    def geo_tags(self, scale: int = 1) -> list[GeoTag]:
+        """The georeference of an image `scale` times as large; empty where the file has none."""
+        return page_geo_tags(self.page, scale)
 
     def close(self) -> None:
         self.file.close()
 
 
 def check_storage(path: Path, page: tifffile.TiffPage) -> None:
-    """Raise ValueError for a page that nobody reads in windows here."""
+    """Raise ValueError for a page whose regions `TiffReader` does not read."""
     if page.dtype not in DTYPES:
         fault = f'it holds {page.dtype} pixels; legal are 8 and 16 bits without sign, and float32'
-    elif page.photometric not in (GREY, RGB) and (page.photometric, page.compression) != YCBCR_JPEG:
-        fault = f'its colours are stored as {page.photometric!r}; convert it to grey or RGB'
+    elif page.photometric not in (GRAY, RGB) and (page.photometric, page.compression) != YCBCR_JPEG:
+        fault = f'its colors are stored as {page.photometric!r}; convert it to gray or RGB'
     elif page.tags.valueof(ORIENTATION, 1) != 1:
         fault = 'it is not stored upright; turn it'
     else:
         return
-    raise ValueError(f"'{path}' cannot be read in windows: {fault}.")
+    raise ValueError(f"'{path}' cannot be read region by region: {fault}.")
 
 
-def geo_tags(page: tifffile.TiffPage, scale: int) -> list[tuple[int, int, int, Any, bool]]:
+def page_geo_tags(page: tifffile.TiffPage, scale: int) -> list[GeoTag]:
+    """The georeference of an image `scale` times as large as the page."""
     tags = []
     for code in GEO_TAGS:
         tag = page.tags.get(code)
@@ -151,7 +155,7 @@ def geo_tags(page: tifffile.TiffPage, scale: int) -> list[tuple[int, int, int, A
 
 
 def rescaled(code: int, value: Any, scale: int) -> Any:
-    """A georeference's numbers for pixels `scale` times as small."""
+    """The value of a georeference's tag for pixels `scale` times as small."""
     if code == MODEL_PIXEL_SCALE:
         return (value[0] / scale, value[1] / scale, *value[2:])
     if code == MODEL_TIEPOINT:  # row, column and height in the image, then on the earth
@@ -171,16 +175,18 @@ def size_of(path: Path, page: int) -> tuple[int, int]:
         raise ValueError(f"'{path}' cannot be read as a TIFF file: {error}") from error
 
 
-def geography_of(path: Path, page: int, scale: int = 1) -> list[tuple[int, int, int, Any, bool]]:
-    """The same for any TIFF file, whatever it stores."""
+def read_geo_tags(path: Path, page: int, scale: int = 1) -> list[GeoTag]:
+    """The georeference of an image `scale` times as large as a page of any TIFF file, whatever it stores."""
     with tifffile.TiffFile(path) as file:
-        return geo_tags(file.pages[page].aspage(), scale)
+        return page_geo_tags(file.pages[page].aspage(), scale)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A TIFF file to be written: its size (H, W), channels (R, G, B order), type, what it says besides, and the
-    colours of its classes where it is a mask."""
+    """A TIFF file to be written.
+
+    size: (H, W); channels: gray, or R, G, B(, A); palette: a color per class, of a mask.
+    """
 
     size: tuple[int, int]
     channels: int
@@ -202,25 +208,25 @@ def write_bands(path: Path, layout: Layout, bands: Iterator[np.ndarray]) -> None
     nbytes = int(np.prod(shape)) * np.dtype(layout.dtype).itemsize
     with tifffile.TiffWriter(path, bigtiff=nbytes > 3 << 30) as writer:
         writer.write(
-            tiles(bands), shape=shape, dtype=layout.dtype, tile=(TILE, TILE), compression='zlib', metadata=None,
-            **options, **tiff_options(layout.metadata),
+            tiles_of(bands), shape=shape, dtype=layout.dtype, tile=(TILE_SIDE, TILE_SIDE), compression='zlib',
+            metadata=None, **options, **tiff_options(layout.metadata),
         )  # fmt: skip
 
 
-def tiles(bands: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Bands of any height as tiles, row by row; those at the image's end are smaller."""
+def tiles_of(bands: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Bands of any height as the file's tiles, row by row; those at the image's end are smaller."""
     waiting: list[np.ndarray] = []
     for band in bands:
         waiting.append(band)
-        if sum(map(len, waiting)) >= TILE:
+        if sum(map(len, waiting)) >= TILE_SIDE:
             rows = np.concatenate(waiting)
-            whole = len(rows) // TILE * TILE
-            yield from cut(rows[:whole])
+            whole = len(rows) // TILE_SIDE * TILE_SIDE
+            yield from split_rows(rows[:whole])
             waiting = [rows[whole:].copy()]
-    yield from cut(np.concatenate(waiting))
+    yield from split_rows(np.concatenate(waiting))
 
 
-def cut(rows: np.ndarray) -> Iterator[np.ndarray]:
-    for top in range(0, len(rows), TILE):
-        for left in range(0, rows.shape[1], TILE):
-            yield np.ascontiguousarray(rows[top : top + TILE, left : left + TILE])
+def split_rows(rows: np.ndarray) -> Iterator[np.ndarray]:
+    for top in range(0, len(rows), TILE_SIDE):
+        for left in range(0, rows.shape[1], TILE_SIDE):
+            yield np.ascontiguousarray(rows[top : top + TILE_SIDE, left : left + TILE_SIDE])

@@ -1,10 +1,9 @@
-"""Videos as files: read frame by frame, written frame by frame.
+"""Videos, cameras and streams: read frame by frame, written frame by frame.
 
 OpenCV reads what FFmpeg decodes and writes MPEG-4 Part 2, the one codec for mp4 that its wheels encode everywhere.
 Sound is not carried.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -12,45 +11,51 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from denseformer.images.reading import check_pixels, picture_of
-from denseformer.inference.sources import Item
+from denseformer.images.limits import MAX_PIXELS, check_pixels
+from denseformer.images.picture import Picture, picture_of_array
 
-WHOLE = 0.9
-"""Of the frames that a file announces; many formats give them as an estimate."""
+COMPLETE = 0.9
+"""Share of the announced frames from which on a file is complete; many formats give their number as an estimate."""
+LIVE_RATE = 25.0
+"""Frames per second of a camera or stream that does not say."""
 
 
 class VideoReader:
-    """The frames of a video, upright, one after the other.
+    """The frames of a video file, a camera (its number) or a stream (its URL), upright, one after the other.
 
-    size: (H, W); rate: frames per second; announced: how many the file says it has.
+    size: (H, W); rate: frames per second; announced: how many frames the file says it has; live: whether it is no file.
 
-    Raises ValueError for a file that is missing, no video, cut short, or of more than `max_pixels` a frame.
+    Raises ValueError for a source that is missing, no video, truncated, or of more than `max_pixels` a frame.
     """
 
-    def __init__(self, item: Item, max_pixels: int):
-        self.item = item
-        self.capture = cv2.VideoCapture(str(item.file), cv2.CAP_FFMPEG)
+    def __init__(self, source: str | Path | int, max_pixels: int = MAX_PIXELS):
+        self.name = f'camera {source}' if isinstance(source, int) else str(source)
+        self.live = isinstance(source, int) or '://' in str(source)
+        if isinstance(source, int):
+            self.capture = cv2.VideoCapture(source)
+        else:
+            self.capture = cv2.VideoCapture(str(source), cv2.CAP_FFMPEG)
         if not self.capture.isOpened():
-            raise ValueError(f"'{item.path}' cannot be read as a video: it is missing, cut short, or none.")
+            raise ValueError(f"'{self.name}' cannot be read as a video: it is missing, truncated, or not a video.")
         self.size = int(self.capture.get(cv2.CAP_PROP_FRAME_HEIGHT)), int(self.capture.get(cv2.CAP_PROP_FRAME_WIDTH))
         self.rate = self.capture.get(cv2.CAP_PROP_FPS)
-        self.announced = max(0, int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-        self.seen = 0
-        check_pixels(item.file, self.size[0] * self.size[1], max_pixels)
+        self.announced = 0 if self.live else max(0, int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        self.count = 0
+        check_pixels(self.name, self.size[0] * self.size[1], max_pixels)
         if not 0 < self.rate < 1000:
-            raise ValueError(f"'{item.path}' gives no frame rate: encode it anew, as with ffmpeg -r 25.")
+            if not self.live:
+                raise ValueError(f"'{self.name}' gives no frame rate: encode it again, as with ffmpeg -r 25.")
+            self.rate = LIVE_RATE
 
-    def read(self) -> Item | None:
-        """The next frame, named <video>/000001.png ..., or None after the last one."""
+    def read(self) -> Picture | None:
+        """The next frame, or None after the last one; `count` frames have been read then."""
         done, frame = self.capture.read()
         if not done:
-            if self.seen < max(1, WHOLE * self.announced):
-                raise ValueError(
-                    f"'{self.item.path}' ends after {self.seen} of {self.announced} frames: it is cut short."
-                )
+            if self.count < max(1, COMPLETE * self.announced):
+                raise ValueError(f"'{self.name}' ends after {self.count} of {self.announced} frames: it is truncated.")
             return None
-        self.seen += 1
-        return Item(self.item.name.with_suffix('') / f'{self.seen:06d}.png', picture=picture_of(frame))
+        self.count += 1
+        return picture_of_array(frame)
 
     def close(self) -> None:
         self.capture.release()
@@ -60,12 +65,6 @@ class VideoReader:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-def frames_of(item: Item, max_pixels: int) -> Iterator[Item]:
-    """The frames of a video as images to predict on."""
-    with VideoReader(item, max_pixels) as video:
-        yield from iter(video.read, None)
 
 
 class VideoWriter:

@@ -1,8 +1,8 @@
-"""COCO's formats for what was predicted: instances and panoptic maps, of an image and of a whole run.
+"""Predictions in COCO's formats: instances and panoptic maps, of an image and of a whole run.
 
-A run writes a file per image, and from these, at its end, one for all: `instances.json` is a COCO data set whose
+A run writes a file per image, and from these, at its end, one for all: `instances.json` is a COCO dataset whose
 annotations have scores, `panoptic.json` one of panoptic maps. Images are numbered from 1 in the order of their names,
-so that it does not matter which process predicted what, and when. Class i has the category id i + 1.
+so that the order in which processes predict them does not matter. Class i has the category id i + 1.
 """
 
 import json
@@ -21,16 +21,17 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True)
 class Categories:
-    """names, colours: of each class; things: how many of them, from the first on, are things and no stuff."""
+    """The classes: their names and colors; things: the number of things, which come before the stuff."""
 
     names: Sequence[str]
-    colours: Sequence[tuple[int, int, int]]
+    colors: Sequence[tuple[int, int, int]]
     things: int
 
     def entries(self) -> list[Entry]:
+        """COCO's `categories`."""
         return [
-            {'id': i + 1, 'name': name, 'isthing': int(i < self.things), 'color': list(colour)}
-            for i, (name, colour) in enumerate(zip(self.names, self.colours, strict=True))
+            {'id': i + 1, 'name': name, 'isthing': int(i < self.things), 'color': list(color)}
+            for i, (name, color) in enumerate(zip(self.names, self.colors, strict=True))
         ]
 
 
@@ -98,7 +99,7 @@ def numbered(record: Mapping[str, Entry]) -> Iterator[tuple[int, Entry]]:
 def write_dataset(
     path: Path, record: Mapping[str, Entry], categories: Categories, annotations: Iterable[Entry]
 ) -> None:
-    """Write a data set with an annotation per line, so that memory does not grow with their number."""
+    """Write a dataset with an annotation per line, so that memory does not grow with their number."""
     images = [
         {'id': i, 'file_name': entry['file'], 'height': entry['height'], 'width': entry['width']}
         for i, entry in numbered(record)

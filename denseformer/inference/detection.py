@@ -19,18 +19,20 @@ from PIL import Image
 from pycocotools import mask as rle
 from torch import nn
 
-from denseformer.images.reading import Picture
+from denseformer.export import Exportable
+from denseformer.images.picture import Picture
 from denseformer.inference.coco import Categories, annotations_of, segments_of, write_instances, write_panoptic
-from denseformer.inference.drawing import Entry, draw_instances, tinted, with_legend
-from denseformer.inference.instances import Instances, Window, encoded, merged, moved
+from denseformer.inference.drawing import LegendEntry, draw_instances, tinted, with_legend
+from denseformer.inference.instances import Instances, TileInstances, encoded, merge_tiles, moved
 from denseformer.inference.memory import is_out_of_memory
-from denseformer.inference.results import Colour, Output, Result, import_supervision, save_jpeg
-from denseformer.inference.segmentation import class_names, prediction_pipeline
-from denseformer.inference.task import Prepared, Settings, Task
-from denseformer.inference.tiling import Tiling, plan
+from denseformer.inference.results import Color, Output, Result, import_supervision, save_jpeg
+from denseformer.inference.task import PreparedItem, Task, class_names, prediction_pipeline
+from denseformer.inference.tiling import Tiling, plan_spans
+from denseformer.options import PredictionOptions
 
 OVERLAP = 128
-SMALLEST = 256
+"""Pixels that neighboring tiles share, where the settings name none."""
+SMALLEST_TILE = 256
 INSTANCE_OFFSET = 1000  # mmdetection's panoptic ids are class + 1000 * instance
 
 
@@ -38,7 +40,7 @@ INSTANCE_OFFSET = 1000  # mmdetection's panoptic ids are class + 1000 * instance
 class DetectionResult(Result):
     """The instances in an image, and its panoptic map where the model makes one.
 
-    name: where the image stands below its source; image: (H, W, 3) uint8, R, G, B; panoptic: (H, W) int32, 0 for
+    name: the image's path below its source; image: (H, W, 3) uint8, R, G, B; panoptic: (H, W) int32, 0 for
     nothing, else indices from 1 into `segments`, the class of each.
     """
 
@@ -46,7 +48,7 @@ class DetectionResult(Result):
     image: np.ndarray
     instances: Instances
     classes: Sequence[str]
-    palette: Sequence[Colour]
+    palette: Sequence[Color]
     panoptic: np.ndarray | None = None
     segments: Sequence[int] = ()
 
@@ -66,24 +68,26 @@ class DetectionResult(Result):
     def plot(self) -> Image.Image:
         """The image with boxes, masks, names and scores; with a panoptic map its segments and a legend below."""
         if self.panoptic is None:
-            return self.after()
-        return with_legend(self.after(), [(self.classes[i], self.palette[i]) for i in dict.fromkeys(self.segments)])
+            return self.output_image()
+        return with_legend(
+            self.output_image(), [(self.classes[i], self.palette[i]) for i in dict.fromkeys(self.segments)]
+        )
 
-    def explained(self) -> Sequence[Entry]:
+    def legend_entries(self) -> Sequence[LegendEntry]:
         return () if self.panoptic is None else list(zip(self.classes, self.palette, strict=True))
 
-    def before(self) -> Image.Image:
+    def input_image(self) -> Image.Image:
         return Image.fromarray(self.image)
 
-    def after(self) -> Image.Image:
+    def output_image(self) -> Image.Image:
         found = self.instances
         names = [f'{self.classes[i]} {score:.2f}' for i, score in zip(found.labels, found.scores, strict=True)]
-        colours = [self.palette[i] for i in found.labels]
+        colors = [self.palette[i] for i in found.labels]
         if self.panoptic is not None:
             image = tinted(self.image, self.panoptic, [self.palette[i] for i in self.segments])
-            return draw_instances(image, found.boxes, names, colours, None)
+            return draw_instances(image, found.boxes, names, colors, None)
         masks = None if found.masks is None else (rle.decode(mask).astype(bool) for mask in found.masks)
-        return draw_instances(self.image, found.boxes, names, colours, masks)
+        return draw_instances(self.image, found.boxes, names, colors, masks)
 
     def save(self, path: str | Path) -> None:
         """Write the instances: a list of COCO's annotations, with scores and without ids."""
@@ -110,7 +114,7 @@ class DetectionResult(Result):
             files['segments'] = Output('panoptic', '.json', self.save_segments)
         return files
 
-    def facts(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         H, W = self.image.shape[:2]
         counts = np.bincount(self.instances.labels, minlength=len(self.classes))
         found = {self.classes[i]: int(counts[i]) for i in np.argsort(-counts, kind='stable') if counts[i]}
@@ -130,11 +134,11 @@ class DetectionResult(Result):
 
 
 class DetectionTask(Task):
-    """Pictures to `DetectionResult`; in windows where the settings name a size or memory runs out."""
+    """From pictures to `DetectionResult`; in tiles where the settings name a size or memory runs out."""
 
-    def __init__(self, config: Config, model: nn.Module, settings: Settings):
+    def __init__(self, config: Config, model: nn.Module, settings: PredictionOptions):
         super().__init__(settings)
-        if settings.augment or settings.probabilities:
+        if settings.tta or settings.probabilities:
             raise ValueError('Detection has no --tta and no --probabilities: leave them out.')
         self.model = model
         self.classes, self.palette = class_names(config)
@@ -145,7 +149,7 @@ class DetectionTask(Task):
         self.overlap = OVERLAP if settings.overlap is None else settings.overlap
         self.tile = settings.tile
         if self.tile is not None:
-            self._tiling(self.tile)  # an error now, if it has to be
+            self._tiling(self.tile)  # raises for sizes that are too small
 
     def inputs_of(self, picture: Picture, name: PurePosixPath) -> tuple[Any, Any]:
         if self.tile is not None and max(picture.size) > self.tile:
@@ -153,11 +157,11 @@ class DetectionTask(Task):
         sample = self._sample(picture.as_bgr8())
         return sample, (tuple(sample['inputs'].shape), picture.size)
 
-    def batch_size(self, prepared: Prepared) -> int:
+    def batch_size(self, prepared: PreparedItem) -> int:
         return self.settings.batch_size or 1
 
     @torch.inference_mode()
-    def predict(self, batch: Sequence[Prepared]) -> list[DetectionResult]:
+    def predict(self, batch: Sequence[PreparedItem]) -> list[DetectionResult]:
         while True:
             longest = max(batch[0].source.size)
             side = longest if self.tile is None else min(longest, self.tile)
@@ -165,17 +169,27 @@ class DetectionTask(Task):
                 if side == longest:
                     samples = self._run([prepared.inputs for prepared in batch])
                     return [self._result(*pair) for pair in zip(batch, samples, strict=True)]
-                return [self._result(prepared, self._in_windows(prepared, side)) for prepared in batch]
+                return [self._result(prepared, self._in_tiles(prepared, side)) for prepared in batch]
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or not self._shrink(side):
                     raise
 
+    def exportable(self) -> Exportable:
+        """Raises ValueError: detectors are not exported."""
+        raise ValueError(
+            f'{type(self.model).__name__} cannot be exported: how many objects an image has decides how its detector '
+            'goes on (non-maximum suppression, features cut out at proposals), and a file holds one fixed sequence of '
+            'operators. Predict with its config and checkpoint; segmentation and restoration models can be exported.'
+        )
+
     def _shrink(self, side: int) -> bool:
-        """Go on with windows of half the size; False when they would be too small."""
-        if side // 2 < SMALLEST:
+        """Halve the tiles' size; False when they would be too small."""
+        if side // 2 < SMALLEST_TILE:
             return False
         self.tile, self.overlap = side // 2, min(self.overlap, side // 4)
-        MMLogger.get_current_instance().warning(f'Out of memory at {side} pixels: going on with {self.tile}.')
+        MMLogger.get_current_instance().warning(
+            f'Out of memory at {side} pixels: continuing with tiles of {self.tile}.'
+        )
         return True
 
     def _tiling(self, side: int) -> Tiling:
@@ -188,11 +202,11 @@ class DetectionTask(Task):
 
     def _run(self, samples: Sequence[dict[str, Any]]) -> list[Any]:
         batch = {key: [sample[key] for sample in samples] for key in ('inputs', 'data_samples')}
-        with self.settings.autocast():
+        with self.autocast():
             return self.model.test_step(batch)
 
-    def _result(self, prepared: Prepared, found: Any) -> DetectionResult:
-        """found: a `DetDataSample`, or the instances put together from windows."""
+    def _result(self, prepared: PreparedItem, found: Any) -> DetectionResult:
+        """The result of `found`: a `DetDataSample`, or the instances merged from tiles."""
         panoptic, segments = (None, []) if isinstance(found, Instances) else self.panoptic_of(found)
         instances = found if isinstance(found, Instances) else self.instances_of(found)
         image = np.ascontiguousarray(prepared.source.as_bgr8()[..., ::-1])
@@ -219,12 +233,12 @@ class DetectionTask(Task):
         numbers = np.where(wanted, np.cumsum(wanted), 0)
         return numbers[segments.reshape(found.sem_seg.shape[-2:])].astype(np.int32), labels[wanted].tolist()
 
-    def _in_windows(self, prepared: Prepared, side: int) -> Instances:
+    def _in_tiles(self, prepared: PreparedItem, side: int) -> Instances:
         tiling, pixels = self._tiling(side), prepared.source.as_bgr8()
         H, W = pixels.shape[:2]
-        spans = [(row, column) for row in plan(H, tiling) for column in plan(W, tiling)]
+        spans = [(row, column) for row in plan_spans(H, tiling) for column in plan_spans(W, tiling)]
         size = self.settings.batch_size or 1
-        windows = []
+        tiles = []
         for batch in (spans[i : i + size] for i in range(0, len(spans), size)):
             parts = [np.ascontiguousarray(pixels[row.start : row.stop, col.start : col.stop]) for row, col in batch]
             for (row, column), sample in zip(batch, self._run([self._sample(part) for part in parts]), strict=True):
@@ -233,10 +247,10 @@ class DetectionTask(Task):
                         'Panoptic maps are made of whole images: leave out --tile, or make images smaller.'
                     )
                 found = moved(self.instances_of(sample), column.start, row.start, (H, W))
-                windows.append(Window(np.array([column.start, row.start, column.stop, row.stop]), found))
-        return merged(windows)
+                tiles.append(TileInstances(np.array([column.start, row.start, column.stop, row.stop]), found))
+        return merge_tiles(tiles)
 
-    def whole_run(self, root: Path, record: Mapping[str, dict[str, Any]]) -> dict[str, Callable[[Path], None]]:
+    def run_files(self, root: Path, record: Mapping[str, dict[str, Any]]) -> dict[str, Callable[[Path], None]]:
         things = getattr(self.model, 'num_things_classes', len(self.classes))
         categories = Categories(self.classes, self.palette, things)
         writers = {'instances': write_instances, 'panoptic': write_panoptic}
@@ -247,6 +261,7 @@ class DetectionTask(Task):
 
 
 def index_of(name: str, classes: Sequence[str]) -> int:
+    """The index of a class; raises ValueError with the nearest name for one that does not exist."""
     if name not in classes:
         near = difflib.get_close_matches(name, classes, 1)
         hint = f", did you mean '{near[0]}'?" if near else f': {", ".join(classes)}.'

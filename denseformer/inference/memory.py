@@ -1,4 +1,4 @@
-"""How large an image fits into memory, and what happens when one does not."""
+"""Free memory, the memory that a prediction takes, and retrying with smaller tiles when it runs out."""
 
 import gc
 import os
@@ -10,20 +10,20 @@ from mmengine.logging import MMLogger
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from denseformer.inference.tiling import Network, Tiling, assemble, predict_blocks, reader_of
+from denseformer.inference.tiling import Network, Tiling, assemble, predict_tiles, reader_of
 
-SHARE = 0.5
-"""Of the free memory that a prediction may take; the rest is for what is read and written meanwhile."""
+MEMORY_SHARE = 0.5
+"""The share of the free memory that a prediction may take; the rest is for reading and writing meanwhile."""
 
 
 class OutOfMemoryRetry:
-    """A network that halves what it is given when memory runs out, and remembers what did fit.
+    """A network that halves its input when memory runs out, and keeps to the size that fitted.
 
-    A batch is halved first; a single image is predicted in windows, of half its size, a quarter ...
+    A batch is halved first; a single image is predicted in tiles, of half its size, a quarter ...
 
     Args:
         network: (B, C, H, W) -> (B, K, scale * H, scale * W).
-        tiling: its size is where halving starts for larger images; margin, fade and multiple are kept.
+        tiling: halving starts at its size for larger images; margin, fade and multiple are kept.
         scale: of the output.
     """
 
@@ -35,7 +35,7 @@ class OutOfMemoryRetry:
         """The longest side that is tried, once memory has run out."""
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Raises MemoryError when not even the smallest window fits."""
+        """(B, C, H, W) -> (B, K, scale * H, scale * W); raises MemoryError when not even the smallest tile fits."""
         side = max(images.shape[2:])
         if self.limit is None or side <= self.limit:
             output = attempt(self.network, images)
@@ -44,7 +44,7 @@ class OutOfMemoryRetry:
             if len(images) > 1:
                 return torch.cat([self(half) for half in images.chunk(2)])
             self._shrink(side)
-        return torch.stack([self._in_windows(image) for image in images])
+        return torch.stack([self._in_tiles(image) for image in images])
 
     def _shrink(self, side: int) -> None:
         while self.tiling.size >= side:
@@ -53,16 +53,18 @@ class OutOfMemoryRetry:
                 raise MemoryError(f'An image of {side} pixels does not fit into memory, and cannot be cut any smaller.')
             self.tiling = smaller
         self.limit = self.tiling.size
-        MMLogger.get_current_instance().warning(f'Out of memory at {side} pixels: going on with {self.limit}.')
+        MMLogger.get_current_instance().warning(
+            f'Out of memory at {side} pixels: continuing with tiles of {self.limit}.'
+        )
 
-    def _in_windows(self, image: Tensor) -> Tensor:
+    def _in_tiles(self, image: Tensor) -> Tensor:
         H, W = image.shape[1:]
-        blocks = predict_blocks(self, reader_of(image), (H, W), self.tiling, scale=self.scale)
-        return assemble(blocks, (H * self.scale, W * self.scale))
+        tiles = predict_tiles(self, reader_of(image), (H, W), self.tiling, scale=self.scale)
+        return assemble(tiles, (H * self.scale, W * self.scale))
 
 
 def attempt(network: Network, images: Tensor) -> Tensor | None:
-    """What the network gives, or None when memory runs out; what it had allocated is free again then."""
+    """The network's output, or None when memory runs out; its allocations are released then."""
     try:
         return network(images)
     except (MemoryError, RuntimeError) as error:
@@ -75,22 +77,23 @@ def attempt(network: Network, images: Tensor) -> Tensor | None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on the CPU or a GPU."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device; on a CPU what the system and the process's control group leave."""
+    """Free bytes on a device; on CPU the smaller of the system's and those of the process's control group."""
     if device.type == 'cuda':
         return torch.cuda.mem_get_info(device)[0]
     if device.type != 'cpu':
-        raise ValueError(f'The free memory of {device} is not known: give the size of the windows, as in --tile 512.')
+        raise ValueError(f'The free memory of {device} is not known: give the size of the tiles, as in --tile 512.')
     return min(system_memory(), group_memory())
 
 
 def system_memory() -> int:
-    """What the system can give without swapping; half of all memory where it does not say."""
+    """Bytes that the system can give without swapping; half of all memory where it does not say."""
     table = Path('/proc/meminfo')
     if table.is_file():
         lines = dict(line.split(':') for line in table.read_text().splitlines())
@@ -99,7 +102,7 @@ def system_memory() -> int:
 
 
 def group_memory(root: Path = Path('/sys/fs/cgroup')) -> int:
-    """What the control group leaves, cached files counted as free; without a limit, more than any machine has."""
+    """Bytes that the control group has left, cached files counted as free; without a limit, more than machines have."""
     limit = root / 'memory.max'
     if not limit.is_file() or limit.read_text().strip() == 'max':
         return 1 << 62
@@ -128,4 +131,4 @@ def bytes_per_pixel(network: Callable[[Tensor], Tensor], probe: Tensor) -> float
 
 def side_that_fits(network: Callable[[Tensor], Tensor], probe: Tensor, device: torch.device) -> int:
     """The side of the largest square that a prediction has memory for."""
-    return int((SHARE * free_memory(device) / max(bytes_per_pixel(network, probe), 1)) ** 0.5)
+    return int((MEMORY_SHARE * free_memory(device) / max(bytes_per_pixel(network, probe), 1)) ** 0.5)

@@ -1,32 +1,33 @@
 """From a config and a checkpoint, or a checkpoint alone, to predictions."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
-from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.utils import import_modules_from_strings
 from torch import nn
 
 from denseformer.checkpoints import read_checkpoint
-from denseformer.datasets.loading import MAX_PIXELS
+from denseformer.deprecation import renamed_arguments
 from denseformer.engine import load_config
+from denseformer.engine.devices import choose_device
 from denseformer.engine.runner import load_weights
 from denseformer.export.runtime import RUNNERS, ExportedModel, load_exported
-from denseformer.images.video_files import frames_of
+from denseformer.images.formats import checked_suffix
+from denseformer.inference.published import published_checkpoint
 from denseformer.inference.restoration import RestorationTask
 from denseformer.inference.segmentation import SegmentationTask
-from denseformer.inference.sources import Source, find_items
-from denseformer.inference.task import Settings, Task
+from denseformer.inference.sources import Source, find_items, frames_of
+from denseformer.inference.task import Task
+from denseformer.options import PredictionOptions, takes_options
 from denseformer.restoration import from_checkpoint
 from denseformer.restoration.restorer import Restorer
 
-INITIAL = ('init_cfg', 'pretrained', 'start_from')
+INITIAL = ('init_cfg', 'pretrained')
 WEIGHTS = ('.pth', '.pt', '.ckpt', '.safetensors')
 
 
@@ -36,74 +37,54 @@ class Predictor:
     `Predictor('CFSR_x2.pth')('photographs')` needs no config: a restoration network is recognised by its weights, and
     an exported file (.onnx, .pt2) says what it is.
 
-    Args:
-        config: path of a config, one that `load_config` returned, or the path of a restoration network's weights
-            or of an exported file.
-        checkpoint: path of the weights; None leaves a config's model as it was initialised.
-        device: 'auto' for a GPU where there is one, 'cpu', 'cuda', 'cuda:1' ...
-        amp: predict under bfloat16 autocast.
-        compile: let torch.compile make the network faster, which takes a while for each new image size.
-        tile: side of the windows that larger images are cut into; None for what the free memory allows.
-        overlap: of neighbouring windows in pixels; None for what the network needs.
-        batch_size: how many images of one size, or windows of an image, go through the network together;
-            None for what the free memory allows.
-        native: predict at the image's own size, whatever the config resizes to.
-        augment: average over copies: for segmentation of the sizes of the config's test-time augmentation, and
-            mirrored; for restoration turned and mirrored (8).
-        probabilities: keep the probability of each class (segmentation).
-        score: the least of an instance that is kept (detection).
-        classes: the names of those to find (detection); all when there are none.
-        suffix: format of restored images, as '.png'; None for that of their source.
-        trust_checkpoint: let the checkpoint execute code while it loads.
-        max_pixels: the largest image that is decoded, in pixels.
-
     Raises ValueError for a config or checkpoint that cannot be used.
     """
 
+    @renamed_arguments(augment='tta', suffix='format')
+    @takes_options(PredictionOptions)
     def __init__(
         self,
         config: str | Path | Config,
         checkpoint: str | Path | None = None,
-        *,
-        device: str = 'auto',
-        amp: bool = False,
-        compile: bool = False,
-        tile: int | None = None,
-        overlap: int | None = None,
-        batch_size: int | None = 1,
-        native: bool = False,
-        augment: bool = False,
-        probabilities: bool = False,
-        score: float = 0.3,
-        classes: Sequence[str] = (),
-        suffix: str | None = None,
-        trust_checkpoint: bool = False,
-        max_pixels: int = MAX_PIXELS,
+        options: PredictionOptions = PredictionOptions(),  # noqa: B008 (frozen)
     ):
-        self.device = torch.device(get_device() if device == 'auto' else device)
-        self.settings = Settings(
-            device=self.device, amp=amp, tile=tile, overlap=overlap, batch_size=batch_size, native=native,
-            augment=augment, probabilities=probabilities, score=score, classes=classes, suffix=suffix,
-            max_pixels=max_pixels,
-        )  # fmt: skip
-        self.model, self.config = load_model(config, checkpoint, trust=trust_checkpoint)
+        """Build the model and read its weights.
+
+        Args:
+            config: path of a config, one that `load_config` returned, the name of a shipped one, or the path of a
+                restoration network's weights or of an exported file.
+            checkpoint: path or address of the weights; None takes the published ones for the name of a shipped config,
+                and leaves the model of another config at its initial weights.
+            options: how to predict; its fields are keyword arguments too.
+        """
+        self.device = choose_device(options.device)
+        suffix = options.format and checked_suffix(options.format)
+        self.settings = replace(options, device=str(self.device), format=suffix)
+        self.model, self.config = load_model(config, checkpoint, trust=options.trust_checkpoint)
         if isinstance(self.model, ExportedModel):
-            if compile or amp or self.device.type != 'cpu':
+            if options.compile or options.amp or self.device.type != 'cpu':
                 raise ValueError(f"'{config}' is exported: it takes no amp or compile, and device 'cpu'.")
             if side := self.model.sizes.side:
-                self.settings = replace(self.settings, tile=side, overlap=side // 4 if overlap is None else overlap)
+                self.settings = replace(
+                    self.settings, tile=side, overlap=side // 4 if options.overlap is None else options.overlap
+                )
         self.model.to(self.device).eval()
-        if compile:
+        if options.compile:
             part_of(self.model).compile()
         self.task = task_of(self.config, self.model, self.settings)
+
+    @classmethod
+    def from_pretrained(cls, name: str, **options: Any) -> 'Predictor':
+        """The finished model that was published for the shipped config `name`; options: as for the constructor."""
+        return cls(name, published_checkpoint(name), **options)
 
     def __call__(self, source: Source | Iterable[Source]) -> Iterator[Any]:
         """Predict on every image and frame of a source, one by one; the first bad image raises ValueError."""
         for item in find_items(source):
             for image in frames_of(item, self.settings.max_pixels) if item.is_video else [item]:
                 prepared = self.task.prepare(image)
-                if prepared.window is not None:
-                    prepared.window.close()
+                if prepared.tiff is not None:
+                    prepared.tiff.close()
                     raise ValueError(f"'{image.path}' is too large for a result in memory: predict it into a folder.")
                 yield self.task.predict([prepared])[0]
 
@@ -117,6 +98,8 @@ def load_model(
         if checkpoint is not None:
             raise ValueError(f"'{config}' holds a whole model; before the checkpoint a config is expected.")
         return load_exported(Path(config)) if suffix in RUNNERS else (from_checkpoint(config), None)
+    if checkpoint is None and is_shipped_name(config):
+        checkpoint = published_checkpoint(config)
     config = config if isinstance(config, Config) else load_config(config)
     model = build_model(config)
     if checkpoint is not None:
@@ -126,13 +109,18 @@ def load_model(
     return model, config
 
 
+def is_shipped_name(config: str | Path | Config) -> bool:
+    """Whether `config` is a name, and not the path of a file or a config in memory."""
+    return not isinstance(config, Config) and Path(config).name == str(config) and not Path(config).is_file()
+
+
 def part_of(model: nn.Module) -> nn.Module:
-    """What of a model is compiled: a segmentor's or detector's backbone, a restoration network as a whole."""
+    """The part of a model that is compiled: a segmentor's or detector's backbone, a restoration network as a whole."""
     return getattr(model, 'backbone', None) or getattr(model, 'network', None) or model
 
 
-def task_of(config: Config | None, model: nn.Module, settings: Settings) -> Task:
-    """What adapts a model to pictures and results."""
+def task_of(config: Config | None, model: nn.Module, settings: PredictionOptions) -> Task:
+    """The task that adapts a model to pictures and results."""
     if any(cls.__name__ == 'BaseDetector' for cls in type(model).__mro__):
         from denseformer.inference.detection import DetectionTask
 
@@ -159,7 +147,7 @@ def build_model(config: Config) -> nn.Module:
     return MODELS.build(settings)
 
 
-def without_initial_weights(node):
+def without_initial_weights(node: Any) -> Any:
     """A model's config without the checkpoints its training starts from."""
     if isinstance(node, dict):
         kept = {key: value for key, value in node.items() if key not in INITIAL}

@@ -1,4 +1,4 @@
-"""What a prediction is: typed, drawn, and written into files."""
+"""Results of a prediction: typed, drawn, and written into files."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -12,16 +12,16 @@ from PIL import Image
 
 from denseformer.images.formats import as_rgb, write_picture
 from denseformer.images.metadata import Metadata
-from denseformer.images.reading import Picture
+from denseformer.images.picture import Picture
 from denseformer.images.tiffs import Layout, write_bands
-from denseformer.inference.drawing import Colour, Entry, overlay, with_legend
+from denseformer.inference.drawing import Color, LegendEntry, overlay, with_legend
 
 OPACITY = 0.6
 
 
 @dataclass(frozen=True)
 class Output:
-    """A file of a result: the folder it belongs to, its suffix, and what writes it."""
+    """A file of a result: the folder it belongs to, its suffix, and its writer."""
 
     folder: str
     suffix: str
@@ -29,51 +29,51 @@ class Output:
 
 
 class Result(ABC):
-    """name: where the image stands below its source."""
+    """The prediction for an image; name: the image's path below its source."""
 
     name: PurePosixPath
 
     @abstractmethod
     def outputs(self) -> dict[str, Output]:
-        """The files of this result, by what the record calls them."""
+        """The files of this result, by their names in the record."""
 
     @abstractmethod
-    def facts(self) -> dict[str, Any]:
-        """What the record says of this result, besides its files."""
+    def record(self) -> dict[str, Any]:
+        """The entries of this result in the record of a run, besides its files."""
 
     @abstractmethod
     def plot(self) -> Image.Image:
         """The prediction, drawn."""
 
-    def explained(self) -> Sequence[Entry]:
-        """All that the legend of a plot may name; none for a plot without a legend."""
+    def legend_entries(self) -> Sequence[LegendEntry]:
+        """All entries that the legend of a plot may have; none for a plot without a legend."""
         return ()
 
     @abstractmethod
-    def before(self) -> Image.Image:
-        """The image that was predicted on, 8 bits R, G, B, for comparison with `after`."""
+    def input_image(self) -> Image.Image:
+        """The image that was predicted on, 8 bits R, G, B, for comparison with `output_image`."""
 
     @abstractmethod
-    def after(self) -> Image.Image:
-        """The prediction in the place of the image."""
+    def output_image(self) -> Image.Image:
+        """The prediction in place of the image: drawn over it, or the restored image."""
 
 
 @dataclass(frozen=True, eq=False)
 class SegmentationResult(Result):
     """The classes of an image's pixels.
 
-    name: where the image stands below its source; image: (H, W, 3) uint8, R, G, B; mask: (H, W) uint8, or uint16 with
-    more than 256 classes, indices into `classes`; palette: a colour (R, G, B) per class; probabilities: (K, H, W)
-    float16 where they were asked for; geography: TIFF tags that place the image on the earth.
+    name: the image's path below its source; image: (H, W, 3) uint8, R, G, B; mask: (H, W) uint8, or uint16 with more
+    than 256 classes, indices into `classes`; palette: a color (R, G, B) per class; probabilities: (K, H, W) float16 in
+    [0, 1], where they were asked for; geo_tags: TIFF tags of the image's georeference.
     """
 
     name: PurePosixPath
     image: np.ndarray
     mask: np.ndarray
     classes: Sequence[str]
-    palette: Sequence[Colour]
+    palette: Sequence[Color]
     probabilities: np.ndarray | None = None
-    geography: list = field(default_factory=list)
+    geo_tags: list = field(default_factory=list)
 
     @property
     def shares(self) -> dict[str, float]:
@@ -81,42 +81,42 @@ class SegmentationResult(Result):
         return shares_of(np.bincount(self.mask.ravel(), minlength=len(self.classes)), self.classes)
 
     def plot(self, opacity: float = OPACITY) -> Image.Image:
-        """The image with its classes in colour and a legend of those that occur."""
-        colours = dict(self.explained())
+        """The image with its classes in color and a legend of those that occur."""
+        colors = dict(self.legend_entries())
         picture = overlay(self.image, self.mask, self.palette, opacity)
-        return with_legend(picture, [(name, colours[name]) for name in self.shares])
+        return with_legend(picture, [(name, colors[name]) for name in self.shares])
 
-    def explained(self) -> Sequence[Entry]:
+    def legend_entries(self) -> Sequence[LegendEntry]:
         return list(zip(self.classes, self.palette, strict=True))
 
-    def before(self) -> Image.Image:
+    def input_image(self) -> Image.Image:
         return Image.fromarray(self.image)
 
-    def after(self) -> Image.Image:
+    def output_image(self) -> Image.Image:
         return overlay(self.image, self.mask, self.palette, OPACITY)
 
     def save(self, path: str | Path) -> None:
-        """Write the mask: a palette png of 8 bits, or a grey one of 16 bits with more than 256 classes."""
+        """Write the mask: a palette png of 8 bits, or a gray one of 16 bits with more than 256 classes."""
         image = Image.fromarray(self.mask)
         if self.mask.dtype == np.uint8:
-            image.putpalette([channel for colour in self.palette for channel in colour])
+            image.putpalette([channel for color in self.palette for channel in color])
         image.save(path, format='PNG')
 
-    def save_geographic(self, path: str | Path) -> None:
-        """Write the mask as a TIFF file with the image's place on the earth."""
+    def save_geotiff(self, path: str | Path) -> None:
+        """Write the mask as a TIFF file with the image's georeference."""
         palette = self.palette if self.mask.dtype == np.uint8 else None
-        layout = Layout(self.mask.shape, 1, self.mask.dtype, Metadata(geography=self.geography), palette)
+        layout = Layout(self.mask.shape, 1, self.mask.dtype, Metadata(geo_tags=self.geo_tags), palette)
         write_bands(Path(path), layout, iter([self.mask]))
 
     def outputs(self) -> dict[str, Output]:
-        mask = Output('masks', '.tif', self.save_geographic) if self.geography else Output('masks', '.png', self.save)
+        mask = Output('masks', '.tif', self.save_geotiff) if self.geo_tags else Output('masks', '.png', self.save)
         files = {'mask': mask, 'overlay': Output('overlays', '.jpg', lambda path: save_jpeg(self.plot(), path))}
         if self.probabilities is not None:
             arrays = {'probabilities': self.probabilities, 'classes': np.array(self.classes)}
             files['probabilities'] = Output('probabilities', '.npz', lambda path: save_arrays(path, arrays))
         return files
 
-    def facts(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         H, W = self.mask.shape
         return {'height': H, 'width': W, 'classes': self.shares}
 
@@ -150,8 +150,8 @@ def shares_of(counts: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
 class RestorationResult(Result):
     """A restored image, of its source's depth, channels and transparency.
 
-    name: where the image stands below its source; source, picture: before and after; suffix: of the file it is written
-    as.
+    name: the image's path below its source; source, picture: the image before and after; suffix: that of the file to
+    write.
     """
 
     name: PurePosixPath
@@ -161,42 +161,43 @@ class RestorationResult(Result):
 
     @property
     def image(self) -> np.ndarray:
-        """(H, W, C) uint8, uint16 or float32: grey, or R, G, B, and A where the source has it."""
+        """(H, W, C) uint8, uint16 or float32: gray, or R, G, B, and A where the source has it."""
         return as_rgb(self.picture)
 
-    def before(self) -> Image.Image:
+    def input_image(self) -> Image.Image:
         return Image.fromarray(np.ascontiguousarray(self.source.as_bgr8()[..., ::-1]))
 
-    def after(self) -> Image.Image:
+    def output_image(self) -> Image.Image:
         return Image.fromarray(np.ascontiguousarray(self.picture.as_bgr8()[..., ::-1]))
 
     def plot(self) -> Image.Image:
         """The source, enlarged, beside the restored image, in 8 bits."""
-        after = self.after()
-        before = self.before().resize(after.size, Image.Resampling.BICUBIC)
-        canvas = Image.new('RGB', (2 * after.width, after.height))
-        canvas.paste(before, (0, 0))
-        canvas.paste(after, (after.width, 0))
+        restored = self.output_image()
+        source = self.input_image().resize(restored.size, Image.Resampling.BICUBIC)
+        canvas = Image.new('RGB', (2 * restored.width, restored.height))
+        canvas.paste(source, (0, 0))
+        canvas.paste(restored, (restored.width, 0))
         return canvas
 
     def save(self, path: str | Path) -> None:
-        """Write the restored image as what `suffix` names."""
+        """Write the restored image in the format that `suffix` names."""
         write_picture(self.picture, path, self.suffix)
 
     def outputs(self) -> dict[str, Output]:
         return {'restored': Output('restored', self.suffix, self.save)}
 
-    def facts(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         H, W, channels = self.image.shape
         return {'height': H, 'width': W, 'channels': channels, 'bits': 8 * self.picture.pixels.itemsize}
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays as a compressed .npz file."""
     with path.open('wb') as file:  # numpy would add a suffix to a name
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def save_jpeg(picture: Image.Image, path: Path, quality: int = 90) -> None:
-    """Write a drawing; one too large for the format is made as large as it allows."""
+    """Write a drawing; one too large for the format is shrunk to what it allows."""
     picture.thumbnail((65_500, 65_500))
     picture.save(path, format='JPEG', quality=quality)

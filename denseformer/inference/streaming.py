@@ -1,31 +1,31 @@
-"""What happens before the network: images are read ahead of it, and those that may go through it together are."""
+"""Before the network: images are read ahead of it, in another thread, and gathered into batches."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from denseformer.inference.predictor import Predictor
-from denseformer.inference.sources import Item
-from denseformer.inference.task import Prepared
+from denseformer.inference.sources import SourceItem
+from denseformer.inference.task import PreparedItem
 
-AHEAD = 4
-"""How many images are read before, and written after, those in the network."""
+PREFETCH = 4
+"""The number of images that are read ahead of those in the network, and of those that wait to be written."""
 T = TypeVar('T')
-Batch = list[tuple[Item, Prepared]]
+Batch = list[tuple[SourceItem, PreparedItem]]
 
 
-def ahead(pool: ThreadPoolExecutor, work: Callable[[T], Any], items: Iterable[T]) -> Iterator[tuple[T, Any]]:
-    """Each item with what `work` makes of it, or with what that raised; the work runs `AHEAD` items early."""
+def prefetched(pool: ThreadPoolExecutor, work: Callable[[T], Any], items: Iterable[T]) -> Iterator[tuple[T, Any]]:
+    """Each item with the result of `work`, or the error that it raised; the work runs `PREFETCH` items early."""
     waiting: list[tuple[T, Future]] = []
     for item in items:
         waiting.append((item, pool.submit(work, item)))
-        if len(waiting) > AHEAD:
-            yield outcome_of(*waiting.pop(0))
+        if len(waiting) > PREFETCH:
+            yield result_or_error(*waiting.pop(0))
     for item, future in waiting:
-        yield outcome_of(item, future)
+        yield result_or_error(item, future)
 
 
-def outcome_of(item: T, future: Future) -> tuple[T, Any]:
+def result_or_error(item: T, future: Future) -> tuple[T, Any]:
     try:
         return item, future.result()
     except Exception as error:
@@ -33,9 +33,9 @@ def outcome_of(item: T, future: Future) -> tuple[T, Any]:
 
 
 def batches(
-    predictor: Predictor, waiting: Iterable[tuple[Item, Prepared | Exception]]
-) -> Iterator[Batch | tuple[Item, Exception]]:
-    """Neighbours of one group together, as many as the network takes; and what could not be read, by itself."""
+    predictor: Predictor, waiting: Iterable[tuple[SourceItem, PreparedItem | Exception]]
+) -> Iterator[Batch | tuple[SourceItem, Exception]]:
+    """Consecutive items of one group, as many as the network takes; items that could not be read, with their error."""
     batch: Batch = []
     for item, prepared in waiting:
         if batch and (isinstance(prepared, Exception) or batch[0][1].group != prepared.group):

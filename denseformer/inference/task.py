@@ -1,6 +1,6 @@
-"""What the tasks share: how they are to run, what is read for them, and how an image goes through a network.
+"""The base of the tasks: reading an item, taking an image of any size through a network, names of classes.
 
-Legend: H W image, C channels, K channels of the prediction.
+Legend: B batch, H W image, C channels, K channels of the prediction.
 """
 
 from abc import ABC, abstractmethod
@@ -11,72 +11,43 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import init_default_scope
 
-from denseformer.datasets.loading import MAX_PIXELS
-from denseformer.images.formats import checked_suffix
-from denseformer.images.rasterio_tiff import open_windows
-from denseformer.images.reading import Picture, read_picture
-from denseformer.images.tiffs import Layout, WindowedTiff, geography_of, size_of
+from denseformer.config.audit import metainfo
+from denseformer.export import Exportable
+from denseformer.images.picture import Picture
+from denseformer.images.rasterio_tiff import open_tiff
+from denseformer.images.reading import read_image
+from denseformer.images.tiffs import Layout, TiffReader, read_geo_tags, size_of
+from denseformer.inference.drawing import Color, spread_colors
 from denseformer.inference.memory import OutOfMemoryRetry, side_that_fits
 from denseformer.inference.results import Result
-from denseformer.inference.sources import Item
-from denseformer.inference.tiling import Block, Network, Reader, Tiling, predict_blocks
+from denseformer.inference.sources import SourceItem
+from denseformer.inference.tiling import Network, Reader, Tile, Tiling, predict_tiles
+from denseformer.options import PredictionOptions
 
-UNMEASURED = 1 << 20
-"""Images of up to so many pixels are tried whole before the free memory is asked for."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How to predict, for any task.
-
-    amp: under bfloat16 autocast; tile: the side of the windows that larger images are cut into, None for what the free
-    memory allows; overlap: of neighbouring windows, None for what the network needs; batch_size: how many images or
-    windows of one size go through the network together, None for what the free memory allows; native: at the image's
-    own size, whatever the config resizes to; augment: predict on mirrored or turned copies too, and average;
-    probabilities: keep them for each class; score: the least of an instance that is kept; classes: the names of those
-    to find, all when there are none (detection); max_pixels: the largest image that is decoded; suffix: what restored
-    images are written as, None for the format of their source.
-    """
-
-    device: torch.device = field(default_factory=lambda: torch.device('cpu'))
-    amp: bool = False
-    tile: int | None = None
-    overlap: int | None = None
-    batch_size: int | None = 1
-    native: bool = False
-    augment: bool = False
-    probabilities: bool = False
-    score: float = 0.3
-    classes: Sequence[str] = ()
-    max_pixels: int = MAX_PIXELS
-    suffix: str | None = None
-
-    def __post_init__(self):
-        sizes = (self.batch_size, self.tile, self.max_pixels)
-        if any(size is not None and size < 1 for size in sizes) or (self.overlap or 0) < 0:
-            raise ValueError('batch_size, tile and max_pixels must be at least 1, and overlap not negative.')
-        if self.suffix is not None:
-            checked_suffix(self.suffix)
-
-    def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp)
+PIXELS_TRIED_WHOLE = 1 << 20
+"""Images of up to so many pixels are predicted whole before the free memory is measured."""
+LOADERS = ('LoadImage', 'LoadSegmentation', 'LoadAnnotations', 'LoadImageFromFile')
+RESIZERS = ('Resize', 'ResizeImage', 'ResizeShortestEdge', 'ResizeToMultiple')
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
+class PreparedItem:
     """An image that is ready for the network, or a file that is read while it is predicted.
 
-    picture: as read; inputs: what the task made of it; window: the file, in place of both, that is too large to be
-    read whole; geography: what places it on the earth. Images with the same `group` may go through together.
+    picture: the image as read; inputs: the picture as the task prepared it for the network; tiff: in place of both, a
+    file too large to be read whole; geo_tags: its georeference. Images of the same `group` may share a batch.
     """
 
-    item: Item
+    item: SourceItem
     picture: Picture | None = None
     inputs: Any = None
     group: Any = None
-    window: WindowedTiff | None = None
-    geography: list = field(default_factory=list)
+    tiff: TiffReader | None = None
+    geo_tags: list = field(default_factory=list)
 
     @property
     def name(self) -> PurePosixPath:
@@ -84,8 +55,8 @@ class Prepared:
 
     @property
     def streamed(self) -> bool:
-        """Whether the file, one too large or a video, is read bit by bit."""
-        return self.window is not None or self.item.is_video
+        """Whether the file, a large TIFF file or a video, is read part by part."""
+        return self.tiff is not None or self.item.is_video
 
     @property
     def source(self) -> Picture:
@@ -95,117 +66,158 @@ class Prepared:
 
 
 class Task(ABC):
-    """Images to results; a subclass sets `scale` of its output and says what happens between them."""
+    """From images to results; a subclass sets the `scale` of its output and fills in the steps between them."""
 
     scale = 1
     resizes = True
     """Whether a config may ask for images of another size, unless `native` forbids it."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: PredictionOptions):
         self.settings = settings
+        self.device = torch.device(settings.device)
 
-    def prepare(self, item: Item) -> Prepared:
+    def autocast(self) -> torch.autocast:
+        """The precision that the network predicts in: bfloat16 with `amp`, else that of its weights."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.amp)
+
+    def prepare(self, item: SourceItem) -> PreparedItem:
         """Read an item; this needs no network and may run beside it. Raises ValueError naming a file it cannot read."""
         if item.is_video:
-            return Prepared(item=item)
-        geography = []
+            return PreparedItem(item=item)
+        geo_tags = []
         if item.path is not None and item.path.suffix.lower() in ('.tif', '.tiff'):
             if self.settings.native or not self.resizes:
-                window = too_large(item, self.settings.max_pixels)
-                if window is not None:
-                    return Prepared(item=item, window=window, geography=window.geography(self.scale))
-            geography = self._geography(item)
-        picture = item.picture or read_picture(item.file, page=item.page, max_pixels=self.settings.max_pixels)
+                tiff = open_if_large(item, self.settings.max_pixels)
+                if tiff is not None:
+                    return PreparedItem(item=item, tiff=tiff, geo_tags=tiff.geo_tags(self.scale))
+            geo_tags = self._geo_tags(item)
+        picture = item.picture or read_image(item.file, page=item.page, max_pixels=self.settings.max_pixels)
         inputs, group = self.inputs_of(picture, item.name)
-        return Prepared(item=item, picture=picture, inputs=inputs, group=group, geography=geography)
+        return PreparedItem(item=item, picture=picture, inputs=inputs, group=group, geo_tags=geo_tags)
 
-    def _geography(self, item: Item) -> list:
+    def _geo_tags(self, item: SourceItem) -> list:
         try:
-            return geography_of(item.file, item.page or 0, self.scale)
+            return read_geo_tags(item.file, item.page or 0, self.scale)
         except Exception as error:  # tifffile raises many kinds for a damaged file
             raise ValueError(f"'{item.path}' cannot be read as a TIFF file: {error}") from error
 
     @abstractmethod
     def inputs_of(self, picture: Picture, name: PurePosixPath) -> tuple[Any, Any]:
-        """What the network is given for a picture, and what it must share with others to be predicted beside them."""
+        """The network's inputs for a picture, and the group of those that may share a batch with them."""
 
     @abstractmethod
-    def batch_size(self, prepared: Prepared) -> int:
-        """How many images like this one go through the network together."""
+    def batch_size(self, prepared: PreparedItem) -> int:
+        """The number of images like this one that share a batch."""
 
     @abstractmethod
-    def predict(self, batch: Sequence[Prepared]) -> list[Result]:
+    def predict(self, batch: Sequence[PreparedItem]) -> list[Result]:
         """Predict on images of one group."""
 
-    def whole_run(self, root: Path, record: Mapping[str, dict[str, Any]]) -> dict[str, Callable[[Path], None]]:
-        """Files that a run in the folder `root` has one of, by name, and what writes each; record: as `entries`."""
+    def exportable(self) -> Exportable:
+        """The model for `denseformer.export`; raises ValueError for one that cannot be exported."""
+        raise ValueError(f'{type(self).__name__} cannot be exported; segmentation and restoration models can be.')
+
+    def run_files(self, root: Path, record: Mapping[str, dict[str, Any]]) -> dict[str, Callable[[Path], None]]:
+        """The files that a run in the folder `root` has one of: {name: its writer}; record: as of `writers.entries`."""
         return {}
 
-    def bands(self, prepared: Prepared) -> Iterator[np.ndarray]:
-        """The prediction for a file that is read in windows, from top to bottom."""
+    def bands(self, prepared: PreparedItem) -> Iterator[np.ndarray]:
+        """The prediction for a file that is read region by region: bands from top to bottom."""
         raise ValueError(f"'{prepared.item.path}' is too large: raise max_pixels, this task reads images whole.")
 
-    def layout(self, prepared: Prepared) -> Layout:
+    def layout(self, prepared: PreparedItem) -> Layout:
         """The file that `bands` make up."""
         raise ValueError(f"'{prepared.item.path}' is too large: raise max_pixels, this task reads images whole.")
 
 
-def too_large(item: Item, max_pixels: int) -> WindowedTiff | None:
-    """The file, opened for reading in windows, when it has more than `max_pixels`."""
+def open_if_large(item: SourceItem, max_pixels: int) -> TiffReader | None:
+    """The item's TIFF file, opened for reading region by region, where it has more than `max_pixels`."""
     H, W = size_of(item.file, item.page or 0)
-    return open_windows(item.file, item.page or 0) if max_pixels < H * W else None
+    return open_tiff(item.file, item.page or 0) if max_pixels < H * W else None
 
 
-class Windows:
-    """Takes images of any size through a network: whole where they fit, in windows where they do not.
+class TiledNetwork:
+    """Takes images of any size through a network: whole where they fit, in tiles where they do not.
 
     Args:
         network: (B, C, H, W) -> (B, K, scale * H, scale * W).
         settings: its tile, overlap and batch_size count.
-        overlap: of neighbouring windows, when the settings name none.
-        multiple: what windows start at multiples of.
-        padding: what windows are reflected up to multiples of, before they are given to the network.
+        overlap: of neighboring tiles, when the settings name none.
+        multiple: tiles start at multiples of it.
+        padding: the network is given tiles that are reflected up to multiples of it.
         scale: of the output.
     """
 
     def __init__(
-        self, network: Network, settings: Settings, *, overlap: int, multiple: int, padding: int = 1, scale: int = 1
+        self,
+        network: Network,
+        settings: PredictionOptions,
+        *,
+        overlap: int,
+        multiple: int,
+        padding: int = 1,
+        scale: int = 1,
     ):
         overlap = overlap if settings.overlap is None else settings.overlap
         margin = overlap * 2 // 5
         self.settings = settings
-        any_size = Tiling(1 << 30, margin, overlap - 2 * margin, multiple, padding)
-        self.tiling = replace(any_size, size=settings.tile or max(512, any_size.smallest))
-        self.elastic = OutOfMemoryRetry(network, self.tiling, scale)
-        self.fits: int | None = settings.tile**2 if settings.tile else None
+        whole = Tiling(1 << 30, margin, overlap - 2 * margin, multiple, padding)
+        self.tiling = replace(whole, size=settings.tile or max(512, whole.smallest))
+        self.network = OutOfMemoryRetry(network, self.tiling, scale)
+        self.pixels_that_fit: int | None = settings.tile**2 if settings.tile else None
 
-    def blocks(self, read: Reader, size: tuple[int, int]) -> Iterator[Block]:
-        """The prediction for an image (H, W) in blocks, from top to bottom."""
+    def tiles(self, read: Reader, size: tuple[int, int]) -> Iterator[Tile]:
+        """The prediction for an image (H, W) in tiles, from top to bottom."""
         H, W = size
-        self._measure(read, size)
-        whole = (self.fits or UNMEASURED) >= H * W and (not self.settings.tile or max(size) <= self.settings.tile)
+        if self.pixels_that_fit is None and H * W > PIXELS_TRIED_WHOLE:
+            self._measure(read, size)
+        whole = (self.pixels_that_fit or PIXELS_TRIED_WHOLE) >= H * W and (
+            not self.settings.tile or max(size) <= self.settings.tile
+        )
         tiling = replace(self.tiling, size=max(*size, self.tiling.smallest)) if whole else self.tiling
         batch_size = 1 if whole or not self.settings.batch_size else self.settings.batch_size
-        return predict_blocks(self.elastic, read, size, tiling, scale=self.elastic.scale, batch_size=batch_size)
+        return predict_tiles(self.network, read, size, tiling, scale=self.network.scale, batch_size=batch_size)
 
-    def _measure(self, read: Reader, size: tuple[int, int]) -> None:
-        """Find out once, for the first large image, how much of one fits into memory."""
-        if self.fits is not None or size[0] * size[1] <= UNMEASURED:
-            return
-        self._probe(read, size)
-
-    def how_many(self, read: Reader, size: tuple[int, int]) -> int:
-        """How many images (H, W) go through together: as the settings say, or up to 16 that have room."""
+    def batch_size(self, read: Reader, size: tuple[int, int]) -> int:
+        """The number of images (H, W) in a batch: that of the settings, or up to 16 that fit into memory."""
         if self.settings.batch_size:
             return self.settings.batch_size
-        fits = self._probe(read, size) if self.fits is None else self.fits
-        return max(1, min(16, fits // (size[0] * size[1])))
+        pixels = self._measure(read, size) if self.pixels_that_fit is None else self.pixels_that_fit
+        return max(1, min(16, pixels // (size[0] * size[1])))
 
-    def _probe(self, read: Reader, size: tuple[int, int]) -> int:
+    def _measure(self, read: Reader, size: tuple[int, int]) -> int:
+        """The pixels of an image that fit into memory, measured once on a corner of an image."""
         probe = read(slice(0, min(256, size[0])), slice(0, min(256, size[1])))[None]
-        side = side_that_fits(self.elastic, probe.to(self.settings.device), self.settings.device)
-        self.fits = max(side, self.tiling.smallest) ** 2
+        device = torch.device(self.settings.device)
+        side = side_that_fits(self.network, probe.to(device), device)
+        self.pixels_that_fit = max(side, self.tiling.smallest) ** 2
         multiple = self.tiling.multiple
         side = max(self.tiling.smallest, min(side // max(1, round((self.settings.batch_size or 1) ** 0.5)), 2048))
         self.tiling = replace(self.tiling, size=max(self.tiling.smallest, side // multiple * multiple))
-        return self.fits
+        return self.pixels_that_fit
+
+
+def steps_after_loading(config: Config) -> Sequence[dict[str, Any]]:
+    """The test pipeline without the steps that read images and labels."""
+    steps = config.get('test_pipeline') or config.test_dataloader.dataset.pipeline
+    return [step for step in steps if kind_of(step) not in LOADERS]
+
+
+def kind_of(step: Mapping[str, Any]) -> str:
+    """The type of a pipeline's step, without its scope."""
+    return step['type'].rpartition('.')[2]
+
+
+def prediction_pipeline(config: Config, *, native: bool) -> Compose:
+    """The test pipeline after loading; native: without the steps that resize."""
+    init_default_scope(config.get('default_scope') or 'mmengine')
+    return Compose([step for step in steps_after_loading(config) if not (native and kind_of(step) in RESIZERS)])
+
+
+def class_names(config: Config) -> tuple[tuple[str, ...], tuple[Color, ...]]:
+    """The test dataset's class names and colors; the colors are spread over the hues where it has none."""
+    init_default_scope(config.get('default_scope') or 'mmengine')
+    classes, palette = metainfo(config.test_dataloader.dataset)
+    classes = tuple(classes or (f'class {i}' for i in range(config.num_classes)))
+    colors = palette or spread_colors(len(classes))
+    return classes, tuple((int(r), int(g), int(b)) for r, g, b in colors)

@@ -1,7 +1,6 @@
 """Predicting on videos, frame by frame like images.
 
-Frames that are looked at, overlays and restored images, become a video again; the others, such as masks, a folder with
-a file per frame.
+Overlays and restored frames become a video again; other results, such as masks, a folder with a file per frame.
 """
 
 from collections import Counter
@@ -14,40 +13,42 @@ from typing import Any
 from PIL import Image
 
 from denseformer.images.video_files import VideoReader, VideoWriter
-from denseformer.inference.drawing import above, frame_legend
+from denseformer.inference.drawing import frame_legend, stacked
 from denseformer.inference.predictor import Predictor
 from denseformer.inference.report import keep_thumbnails
 from denseformer.inference.results import Result
-from denseformer.inference.sources import Item
-from denseformer.inference.streaming import AHEAD, ahead, batches
+from denseformer.inference.sources import SourceItem, frame_item
+from denseformer.inference.streaming import PREFETCH, batches, prefetched
 from denseformer.inference.writers import RunFolder
 
-MOVING = ('overlay', 'restored')
+VIDEO_OUTPUTS = ('overlay', 'restored')
 """The outputs that become a video."""
 
 
-def predict_video(predictor: Predictor, item: Item, folder: RunFolder) -> dict[str, Any]:
-    """Predict on a video into the folder of a run; returns what the record says of it."""
-    with VideoReader(item, predictor.settings.max_pixels) as video, ThreadPoolExecutor(1) as pool:
-        results = frame_results(predictor, video, pool)
+def predict_video(predictor: Predictor, item: SourceItem, folder: RunFolder) -> dict[str, Any]:
+    """Predict on a video into the folder of a run; returns its entry in the record."""
+    with VideoReader(item.video, predictor.settings.max_pixels) as video, ThreadPoolExecutor(1) as pool:
+        results = frame_results(predictor, item, video, pool)
         first = next(results)
-        job = VideoJob(predictor, video, folder, first)
+        job = VideoJob(predictor, item, video, folder, first)
         folder.file(job.name, lambda path: job.run(path, chain([first], results)))
     return job.entry()
 
 
-def frame_results(predictor: Predictor, video: VideoReader, pool: ThreadPoolExecutor) -> Iterator[Result]:
+def frame_results(
+    predictor: Predictor, item: SourceItem, video: VideoReader, pool: ThreadPoolExecutor
+) -> Iterator[Result]:
     """The results of a video's frames; frames are decoded and prepared ahead of the network."""
 
-    def prepare(_: int):
+    def prepare(_: int) -> Any:
         frame = video.read()
-        return None if frame is None else predictor.task.prepare(frame)
+        return None if frame is None else predictor.task.prepare(frame_item(item, video.count, frame))
 
-    def prepared():
-        for _, frame in ahead(pool, prepare, count()):
+    def prepared() -> Iterator[tuple[SourceItem, Any]]:
+        for _, frame in prefetched(pool, prepare, count()):
             if frame is None:
                 return
-            yield video.item, frame
+            yield item, frame
 
     for batch in batches(predictor, prepared()):
         if isinstance(batch, tuple):
@@ -56,44 +57,48 @@ def frame_results(predictor: Predictor, video: VideoReader, pool: ThreadPoolExec
 
 
 class VideoJob:
-    """The files that a video's results are written into, and what is counted meanwhile.
+    """Writes the results of a video's frames into files, and counts meanwhile.
 
     first: the result of the first frame, from which the kinds of files follow.
     """
 
-    def __init__(self, predictor: Predictor, video: VideoReader, folder: RunFolder, first: Result):
-        self.video, self.folder, self.first = video, folder, first
-        self.stem = folder.stem_of(video.item.name)
+    def __init__(self, predictor: Predictor, item: SourceItem, video: VideoReader, folder: RunFolder, first: Result):
+        self.item, self.video, self.folder, self.first = item, video, folder, first
+        self.stem = folder.stem_of(item.name)
         outputs = first.outputs()
-        self.moving = next(kind for kind in MOVING if kind in outputs)
-        self.name = f'{outputs[self.moving].folder}/{self.stem}.mp4'
-        every_frame = [kind for kind in outputs if kind != self.moving]
-        if predictor.settings.suffix and self.moving == 'restored':
+        self.main = next(kind for kind in VIDEO_OUTPUTS if kind in outputs)
+        self.name = f'{outputs[self.main].folder}/{self.stem}.mp4'
+        every_frame = [kind for kind in outputs if kind != self.main]
+        if predictor.settings.format and self.main == 'restored':
             every_frame.append('restored')
         self.folders = {kind: f'{outputs[kind].folder}/{self.stem}' for kind in every_frame}
-        entries = first.explained()
-        self.legend = frame_legend(entries, *first.after().size) if entries else None
+        entries = first.legend_entries()
+        self.legend = frame_legend(entries, *first.output_image().size) if entries else None
         self.frames = 0
         self.shares: Counter[str] = Counter()
 
     def run(self, path: Path, results: Iterable[Result]) -> None:
-        """Write the video `path` and the files of its frames; `AHEAD` of them wait at most."""
+        """Write the video `path` and the files of its frames; `PREFETCH` of them wait at most."""
         width, height = self._frame(self.first).size
         sink = VideoWriter(path, self.video.rate, (height, width))
         pending: list[Future] = []
         try:
             with ThreadPoolExecutor(1) as pool:
-                for result in results:
-                    pending.append(pool.submit(self._write, result, sink))
-                    if len(pending) > AHEAD:
-                        pending.pop(0).result()
+                try:
+                    for result in results:
+                        pending.append(pool.submit(self._write, result, sink))
+                        if len(pending) > PREFETCH:
+                            pending.pop(0).result()
+                except KeyboardInterrupt:
+                    if not self.video.live:
+                        raise  # a camera or stream has no other end
                 for future in pending:
                     future.result()
         finally:
             sink.close()
 
     def _frame(self, result: Result) -> Image.Image:
-        return result.after() if self.legend is None else above(result.after(), self.legend)
+        return result.output_image() if self.legend is None else stacked(result.output_image(), self.legend)
 
     def _write(self, result: Result, sink: VideoWriter) -> None:
         sink.add(self._frame(result))
@@ -101,14 +106,14 @@ class VideoJob:
         for kind, folder in self.folders.items():
             self.folder.file(f'{folder}/{result.name.stem}{outputs[kind].suffix}', outputs[kind].write)
         if self.folder.thumbnails and self.frames == self.video.announced // 2:
-            keep_thumbnails(result, self.folder.root, self.video.item.name)
-        self.shares.update(result.facts().get('classes', {}))
+            keep_thumbnails(result, self.folder.root, self.item.name)
+        self.shares.update(result.record().get('classes', {}))
         self.frames += 1
         self.folder.notify(min(1.0, self.frames / max(1, self.video.announced)))
 
     def entry(self) -> dict[str, Any]:
-        facts = self.first.facts()
-        entry = {'height': facts['height'], 'width': facts['width'], 'frames': self.frames, 'rate': self.video.rate}
+        first = self.first.record()
+        entry = {'height': first['height'], 'width': first['width'], 'frames': self.frames, 'rate': self.video.rate}
         if self.shares:
             entry['classes'] = {name: round(total / self.frames, 4) for name, total in self.shares.most_common()}
         return {**entry, 'video': self.name, 'frame folders': self.folders}

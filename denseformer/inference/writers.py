@@ -1,11 +1,11 @@
-"""Where predictions go: a folder that mirrors the source, a record line by line, a summary."""
+"""The output folder of a run: it mirrors the source, and has a record line by line and a summary."""
 
 import hashlib
 import json
 import os
 import socket
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,7 +15,7 @@ from filelock import FileLock
 from denseformer.images.tiffs import write_bands
 from denseformer.inference.report import keep_thumbnails
 from denseformer.inference.results import Result, shares_of
-from denseformer.inference.task import Prepared, Task
+from denseformer.inference.task import PreparedItem, Task
 
 FINISHED = 'finished'
 
@@ -29,9 +29,9 @@ class RunFolder:
 
     Args:
         root: the folder; made where it does not exist.
-        names: of all images of the source, also of those that other processes predict.
+        names: those of all images of the source, also of those that other processes predict.
         thumbnails: keep small pictures for a report.
-        notify: is told which share of an image that takes long, 0 to 1, is done.
+        notify: is called with the share of an image that is done, 0 to 1, where it takes long.
     """
 
     def __init__(
@@ -51,28 +51,28 @@ class RunFolder:
         self.shared = False
         root.mkdir(parents=True, exist_ok=True)
         path = root / 'results.jsonl'
-        cut_short = path.is_file() and path.read_bytes()[-1:] not in (b'', b'\n')
+        truncated = path.is_file() and path.read_bytes()[-1:] not in (b'', b'\n')
         self.record = path.open('a', buffering=1)
-        if cut_short:
+        if truncated:
             self.record.write('\n')
 
     def write(self, result: Result) -> dict[str, Any]:
-        """Write the files of a result; returns what the record says of it."""
+        """Write the files of a result; returns its entry in the record."""
         written = {}
         for kind, output in result.outputs().items():
             written[kind] = f'{output.folder}/{self.stem_of(result.name)}{output.suffix}'
             self.file(written[kind], output.write)
         if self.thumbnails:
             keep_thumbnails(result, self.root, result.name)
-        return {**result.facts(), **written}
+        return {**result.record(), **written}
 
-    def write_bands(self, task: Task, prepared: Prepared) -> dict[str, Any]:
-        """Predict on a file that is read in windows, straight into a TIFF file."""
+    def write_bands(self, task: Task, prepared: PreparedItem) -> dict[str, Any]:
+        """Predict on a file that is read region by region, into a TIFF file; returns its entry in the record."""
         layout = task.layout(prepared)
         counts = np.zeros(1 << 16, np.int64)
         classes = getattr(task, 'classes', None)
 
-        def bands():
+        def bands() -> Iterator[np.ndarray]:
             done = 0
             for band in task.bands(prepared):
                 done += len(band)
@@ -86,16 +86,16 @@ class RunFolder:
         try:
             self.file(name, lambda path: write_bands(path, layout, bands()))
         finally:
-            prepared.window.close()
+            prepared.tiff.close()
         shares = {'classes': shares_of(counts[: len(classes)], classes)} if classes else {}
         return {'height': layout.size[0], 'width': layout.size[1], **shares, kind: name}
 
     def stem_of(self, name: PurePosixPath) -> PurePosixPath:
-        """`name` without its suffix, or with it where that would be another image's, too."""
+        """`name` without its suffix, or with it where several images would share the name."""
         return self.stems.get(name) or name.with_suffix('')
 
     def log(self, entry: dict[str, Any]) -> None:
-        """Append a line to results.jsonl; whole, also beside other processes."""
+        """Append a line to results.jsonl, also beside other processes."""
         self.record.write(json.dumps(entry) + '\n')
         if entry['status'] == 'ok':
             self.predicted += 1
@@ -108,12 +108,12 @@ class RunFolder:
         self.record.close()
         self.file('summary.json', lambda path: path.write_text(json.dumps(summary, indent=2) + '\n'))
 
-    def alone(self) -> FileLock:
-        """Held by one of the processes that share the folder at a time."""
+    def lock(self) -> FileLock:
+        """A lock among the processes that share the folder."""
         return FileLock(self.root / '.lock')
 
     def file(self, name: str, write: Callable[[Path], Any]) -> None:
-        """Have `write` make the file `name`: under another name until it is complete."""
+        """Write the file `name` by `write`, which is given another name until the file is complete."""
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f'.{path.stem}.{os.getpid()}.part{path.suffix}')
@@ -124,9 +124,9 @@ class RunFolder:
             unfinished.unlink(missing_ok=True)
 
     def claim(self, name: PurePosixPath) -> bool:
-        """Take an image for this process; False when another one has it, or has been through with it.
+        """Claim an image for this process; False when another process has claimed or finished it.
 
-        What a process of this machine had taken and did not finish before it died is free again.
+        Claims of processes of this machine that died before they finished are void.
         """
         self.shared = True
         path = self._claim_of(name)
@@ -136,7 +136,7 @@ class RunFolder:
         except FileExistsError:
             if not is_abandoned(path.read_text()):
                 return False
-            with self.alone():
+            with self.lock():
                 if free := is_abandoned(path.read_text()):
                     path.write_text(owner)
             return free
@@ -151,7 +151,7 @@ class RunFolder:
 
 
 def is_abandoned(claim: str) -> bool:
-    """Whether the process of this machine that wrote a claim is gone; those of other machines are taken to live."""
+    """Whether the process that wrote a claim has ended; those of other machines are assumed to run."""
     host, _, process = claim.rpartition(' ')
     if host != socket.gethostname():
         return False
@@ -165,7 +165,7 @@ def is_abandoned(claim: str) -> bool:
 
 
 def distinct_stems(names: Sequence[PurePosixPath]) -> dict[PurePosixPath, PurePosixPath]:
-    """What to call the files of those images whose name without suffix is not theirs alone."""
+    """Distinct names of the files of images that differ in their suffix only: {image: stem}."""
     count = Counter(name.with_suffix('') for name in names)
     taken = {stem for stem, images in count.items() if images == 1}
     stems = {}
@@ -181,19 +181,19 @@ def distinct_stems(names: Sequence[PurePosixPath]) -> dict[PurePosixPath, PurePo
 
 
 def remove_unfinished(root: Path) -> None:
-    """Remove what processes that were killed left half written."""
+    """Remove unfinished files of processes that were killed."""
     for path in root.rglob('.*.part*'):
         path.unlink(missing_ok=True)
 
 
 def new_folder(root: Path) -> Path:
-    """`root`, or the first of root_2, root_3 ... that does not exist yet."""
+    """The first of root, root_2, root_3 ... that does not exist yet or is an empty folder."""
     candidates = (root if n == 1 else root.with_name(f'{root.name}_{n}') for n in range(1, 100_000))
-    return next(path for path in candidates if not path.exists())
+    return next(path for path in candidates if not path.exists() or (path.is_dir() and not any(path.iterdir())))
 
 
 def entries(root: Path) -> dict[str, dict[str, Any]]:
-    """What the record of a run says of each image, its last line counting; a line that was cut short does not."""
+    """The record of a run: the last entry of each image; truncated lines do not count."""
     record = root / 'results.jsonl'
     found = {}
     for line in record.read_text().splitlines() if record.is_file() else ():
@@ -206,5 +206,5 @@ def entries(root: Path) -> dict[str, dict[str, Any]]:
 
 
 def finished_names(root: Path) -> set[str]:
-    """The images that a run before has predicted, from its record."""
+    """The images that a previous run has predicted, from its record."""
     return {name for name, entry in entries(root).items() if entry['status'] == 'ok'}

@@ -1,0 +1,1 @@
+"""Looking at data and runs: the dataset doctor, contact sheets of samples, curves from logs."""

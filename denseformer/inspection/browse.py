@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS
 from mmengine.registry.utils import init_default_scope
 
 from denseformer.config.audit import import_custom_modules
-from denseformer.seeding import SAMPLE, fold, seeded
+from denseformer.seeding import SAMPLE, derive_seed, seeded
 
 IGNORED = 255
 GAP = 4
@@ -35,10 +35,10 @@ def write_sheet(config: Config, out: str | Path, *, count: int = 16, split: str 
 
 
 def draw_samples(dataset: Any, count: int, seed: int, turn: bool) -> Iterator[np.ndarray]:
-    """(H, W, 3) uint8 pictures in R, G, B; `turn`: the data set hands over B, G, R."""
+    """(H, W, 3) uint8 pictures in R, G, B; `turn`: the dataset hands over B, G, R."""
     palette = (dataset.metainfo or {}).get('palette')
     for place, index in enumerate(np.linspace(0, len(dataset) - 1, count).astype(int).tolist()):
-        with seeded(fold(seed, SAMPLE, place)):
+        with seeded(derive_seed(seed, SAMPLE, place)):
             sample = dataset[index]
         yield picture(sample, palette, turn)
 
@@ -73,11 +73,11 @@ def as_picture(tensor: Any) -> np.ndarray:
 
 
 def paint(image: np.ndarray, labels: np.ndarray, palette: Sequence | None) -> np.ndarray:
-    """Colour each labelled pixel half by its class; what is ignored stays as it is."""
+    """Color each labelled pixel half by its class; what is ignored stays as it is."""
     known = np.random.default_rng(0).integers(0, 256, (IGNORED, 3)) if palette is None else np.asarray(palette)
-    colours = np.zeros((max(256, int(labels.max()) + 1), 3), np.uint8)
-    colours[: len(known)] = known
-    mixed = (image.astype(np.uint16) + colours[labels]) // 2
+    colors = np.zeros((max(256, int(labels.max()) + 1), 3), np.uint8)
+    colors[: len(known)] = known
+    mixed = (image.astype(np.uint16) + colors[labels]) // 2
     return np.where((labels == IGNORED)[..., None], image, mixed).astype(np.uint8)
 
 

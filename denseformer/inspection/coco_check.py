@@ -1,4 +1,4 @@
-"""What detection data sets drop or misread silently: boxes without area, boxes outside, references to nothing."""
+"""Errors that detection datasets drop or misread silently: boxes without area or outside, references to nothing."""
 
 import json
 from collections import Counter
@@ -7,13 +7,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from denseformer.datasets.detection.voc import objects_in, read_xml
+from denseformer.detection.coco_content import is_number
 
 SLACK = 1.0
 """Pixels by which a box may leave its image: annotators round."""
 
 
 def check_annotations(path: Path, images: Path) -> Iterator[str]:
-    """What is wrong in an annotation file, one sentence each."""
+    """Yield the errors in an annotation file, one sentence each."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
@@ -52,7 +53,7 @@ def segments_of(row: Mapping[str, Any]) -> list[dict]:
 
 
 def check_objects(path: str, width: int, height: int) -> Iterator[str]:
-    """What is wrong with the boxes of a Pascal VOC file whose image is this large."""
+    """Yield the errors in the boxes of a Pascal VOC file whose image is this large."""
     for name, _, (left, top, right, bottom) in objects_in(read_xml(path)):
         box = [left, top, right - left, bottom - top]
         yield from check_box(f"an object '{name}'", box, {'width': width, 'height': height})
@@ -66,7 +67,8 @@ def check_image(row: Mapping[str, Any], images: Path) -> Iterator[str]:
         yield f"image {row.get('id')}: '{name}' leads outside {images}"
     elif not (images / name).is_file():
         yield f"image {row.get('id')}: there is no file '{images / name}'"
-    if not all(is_number(row.get(side)) and row[side] > 0 for side in ('width', 'height')):
+    stated = [row[side] for side in ('width', 'height') if side in row]  # what is not stated follows from the file
+    if not all(is_number(side) and side > 0 for side in stated):
         yield f'image {row.get("id")} has no width and height above 0'
 
 
@@ -100,7 +102,7 @@ def check_box(name: str, box: Any, image: Mapping[str, Any]) -> Iterator[str]:
 
 
 def polygon_fault(points: Any) -> str:
-    """What is wrong with [x1, y1, x2, y2, ...]; empty when nothing is."""
+    """The error in a polygon [x1, y1, x2, y2, ...]; empty when there is none."""
     if not isinstance(points, list) or not all(map(is_number, points)) or len(points) % 2:
         return 'polygon that is no list of x and y'
     if len(points) < 6:
@@ -108,7 +110,3 @@ def polygon_fault(points: Any) -> str:
     x, y = points[::2], points[1::2]
     twice = sum(x[i - 1] * y[i] - x[i] * y[i - 1] for i in range(len(x)))
     return '' if abs(twice) > 1e-6 else 'polygon without area'
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value

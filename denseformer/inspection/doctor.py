@@ -1,8 +1,8 @@
-"""What is wrong with a config's data, before a run meets it in its third hour.
+"""The dataset doctor: errors in a config's data, found before a run meets them in its third hour.
 
 Every file is read by the config's own loading transforms, so that what the doctor accepts, training can read. Besides:
 files outside their folder, the same image in two splits, classes that never occur, and for COCO annotations the boxes
-and polygons that data sets drop without a word.
+and polygons that datasets drop without a word.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ from mmengine.registry.utils import init_default_scope
 from rich.console import Console
 from rich.table import Table
 
-from denseformer.config.audit import import_custom_modules, leaves
-from denseformer.config.loading import ConfigError
+from denseformer.config.audit import import_custom_modules
+from denseformer.datasets.building import build_dataset, leaf_datasets
 from denseformer.datasets.restoration.lmdb_store import read_file
 from denseformer.inspection.coco_check import check_annotations, check_objects
-from denseformer.inspection.dataset_files import build_dataset
+from denseformer.inspection.learnable import learning_fault, loading_steps
 
 SHOWN = 10
 WARNINGS = ('duplicate', 'class')
@@ -42,7 +42,7 @@ class Problem:
 
 @dataclass
 class SplitReport:
-    """What was found in one split."""
+    """The findings in one split."""
 
     samples: int
     examined: int = 0
@@ -76,8 +76,8 @@ def examine(config: Config, *, limit: int | None = None) -> dict[str, SplitRepor
 
 
 def examine_split(config: Mapping[str, Any], limit: int | None) -> SplitReport:
-    """Report on all parts of a split's data set, which may be repeated, concatenated or otherwise wrapped."""
-    parts = [examine_dataset(part, limit) for _, part in leaves('', config)]
+    """Report on all parts of a split's dataset, which may be repeated, concatenated or otherwise wrapped."""
+    parts = [examine_dataset(part, limit) for _, part in leaf_datasets('', config)]
     report = parts[0]
     for other in parts[1:]:
         report.samples += other.samples
@@ -96,33 +96,42 @@ def examine_split(config: Mapping[str, Any], limit: int | None) -> SplitReport:
 
 def examine_dataset(config: Mapping[str, Any], limit: int | None) -> SplitReport:
     try:
-        dataset = build_dataset({**config, 'pipeline': []})
-    except ConfigError as error:
+        loading = [step for step in config.get('pipeline') or () if is_loading(step)]
+        dataset = build_dataset({**config, 'pipeline': loading})
+    except ValueError as error:
+        if not config.get('ann_file'):
+            raise
         found = [Problem('annotation', str(config['ann_file']), str(error))]
         return SplitReport(samples=0, problems=[*found, *annotation_problems(config)])
-    load = Compose([step for step in config.get('pipeline') or () if is_loading(step)])
+    if len(dataset):
+        dataset.pipeline = Compose(loading_steps(dataset))
     report = SplitReport(samples=len(dataset))
     amounts: Counter[int] = Counter()
     images: Counter[int] = Counter()
+    counted = False
     began = time.perf_counter()
-    for index in spread(len(dataset), limit):
+    for index in spread_indices(len(dataset), limit):
         info = dataset.get_data_info(index)
         report.examined += 1
         report.problems += outside(info, config.get('data_root'))
         report.problems += object_problems(info)
-        labels = examine_sample(load, info, report)
+        labels = examine_sample(dataset.pipeline, info, report)
         unit = 'pixels' if info.get('seg_map_path') else 'objects'
-        if unit == 'objects':
-            labels = np.array([row['bbox_label'] for row in info.get('instances', ())], int)
+        if unit == 'objects' and labels is None:
+            labels = np.array([row['bbox_label'] for row in info.get('instances', ()) if not row['ignore_flag']], int)
         if labels is not None:
+            counted = True
             found, counts = np.unique(labels, return_counts=True)
             amounts.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
             images.update(found.tolist())
     report.seconds_per_thousand = round((time.perf_counter() - began) * 1000 / max(report.examined, 1), 2)
-    if images:
+    if report.examined and counted:
         names = dataset.metainfo.get('classes') or ()
         report.classes = {name: {unit: amounts[i], 'images': images[i]} for i, name in enumerate(names)}
     report.problems += annotation_problems(config)
+    fault = learning_fault(dataset, set(amounts))
+    if fault:
+        report.problems.append(Problem('annotation', str(config.get('ann_file') or config.get('data_root')), fault))
     return report
 
 
@@ -132,7 +141,8 @@ def is_loading(step: Mapping[str, Any]) -> bool:
     return (name if isinstance(name, str) else getattr(name, '__name__', '')).rpartition('.')[2].startswith('Load')
 
 
-def spread(length: int, limit: int | None) -> Iterable[int]:
+def spread_indices(length: int, limit: int | None) -> Iterable[int]:
+    """`limit` indices, evenly spaced, or all where there are fewer."""
     if limit is None or length <= limit:
         return range(length)
     return np.linspace(0, length - 1, limit).astype(int).tolist()
@@ -152,7 +162,7 @@ def examine_sample(load: Compose, info: dict, report: SplitReport) -> np.ndarray
 
 
 def outside(info: Mapping[str, Any], root: str | None) -> Iterator[Problem]:
-    """Files that a name with '..', an absolute path or a link puts outside the data set's folder."""
+    """Files that a name with '..', an absolute path or a link puts outside the dataset's folder."""
     if not root:
         return
     folder = Path(root).resolve()
@@ -228,7 +238,7 @@ def print_problems(console: Console, split: str, report: SplitReport) -> None:
 
 
 def class_table(reports: Mapping[str, SplitReport], names: Iterable[str]) -> Table:
-    """What there is of each class, and in how many images, split by split; pixels as shares of those with a label."""
+    """The amount of each class, and its images, split by split; pixels as shares of those with a label."""
     units = {split: next(iter(next(iter(report.classes.values()), {'': 0}))) for split, report in reports.items()}
     table = Table('class', *(f'{split} {what}' for split in reports for what in (units[split], 'images')))
     for name in names:

@@ -1,0 +1,38 @@
+"""Faster ways, mostly on CPU, to compute what layers and attention operators define; one switch turns them all off.
+
+A `forward` states its definition in plain PyTorch and hands over in one line where a kernel takes its place:
+`if kernels.linear.applies(x, self.weight): return kernels.linear.linear(x, self.weight, self.bias)`.
+
+    linear           products through oneDNN: all linear layers
+    mlp              two of them with GELU between, the hidden map in parts
+    attention        softmax attention in windows, in bfloat16 or with a learned bias, a few windows at a time
+    padded_heads     the same where queries and values differ in width
+    rest             the same over some of the keys of a softmax
+    channels         products of the channels of narrow heads
+    depthwise        the gradient of wide depth-wise convolutions
+    dynamic_conv     convolutions with a kernel for each pixel, in strips
+    double_backward  gradients of these gradients, which gradient penalties need
+    recompute        activations that are computed again for the gradient, on any device
+
+`kernels.disabled()` or `DENSEFORMER_KERNELS=off` computes everything by the definitions.
+"""
+
+from denseformer.kernels import attention, channels, depthwise, dynamic_conv, linear, mlp, padded_heads, rest
+from denseformer.kernels.recompute import recompute
+from denseformer.kernels.switch import disabled, enabled, is_tracing, use
+
+__all__ = [
+    'attention',
+    'channels',
+    'depthwise',
+    'disabled',
+    'dynamic_conv',
+    'enabled',
+    'is_tracing',
+    'linear',
+    'mlp',
+    'padded_heads',
+    'recompute',
+    'rest',
+    'use',
+]

@@ -1,6 +1,11 @@
-"""Small parts that several networks share."""
+"""Modules that several networks share, and functions that go with them.
+
+Networks take their parts from here, `Linear` among them, and everything else, `nn.LayerNorm` and convolutions, from
+`torch.nn`. Rules of initial weights are in `initializers`.
+"""
 
 from denseformer.layers.block import PostNormBlock, PreNormBlock
+from denseformer.layers.channel_first import ConvEmbed, to_channels_last
 from denseformer.layers.conv import (
     BottleneckDownsample,
     ConvBatchNormDownsample,
@@ -9,7 +14,8 @@ from denseformer.layers.conv import (
     DepthwiseConv,
     DepthwiseConv2d,
 )
-from denseformer.layers.drop_path import DropPath
+from denseformer.layers.drop_path import DropPath, drop_path_rates
+from denseformer.layers.dynamic_position import DynamicPositionBias
 from denseformer.layers.embed import (
     ConvDownsample,
     NormedPatchDownsample,
@@ -18,16 +24,31 @@ from denseformer.layers.embed import (
     PatchEmbed,
     PatchMerging,
 )
-from denseformer.layers.mlp import ConvMlp, ConvMlp2d, Mlp, Mlp2d, accumulate_mlp
-from denseformer.layers.norm import ChannelLastBatchNorm, LayerNorm, LayerNorm2d
-from denseformer.layers.padding import pad_image_to_multiple, pad_to_multiple
-from denseformer.layers.scale import accumulate_scaled, add_scaled, gain, scaled
+from denseformer.layers.global_attention import GlobalAttention
+from denseformer.layers.layer_scale import apply_layer_scale, make_layer_scale
+from denseformer.layers.linear import Linear, Pointwise
+from denseformer.layers.mlp import ConvMlp, ConvMlp2d, Mlp, Mlp2d
+from denseformer.layers.neighborhood_attention import NeighborhoodAttention
+from denseformer.layers.norm import ChannelLastBatchNorm, LayerNorm2d
+from denseformer.layers.padding import (
+    pad_image_to_multiple,
+    pad_to_multiple,
+    reflect_image_to,
+    reflect_image_to_multiple,
+)
+from denseformer.layers.pooling import average_to_grid
+from denseformer.layers.position import resize_positions
+from denseformer.layers.position_bias import CachedBias, RelativePositionBias
+from denseformer.layers.squeeze import SqueezeExcite
+from denseformer.layers.window_attention import ShiftedWindowAttention
 
 __all__ = [
     'BottleneckDownsample',
+    'CachedBias',
     'ChannelLastBatchNorm',
     'ConvBatchNormDownsample',
     'ConvDownsample',
+    'ConvEmbed',
     'ConvMlp',
     'ConvMlp2d',
     'ConvNorm',
@@ -35,22 +56,32 @@ __all__ = [
     'DepthwiseConv',
     'DepthwiseConv2d',
     'DropPath',
-    'LayerNorm',
+    'DynamicPositionBias',
+    'GlobalAttention',
     'LayerNorm2d',
+    'Linear',
     'Mlp',
     'Mlp2d',
+    'NeighborhoodAttention',
     'NormedPatchDownsample',
     'OverlapPatchEmbed',
     'PatchDownsample',
     'PatchEmbed',
     'PatchMerging',
+    'Pointwise',
     'PostNormBlock',
     'PreNormBlock',
-    'accumulate_mlp',
-    'accumulate_scaled',
-    'add_scaled',
-    'gain',
+    'RelativePositionBias',
+    'ShiftedWindowAttention',
+    'SqueezeExcite',
+    'apply_layer_scale',
+    'average_to_grid',
+    'drop_path_rates',
+    'make_layer_scale',
     'pad_image_to_multiple',
     'pad_to_multiple',
-    'scaled',
+    'reflect_image_to',
+    'reflect_image_to_multiple',
+    'resize_positions',
+    'to_channels_last',
 ]

@@ -1,12 +1,12 @@
 """The block that nearly all transformers are made of."""
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 
 from denseformer.layers.drop_path import DropPath
-from denseformer.layers.mlp import accumulate_mlp
-from denseformer.layers.scale import accumulate_scaled, add_scaled, gain
+from denseformer.layers.layer_scale import apply_layer_scale, make_layer_scale
 
 
 class PreNormBlock(nn.Module):
@@ -37,22 +37,22 @@ class PreNormBlock(nn.Module):
         self.norm2 = (mlp_norm or norm)(dim)
         self.mlp = mlp
         self.drop_path = DropPath(drop_path)
-        self.gamma1 = gain(dim, layer_scale, channel_first=channel_first)
-        self.gamma2 = gain(dim, layer_scale, channel_first=channel_first)
+        self.gamma1 = make_layer_scale(dim, layer_scale, channel_first=channel_first)
+        self.gamma2 = make_layer_scale(dim, layer_scale, channel_first=channel_first)
 
     def encode_position(self, x: Tensor) -> Tensor:
         return x if self.pos_embed is None else x + self.pos_embed(x)
 
-    def forward(self, x: Tensor, *context) -> Tensor:
+    def forward(self, x: Tensor, *context: Any) -> Tensor:
         x = self.encode_position(x)
-        x = add_scaled(x, self.drop_path(self.attn(self.norm1(x), *context)), self.gamma1)
-        return accumulate_mlp(x, self.norm2, self.mlp, self.gamma2, self.drop_path)
+        x = x + apply_layer_scale(self.drop_path(self.attn(self.norm1(x), *context)), self.gamma1)
+        return x + apply_layer_scale(self.drop_path(self.mlp(self.norm2(x))), self.gamma2)
 
 
 class PostNormBlock(PreNormBlock):
     """The same with the normalisations behind token mixer and MLP, as in Swin V2."""
 
-    def forward(self, x: Tensor, *context) -> Tensor:
+    def forward(self, x: Tensor, *context: Any) -> Tensor:
         x = self.encode_position(x)
-        x = add_scaled(x, self.drop_path(self.norm1(self.attn(x, *context))), self.gamma1)
-        return accumulate_scaled(x, self.drop_path(self.norm2(self.mlp(x))), self.gamma2)
+        x = x + apply_layer_scale(self.drop_path(self.norm1(self.attn(x, *context))), self.gamma1)
+        return x + apply_layer_scale(self.drop_path(self.norm2(self.mlp(x))), self.gamma2)

@@ -1,4 +1,4 @@
-"""Parts of convolutional networks whose maps stay channel-first, (B, C, H, W)."""
+"""The memory format of channel-first maps, (B, C, H, W), and a strided convolution that embeds them."""
 
 from collections.abc import Callable
 

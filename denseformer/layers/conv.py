@@ -1,20 +1,12 @@
 """Convolutions around attention: on channel-last maps, and stacks of them with BatchNorm that replace patches."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import cast
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
-from denseformer.kernels.tracing import is_tracing
+from denseformer import kernels
 from denseformer.layers.channel_first import to_channels_last
-
-WIDE_KERNEL = 7
-"""From which side on the gradient of a depth-wise convolution is slow on a processor in bfloat16."""
-MANY_WEIGHTS = 1 << 15
-"""Of how many weights on that gradient is slow for maps whose channels come last."""
 
 
 class DepthwiseConv2d(nn.Conv2d):
@@ -24,10 +16,9 @@ class DepthwiseConv2d(nn.Conv2d):
         super().__init__(dim, dim, kernel_size, padding=kernel_size // 2, groups=dim, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.kernel_size[0] < WIDE_KERNEL or not trains_on_processor(x):
-            return super().forward(x)
-        dtype = torch.get_autocast_dtype('cpu') if torch.is_autocast_enabled('cpu') else x.dtype
-        return WideDepthwiseConv.apply(x.to(dtype), self.weight, self.bias)
+        if kernels.depthwise.applies(x, self.weight):
+            return kernels.depthwise.depthwise_conv(x, self.weight, self.bias)
+        return super().forward(x)
 
 
 class DepthwiseConv(DepthwiseConv2d):
@@ -35,38 +26,6 @@ class DepthwiseConv(DepthwiseConv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # (B, H, W, C)
-
-
-class WideDepthwiseConv(torch.autograd.Function):
-    """A depth-wise convolution whose gradient is computed as a processor is fastest at: up to six times faster.
-
-    That is in float32, and channel-first where the kernels are many. x: (B, C, H, W); weight: (C, 1, k, k); bias: (C,)
-    or None -> like x.
-    """
-
-    @staticmethod
-    def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        bias = None if bias is None else bias.to(x.dtype)
-        return F.conv2d(x, weight.to(x.dtype), bias, padding=weight.shape[-1] // 2, groups=x.shape[1])
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[:2])
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
-        channels, padding = x.shape[1], [weight.shape[-1] // 2] * 2
-        layout = torch.contiguous_format if weight.numel() > MANY_WEIGHTS else torch.channels_last
-        wide = torch.promote_types(x.dtype, torch.float32)
-        maps = (map_.to(wide).contiguous(memory_format=layout) for map_ in (grad, x))
-        shape = [channels], [1, 1], padding, [1, 1], False, [0, 0], channels
-        return torch.ops.aten.convolution_backward(*maps, weight.to(wide), *shape, list(ctx.needs_input_grad))
-
-
-def trains_on_processor(x: Tensor) -> bool:
-    return x.device.type == 'cpu' and torch.is_grad_enabled() and not is_tracing()
 
 
 class ConvStem(nn.Module):

@@ -1,5 +1,7 @@
 """Stochastic depth: "Deep Networks with Stochastic Depth", https://arxiv.org/abs/1603.09382."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 
@@ -23,3 +25,10 @@ class DropPath(nn.Module):
 
     def extra_repr(self) -> str:
         return f'rate={self.rate:.3f}'
+
+
+def drop_path_rates(rate: float, depths: Sequence[int]) -> list[list[float]]:
+    """Stochastic depth of each block of each stage: linear from 0 at the first block to `rate` at the last."""
+    total = sum(depths)
+    rates = [rate * i / max(total - 1, 1) for i in range(total)]
+    return [rates[sum(depths[:i]) : sum(depths[: i + 1])] for i in range(len(depths))]

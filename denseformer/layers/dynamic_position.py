@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from denseformer.attention.windows import Size, position_bias
+from denseformer.layers.linear import Linear
 
 
 class DynamicPositionBias(nn.Sequential):
@@ -13,9 +14,9 @@ class DynamicPositionBias(nn.Sequential):
     """
 
     def __init__(self, hidden: int, heads: int):
-        layers: list[nn.Module] = [nn.Linear(2, hidden)]
+        layers: list[nn.Module] = [Linear(2, hidden)]
         for width in (hidden, hidden, heads):
-            layers += [nn.LayerNorm(hidden), nn.ReLU(), nn.Linear(hidden, width)]
+            layers += [nn.LayerNorm(hidden), nn.ReLU(), Linear(hidden, width)]
         super().__init__(*layers)
 
     def forward(self, window: Size) -> Tensor:

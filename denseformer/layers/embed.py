@@ -1,4 +1,4 @@
-"""Patch embedding and merging that several families share."""
+"""Patch embeddings and downsampling layers."""
 
 from torch import Tensor, nn
 

@@ -13,13 +13,13 @@ from torch import nn
 
 from denseformer.layers.linear import Pointwise
 
-NARROW = 0.02
+INIT_STD = 0.02
 
 
 def linears(module: nn.Module) -> None:
     """Linear layers narrow, the rule of ViT and Swin; convolutions are PyTorch's."""
     if isinstance(module, nn.Linear) and not isinstance(module, Pointwise):
-        draw(module, NARROW)
+        draw(module, INIT_STD)
 
 
 def fan_out(module: nn.Module) -> None:
@@ -35,7 +35,7 @@ def fan_out(module: nn.Module) -> None:
 def narrow(module: nn.Module) -> None:
     """Linear layers and convolutions alike, the rule of ConvNeXt."""
     if isinstance(module, (nn.Linear, nn.Conv2d)):
-        draw(module, NARROW)
+        draw(module, INIT_STD)
 
 
 def pytorch(module: nn.Module) -> None:

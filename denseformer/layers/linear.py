@@ -1,8 +1,21 @@
-"""Linear layers, and those that stand for convolutions."""
+"""Linear layers, and those that stand for convolutions.
 
-from denseformer.kernels.linear import Linear
+Networks take `Linear` from here wherever they would take `nn.Linear`, so that one place decides how it is computed.
+"""
 
-__all__ = ['Linear', 'Pointwise']
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from denseformer import kernels
+
+
+class Linear(nn.Linear):
+    """x W^T + b on the last axis: (..., C) -> (..., K)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if kernels.linear.applies(x, self.weight):
+            return kernels.linear.linear(x, self.weight, self.bias)
+        return F.linear(x, self.weight, self.bias)
 
 
 class Pointwise(Linear):

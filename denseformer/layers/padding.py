@@ -4,26 +4,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer.dynamic_shapes import missing, needs_padding
+from denseformer.dynamic_shapes import needs_padding, padding_to_multiple, reflect
 
 
 def pad_to_multiple(x: Tensor, multiple: int | tuple[int, int]) -> Tensor:
     """Zero-pad a channel-last map on the right and at the bottom: (B, H, W, C) -> (B, H', W', C)."""
     rows, columns = (multiple, multiple) if isinstance(multiple, int) else multiple
-    bottom, right = missing(x.shape[1], rows), missing(x.shape[2], columns)
+    bottom, right = padding_to_multiple(x.shape[1], rows), padding_to_multiple(x.shape[2], columns)
     return F.pad(x, (0, 0, 0, right, 0, bottom)) if needs_padding(bottom, right) else x
 
 
 def pad_image_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Zero-pad an image or channel-first map on the right and at the bottom: (B, C, H, W) -> (B, C, H', W')."""
-    bottom, right = missing(image.shape[2], multiple), missing(image.shape[3], multiple)
+    bottom, right = padding_to_multiple(image.shape[2], multiple), padding_to_multiple(image.shape[3], multiple)
     return F.pad(image, (0, right, 0, bottom)) if needs_padding(bottom, right) else image
 
 
 def reflect_image_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Reflect an image on the right and at the bottom: (B, C, H, W) -> (B, C, H', W'), multiples of `multiple`."""
     H, W = image.shape[2:]
-    return reflect_image_to(image, (H + missing(H, multiple), W + missing(W, multiple)))
+    return reflect_image_to(image, (H + padding_to_multiple(H, multiple), W + padding_to_multiple(W, multiple)))
 
 
 def reflect_image_to(image: Tensor, target: tuple[int, int]) -> Tensor:
@@ -34,12 +34,5 @@ def reflect_image_to(image: Tensor, target: tuple[int, int]) -> Tensor:
     for axis, length in zip((2, 3), target, strict=True):
         side = image.shape[axis]
         if needs_padding(length - side):
-            image = image.index_select(axis, reflected(side, length, image.device))
+            image = image.index_select(axis, reflect(torch.arange(length, device=image.device), side))
     return image
-
-
-def reflected(size: int, target: int, device: torch.device) -> Tensor:
-    """(target,) positions that run 0 .. size - 1, back to 0, forth again ..."""
-    period = torch.scalar_tensor(2 * (size - 1), dtype=torch.int64, device=device).clamp(min=1)
-    position = torch.remainder(torch.arange(target, device=device), period)
-    return torch.minimum(position, period - position)

@@ -1,4 +1,4 @@
-"""Adaptive pooling that can be traced for open sizes.
+"""Adaptive pooling that can be traced for dynamic sizes.
 
 Legend: B batch, C channels, H W map, h w cells.
 """
@@ -13,7 +13,7 @@ from denseformer.dynamic_shapes import is_symbolic
 def average_to_grid(x: Tensor, size: tuple[int, int]) -> Tensor:
     """The mean of each cell of a grid, cut as `F.adaptive_avg_pool2d` cuts it: (B, C, H, W) -> (B, C, h, w).
 
-    PyTorch's own is for known sizes: of a map whose size is open it cannot tell how many positions a cell has.
+    PyTorch's own is for known sizes: of a map of dynamic size it cannot tell how many positions a cell has.
     """
     H, W = x.shape[2:]
     if not is_symbolic(H, W):

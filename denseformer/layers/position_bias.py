@@ -1,4 +1,4 @@
-"""Attention biases made from parameters, made once and remembered while predicting."""
+"""Attention biases made from parameters, cached while predicting."""
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ class CachedBias(CachesInEval):
         raise NotImplementedError
 
     def forward(self, dtype: torch.dtype) -> Tensor:
-        return self.remembered(dtype, lambda: self.build().to(dtype))
+        return self.cached(dtype, lambda: self.build().to(dtype))
 
 
 class RelativePositionBias(CachedBias):

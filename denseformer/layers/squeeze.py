@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from denseformer.layers.linear import Linear
+
 
 class SqueezeExcite(nn.Module):
     """Multiplies each channel by a gain in (0, 1) that is made from the means of all channels.
@@ -13,9 +15,9 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, dim: int, hidden: int, *, act: Callable[[], nn.Module] = nn.GELU, bias: bool = True):
         super().__init__()
-        self.fc1 = nn.Linear(dim, hidden, bias=bias)
+        self.fc1 = Linear(dim, hidden, bias=bias)
         self.act = act()
-        self.fc2 = nn.Linear(hidden, dim, bias=bias)
+        self.fc2 = Linear(hidden, dim, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         gain = self.fc2(self.act(self.fc1(x.mean((2, 3))))).sigmoid()  # (B, C)

@@ -30,7 +30,7 @@ def multi_scale_deformable_attention(
     image = torch.arange(B, device=value.device).view(B, 1, 1, 1, 1) * N
     head = torch.arange(h, device=value.device).view(h, 1, 1)
     rows, factors = [], []
-    for cells, shares in neighbours(shapes, locations):
+    for cells, shares in corner_cells(shapes, locations):
         rows.append(((image + cells) * h + head).flatten(3))
         factors.append((weights * shares).flatten(3))
     bags = torch.cat(rows, 3).view(B * Q * h, -1)
@@ -39,10 +39,10 @@ def multi_scale_deformable_attention(
     return F.embedding_bag(bags, table, per_sample_weights=factor, mode='sum').view(B, Q, h * c)
 
 
-def neighbours(shapes: list[tuple[int, int]], locations: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """For each of the four cells around locations, (..., l, p, 2): its place among N, and its share; (..., l, p) each.
+def corner_cells(shapes: list[tuple[int, int]], locations: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield each of the four cells around locations, (..., l, p, 2): its index among N and its bilinear weight.
 
-    A cell outside its map has the share 0.
+    Both are (..., l, p). A cell outside its map has the weight 0.
     """
     locations = locations.to(torch.promote_types(locations.dtype, torch.float32))
     H, W = torch.tensor(shapes, device=locations.device).T[..., None].unbind(0)  # (l, 1) each

@@ -1,9 +1,9 @@
 """Deformable convolution, https://arxiv.org/abs/1703.06211, and its modulated form, https://arxiv.org/abs/1811.11168.
 
-Every tap of the kernel reads the map at a position of its own: the regular one plus a learned offset. The samples of
-all taps are gathered by bilinear interpolation, and what is left is a matrix product.
+Every weight of the kernel reads the map at a position of its own: the regular one plus a learned offset. The samples of
+all of them are gathered by bilinear interpolation; the rest is a matrix product.
 
-Legend: B batch, C channels, H W map, K taps of the kernel, d deformation groups, g groups, L output positions.
+Legend: B batch, C channels, H W map, K weights of the kernel, d deformation groups, g groups, L output positions.
 """
 
 import torch
@@ -29,7 +29,7 @@ def deform_conv2d(
     """x: (B, C, H, W) -> (B, C_out, height, width), with the size of an ordinary convolution's output.
 
     Args:
-        offset: (B, d * K * 2, height, width), for each deformation group and tap the shift down and to the right.
+        offset: (B, d * K * 2, height, width), for each deformation group and kernel weight, down and to the right.
         weight: (C_out, C / groups, k_h, k_w).
         bias: (C_out,).
         mask: (B, d * K, height, width), a factor for each sample: the modulated form.
@@ -39,7 +39,9 @@ def deform_conv2d(
     """
     (B, C, _, _), (out_channels, _, k_h, k_w), K = x.shape, weight.shape, weight.shape[2] * weight.shape[3]
     height, width = offset.shape[-2:]
-    offset = offset.to(torch.promote_types(offset.dtype, torch.float32))  # half precision cannot count to 300
+    offset = offset.to(
+        torch.promote_types(offset.dtype, torch.float32)
+    )  # half precision cannot represent positions of large maps
     positions = offset.view(B, deform_groups, K, 2, height, width) + regular_positions(
         (k_h, k_w), (height, width), stride, padding, dilation, offset
     )
@@ -53,7 +55,7 @@ def deform_conv2d(
 
 
 def regular_positions(kernel: Pair, out: Pair, stride: Pair, padding: Pair, dilation: Pair, like: Tensor) -> Tensor:
-    """Where an ordinary convolution reads: (K, 2, height, width), rows and columns of the map."""
+    """Positions that an ordinary convolution reads: (K, 2, height, width), rows and columns of the map."""
 
     def along(axis: int) -> Tensor:
         starts = torch.arange(out[axis], device=like.device, dtype=like.dtype) * stride[axis] - padding[axis]

@@ -1,7 +1,7 @@
-"""Whose operator runs: mmcv's compiled ones where they are installed, else torchvision's kernels, else ours.
+"""Dispatch of operators: mmcv's compiled ones where they are installed, else torchvision's kernels, else ours.
 
-Compiled operators of mmcv are found before anything here is asked. The functions below have the arguments of ours and
-hand over to torchvision what its kernels can do.
+Compiled operators of mmcv are found before anything here runs. The functions below take the arguments of ours and
+call torchvision where its kernels can do the same.
 """
 
 import importlib.util
@@ -17,7 +17,7 @@ from denseformer.ops.deform_conv import Pair
 from denseformer.ops.deform_conv import deform_conv2d as ours_deform_conv2d
 from denseformer.ops.mmcv_import import EXTENSION, ExtensionFinder
 from denseformer.ops.roi_align import pool
-from denseformer.ops.roi_align import roi_align_backward as ours_spread_average
+from denseformer.ops.roi_align import roi_align_backward as ours_roi_align_backward
 
 BY_TORCHVISION = ('deform_conv2d', 'nms', 'roi_align')
 OURS_ONLY = ('multi_scale_deformable_attention', 'nms_match', 'sigmoid_focal_loss', 'soft_nms', 'softmax_focal_loss')
@@ -56,7 +56,7 @@ def describe() -> str:
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) -> Tensor:
-    """See `denseformer.ops.nms.nms`; torchvision's knows no offset."""
+    """See `denseformer.ops.nms.nms`; torchvision's takes no offset."""
     torchvision = torchvision_ops()
     if torchvision is None or offset:
         return ours_nms.nms(boxes, scores, iou_threshold, offset)
@@ -73,11 +73,11 @@ def roi_pool(
     aligned: bool,
     places: bool = False,
 ) -> tuple[Tensor, ...]:
-    """See `denseformer.ops.roi_align.pool`; torchvision's knows only the mean."""
+    """See `denseformer.ops.roi_align.pool`; torchvision's has only the mean."""
     torchvision = torchvision_ops()
     if torchvision is None or pool_mode != 'avg':
         return pool(feature, rois, output_size, spatial_scale, sampling_ratio, pool_mode, aligned, places)
-    dtype = torch.promote_types(feature.dtype, torch.float32)  # its kernels know no bfloat16
+    dtype = torch.promote_types(feature.dtype, torch.float32)  # its kernels have no bfloat16
     feature, rois, narrow = feature.to(dtype), rois.to(dtype), feature.dtype
     pooled = torchvision.roi_align(feature, rois, output_size, spatial_scale, sampling_ratio or -1, aligned)
     return (pooled.to(narrow),)
@@ -88,7 +88,7 @@ def roi_align_backward(
 ) -> Tensor:
     """See `denseformer.ops.roi_align.roi_align_backward`; the mean is linear: any map does for torchvision."""
     if torchvision_ops() is None:
-        return ours_spread_average(grad, rois, shape, spatial_scale, sampling_ratio, aligned)
+        return ours_roi_align_backward(grad, rois, shape, spatial_scale, sampling_ratio, aligned)
     with torch.enable_grad():
         feature = grad.new_zeros(shape).requires_grad_()
         (pooled,) = roi_pool(feature, rois, tuple(grad.shape[2:]), spatial_scale, sampling_ratio, 'avg', aligned)
@@ -96,10 +96,9 @@ def roi_align_backward(
 
 
 def patch_mmcv_deform_attention() -> None:
-    """Have mmcv's deformable attention compute with ours where it has no compiled operator, as on any processor.
+    """Replace mmcv's PyTorch fallback of deformable attention, which every CPU takes, by ours.
 
-    What it runs there instead takes three times as long; `inspect.unwrap` gives it back. Compiled operators are used as
-    before.
+    The fallback takes three times as long; `inspect.unwrap` gives it back. Compiled operators are used as before.
     """
     from mmcv.ops import multi_scale_deform_attn
 

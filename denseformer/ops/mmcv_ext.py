@@ -1,7 +1,7 @@
 """The operators under the names and with the arguments by which mmcv calls its compiled `_ext`.
 
-mmcv hands over the tensors that results go into, and defines the gradient of each operator by a call of its own; such a
-call computes the operator again and differentiates it. What names an option is always handed over by keyword.
+mmcv passes the tensors that results are written into, and calls a separate function for the gradient of each operator;
+such a call computes the operator again and differentiates it. Options are always passed by keyword.
 """
 
 from collections.abc import Callable
@@ -11,11 +11,10 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from denseformer.ops import dispatch as dispatch
-from denseformer.ops import focal_loss
+from denseformer.ops import dispatch, focal_loss
 from denseformer.ops.deform_attention import multi_scale_deformable_attention
 from denseformer.ops.nms import nms_match, soft_nms
-from denseformer.ops.roi_align import spread_maximum
+from denseformer.ops.roi_align import roi_align_backward_max
 
 SOFT_METHODS = ('naive', 'linear', 'gaussian')
 PLAIN = {'stride': ('dH', 'dW'), 'padding': ('padH', 'padW'), 'dilation': ('dilationH', 'dilationW')}
@@ -27,13 +26,13 @@ MODULATED = {
 
 
 def operator(name: str) -> Callable[..., Any]:
-    """The operator that mmcv calls `name`, or, where nobody has it, one that says so when it is called."""
+    """The operator that mmcv calls `name`, or one that raises NotImplementedError when it is called."""
     if name.startswith('__'):
         raise AttributeError(name)
-    return OPERATORS.get(name) or absent(name)
+    return OPERATORS.get(name) or missing_operator(name)
 
 
-def absent(name: str) -> Callable[..., NoReturn]:
+def missing_operator(name: str) -> Callable[..., NoReturn]:
     def call(*args: Any, **kwargs: Any) -> NoReturn:
         raise NotImplementedError(
             f"mmcv's operator '{name}' is compiled, and mmcv was installed without a compiler; neither torchvision nor "
@@ -50,7 +49,7 @@ def gradients(function: Callable[..., Tensor], inputs: tuple[Tensor, ...], grad:
         return torch.autograd.grad(function(*leaves), leaves, grad)
 
 
-def fill(targets: tuple[Tensor, ...], values: tuple[Tensor, ...]) -> None:
+def copy_into(targets: tuple[Tensor, ...], values: tuple[Tensor, ...]) -> None:
     for target, value in zip(targets, values, strict=True):
         target.copy_(value)
 
@@ -76,9 +75,9 @@ def roi_align_forward(
     aligned: bool,
 ) -> None:
     size, mode = (aligned_height, aligned_width), 'avg' if pool_mode else 'max'
-    places = not pool_mode and feature.requires_grad  # only the gradient asks where the maximum was
+    places = not pool_mode and feature.requires_grad  # only the gradient needs the places of the maxima
     targets = (output, argmax_y, argmax_x) if places else (output,)
-    fill(targets, dispatch.roi_pool(feature, rois, size, spatial_scale, sampling_ratio, mode, aligned, places))
+    copy_into(targets, dispatch.roi_pool(feature, rois, size, spatial_scale, sampling_ratio, mode, aligned, places))
 
 
 def roi_align_backward(
@@ -99,7 +98,7 @@ def roi_align_backward(
     if pool_mode:
         found = dispatch.roi_align_backward(grad, rois, shape, spatial_scale, sampling_ratio, aligned)
     else:
-        found = spread_maximum(grad, rois, argmax_y, argmax_x, shape)
+        found = roi_align_backward_max(grad, rois, argmax_y, argmax_x, shape)
     grad_input.copy_(found)
 
 
@@ -120,7 +119,7 @@ def deform_conv_backward_input(
     **geometry: int,
 ) -> None:
     convolve = convolution(PLAIN, geometry)
-    fill((grad_input, grad_offset), gradients(lambda x, offset: convolve(x, offset, weight), (x, offset), grad))
+    copy_into((grad_input, grad_offset), gradients(lambda x, offset: convolve(x, offset, weight), (x, offset), grad))
 
 
 def deform_conv_backward_parameters(
@@ -184,7 +183,7 @@ def modulated_deform_conv_backward(
     convolve = convolution(MODULATED, geometry)
     inputs = (x, offset, weight, mask)
     targets = (grad_input, grad_offset, grad_weight, grad_mask)
-    fill(targets, gradients(lambda x, offset, weight, mask: convolve(x, offset, weight, None, mask), inputs, grad))
+    copy_into(targets, gradients(lambda x, offset, weight, mask: convolve(x, offset, weight, None, mask), inputs, grad))
     if with_bias:
         grad_bias.copy_(grad.sum((0, 2, 3)))
 
@@ -210,25 +209,25 @@ def ms_deform_attn_backward(
 ) -> None:
     sizes = shapes.tolist()
     inputs, targets = (value, locations, weights), (grad_value, grad_locations, grad_weights)
-    fill(targets, gradients(lambda v, at, w: multi_scale_deformable_attention(v, sizes, at, w), inputs, grad))
+    copy_into(targets, gradients(lambda v, at, w: multi_scale_deformable_attention(v, sizes, at, w), inputs, grad))
 
 
 def sigmoid_focal_loss_forward(
     logits: Tensor, target: Tensor, weight: Tensor, output: Tensor, *, gamma: float, alpha: float
 ) -> None:
-    output.copy_(focal_loss.sigmoid_focal_loss(logits, target, given(weight), gamma, alpha))
+    output.copy_(focal_loss.sigmoid_focal_loss(logits, target, optional_weight(weight), gamma, alpha))
 
 
 def sigmoid_focal_loss_backward(
     logits: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, *, gamma: float, alpha: float
 ) -> None:
-    grad_input.copy_(focal_loss.sigmoid_focal_grad(logits, target, given(weight), gamma, alpha))
+    grad_input.copy_(focal_loss.sigmoid_focal_grad(logits, target, optional_weight(weight), gamma, alpha))
 
 
 def softmax_focal_loss_forward(
     probabilities: Tensor, target: Tensor, weight: Tensor, output: Tensor, *, gamma: float, alpha: float
 ) -> None:
-    output.copy_(focal_loss.softmax_focal_loss(probabilities, target, given(weight), gamma, alpha))
+    output.copy_(focal_loss.softmax_focal_loss(probabilities, target, optional_weight(weight), gamma, alpha))
 
 
 def softmax_focal_loss_backward(
@@ -241,11 +240,11 @@ def softmax_focal_loss_backward(
     gamma: float,
     alpha: float,
 ) -> None:
-    grad_input.copy_(focal_loss.softmax_focal_grad(probabilities, target, given(weight), gamma, alpha))
+    grad_input.copy_(focal_loss.softmax_focal_grad(probabilities, target, optional_weight(weight), gamma, alpha))
 
 
-def given(weight: Tensor) -> Tensor | None:
-    """mmcv writes an empty tensor for no weight."""
+def optional_weight(weight: Tensor) -> Tensor | None:
+    """The weight of a loss, or None for the empty tensor by which mmcv means no weight."""
     return weight if weight.numel() else None
 
 

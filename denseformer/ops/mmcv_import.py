@@ -1,4 +1,4 @@
-"""Python's import system asked for `mmcv._ext`, mmcv's compiled operators.
+"""An import hook that provides `mmcv._ext`, mmcv's compiled operators.
 
 The finder stands last in `sys.meta_path`: where mmcv was compiled its own file is found before. Installing it imports
 neither torch nor mmcv; the operators are imported when mmcv asks for them.
@@ -29,6 +29,6 @@ class ExtensionFinder(MetaPathFinder, Loader):
 
 
 def install() -> None:
-    """Answer for `mmcv._ext` where nothing else does; a second call changes nothing."""
+    """Provide `mmcv._ext` where nothing else does; a second call changes nothing."""
     if not any(isinstance(finder, ExtensionFinder) for finder in sys.meta_path):
         sys.meta_path.append(ExtensionFinder())

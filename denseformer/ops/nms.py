@@ -6,7 +6,7 @@ Legend: N boxes, K boxes of one block.
 import torch
 from torch import Tensor
 
-BLOCK = 128  # rows of overlaps computed at once: enough to fill vector units, few enough to stay in the cache
+BLOCK = 128  # rows of overlaps computed at once: enough to fill vector units, few enough for the CPU cache
 
 
 def overlaps(boxes: Tensor, others: Tensor, offset: int = 0) -> Tensor:
@@ -44,7 +44,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) ->
 
 
 def first_come(conflicts: Tensor) -> Tensor:
-    """Which of K candidates are taken, one after the other, if each excludes those it conflicts with.
+    """Greedy selection: mask of the K candidates that are taken in order if each excludes those it conflicts with.
 
     conflicts: (K, K) bool -> (K,) bool. A candidate is taken if it is in conflict with none that is taken before it.
     The rule is applied to all at once until nothing changes; after n rounds the first n are settled, so this ends.
@@ -100,7 +100,7 @@ def soft_nms(
 
 
 def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
-    """What `nms` takes out, and for which box: one list of indices per kept box, the kept one first.
+    """The boxes that `nms` removes, by the box that removes them: a list of indices per kept box, the kept one first.
 
     dets: (N, 5), boxes and scores. Here a box goes that overlaps by `iou_threshold` exactly, as in mmcv.
     """

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 LOWEST = -10000.0  # the maximum over no samples, as mmcv defines it
-BUDGET = 2**19  # numbers in the windows that go through together: they stay in the cache
+BUDGET = 2**19  # elements of the windows that are processed together: they fit in the CPU cache
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Where the boxes' samples lie along one axis.
+    """Sample positions of the boxes along one axis.
 
     positions: (R, bins, n) in cells of the map; counts: (R,) samples per bin that belong to the box, the others are
     padding; low: (R,) first cell of the window; extent: (R,) cells of the window; size: cells of the map.
@@ -40,7 +40,7 @@ class Axis:
         return Axis(self.positions[boxes, :, :most], counts, self.low[boxes], self.extent[boxes], self.size)
 
     def used(self) -> Tensor:
-        """Which samples belong to their box, (R, 1, n) bool."""
+        """Mask of the samples that belong to their box, (R, 1, n) bool."""
         numbers = torch.arange(self.positions.shape[2], device=self.counts.device)
         return (numbers < self.counts[:, None])[:, None]
 
@@ -50,7 +50,7 @@ class Axis:
 
     def weights(self, extent: int, dtype: torch.dtype) -> Tensor:
         """Bilinear weights of the window's cells in each sample: (R, bins, n, extent)."""
-        first, second, fraction, inside = taps(self.positions, self.size)
+        first, second, fraction, inside = bilinear_cells(self.positions, self.size)
         inside = (inside & self.used()).float()
         low = self.low[:, None, None]
         weights = self.positions.new_zeros((*self.positions.shape, extent))
@@ -87,7 +87,7 @@ def roi_align(
         spatial_scale: cells of the map per unit of the boxes.
         sampling_ratio: samples per bin along each axis; 0 for one per cell that the bin covers.
         pool_mode: 'avg' or 'max'.
-        aligned: whether a cell's value stands at its centre, as it should; False for the first papers' half-cell shift.
+        aligned: True puts a cell's value at its centre; False has the half-cell shift of the first papers.
 
     Raises ValueError for a box that ends before it begins.
     """
@@ -163,7 +163,7 @@ def sample_axis(
     return Axis(positions, counts.long(), low, high.clamp(max=size - 1) - low + 1, size)
 
 
-def taps(positions: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def bilinear_cells(positions: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The two cells that each position lies between, the second's weight, and whether the position counts at all.
 
     A position up to one cell outside the map takes the border's value; further out it counts as 0.
@@ -241,14 +241,14 @@ def roi_align_backward(
     return spread.view(B, H, W, C).permute(0, 3, 1, 2)
 
 
-def spread_maximum(grad: Tensor, rois: Tensor, at_y: Tensor, at_x: Tensor, shape: tuple[int, ...]) -> Tensor:
+def roi_align_backward_max(grad: Tensor, rois: Tensor, at_y: Tensor, at_x: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The gradient of the maximum: grad, (R, C, bins, bins), spread over the cells around where each was found.
 
     at_y, at_x: as `pool` returns them; shape: of the feature map, (B, C, H, W), and of the result.
     """
     B, C, H, W = shape
-    top, bottom, down, inside_y = taps(at_y.float(), H)
-    left, right, across, inside_x = taps(at_x.float(), W)
+    top, bottom, down, inside_y = bilinear_cells(at_y.float(), H)
+    left, right, across, inside_x = bilinear_cells(at_x.float(), W)
     inside = inside_y & inside_x & (at_y != -1)
     plane = (rois[:, 0].long()[:, None] * C + torch.arange(C, device=rois.device))[:, :, None, None] * (H * W)
     spread = grad.new_zeros(B * C * H * W)

@@ -5,20 +5,21 @@ from typing import Any
 
 from mmengine.logging import print_log
 
+from denseformer.checkpoints.files import read_checkpoint, weights_of
 from denseformer.checkpoints.keys import StateDict
 from denseformer.restoration import networks
 from denseformer.restoration.networks import RestorationNetwork
 
 
 def from_checkpoint(path: str | Path) -> RestorationNetwork:
-    """The network that a .pth or .safetensors file holds the weights of, in evaluation mode.
+    """Build the network whose weights a .pth or .safetensors file holds, in evaluation mode.
 
-    The file is read without executing anything from it; what it was found to hold is logged. Raises ValueError, naming
+    The file is read without executing anything from it; the network found is logged. Raises ValueError, naming
     the file, for one that cannot be read so, for weights of no known family, and for weights that do not fit the
     network they seem to belong to.
     """
     state_dict = read_weights(path)
-    cls, options = recognise(state_dict, path)
+    cls, options = recognize(state_dict, path)
     network = cls(**options)
     try:
         network.load_state_dict(state_dict)
@@ -31,9 +32,7 @@ def from_checkpoint(path: str | Path) -> RestorationNetwork:
 
 
 def read_weights(path: str | Path) -> StateDict:
-    """The tensors of a file by name, out of the wrappers that training code, ours among it, puts them in."""
-    from denseformer.checkpoints.files import read_checkpoint, weights_of  # imports networks itself
-
+    """The tensors of a file by name, unwrapped from what training code, ours included, nests them in."""
     content = read_checkpoint(path)
     try:
         weights = weights_of(content)
@@ -43,7 +42,7 @@ def read_weights(path: str | Path) -> StateDict:
     return {key.removeprefix('module.'): value for key, value in own.items()} or weights
 
 
-def recognise(state_dict: StateDict, path: str | Path) -> tuple[type[RestorationNetwork], dict[str, Any]]:
+def recognize(state_dict: StateDict, path: str | Path) -> tuple[type[RestorationNetwork], dict[str, Any]]:
     """The family, and the options of its constructor, that a state dict from the file `path` belongs to."""
     for cls in families():
         options = cls.infer_options(state_dict)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from denseformer.deprecation import renamed_arguments
 from denseformer.registry import MODELS
 from denseformer.restoration.adversarial import AdversarialRestorer
 from denseformer.restoration.data_sample import RestorationSample
@@ -24,6 +25,7 @@ class InpaintingRestorer(AdversarialRestorer):
         The others are those of `AdversarialRestorer`.
     """
 
+    @renamed_arguments(start_from='pretrained')
     def __init__(
         self,
         *,
@@ -33,7 +35,7 @@ class InpaintingRestorer(AdversarialRestorer):
         refined_weight: float = 10.0,
         coarse_weight: float = 5.0,
         coarse_steps: int = 1_000_000,
-        start_from: str | None = None,
+        pretrained: str | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ):
@@ -41,7 +43,7 @@ class InpaintingRestorer(AdversarialRestorer):
             network=network,
             discriminator=discriminator,
             gan_loss=gan_loss,
-            start_from=start_from,
+            pretrained=pretrained,
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )
@@ -53,7 +55,7 @@ class InpaintingRestorer(AdversarialRestorer):
     def network_step(
         self, inputs: Tensor, targets: Tensor, data_samples: Sequence[RestorationSample]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        mask, wanted = masks_of(data_samples), self.as_judged(targets)
+        mask, wanted = masks_of(data_samples), self.to_discriminator_range(targets)
         made = self.network.generate(inputs, mask)
         fading = self.coarse_weight * (1 - self.steps / self.coarse_steps).clamp(min=0)
         self.steps += 1
@@ -63,7 +65,7 @@ class InpaintingRestorer(AdversarialRestorer):
         }
         return torch.where(mask > 0.5, wanted, made.refined), losses
 
-    def as_judged(self, targets: Tensor) -> Tensor:
+    def to_discriminator_range(self, targets: Tensor) -> Tensor:
         return 2 * targets - 1
 
     def predict(self, inputs: Tensor, data_samples: list[RestorationSample] | None = None) -> list[RestorationSample]:

@@ -1,4 +1,4 @@
-"""From what a data loader hands over to batches on the device."""
+"""Data preprocessor of restoration: samples become batches on the device."""
 
 from typing import Any
 
@@ -30,9 +30,9 @@ def stack_images(images: list[Tensor] | Tensor) -> Tensor:
             f'The images of a batch must have one size, got {sorted(shapes)}. Set batch_size=1 where whole images are '
             'read, or crop them, as with denseformer.PairedRandomCrop.'
         )
-    return torch.stack([on_unit_scale(image) for image in images])
+    return torch.stack([to_unit_range(image) for image in images])
 
 
-def on_unit_scale(image: Tensor) -> Tensor:
+def to_unit_range(image: Tensor) -> Tensor:
     """float32, integers divided by the largest number of their type."""
     return image.float() if image.is_floating_point() else image.float() / torch.iinfo(image.dtype).max

@@ -24,10 +24,10 @@ class Stage:
 
 @MODELS.register_module()
 class ProgressivePreprocessor(RestorationPreprocessor):
-    """Batches that are thinned out and cut smaller in training, by stages: memory stays about the same.
+    """Batches with fewer images and smaller crops in training, by stages: memory stays about the same.
 
-    The data loader delivers the largest batch in the largest patches. All images of a batch are cut at one place. The
-    iteration is the Runner's, so that resuming goes on in the right stage.
+    The data loader delivers the largest batch in the largest patches. All images of a batch are cropped alike. The
+    iteration is the Runner's, so that a resumed run is in the right stage.
 
     Args:
         stages: [{'until': iteration, 'batch': images per GPU, 'patch': side of the degraded image}, ...]; the last one
@@ -45,14 +45,14 @@ class ProgressivePreprocessor(RestorationPreprocessor):
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         if training:
-            data = cut(data, self.stage_at(MessageHub.get_current_instance().get_info('iter', 0)), self.scale)
+            data = crop_batch(data, self.stage_at(MessageHub.get_current_instance().get_info('iter', 0)), self.scale)
         return super().forward(data, training)
 
     def stage_at(self, iteration: int) -> Stage:
         return next((stage for stage in self.stages if iteration < stage.until), self.stages[-1])
 
 
-def cut(data: dict[str, Any], stage: Stage, scale: int) -> dict[str, Any]:
+def crop_batch(data: dict[str, Any], stage: Stage, scale: int) -> dict[str, Any]:
     """The first images of a batch, all cut to the same random square, and their targets and masks likewise.
 
     Raises ValueError for a batch or images that are too small for the stage.

@@ -3,7 +3,7 @@
 Keys's cubic (a = -0.5), widened by the factor when an image shrinks, weights normalised, borders mirrored. Integer
 images are resized along one axis and rounded, then along the other and rounded again.
 
-Legend: H W image, C channels, L length of an axis, P taps.
+Legend: H W image, C channels, L length of an axis, P positions that a sample is a sum of.
 """
 
 import math
@@ -56,13 +56,13 @@ def resize_axis(image: np.ndarray, axis: int, length: int, scale: float) -> np.n
 
 
 def contributions(length: int, out_length: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Which positions each output sample is made of, and how much of each: (L', P), (L', P)."""
+    """Input positions that each output sample is a sum of, and their weights: (L', P), (L', P)."""
     stretch = min(scale, 1.0)
     width = 4.0 / stretch
-    centre = (np.arange(out_length) + 0.5) / scale - 0.5
-    taps = math.ceil(width) + 2
-    positions = np.floor(centre - width / 2)[:, None] + np.arange(taps)
-    weights = stretch * cubic(stretch * (centre[:, None] - positions))
+    center = (np.arange(out_length) + 0.5) / scale - 0.5
+    span = math.ceil(width) + 2
+    positions = np.floor(center - width / 2)[:, None] + np.arange(span)
+    weights = stretch * cubic(stretch * (center[:, None] - positions))
     weights /= weights.sum(1, keepdims=True)
     mirrored = positions.astype(np.int64) % (2 * length)
     mirrored = np.minimum(mirrored, 2 * length - 1 - mirrored)

@@ -9,6 +9,7 @@ from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor, nn
 
 from denseformer.checkpoints.keys import StateDict
+from denseformer.deprecation import renamed_arguments
 from denseformer.registry import MODELS
 from denseformer.restoration.checkpoint import read_weights
 from denseformer.restoration.data_sample import RestorationSample
@@ -27,20 +28,21 @@ class Restorer(BaseModel):
     Args:
         network: config of a restoration network.
         losses: configs of losses, which are added; each is logged under its type.
-        self_ensemble: predict the mean over the image's eight turned and mirrored copies.
-        start_from: weights that training starts from, often of another scale: what has another shape there, such as
+        self_ensemble: predict the mean over the eight rotated and flipped copies of the image.
+        pretrained: weights that training starts from, often of another scale: what has another shape there, such as
             the upsampling, keeps its random weights. A file, or the folder of a run, whose last checkpoint is meant.
         data_preprocessor: config of what makes batches.
         init_cfg: mmengine's.
     """
 
+    @renamed_arguments(start_from='pretrained')
     def __init__(
         self,
         *,
         network: dict,
         losses: Sequence[dict] = (),
         self_ensemble: bool = False,
-        start_from: str | None = None,
+        pretrained: str | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ):
@@ -50,7 +52,7 @@ class Restorer(BaseModel):
         if len(self.losses) < len(losses):
             raise ValueError(f'Each loss can stand in `losses` once, got {[loss["type"] for loss in losses]}.')
         self.self_ensemble = self_ensemble
-        self.start_from = start_from
+        self.pretrained = pretrained
 
     def forward(
         self, inputs: Tensor, data_samples: list[RestorationSample] | None = None, mode: str = 'tensor'
@@ -87,24 +89,24 @@ class Restorer(BaseModel):
     def init_weights(self) -> None:
         """Initial weights, as training starts from them."""
         super().init_weights()
-        if self.start_from is not None:
-            load_what_fits(self.network, checkpoint_in(self.start_from))
+        if self.pretrained is not None:
+            load_matching(self.network, checkpoint_in(self.pretrained))
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False):
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         if state_dict and not any(key.startswith(PREFIX) for key in state_dict):
             state_dict = {PREFIX + key: value for key, value in state_dict.items()}
         return super().load_state_dict(state_dict, strict, assign)
 
 
 def loss_name(loss: Mapping[str, Any]) -> str:
-    """What a loss is logged as: 'denseformer.L1Loss' -> 'l1'."""
+    """The name a loss is logged under: 'denseformer.L1Loss' -> 'l1'."""
     return loss['type'].rpartition('.')[2].removesuffix('Loss').lower()
 
 
 def targets_of(data_samples: Sequence[RestorationSample]) -> Tensor:
     """The targets of a batch, (B, C, H, W), float32 in [0, 1]."""
     if not data_samples or not all('gt_img' in sample for sample in data_samples):
-        raise ValueError('Training needs a target, `gt_img`, in every sample: does the data set have gt_path?')
+        raise ValueError('Training needs a target, `gt_img`, in every sample: does the dataset have gt_path?')
     return stack_images([sample.gt_img for sample in data_samples])
 
 
@@ -114,18 +116,18 @@ def checkpoint_in(path: str) -> Path:
     if file.is_dir():
         record = file / 'last_checkpoint'
         if not record.is_file():
-            raise ValueError(f"start_from: the folder '{path}' holds no finished run (no file last_checkpoint).")
+            raise ValueError(f"pretrained: the folder '{path}' holds no finished run (no file last_checkpoint).")
         file = Path(record.read_text().strip())
     if not file.is_file():
         raise ValueError(
-            f"start_from: there is no '{file}'. Train the config of that name first, give the weights with "
-            '--cfg-options model.start_from=FILE, or start from random ones with model.start_from=None.'
+            f"pretrained: there is no '{file}'. Train the config of that name first, give the weights with "
+            '--cfg-options model.pretrained=FILE, or start from random ones with model.pretrained=None.'
         )
     return file
 
 
-def load_what_fits(network: nn.Module, path: Path) -> None:
-    """Load the tensors of a file that have the shapes of the network's; the others are named in the log.
+def load_matching(network: nn.Module, path: Path) -> None:
+    """Load the tensors of a file whose shapes are the network's; the others are named in the log.
 
     Raises ValueError where that is less than half of the network.
     """
@@ -134,7 +136,7 @@ def load_what_fits(network: nn.Module, path: Path) -> None:
     fitting: StateDict = {key: value for key, value in weights.items() if key in own and value.shape == own[key].shape}
     set_here = sum(value.numel() for value in fitting.values())
     if 2 * set_here < sum(value.numel() for value in own.values()):
-        raise ValueError(f'start_from: {path} holds too little of this network; is it of another variant?')
+        raise ValueError(f'pretrained: {path} holds too little of this network; is it of another variant?')
     network.load_state_dict(fitting, strict=False)
     left = sorted({key.rpartition('.')[0] for key, _ in network.named_parameters() if key not in fitting})
     logger = MMLogger.get_current_instance()

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def self_ensemble(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """The mean over the eight ways to turn and mirror images (B, C, H, W), each undone afterwards."""
+    """The mean over the eight rotations and flips of images (B, C, H, W), each undone afterwards (x8 self-ensemble)."""
     total = 0
     for mirrored in (False, True):
         for turns in range(4):

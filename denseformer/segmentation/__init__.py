@@ -1,4 +1,4 @@
-"""What mmsegmentation lacks."""
+"""Scores of semantic segmentation; segmentors themselves are mmsegmentation's."""
 
 from denseformer.segmentation.metrics import SegmentationMetric
 

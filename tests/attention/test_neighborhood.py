@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denseformer.attention.neighborhood import NeighborhoodAttention, attend, neighborhood_attention
 from denseformer.attention.neighborhood import geometry as neighborhood_geometry
+from denseformer.attention.neighborhood import neighborhood_attention, unchecked_attention
+from denseformer.attention.neighborhood.operator import attention_op
+from denseformer.layers import NeighborhoodAttention
 
 HEADS, WIDTH = 2, 3
 
@@ -113,7 +115,9 @@ def test_queries_of_a_smaller_map(size):
     H, W = size
     q, k, v, bias = random_inputs(max(H, 21), max(W, 21), 7)
     expected = attend_everywhere(q[:, :H, :W], k, v, bias, 7, 3)
-    torch.testing.assert_close(attend(q[:, :H, :W], k, v, bias, 7, 3, WIDTH**-0.5), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        unchecked_attention(q[:, :H, :W], k, v, bias, 7, 3, WIDTH**-0.5), expected, rtol=0, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,7 +130,7 @@ def test_the_last_row_and_column_stand_for_missing_ones(size, sides):
     inputs = [x.clone().requires_grad_() for x in inputs]
     whole_k, whole_v = (x[:, rows][:, :, columns] for x in inputs[1:3])
     outs = (
-        attend(*inputs, 7, 3, WIDTH**-0.5),
+        unchecked_attention(*inputs, 7, 3, WIDTH**-0.5),
         attend_everywhere(inputs[0], whole_k, whole_v, bias=inputs[3], kernel_size=7, dilation=3),
     )
     torch.testing.assert_close(*outs, rtol=0, atol=1e-12)
@@ -255,7 +259,7 @@ def test_compiles_to_one_graph():
 def test_operator_is_registered_correctly():
     q, k, v, bias = (x.float().requires_grad_() for x in random_inputs(9, 9, 3))
     for table in (bias, None):
-        assert set(torch.library.opcheck(attend, (q, k, v, table, 3, 2, 0.5)).values()) == {'SUCCESS'}
+        assert set(torch.library.opcheck(attention_op, (q, k, v, table, 3, 2, 0.5)).values()) == {'SUCCESS'}
 
 
 def test_parameters_do_not_depend_on_the_dilation():

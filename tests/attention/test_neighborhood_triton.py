@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from denseformer.attention.neighborhood import neighborhood_attention
+from denseformer.attention.neighborhood import neighborhood_attention, operator
 from denseformer.attention.neighborhood.tiles import tiled_attention, tiled_attention_backward
 
 CASES = [
@@ -23,7 +23,7 @@ CASES = [
 def largest_errors(
     kernel_size: int, dilation: int, size: tuple[int, int], query_size: tuple[int, int], with_bias: bool
 ) -> list[float]:
-    """Of the output and of the gradients of q, k, v and bias, in float32."""
+    """Errors of the output and of the gradients of q, k, v and bias, in float32."""
     from denseformer.attention.neighborhood.triton_kernels import fused_attention, fused_attention_backward
 
     generator = torch.Generator().manual_seed(0)
@@ -67,3 +67,12 @@ def test_on_a_gpu(dtype, tolerance):
     out.float().square().sum().backward()
     for ours, theirs in zip([*on_gpu, bias_on_gpu], [*inputs, bias], strict=True):
         assert (ours.grad.double().cpu() - theirs.grad).abs().max() < 5 * tolerance * theirs.grad.abs().max()
+
+
+def test_kernels_say_so_where_they_have_not_been_run(monkeypatch):
+    said = []
+    monkeypatch.setattr(operator, 'print_log', lambda message, **options: said.append(message))
+    operator.warn_unless_run_on('Some GPU', ('Some GPU',))
+    assert said == []
+    operator.warn_unless_run_on('Another GPU', ('Some GPU',))
+    assert 'not been run on Another GPU yet. DENSEFORMER_KERNELS=off' in said[0]

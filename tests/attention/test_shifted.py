@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from denseformer.attention.shifted import gather_windows, plan_windows, planned_attention, scatter_windows
+from denseformer.attention.softmax import window_softmax_attention
 from denseformer.attention.windows import shift_mask, window_partition, window_reverse
-from denseformer.kernels.segmented_attention import window_softmax_attention
 
 
 def by_definition(qkv: torch.Tensor, heads: int, bias: torch.Tensor, window, shift) -> torch.Tensor:
@@ -33,7 +33,7 @@ def test_equals_rolling_and_masking(size, window, shift, gradient):
 
 @pytest.mark.parametrize('rows', [1, 5])
 def test_predictions_in_bfloat16_equal_the_fused_kernel(rows, monkeypatch):
-    monkeypatch.setattr('denseformer.kernels.chunked_attention.SCORE_BYTES', 2 * 3 * 8 * 6 * 2)
+    monkeypatch.setattr('denseformer.kernels.attention.SCORE_BYTES', 2 * 3 * 8 * 6 * 2)
     shapes = (5, 3, 8, 4), (5, 3, 6, 4), (5, 3, 6, 7), (rows, 3, 8, 6)
     q, k, v, bias = (torch.randn(shape).bfloat16() for shape in shapes)
     expected = torch.nn.functional.scaled_dot_product_attention(*(x.float() for x in (q, k, v)), bias.float())

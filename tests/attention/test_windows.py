@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from denseformer.attention.shifted import gather_windows, plan_windows, scatter_windows
+from denseformer.attention.softmax import segmented_attention, window_softmax_attention
 from denseformer.attention.windows import (
     position_bias,
     resize_position_table,
@@ -12,9 +13,8 @@ from denseformer.attention.windows import (
     window_partition,
     window_reverse,
 )
-from denseformer.kernels import chunked_attention as chunked
-from denseformer.kernels.segmented_attention import segmented_attention, window_softmax_attention
-from denseformer.layers.window_attention import ShiftedWindowAttention
+from denseformer.kernels import attention as chunked
+from denseformer.layers import ShiftedWindowAttention
 
 CPU = torch.device('cpu')
 

@@ -1,4 +1,4 @@
-"""What is BiFormer's own: its windows."""
+"""BiFormer: its windows."""
 
 import pytest
 import torch

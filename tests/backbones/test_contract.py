@@ -7,12 +7,10 @@ import refkit
 import torch
 from torch import nn
 
-from denseformer import backbones
 from denseformer.backbones import Backbone
 from denseformer.registry import MODELS
 
-FAMILIES = [cls for cls in vars(backbones).values() if isinstance(cls, type) and issubclass(cls, Backbone)]
-FAMILIES.remove(Backbone)
+FAMILIES = Backbone.families()
 REFERENCES = json.loads((refkit.REFERENCES / 'index.json').read_text())
 TOLERANCES = {
     # Tokens are sorted by significance, and rounding alone reorders them: the authors' code is 3e-2 from itself in

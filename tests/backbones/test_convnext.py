@@ -1,4 +1,4 @@
-"""What is ConvNeXt's own: its sizes, and the layout of its ImageNet checkpoints."""
+"""ConvNeXt: its sizes, and the layout of its ImageNet checkpoints."""
 
 import pytest
 import torch

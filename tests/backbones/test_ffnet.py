@@ -1,4 +1,4 @@
-"""What is FFNet's own: convolutions that are trained as two and applied as one, and its checkpoint layout."""
+"""FFNet: convolutions that are trained as two and applied as one, and its checkpoint layout."""
 
 import pytest
 import torch

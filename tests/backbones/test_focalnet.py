@@ -1,4 +1,4 @@
-"""What is FocalNet's own: the large variants' design, and checkpoints with smaller kernels and fewer levels."""
+"""FocalNet: the large variants' design, and checkpoints with smaller kernels and fewer levels."""
 
 import pytest
 import refkit

@@ -1,4 +1,4 @@
-"""What is HorNet's own: global filters, whose learned spectra fit any map and any checkpoint."""
+"""HorNet: global filters, whose learned spectra fit any map and any checkpoint."""
 
 import pytest
 import torch

@@ -12,8 +12,7 @@ from torch import nn
 from denseformer import backbones
 from denseformer.backbones import Backbone, HaloNet, PoolFormer, Swin, TransNeXt
 from denseformer.backbones.windows.halonet import Bottleneck, HaloAttention
-from denseformer.layers import Mlp2d
-from denseformer.layers.linear import Pointwise
+from denseformer.layers import Mlp2d, Pointwise
 
 FAMILIES = [getattr(backbones, name) for name in backbones.__all__ if name != 'Backbone']
 FAN_OUT = ('EcoFormer', 'FaViT', 'HaloNet', 'MoH', 'SGFormer', 'SVT', 'SpectFormer', 'TransNeXt', 'VAN')

@@ -1,4 +1,4 @@
-"""What is PoolFormer's own: its pooling, its stem's padding, and the flat layout of its checkpoints."""
+"""PoolFormer: its pooling, its stem's padding, and the flat layout of its checkpoints."""
 
 import pytest
 import torch

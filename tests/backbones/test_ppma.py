@@ -1,4 +1,4 @@
-"""What is PPMA's own: decays along polyline paths."""
+"""PPMA: decays along polyline paths."""
 
 import pytest
 import refkit

@@ -1,4 +1,4 @@
-"""What is RMT's own: decays with distance, rotated queries and keys, attention along rows and columns."""
+"""RMT: decays with distance, rotated queries and keys, attention along rows and columns."""
 
 import pytest
 import torch

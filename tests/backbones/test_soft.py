@@ -1,4 +1,4 @@
-"""What is SOFT's own: kernels, inverses, the class token."""
+"""SOFT: kernels, inverses, the class token."""
 
 import pytest
 import torch

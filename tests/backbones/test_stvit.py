@@ -1,10 +1,10 @@
-"""What is STViT's own: super tokens."""
+"""STViT: super tokens."""
 
 import pytest
 import refkit
 import torch
 
-from denseformer.attention.neighbors_3x3 import spread, taps
+from denseformer.attention.neighbors_3x3 import fold_3x3, shifts_3x3
 from denseformer.attention.super_tokens import gather_super_tokens, scatter_super_tokens
 from denseformer.backbones import STViT
 
@@ -37,8 +37,8 @@ def test_associations_take_no_gradient():
 
 def test_spreading_is_the_adjoint_of_looking_around():
     x, y = torch.randn(2, 4, 5, 3), torch.randn(2, 4, 5, 9, 3)
-    around = torch.stack(list(taps(x)), 3)
-    torch.testing.assert_close((around * y).sum(), (x * spread(y)).sum())
+    around = torch.stack(list(shifts_3x3(x)), 3)
+    torch.testing.assert_close((around * y).sum(), (x * fold_3x3(y)).sum())
 
 
 def test_cells_can_be_chosen_and_carry_no_parameters():

@@ -1,10 +1,10 @@
-"""What is TransNeXt's own: its position biases and its two-part softmax."""
+"""TransNeXt: its position biases and its two-part softmax."""
 
 import pytest
 import torch
 
 from denseformer.attention.foveal import attention_with_rest, foveal_attention
-from denseformer.attention.neighbors_3x3 import inside_map, taps
+from denseformer.attention.neighbors_3x3 import inside_map, shifts_3x3
 from denseformer.backbones import TransNeXt
 
 PARAMETERS = {'micro': 12_424_304, 'tiny': 27_681_960, 'small': 49_164_564, 'base': 88_952_496}
@@ -40,15 +40,15 @@ def test_neighbours_and_pooled_keys_share_one_softmax():
     out = foveal_attention(q, k, v, (pooled_k, pooled_v), local_bias, pool_bias, torch.zeros(1, 3, 4, 2, 9))
     y, x, head = 0, 2, 1
     inside = inside_map(3, 4, q.device)[y, x]
-    near = torch.stack([tap[0, y, x, head] for tap in taps(k)]) @ q[0, y, x, head] + local_bias[head]
+    near = torch.stack([near[0, y, x, head] for near in shifts_3x3(k)]) @ q[0, y, x, head] + local_bias[head]
     far = pooled_k[0, :, head] @ q[0, y, x, head] + pool_bias[head, y * 4 + x]
     weights = torch.cat([near[inside], far]).softmax(0)
-    values = torch.cat([torch.stack([tap[0, y, x, head] for tap in taps(v)])[inside], pooled_v[0, :, head]])
+    values = torch.cat([torch.stack([near[0, y, x, head] for near in shifts_3x3(v)])[inside], pooled_v[0, :, head]])
     torch.testing.assert_close(out[0, y, x, head], weights @ values)
 
 
 def test_the_rest_of_a_softmax_takes_its_share():
-    q, k, v = torch.zeros(1, 1, 1, 1, 8), torch.zeros(1, 3, 1, 8), torch.ones(1, 3, 1, 8)
-    out, share = attention_with_rest(q, k, v, torch.zeros(1, 1, 3), torch.zeros(1, 1, 1, 1))
+    q, k, v = torch.zeros(1, 1, 1, 8), torch.zeros(1, 1, 3, 8), torch.ones(1, 1, 3, 8)
+    out, share = attention_with_rest(q, k, v, torch.zeros(1, 1, 1, 3), torch.zeros(1, 1, 1, 1))
     torch.testing.assert_close(share.squeeze(), torch.tensor(0.25))
     torch.testing.assert_close(out, torch.full_like(out, 0.75))

@@ -1,4 +1,4 @@
-"""What is UniFormer's own: how far its third stage attends, and the pruning of its light variants."""
+"""UniFormer: how far its third stage attends, and the pruning of its light variants."""
 
 import pytest
 import torch

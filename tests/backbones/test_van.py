@@ -1,4 +1,4 @@
-"""What is VAN's own: its large kernel, and the layout it shares between dense and ImageNet checkpoints."""
+"""VAN: its large kernel, and the layout it shares between dense and ImageNet checkpoints."""
 
 import pytest
 import torch

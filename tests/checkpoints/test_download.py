@@ -103,7 +103,7 @@ def test_a_missing_file_is_not_asked_for_again(server, tmp_path):
 
 def test_a_server_that_always_breaks_off_is_named(server, tmp_path):
     server.cuts = 2
-    with pytest.raises(CheckpointError, match=r'the connection ended after .*it goes on'):
+    with pytest.raises(CheckpointError, match=r'the connection ended after .*it resumes'):
         download.download(f'{server.url}/w.bin', tmp_path / 'w.bin', HASH, attempts=2)
     assert (tmp_path / 'w.bin.part').stat().st_size == 2 * (len(DATA) // 3)
 

@@ -91,7 +91,7 @@ def test_a_full_disk_leaves_the_old_one_and_no_rest(tmp_path):
     def work():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-        with pytest.raises(CheckpointError, match=r'iter_2\.pth: could not be written.*go on with --resume'):
+        with pytest.raises(CheckpointError, match=r'iter_2\.pth: could not be written.*resume with --resume'):
             write_checkpoint(content(2), tmp_path / 'iter_2.pth')
         os._exit(7)
 

@@ -1,3 +1,5 @@
+"""Images of every kind are read alike, or the file and what is wrong with it are named."""
+
 import struct
 import zlib
 from pathlib import Path
@@ -6,26 +8,16 @@ import cv2
 import numpy as np
 import pytest
 from mmcv.transforms import LoadImageFromFile
-from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
 
-from denseformer.datasets import LoadImage, LoadSegmentation
+from denseformer.datasets import LoadImage
 
 RNG = np.random.default_rng(0)
-COLOURS = cv2.GaussianBlur(RNG.integers(0, 256, (12, 17, 3), dtype=np.uint8), (0, 0), 2)
-CLASSES = 5
-LABELS = RNG.integers(0, CLASSES, (12, 17), dtype=np.uint8)
-LABELS[0, :3] = 255
+COLORS = cv2.GaussianBlur(RNG.integers(0, 256, (12, 17, 3), dtype=np.uint8), (0, 0), 2)
 
 
 def load_image(path: Path, **options) -> dict:
     return LoadImage(**options)({'img_path': str(path)})
-
-
-def load_labels(path: Path, num_classes: int = CLASSES, *, results: dict | None = None, **options) -> np.ndarray:
-    loaded = LoadSegmentation(num_classes=num_classes, **options)({'seg_map_path': str(path), **(results or {})})
-    assert loaded['seg_fields'] == ['gt_seg_map']
-    return loaded['gt_seg_map']
 
 
 def saved(path: Path, array: np.ndarray, mode: str | None = None, **options) -> Path:
@@ -39,7 +31,7 @@ KINDS = (('png', 'RGB L P RGBA LA 1'), ('jpg', 'RGB L CMYK'), ('tif', 'RGB L'), 
 
 @pytest.mark.parametrize(('suffix', 'mode'), [(suffix, mode) for suffix, modes in KINDS for mode in modes.split()])
 def test_images_of_every_kind_become_what_mmseg_makes_of_them(tmp_path, suffix, mode):
-    path = saved(tmp_path / f'a.{suffix}', COLOURS, mode)
+    path = saved(tmp_path / f'a.{suffix}', COLORS, mode)
     ours, theirs = load_image(path), LoadImageFromFile()({'img_path': str(path)})
     assert ours['img'].dtype == np.uint8
     assert ours['img'].flags.writeable
@@ -49,21 +41,21 @@ def test_images_of_every_kind_become_what_mmseg_makes_of_them(tmp_path, suffix, 
 
 @pytest.mark.parametrize('channels', [1, 3])
 def test_16_bit_images_keep_their_upper_byte(tmp_path, channels):
-    image = COLOURS[..., :channels].astype(np.uint16) * 256 + 77
+    image = COLORS[..., :channels].astype(np.uint16) * 256 + 77
     cv2.imwrite(str(tmp_path / 'a.png'), image)
-    assert (load_image(tmp_path / 'a.png')['img'] == COLOURS[..., :channels]).all()
+    assert (load_image(tmp_path / 'a.png')['img'] == COLORS[..., :channels]).all()
 
 
 def test_to_float32(tmp_path):
-    image = load_image(saved(tmp_path / 'a.png', COLOURS), to_float32=True)['img']
+    image = load_image(saved(tmp_path / 'a.png', COLORS), to_float32=True)['img']
     assert image.dtype == np.float32
-    assert (image == COLOURS[..., ::-1]).all()
+    assert (image == COLORS[..., ::-1]).all()
 
 
 def test_orientation_is_applied_when_asked_for(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
-    path = saved(tmp_path / 'a.jpg', COLOURS, exif=exif)
+    path = saved(tmp_path / 'a.jpg', COLORS, exif=exif)
     assert load_image(path)['img_shape'] == (17, 12)
     assert load_image(path, apply_orientation=False)['img_shape'] == (12, 17)
 
@@ -95,7 +87,7 @@ def test_a_text_file_is_no_image(tmp_path):
 
 
 def test_an_image_with_too_many_pixels_is_not_decoded(tmp_path, monkeypatch):
-    path = saved(tmp_path / 'a.png', COLOURS)
+    path = saved(tmp_path / 'a.png', COLORS)
     assert load_image(path, max_pixels=12 * 17)['img_shape'] == (12, 17)
     monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('decoded'))
     with pytest.raises(ValueError, match=r"a\.png' has 204 pixels, more than max_pixels=203"):
@@ -108,143 +100,3 @@ def test_a_decompression_bomb_is_refused_by_its_header(tmp_path):
     (tmp_path / 'a.png').write_bytes(b'\x89PNG\r\n\x1a\n' + header + struct.pack('>I4s', 0, b'IDAT'))
     with pytest.raises(ValueError, match='has 400000000 pixels'):
         load_image(tmp_path / 'a.png')
-
-
-@pytest.mark.parametrize('name', ['a.png', 'a.tif', 'a.bmp'])
-def test_labels_as_they_are(tmp_path, name):
-    labels = load_labels(saved(tmp_path / name, LABELS), results={'ori_shape': (12, 17)})
-    assert labels.dtype == np.uint8
-    assert labels.flags.writeable
-    assert (labels == LABELS).all()
-
-
-def test_palette_labels_are_read_as_indices(tmp_path):
-    image = Image.fromarray(LABELS)
-    image.putpalette(RNG.integers(0, 256, 768, dtype=np.uint8).tobytes())
-    image.save(tmp_path / 'a.png')
-    assert (load_labels(tmp_path / 'a.png') == LABELS).all()
-
-
-def test_two_colour_labels_are_0_and_1(tmp_path):
-    labels = load_labels(saved(tmp_path / 'a.png', (LABELS == 1) * np.uint8(255), '1'), 2)
-    assert labels.dtype == np.uint8
-    assert (labels == (LABELS == 1)).all()
-
-
-def test_16_bit_labels_within_range(tmp_path):
-    labels = load_labels(saved(tmp_path / 'a.png', LABELS.astype(np.uint16)))
-    assert labels.dtype == np.uint8
-    assert (labels == LABELS).all()
-    many = LABELS.astype(np.uint16) * 100
-    many = load_labels(saved(tmp_path / 'b.png', many), 26_000, ignore_index=65535)
-    assert (many == LABELS.astype(int) * 100).all()
-
-
-@pytest.mark.parametrize('reduce_zero_label', [False, True])
-@pytest.mark.parametrize('label_map', [None, {0: 255, 1: 0, 2: 255, 3: 1, 4: 2}])
-def test_reduced_and_mapped_labels_mean_what_they_mean_in_mmseg(tmp_path, reduce_zero_label, label_map):
-    path = str(saved(tmp_path / 'a.png', LABELS))
-    told = {'reduce_zero_label': reduce_zero_label, 'label_map': label_map}
-    theirs = LoadAnnotations()({'seg_map_path': path, 'seg_fields': [], **told})['gt_seg_map']
-    ours = load_labels(path, 3 if label_map else 5, results=told)
-    assert (ours == theirs).all()
-    assert load_labels(path, results={'reduce_zero_label': reduce_zero_label}).max() == 255
-
-
-def test_another_ignore_index(tmp_path):
-    labels = np.where(LABELS == 255, 9, LABELS).astype(np.uint8)
-    told = {'reduce_zero_label': True}
-    loaded = load_labels(saved(tmp_path / 'a.png', labels), 4, ignore_index=9, results=told)
-    assert (loaded == np.where((labels == 0) | (labels == 9), 9, labels - 1)).all()
-
-
-def test_disagreement_about_reduce_zero_label(tmp_path):
-    path = saved(tmp_path / 'a.png', LABELS)
-    with pytest.raises(ValueError, match='True in LoadSegmentation and False in the data set'):
-        load_labels(path, reduce_zero_label=True, results={'reduce_zero_label': False})
-
-
-def test_labels_out_of_range(tmp_path):
-    labels = LABELS.copy()
-    labels[3, 3:5] = 11, 200
-    with pytest.raises(ValueError, match=r"a\.png' has labels 11, 200; legal are 0 to 4 and 255.*num_classes=5"):
-        load_labels(saved(tmp_path / 'a.png', labels))
-
-
-def test_labels_that_count_from_1(tmp_path):
-    labels = np.where(LABELS == 255, 255, LABELS + 1).astype(np.uint8)
-    path = saved(tmp_path / 'a.png', labels)
-    with pytest.raises(ValueError, match='reduce_zero_label=True'):
-        load_labels(path)
-    assert (load_labels(path, reduce_zero_label=True) == LABELS).all()
-    labels[5, 5] = 6
-    with pytest.raises(ValueError, match='has labels 6; legal are 0 to 5 and 255'):
-        load_labels(saved(tmp_path / 'b.png', labels), reduce_zero_label=True)
-
-
-def test_many_illegal_labels_are_counted_not_listed(tmp_path):
-    labels = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    with pytest.raises(ValueError, match=r'5, 6, 7, 8, 9, 10, 11, 12, 13, 14 \.\.\. \(250 in all\)'):
-        load_labels(saved(tmp_path / 'a.png', labels))
-
-
-def test_16_bit_labels_out_of_range(tmp_path):
-    labels = LABELS.astype(np.uint16)
-    labels[3, 3] = 40_000
-    with pytest.raises(ValueError, match='has labels 40000;'):
-        load_labels(saved(tmp_path / 'a.png', labels))
-
-
-def test_negative_labels(tmp_path):
-    labels = LABELS.astype(np.int32)
-    labels[3, 3] = -1
-    with pytest.raises(ValueError, match='has labels -1;'):
-        load_labels(saved(tmp_path / 'a.tif', labels))
-
-
-def test_labels_of_another_size(tmp_path):
-    path = saved(tmp_path / 'a.png', LABELS)
-    with pytest.raises(ValueError, match=r"a\.png' is 12 x 17 \(H x W\), its image 'b\.jpg' 24 x 34\. .*nearest"):
-        load_labels(path, results={'img_path': 'b.jpg', 'ori_shape': (24, 34)})
-    with pytest.raises(ValueError, match='apply_orientation=False'):
-        load_labels(path, results={'img_path': 'b.jpg', 'ori_shape': (17, 12)})
-
-
-def test_labels_are_compared_with_the_image_as_it_was_read(tmp_path):
-    results = {'ori_shape': (12, 17), 'img_shape': (24, 34)}
-    assert load_labels(saved(tmp_path / 'a.png', LABELS), results=results).shape == (12, 17)
-
-
-def test_colour_mask(tmp_path):
-    palette = np.array([[128, 0, 0], [0, 128, 0], [0, 0, 128], [9, 9, 9], [0, 0, 0]], np.uint8)
-    mask = palette[LABELS % CLASSES]
-    with pytest.raises(
-        ValueError, match=r"a\.png' has 3 channels, shape \(12, 17, 3\), with 5 distinct colours.*colour"
-    ):
-        load_labels(saved(tmp_path / 'a.png', mask))
-    with pytest.raises(ValueError, match='has 4 channels'):
-        load_labels(saved(tmp_path / 'b.png', mask, 'RGBA'))
-
-
-def test_indices_in_three_equal_channels(tmp_path):
-    with pytest.raises(ValueError, match=r'channels are equal: store one of them'):
-        load_labels(saved(tmp_path / 'a.png', LABELS, 'RGB'))
-    with pytest.raises(ValueError, match=r'Remove the alpha channel'):
-        load_labels(saved(tmp_path / 'b.png', LABELS, 'LA'))
-
-
-def test_labels_with_fractions(tmp_path):
-    with pytest.raises(ValueError, match=r"a\.tif' holds float32 values from 0 to 127\.5; whole numbers"):
-        load_labels(saved(tmp_path / 'a.tif', LABELS.astype(np.float32) / 2))
-
-
-def test_unreadable_labels(tmp_path):
-    with pytest.raises(ValueError, match=r"label map '.*gone\.png' cannot be read"):
-        load_labels(tmp_path / 'gone.png')
-    (tmp_path / 'empty.png').touch()
-    with pytest.raises(ValueError, match=r"label map '.*empty\.png' is empty"):
-        load_labels(tmp_path / 'empty.png')
-    path = saved(tmp_path / 'a.png', RNG.integers(0, 5, (64, 64), dtype=np.uint8))
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(ValueError, match=r"label map '.*a\.png' \(200 bytes\) cannot be decoded"):
-        load_labels(path)

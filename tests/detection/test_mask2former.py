@@ -11,9 +11,9 @@ from mmengine.structures import InstanceData, PixelData
 from torch.nn.functional import interpolate
 
 from denseformer.config.loading import load_config
-from denseformer.detection.mask2former import Mask2FormerHead
-from denseformer.detection.mask_fusion import MaskFusion
-from denseformer.detection.mask_points import matching
+from denseformer.detection.mask2former.fusion import MaskFusion
+from denseformer.detection.mask2former.model import Mask2FormerHead
+from denseformer.detection.mask2former.points import match_queries
 
 SMALL = {
     'backbone.arch': dict(_delete_=True, width=32, depths=(1, 1, 1, 1), heads=(1, 2, 4, 8), mlp_ratio=2),
@@ -188,7 +188,9 @@ def test_the_losses_are_those_of_mmdetection():
 
 def test_nan_reaches_the_loss_and_does_not_stop_the_matching():
     masks = torch.full((4, 8, 8), math.nan)
-    queries, labels = matching(torch.randn(4, 3), masks, torch.tensor([0, 1]), torch.ones(2, 8, 8), torch.rand(16, 2))
+    queries, labels = match_queries(
+        torch.randn(4, 3), masks, torch.tensor([0, 1]), torch.ones(2, 8, 8), torch.rand(16, 2)
+    )
     assert len(queries) == len(labels) == 2
 
 
@@ -197,7 +199,7 @@ def test_each_label_goes_to_the_query_that_fits_it():
     targets[0, :16], targets[1, 16:, :16], targets[2, 16:, 16:] = 1, 1, 1
     order = torch.tensor([2, 0, 1])
     masks = torch.cat([torch.full((1, 32, 32), -9.0), (targets[order] - 0.5) * 18])
-    queries, labels = matching(torch.zeros(4, 4), masks, torch.tensor([0, 1, 2]), targets, torch.rand(200, 2))
+    queries, labels = match_queries(torch.zeros(4, 4), masks, torch.tensor([0, 1, 2]), targets, torch.rand(200, 2))
     assert queries.tolist() == [1, 2, 3]
     assert labels.tolist() == order.tolist()
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from denseformer.backbones.base import Backbone
 from denseformer.config.loading import load_config
-from denseformer.detection.mask2former_keys import remap_official_keys
+from denseformer.detection.mask2former.keys import remap_official_keys
 from denseformer.network import on_meta
 from denseformer.registry import DATASETS
 from denseformer.registry import MODELS as OWN_MODELS

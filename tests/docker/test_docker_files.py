@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from denseformer.cli import build_parser
-from denseformer.engine.preemption import EXIT_STATUS
+from denseformer.engine.hooks.preemption import EXIT_STATUS
 
 pytest.importorskip('dockerfile_parse', reason='dockerfile-parse is not installed: pip install denseformer[dev]')
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def test_every_copied_file_is_there_and_let_through(dockerfile):
         if name == 'COPY' and not value.startswith('--')
         for source in value.split()[:-1]
     ]
-    assert {'constraints.txt', 'pyproject.toml', 'denseformer', 'configs', 'tools'} <= set(sources)
+    assert {'constraints.txt', 'pyproject.toml', 'setup.py', 'denseformer', 'configs', 'tools'} <= set(sources)
     for source in sources:
         assert list(check.files_of_context(ROOT, source))
 

@@ -17,7 +17,8 @@ from mmengine.config import Config
 
 from denseformer.checkpoints import newest_checkpoint, read_checkpoint
 from denseformer.engine import ConfigError, launch
-from denseformer.engine.distributed import LostRankError, join_processes, naming_lost_ranks, process_variables
+from denseformer.engine.distributed import LostRankError, explain_lost_ranks, join_processes, process_variables
+from denseformer.options import TrainOptions
 
 tiny.ACTIONS['kill'] = lambda: os.kill(os.getpid(), signal.SIGKILL)
 
@@ -109,9 +110,9 @@ def test_a_rank_that_hangs_ends_the_others_with_a_message(tmp_path):
 
 
 def test_only_errors_of_communication_are_taken_for_a_lost_rank():
-    with pytest.raises(LostRankError, match='with --resume'), naming_lost_ranks():
+    with pytest.raises(LostRankError, match='with --resume'), explain_lost_ranks():
         raise torch.distributed.DistBackendError('NCCL communicator was aborted')
-    with pytest.raises(RuntimeError, match='out of memory'), naming_lost_ranks():
+    with pytest.raises(RuntimeError, match='out of memory'), explain_lost_ranks():
         raise RuntimeError('out of memory')
 
 
@@ -149,6 +150,7 @@ def test_torchrun_restarts_a_killed_group_which_resumes_by_itself(tmp_path):
     rendezvous = ['--rdzv-backend=c10d', '--rdzv-endpoint=127.0.0.1:0']
     command = [sys.executable, '-m', 'torch.distributed.run', *flags, *rendezvous, __file__, tmp_path / 'cut']
     variables = {name: value for name, value in os.environ.items() if not name.startswith(OF_LAUNCHERS)}
+    variables['PYTHONPATH'] = os.pathsep.join(path for path in sys.path if path)
     subprocess.run([*command, json.dumps(settings)], env=variables, check=True, timeout=300)
     assert (tmp_path / 'cut' / 'died').exists()
     one, two = state(tmp_path / 'whole'), state(tmp_path / 'cut')
@@ -185,7 +187,7 @@ def test_ranks_with_gpus_meet_anew_after_each_restart(monkeypatch):
 
 def test_how_ranks_meet_is_read_from_the_config(monkeypatch):
     monkeypatch.setattr(launch, 'check_config', lambda config: None)
-    options = launch.Options(launcher='pytorch', cfg_options={'env_cfg.dist_cfg.timeout': 60})
+    options = TrainOptions(launcher='pytorch', cfg_options={'env_cfg.dist_cfg.timeout': 60})
     config = launch.prepare('configs/upernet_dinat_nano_sample.py', options)
     assert config.env_cfg.dist_cfg.timeout == 60
     config.env_cfg.dist_cfg.port = 1234

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from denseformer.config.audit import audit
 from denseformer.config.loading import ConfigError, load_config
-from denseformer.engine.preemption import parse_duration
+from denseformer.engine.hooks.preemption import parse_duration
 from denseformer.inspection.coco_check import check_annotations
 
 CONFIG = 'configs/upernet_dinat_ade20k.py'

@@ -16,6 +16,6 @@ def test_seed_command_code_and_packages_are_written(tmp_path):
     assert report['seed'] == 11
     assert report['packages']['torch'].startswith(torch.__version__.split('+')[0])
     assert report['command']
-    assert report['goes on from'] is None
+    assert report['resumed from'] is None
     assert report['code'] == code_version()
     assert report['code'] is None or len(report['code']['commit']) == 40

@@ -14,7 +14,9 @@ from torch import nn
 from denseformer.checkpoints import newest_checkpoint, read_checkpoint
 from denseformer.engine import ConfigError, load_config
 from denseformer.engine.launch import scale_learning_rate
+from denseformer.options import TrainOptions
 
+SCALED = TrainOptions(auto_scale_lr=True)
 CONFIG = 'configs/upernet_dinat_nano_sample.py'
 
 tiny.ACTIONS['kill'] = lambda: os.kill(os.getpid(), signal.SIGKILL)
@@ -70,7 +72,7 @@ def test_the_learning_rate_follows_the_global_batch(tmp_path):
     def work(rank):
         cfg = tiny.config(tmp_path, iters=1, batch=2, launcher='pytorch')
         cfg.auto_scale_lr = dict(enable=False, base_batch_size=16)
-        scale_learning_rate(cfg)
+        scale_learning_rate(cfg, SCALED)
         runner, _ = tiny.train(cfg)
         (group,) = runner.optim_wrapper.optimizer.param_groups
         assert group['initial_lr'] == pytest.approx(0.05 * 2 * 2 / 16)
@@ -80,11 +82,11 @@ def test_the_learning_rate_follows_the_global_batch(tmp_path):
 
 def test_a_learning_rate_without_its_batch_size_is_named():
     config = load_config(CONFIG)
-    scale_learning_rate(config)
+    scale_learning_rate(config, SCALED)
     assert config.auto_scale_lr == dict(enable=True, base_batch_size=4)
     config.auto_scale_lr = None
     with pytest.raises(ConfigError, match='Add auto_scale_lr'):
-        scale_learning_rate(config)
+        scale_learning_rate(config, SCALED)
 
 
 def test_another_batch_leaves_the_one_that_the_learning_rate_is_for():

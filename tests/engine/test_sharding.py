@@ -15,6 +15,7 @@ from torch.distributed.tensor import DTensor
 from denseformer.checkpoints import newest_checkpoint, read_checkpoint
 from denseformer.engine import ConfigError
 from denseformer.engine.launch import enable_fsdp
+from denseformer.options import TrainOptions
 
 tiny.ACTIONS['kill'] = lambda: os.kill(os.getpid(), signal.SIGKILL)
 
@@ -80,7 +81,7 @@ def test_killed_parts_go_on_as_if_nothing_had_happened(tmp_path):
 
 def test_each_rank_holds_a_part_and_a_loss_that_is_no_number_stops_all(tmp_path):
     def work(rank):
-        runner = tiny.build(config(tmp_path, 2, nonfinite={'skip': 0}, model={'spoil': {'3.png': 'nan'}}))
+        runner = tiny.build(config(tmp_path, 2, nan_guard={'skip': 0}, model={'spoil': {'3.png': 'nan'}}))
         parts = [parameter.to_local().numel() for parameter in runner.model.parameters()]
         assert all(isinstance(parameter, DTensor) for parameter in runner.model.parameters())
         assert sum(parts) < 0.7 * sum(parameter.numel() for parameter in runner.model.parameters())
@@ -89,7 +90,7 @@ def test_each_rank_holds_a_part_and_a_loss_that_is_no_number_stops_all(tmp_path)
 
     assert tiny.in_processes(2, work) == [0, 0]
     for rank in range(2):
-        (dump,) = tmp_path.glob(f'nonfinite_*_rank_{rank}.pth')
+        (dump,) = tmp_path.glob(f'nan_*_rank_{rank}.pth')
         weights = read_checkpoint(dump, trust=True)['state_dict']
         assert weights['blocks.0.0.weight'].shape == (5, tiny.LENGTH)
 
@@ -122,4 +123,4 @@ def test_what_cannot_be_divided_is_refused(tmp_path, change, words):
     cfg = config(tmp_path, 2)
     cfg.merge_from_dict(change)
     with pytest.raises(ConfigError, match=words):
-        enable_fsdp(cfg)
+        enable_fsdp(cfg, TrainOptions(fsdp=True))

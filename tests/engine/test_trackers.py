@@ -14,7 +14,7 @@ def trained(folder, tracker: str) -> tuple[Path, dict[int, float]]:
     """Train with a tracker; the folder of what it and the local log wrote, and the losses of the latter by step."""
     cfg = tiny.config(folder, iters=3)
     cfg.trackers = [tracker]
-    trackers.send_curves(cfg)
+    trackers.add_trackers(cfg)
     tiny.train(cfg)
     (local,) = folder.glob('*/vis_data/scalars.json')
     rows = map(json.loads, local.read_text().splitlines())
@@ -61,4 +61,4 @@ def test_what_is_not_there_is_named(tmp_path, monkeypatch, name, words):
     cfg = tiny.config(tmp_path)
     cfg.trackers = [name]
     with pytest.raises(ConfigError, match=words):
-        trackers.send_curves(cfg)
+        trackers.add_trackers(cfg)

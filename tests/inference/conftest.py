@@ -2,22 +2,26 @@
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
+from predicting import CONFIG, short_sighted_config, write_restorer, write_segmentor
 
-from denseformer.engine import load_config
 from denseformer.inference import Predictor
-from denseformer.inference.predictor import build_model
-
-CONFIG = 'configs/upernet_dinat_nano_sample.py'
 
 
 @pytest.fixture(scope='session')
 def checkpoint(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp('checkpoint') / 'random.pth'
-    torch.save({'state_dict': build_model(load_config(CONFIG)).state_dict()}, path)
-    return path
+    return write_segmentor(tmp_path_factory.mktemp('checkpoint') / 'random.pth')
+
+
+@pytest.fixture(scope='session')
+def weights(tmp_path_factory):
+    """Weights of a small restoration network."""
+    return write_restorer(tmp_path_factory.mktemp('weights') / 'small.pth')
+
+
+@pytest.fixture(scope='module')
+def short_sighted():
+    return short_sighted_config()
 
 
 @pytest.fixture(scope='session')

@@ -1,4 +1,4 @@
-"""Instances are filtered, merged across windows, drawn and written as COCO has them."""
+"""Instances are filtered, merged across tiles, drawn and written as COCO has them."""
 
 import json
 import sys
@@ -11,14 +11,13 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.structures import InstanceData, PixelData
 from PIL import Image
+from predicting import CONFIG as SEGMENTATION
 from pycocotools import mask as rle
 
 from denseformer.inference import Predictor
 from denseformer.inference.detection import DetectionTask
 from denseformer.inference.predictor import task_of
-from denseformer.inference.task import Settings
-
-from .conftest import CONFIG as SEGMENTATION
+from denseformer.options import PredictionOptions
 
 CLASSES = ('square', 'other')
 CONFIG = Config(
@@ -75,7 +74,7 @@ class BaseDetector(BaseModel):
 
 
 def task(detector=None, **settings) -> DetectionTask:
-    made = task_of(CONFIG, detector or BaseDetector(), Settings(**settings))
+    made = task_of(CONFIG, detector or BaseDetector(), PredictionOptions(device='cpu', **settings))
     made.pipeline = lambda sample: {'inputs': sample['img'], 'data_samples': DetDataSample()}
     return made
 
@@ -104,14 +103,14 @@ def test_instances_below_the_score_are_left_out(squares):
 
 
 @pytest.mark.parametrize('tile', [300, 350, 512])
-def test_windows_give_each_instance_once(squares, tile):
+def test_tiles_give_each_instance_once(squares, tile):
     whole, tiled = predict(task(score=0), squares), predict(task(score=0, tile=tile), squares)
     order, order_tiled = (np.lexsort(result.boxes.T) for result in (whole, tiled))
     assert np.array_equal(whole.boxes[order], tiled.boxes[order_tiled])
     assert np.array_equal(whole.masks[order], tiled.masks[order_tiled])
 
 
-def test_running_out_of_memory_goes_on_in_windows(squares):
+def test_running_out_of_memory_goes_on_in_tiles(squares):
     detector = BaseDetector()
     detector.largest = 500
     assert len(predict(task(detector, score=0), squares).boxes) == 4
@@ -120,7 +119,7 @@ def test_running_out_of_memory_goes_on_in_windows(squares):
 def test_an_image_without_instances(squares):
     result = predict(task(tile=300), squares * 0)
     assert result.boxes.shape == (0, 4)
-    assert result.facts()['found'] == {}
+    assert result.record()['found'] == {}
 
 
 def test_the_files_of_an_image_are_in_the_words_of_coco(squares, tmp_path):
@@ -137,7 +136,7 @@ def test_the_files_of_an_image_are_in_the_words_of_coco(squares, tmp_path):
     assert result.plot().size == (800, 600)
 
 
-def test_windows_go_through_together_as_many_as_asked_for(squares):
+def test_tiles_go_through_together_as_many_as_asked_for(squares):
     detector = BaseDetector()
     alone = predict(task(detector, score=0, tile=300), squares)
     together = predict(task(detector, score=0, tile=300, batch_size=4), squares)
@@ -146,7 +145,7 @@ def test_windows_go_through_together_as_many_as_asked_for(squares):
     assert np.array_equal(alone.boxes, together.boxes)
 
 
-def test_windows_are_halved_when_they_do_not_fit_either(squares):
+def test_tiles_are_halved_when_they_do_not_fit_either(squares):
     detector = BaseDetector()
     detector.largest = 300
     made = task(detector, score=0, tile=600)
@@ -166,7 +165,7 @@ def test_classes_that_are_not_wanted_are_left_out(squares):
         task(classes=['12'])
 
 
-def test_windows_smaller_than_their_overlap_are_refused_before_any_image():
+def test_tiles_smaller_than_their_overlap_are_refused_before_any_image():
     with pytest.raises(ValueError, match='too small'):
         task(tile=100, overlap=128)
 
@@ -200,7 +199,7 @@ def test_panoptic_maps_number_their_segments(panoptic, squares, tmp_path):
     assert {segment['category'] for segment in segments} == set(CLASSES)
     (small,) = [segment for segment in segments if segment['area'] == 1600]
     assert small['bbox'] == [20, 30, 40, 40]
-    assert result.after().size == (800, 600)
+    assert result.output_image().size == (800, 600)
     assert result.plot().height > 600  # a legend
 
 
@@ -210,6 +209,6 @@ def test_a_panoptic_map_has_nothing_where_classes_are_left_out(panoptic, squares
     assert set(result.segments) == {0}
 
 
-def test_panoptic_maps_are_not_made_of_windows(panoptic, squares):
+def test_panoptic_maps_are_not_made_of_tiles(panoptic, squares):
     with pytest.raises(ValueError, match='leave out --tile'):
         predict(task(panoptic, tile=300), squares)

@@ -82,7 +82,7 @@ def test_who_shares_a_run_and_ends_last_writes_what_all_have_found(images, tmp_p
 def test_the_file_waits_for_who_is_writing_it(images, tmp_path):
     folder = RunFolder(tmp_path / 'out')
     run = threading.Thread(target=predict_folder, args=(detector(), images, tmp_path / 'out'), kwargs={'share': True})
-    with folder.alone():
+    with folder.lock():
         run.start()
         run.join(timeout=1)
         assert run.is_alive()

@@ -1,4 +1,4 @@
-"""Masks are moved by their runs, and what several windows see becomes one instance."""
+"""Masks are moved by their runs, and what several tiles see becomes one instance."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as rle
 
-from denseformer.inference.instances import Instances, Window, encoded, merged, placed
+from denseformer.inference.instances import Instances, TileInstances, encoded, merge_tiles, placed
 
 masks = arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 6)), elements=st.integers(0, 1))
 
@@ -18,11 +18,11 @@ def test_a_mask_is_placed_where_its_window_lies(mask, left, top, right, bottom):
     assert placed(encoded(mask), left, top, whole.shape) == encoded(whole)
 
 
-def window(seen, *found, masks=None) -> Window:
+def tile_of(seen, *found, masks=None) -> TileInstances:
     """found: box, score and label of each instance."""
     boxes, scores, labels = zip(*found, strict=True) if found else ((), (), ())
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
-    return Window(np.array(seen), Instances(boxes, np.array(scores), np.array(labels, int), masks))
+    return TileInstances(np.array(seen), Instances(boxes, np.array(scores), np.array(labels, int), masks))
 
 
 def listed(found: Instances) -> list[tuple]:
@@ -33,42 +33,42 @@ def listed(found: Instances) -> list[tuple]:
 
 
 @pytest.mark.parametrize('scores', [(0.9, 0.8, 0.7), (0.9, 0.7, 0.8), (0.7, 0.9, 0.8), (0.8, 0.7, 0.9)])
-def test_an_instance_across_three_windows_is_one_whichever_sees_it_best(scores):
+def test_an_instance_across_three_tiles_is_one_whichever_sees_it_best(scores):
     spans = [(0, 100), (80, 180), (160, 260)]
-    windows = [
-        window((a, 0, b, 100), ((max(a, 30), 20, min(b, 240), 60), score, 0))
+    tiles = [
+        tile_of((a, 0, b, 100), ((max(a, 30), 20, min(b, 240), 60), score, 0))
         for (a, b), score in zip(spans, scores, strict=True)
     ]
-    assert listed(merged(windows)) == [(30, 20, 240, 60, 0.9, 0)]
+    assert listed(merge_tiles(tiles)) == [(30, 20, 240, 60, 0.9, 0)]
 
 
-def test_neighbours_in_one_window_stay_two():
+def test_neighbors_in_one_window_stay_two():
     left, right = ((60, 20, 90, 60), 0.9, 0), ((88, 20, 120, 60), 0.8, 0)
-    seen_by_both = [window((0, 0, 120, 100), left, right), window((50, 0, 200, 100), left, right)]
-    assert listed(merged(seen_by_both)) == [(*left[0], 0.9, 0), (*right[0], 0.8, 0)]
+    seen_by_both = [tile_of((0, 0, 120, 100), left, right), tile_of((50, 0, 200, 100), left, right)]
+    assert listed(merge_tiles(seen_by_both)) == [(*left[0], 0.9, 0), (*right[0], 0.8, 0)]
 
 
 def test_the_rest_of_a_cut_instance_is_a_guess_and_joins_the_whole_one():
     whole, rest = ((20, 20, 106, 60), 0.8, 0), ((90, 24, 114, 40), 0.9, 0)
-    found = merged([window((0, 0, 120, 100), whole), window((90, 0, 210, 100), rest)])
+    found = merge_tiles([tile_of((0, 0, 120, 100), whole), tile_of((90, 0, 210, 100), rest)])
     assert listed(found) == [(20, 20, 106, 60, 0.9, 0)]
     small = ((96, 24, 114, 40), 0.9, 0)  # no border is near
-    assert len(merged([window((0, 0, 120, 100), whole), window((90, 0, 210, 100), small)])) == 2
+    assert len(merge_tiles([tile_of((0, 0, 120, 100), whole), tile_of((90, 0, 210, 100), small)])) == 2
 
 
-def test_an_instance_joins_the_neighbour_that_it_agrees_with_most():
+def test_an_instance_joins_the_neighbor_that_it_agrees_with_most():
     better, mine = ((40, 20, 82, 60), 0.9, 0), ((60, 20, 100, 60), 0.6, 0)
     again = ((60, 21, 100, 60), 0.5, 0)
-    found = merged([window((0, 0, 120, 100), better, mine), window((60, 0, 200, 100), again)])
+    found = merge_tiles([tile_of((0, 0, 120, 100), better, mine), tile_of((60, 0, 200, 100), again)])
     assert listed(found) == [(*better[0], 0.9, 0), (60, 20, 100, 60, 0.6, 0)]
 
 
 def test_classes_are_kept_apart():
-    windows = [
-        window((0, 0, 100, 100), ((60, 20, 90, 60), 0.9, 0)),
-        window((50, 0, 150, 100), ((60, 20, 90, 60), 0.8, 1)),
+    tiles = [
+        tile_of((0, 0, 100, 100), ((60, 20, 90, 60), 0.9, 0)),
+        tile_of((50, 0, 150, 100), ((60, 20, 90, 60), 0.8, 1)),
     ]
-    assert len(merged(windows)) == 2
+    assert len(merge_tiles(tiles)) == 2
 
 
 def test_masks_are_joined():
@@ -78,13 +78,13 @@ def test_masks_are_joined():
         encoded(np.where(np.arange(150) < 90, whole, False)),
         encoded(np.where(np.arange(150) >= 60, whole, False)),
     ]
-    windows = [
-        window((0, 0, 90, 50), ((30, 10, 90, 20), 0.9, 0), masks=parts[:1]),
-        window((60, 0, 150, 50), ((60, 10, 120, 20), 0.8, 0), masks=parts[1:]),
+    tiles = [
+        tile_of((0, 0, 90, 50), ((30, 10, 90, 20), 0.9, 0), masks=parts[:1]),
+        tile_of((60, 0, 150, 50), ((60, 10, 120, 20), 0.8, 0), masks=parts[1:]),
     ]
-    (mask,) = merged(windows).masks
+    (mask,) = merge_tiles(tiles).masks
     assert np.array_equal(rle.decode(mask).astype(bool), whole)
 
 
-def test_windows_without_instances():
-    assert listed(merged([window((0, 0, 50, 50)), window((30, 0, 80, 50), masks=[])])) == []
+def test_tiles_without_instances():
+    assert listed(merge_tiles([tile_of((0, 0, 50, 50)), tile_of((30, 0, 80, 50), masks=[])])) == []

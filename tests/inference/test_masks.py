@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from denseformer.inference.drawing import spread_colours
+from denseformer.inference.drawing import spread_colors
 from denseformer.inference.results import SegmentationResult
 
 
@@ -16,7 +16,7 @@ def result_of(count: int) -> SegmentationResult:
     mask[:, :120] = count - 1
     image = np.full((30, 200, 3), 90, np.uint8)
     return SegmentationResult(
-        PurePosixPath('a.png'), image, mask, [f'c{i}' for i in range(count)], spread_colours(count)
+        PurePosixPath('a.png'), image, mask, [f'c{i}' for i in range(count)], spread_colors(count)
     )
 
 
@@ -41,6 +41,6 @@ def test_the_legend_names_the_classes_that_occur_the_largest_first():
 
 def test_the_prediction_in_place_of_the_image_has_no_legend():
     result = result_of(3)
-    assert np.array_equal(np.asarray(result.after()), np.asarray(result.plot())[:30])
+    assert np.array_equal(np.asarray(result.output_image()), np.asarray(result.plot())[:30])
     tint = 0.4 * 90 + 0.6 * np.array(result.palette[2])
-    assert np.abs(np.asarray(result.after())[5, 5] - tint).max() <= 1
+    assert np.abs(np.asarray(result.output_image())[5, 5] - tint).max() <= 1

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from denseformer.inference import predict_folder
-from denseformer.inference.report import fitting
+from denseformer.inference.report import thumbnail_size
 
 BROWSER = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 
@@ -45,8 +45,8 @@ def test_a_resumed_run_reports_on_all_images(predictor, folder, tmp_path):
 
 
 def test_thumbnails_keep_their_shape():
-    assert fitting((2000, 1000)) == (560, 280)
-    assert fitting((10_000, 1)) == (560, 1)
+    assert thumbnail_size((2000, 1000)) == (560, 280)
+    assert thumbnail_size((10_000, 1)) == (560, 1)
 
 
 @pytest.mark.skipif(BROWSER is None, reason='needs a browser: chromium or google-chrome')

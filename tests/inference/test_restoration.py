@@ -1,4 +1,4 @@
-"""Restored images keep their format, depth, channels and transparency, and show no seam between windows."""
+"""Restored images keep their format, depth, channels and transparency, and show no seam between tiles."""
 
 from pathlib import Path
 
@@ -8,28 +8,18 @@ import tifffile
 import torch
 from mmengine.config import Config
 from PIL import Image, ImageCms
+from predicting import UTM, image_of
 
 from denseformer.cli import main
 from denseformer.images.formats import write_picture
-from denseformer.images.reading import Picture, read_picture
+from denseformer.images.picture import Picture
+from denseformer.images.reading import read_image
 from denseformer.inference import Predictor, predict_folder
 from denseformer.restoration.metrics.image_quality import psnr
 from denseformer.restoration.networks import CFSR
 
-from .test_segmentation import image_of
-from .test_tiffs import UTM
-
 DATA = Path(__file__).parents[3] / 'shared/data'
 needs_data = pytest.mark.skipif(not (DATA / 'set5').is_dir(), reason=f'needs Set5 and checkpoints in {DATA}')
-
-
-@pytest.fixture(scope='module')
-def weights(tmp_path_factory):
-    torch.manual_seed(0)
-    network = CFSR(arch=dict(dim=16, groups=1, blocks=1, kernel_size=9, mlp_ratio=2), scale=2)
-    path = tmp_path_factory.mktemp('weights') / 'small.pth'
-    torch.save({'params': network.state_dict()}, path)
-    return path
 
 
 @pytest.fixture(scope='module')
@@ -45,7 +35,7 @@ def test_the_format_depth_and_channels_are_kept(predictor, dtype, channels, suff
     picture = Picture(pixels[..., :3], pixels[..., 3] if channels == 4 else None)
     write_picture(picture, tmp_path / f'in{suffix}', suffix)
     predict_folder(predictor, tmp_path / f'in{suffix}', tmp_path / 'out')
-    restored = read_picture(tmp_path / f'out/restored/in{suffix}')
+    restored = read_image(tmp_path / f'out/restored/in{suffix}')
     assert restored.pixels.shape == (40, 60, min(channels, 3))
     assert restored.pixels.dtype == dtype
     assert (restored.alpha is not None) == (channels == 4)
@@ -61,7 +51,7 @@ def test_the_network_is_given_and_gives_red_green_blue(predictor):
     assert result.plot().size == (128, 48)
 
 
-def test_windows_give_the_image_of_the_whole(weights, predictor):
+def test_tiles_give_the_image_of_the_whole(weights, predictor):
     picture = image_of(300, 244)
     (whole,) = predictor(picture)
     (tiled,) = Predictor(weights, device='cpu', tile=160)(picture)
@@ -80,7 +70,7 @@ def test_a_file_too_large_to_read_is_restored_the_same(weights, predictor, tmp_p
 
 
 def test_the_self_ensemble_turns_with_the_image(weights):
-    predictor = Predictor(weights, device='cpu', augment=True)
+    predictor = Predictor(weights, device='cpu', tta=True)
     picture = image_of(24, 32)
     (upright,), (turned,) = predictor(picture), predictor(np.ascontiguousarray(np.rot90(picture)))
     assert np.abs(np.rot90(upright.image).astype(int) - turned.image).max() <= 1
@@ -105,11 +95,11 @@ def test_a_restorer_is_predicted_with_by_its_config(weights, predictor, tmp_path
 def test_a_network_for_one_channel_restores_each(tmp_path):
     torch.manual_seed(0)
     arch = dict(dim=8, groups=1, blocks=1, kernel_size=9, mlp_ratio=2)
-    torch.save(CFSR(arch=arch, scale=2, in_channels=1).state_dict(), tmp_path / 'grey.pth')
-    predictor = Predictor(tmp_path / 'grey.pth', device='cpu')
+    torch.save(CFSR(arch=arch, scale=2, in_channels=1).state_dict(), tmp_path / 'gray.pth')
+    predictor = Predictor(tmp_path / 'gray.pth', device='cpu')
     picture = image_of(24, 32)
-    (colour,), (red,) = predictor(picture), predictor(np.ascontiguousarray(picture[..., 2]))
-    assert np.array_equal(colour.image[..., 0], red.image[..., 0])
+    (color,), (red,) = predictor(picture), predictor(np.ascontiguousarray(picture[..., 2]))
+    assert np.array_equal(color.image[..., 0], red.image[..., 0])
 
 
 def test_fractions_are_restored_as_fractions(predictor, tmp_path):
@@ -143,12 +133,12 @@ def test_batches_by_free_memory_restore_the_same(weights, predictor, tmp_path):
 
 def test_a_format_that_is_not_written_is_an_error(weights):
     with pytest.raises(ValueError, match='legal are png'):
-        Predictor(weights, device='cpu', suffix='.gif')
+        Predictor(weights, device='cpu', format='.gif')
 
 
 def test_another_format_can_be_asked_for(weights, tmp_path):
     Image.fromarray(image_of(20, 20)).save(tmp_path / 'a.jpg')
-    predict_folder(Predictor(weights, device='cpu', suffix='.png'), tmp_path / 'a.jpg', tmp_path / 'out')
+    predict_folder(Predictor(weights, device='cpu', format='.png'), tmp_path / 'a.jpg', tmp_path / 'out')
     assert Image.open(tmp_path / 'out/restored/a.png').size == (40, 40)
 
 
@@ -171,3 +161,17 @@ def test_a_published_checkpoint_reaches_its_figure_from_the_command_line(tile, t
         pair = [torch.from_numpy(image[:H, :W].copy()).permute(2, 0, 1) for image in images]
         scores.append(psnr(*pair, protocol='y', crop_border=2))
     assert np.mean(scores) == pytest.approx(38.07, abs=0.06)
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_colors_that_transparency_hides_do_not_change_what_is_seen(predictor, dtype):
+    bright, dark = np.iinfo(dtype).max * 15 // 16, 0
+    alpha = np.zeros((40, 40), dtype)
+    alpha[10:30, 12:28] = np.iinfo(dtype).max
+    sprites = []
+    for hidden in (bright, dark):
+        pixels = np.full((40, 40, 3), hidden, dtype)
+        pixels[alpha > 0] = bright
+        sprites.append(np.dstack([pixels, alpha]))
+    (whole,), (black,) = predictor(sprites[0]), predictor(sprites[1])
+    assert np.array_equal(whole.image, black.image)

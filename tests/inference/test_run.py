@@ -4,18 +4,15 @@ import json
 from pathlib import PurePosixPath
 
 import numpy as np
+import pytest
+import torch
 from PIL import Image
+from predicting import CONFIG, record
 
 from denseformer.cli import main
 from denseformer.inference import Predictor, predict_folder
+from denseformer.inference.run import print_summary
 from denseformer.inference.writers import RunFolder, distinct_stems
-
-from .conftest import CONFIG
-
-
-def record(root) -> dict[str, dict]:
-    lines = [json.loads(line) for line in (root / 'results.jsonl').read_text().splitlines()]
-    return {line['file']: line for line in lines}
 
 
 def test_masks_and_overlays_mirror_the_source(predictor, folder, tmp_path):
@@ -139,3 +136,28 @@ def test_a_prediction_does_not_depend_on_its_company(predictor, folder):
     alone = {r.name.name: r.mask for r in predictor(folder / 'b/c.png')}
     together = {r.name.name: r.mask for r in predictor(folder / 'b')}
     assert np.array_equal(alone['c.png'], together['c.png'])
+
+
+def test_files_of_other_kinds_are_counted_and_said(predictor, folder, tmp_path, capsys):
+    for name in ('b/photo.heic', 'b/sketch.tga', 'b/more.HEIC', '.hidden.tga'):
+        (folder / name).touch()
+    for _ in range(2):  # its own files, below the source, do not count
+        summary = predict_folder(predictor, folder, folder / 'out', overwrite=True)
+        assert summary['other files'] == {'.heic': 2, '.tga': 1, '.md': 1}
+    print_summary(summary)
+    assert '2 .heic, 1 .tga, 1 .md' in capsys.readouterr().out
+    assert predict_folder(predictor, folder / 'a.jpg', tmp_path / 'one')['other files'] == {}
+
+
+def test_an_empty_folder_is_free(predictor, folder, tmp_path):
+    (tmp_path / 'out').mkdir()
+    for name in ('out', 'out_2'):
+        assert predict_folder(predictor, folder / 'a.jpg', tmp_path / 'out')['out'] == str(tmp_path / name)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='this machine has a GPU')
+def test_a_gpu_that_is_not_there_is_one_line(checkpoint, folder, tmp_path, capsys):
+    arguments = ['infer', CONFIG, str(checkpoint), str(folder / 'a.jpg'), '--out', str(tmp_path / 'out')]
+    assert main([*arguments, '--device', 'cuda']) == 2
+    assert capsys.readouterr().err.strip().splitlines()[-1].endswith('--device cuda: this PyTorch sees no GPU.')
+    assert not (tmp_path / 'out').exists()

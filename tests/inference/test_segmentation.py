@@ -1,61 +1,21 @@
-"""Masks are those that the model's own test gives, on whole images, in windows, and from files too large to read."""
+"""Masks are those that the model's own test gives, on whole images, in tiles, and from files too large to read."""
 
 import numpy as np
 import pytest
 import tifffile
 import torch
 from mmengine.config import Config
-from mmengine.model import BaseModule
 from PIL import Image
+from predicting import CONFIG, UTM, image_of, record
 from torch.nn.functional import interpolate
 
-from denseformer.engine import load_config
 from denseformer.inference import Predictor, predict_folder
-from denseformer.inference.segmentation import augmented_ratios, enlarged
-from denseformer.registry import MODELS
-
-from .conftest import CONFIG
-from .test_run import record
-from .test_tiffs import UTM
-
-
-@MODELS.register_module()
-class ShortSighted(BaseModule):
-    """Looks no further than a few pixels."""
-
-    def __init__(self):
-        super().__init__()
-        self.layers = torch.nn.Sequential(torch.nn.Conv2d(3, 16, 8, stride=4, padding=2), torch.nn.GELU())
-
-    def forward(self, image):
-        return (self.layers(image),)
-
-
-@pytest.fixture(scope='module')
-def short_sighted() -> Config:
-    """The sample set's classes and pipeline, with a model of bounded receptive field."""
-    config = load_config(CONFIG)
-    config.custom_imports = None
-    head = dict(
-        type='FCNHead', in_channels=16, in_index=0, channels=16, num_convs=1, concat_input=False,
-        num_classes=config.num_classes, norm_cfg=dict(type='BN'), align_corners=False,
-    )  # fmt: skip
-    config.model = dict(
-        type='EncoderDecoder', data_preprocessor=config.model.data_preprocessor,
-        backbone=dict(type='denseformer.ShortSighted'), decode_head=head, test_cfg=dict(mode='whole'),
-    )  # fmt: skip
-    return config
+from denseformer.inference.segmentation import augmented_ratios, upsampled
 
 
 def predictor_of(config, **options) -> Predictor:
     torch.manual_seed(0)
     return Predictor(config, device='cpu', **options)
-
-
-def image_of(height, width) -> np.ndarray:
-    rng = np.random.default_rng(0)
-    coarse = rng.integers(0, 255, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
-    return np.ascontiguousarray(np.kron(coarse, np.ones((8, 8, 1), np.uint8))[:height, :width])
 
 
 @pytest.mark.parametrize('size', [(40, 60), (160, 160), (301, 223)])
@@ -73,11 +33,11 @@ def test_masks_are_those_of_the_models_own_test(predictor, size):
 def test_scores_are_enlarged_as_pytorch_does(align_corners):
     scores = torch.rand(5, 13, 17)
     theirs = interpolate(scores[None], (150, 90), mode='bilinear', align_corners=align_corners)[0]
-    ours = torch.cat(list(enlarged(scores, (150, 90), align_corners)), 1)
+    ours = torch.cat(list(upsampled(scores, (150, 90), align_corners)), 1)
     assert torch.allclose(ours, theirs, atol=1e-5)
 
 
-def test_windows_give_the_mask_of_the_whole_image(short_sighted):
+def test_tiles_give_the_mask_of_the_whole_image(short_sighted):
     picture = image_of(480, 416)
     (whole,) = predictor_of(short_sighted, native=True)(picture)
     (tiled,) = predictor_of(short_sighted, native=True, tile=192, overlap=60, batch_size=2)(picture)
@@ -85,7 +45,7 @@ def test_windows_give_the_mask_of_the_whole_image(short_sighted):
     assert np.mean(whole.mask != tiled.mask) < 1e-4
 
 
-def test_scores_in_windows_are_those_of_the_whole_image(short_sighted):
+def test_scores_in_tiles_are_those_of_the_whole_image(short_sighted):
     from denseformer.inference.tiling import assemble, reader_of
 
     picture = image_of(480, 416)
@@ -93,11 +53,11 @@ def test_scores_in_windows_are_those_of_the_whole_image(short_sighted):
     task = predictor_of(short_sighted, native=True, tile=192, overlap=60).task
     with torch.inference_mode():
         whole = task.scores(image[None])[0]
-        tiled = assemble(task.windows.blocks(reader_of(image), (480, 416)), (480, 416))
+        tiled = assemble(task.tiled.tiles(reader_of(image), (480, 416)), (480, 416))
     assert torch.allclose(whole, tiled, atol=1e-5, rtol=0)
 
 
-def test_sizes_that_windows_do_not_divide_are_predicted_whole_and_in_full(short_sighted):
+def test_sizes_that_tiles_do_not_divide_are_predicted_whole_and_in_full(short_sighted):
     picture = image_of(512, 448)
     (result,) = predictor_of(short_sighted, native=True, tile=192, overlap=60)(picture[:487, :431].copy())
     (larger,) = predictor_of(short_sighted, native=True)(picture)
@@ -162,14 +122,14 @@ def test_probabilities_add_up_to_one_and_agree_with_the_mask(checkpoint, tmp_pat
 
 
 def test_augmented_prediction_is_mirrored_with_the_image(checkpoint):
-    predictor = Predictor(CONFIG, checkpoint, device='cpu', augment=True, native=True)
+    predictor = Predictor(CONFIG, checkpoint, device='cpu', tta=True, native=True)
     picture = image_of(64, 64)
     (result,), (mirrored,) = predictor(picture), predictor(np.ascontiguousarray(picture[:, ::-1]))
     assert np.mean(result.mask != mirrored.mask[:, ::-1]) < 1e-3
 
 
 def test_augmented_scores_are_the_mean_over_the_sizes_of_the_config(short_sighted):
-    task = predictor_of(short_sighted, augment=True).task
+    task = predictor_of(short_sighted, tta=True).task
     assert task.ratios == (0.5, 0.75, 1, 1.25, 1.5, 1.75)
     image = torch.from_numpy(image_of(64, 96)).permute(2, 0, 1)[None]
     total = torch.zeros(1, len(task.classes), 64, 96)

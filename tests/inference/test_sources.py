@@ -1,9 +1,13 @@
-"""Which images a source stands for, and under which names."""
+"""Sources stand for images, under distinct names."""
+
+from io import BytesIO
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from denseformer.images.reading import read_image
 from denseformer.inference.sources import find_items
 
 
@@ -42,6 +46,19 @@ def test_a_list_names_files_relative_to_itself(folder):
     assert names(folder / 'list.txt') == ['b/c.png', 'a.jpg']
 
 
+def test_a_list_may_leave_suffixes_out(folder):
+    (folder / 'list.txt').write_text('b/c\n\n \na\nb/a.png\n')
+    assert names(folder / 'list.txt') == ['b/c.png', 'a.jpg', 'b/a.png']
+
+
+@pytest.mark.parametrize(('line', 'fault'), [('gone', 'no such file'), ('b/c.jpg', 'no such file'), ('a', '2 files')])
+def test_an_error_in_a_list_names_the_list_and_the_line(folder, line, fault):
+    (folder / 'a.png').write_bytes(b'')
+    (folder / 'list.txt').write_text(f'b/a.png\n\n{line}\n')
+    with pytest.raises(ValueError, match=rf"list\.txt', line 3: '{line}': .*{fault}"):
+        names(folder / 'list.txt')
+
+
 def test_a_listed_file_elsewhere_cannot_lead_out_of_the_output(folder):
     (folder / 'b/list.txt').write_text('../a.jpg\n')
     (name,) = names(folder / 'b/list.txt')
@@ -55,6 +72,32 @@ def test_arrays_and_pillow_images_are_sources(folder):
     red = Image.new('RGB', (2, 2), (255, 0, 0))
     (item,) = find_items(red)
     assert item.pixels[0, 0].tolist() == [0, 0, 255]
+
+
+def test_the_content_of_a_file_is_a_source(folder):
+    content = (folder / 'a.jpg').read_bytes()
+    (item,) = find_items(folder / 'a.jpg')
+    for source in (content, BytesIO(content), (folder / 'a.jpg').open('rb')):
+        (from_memory,) = find_items(source)
+        assert np.array_equal(from_memory.pixels, read_image(item.file).as_bgr8())
+
+
+@pytest.mark.parametrize('source', [torch.zeros(3, 4, 5), object(), 1.5, None])
+def test_another_kind_of_source_is_told_which_are_supported(source):
+    with pytest.raises(ValueError, match=r'not supported\. Supported are .*numpy array'):
+        list(find_items(source))
+
+
+@pytest.mark.parametrize('source', [1, '1'])
+def test_a_number_is_a_camera(source):
+    (item,) = find_items(source)
+    assert (str(item.name), item.video, item.is_video) == ('camera1.mp4', 1, True)
+
+
+def test_an_address_is_a_stream():
+    (item,) = find_items('rtsp://camera.example/hall?channel=1')
+    assert item.video == 'rtsp://camera.example/hall?channel=1'
+    assert item.is_video
 
 
 def test_several_sources_are_one(folder):

@@ -11,12 +11,10 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+from predicting import CONFIG, record
 
 from denseformer.inference import Predictor, predict_folder
 from denseformer.inference.writers import RunFolder, entries
-
-from .conftest import CONFIG
-from .test_run import record
 
 
 @pytest.fixture
@@ -124,14 +122,14 @@ def test_an_image_that_fails_in_a_batch_fails_alone(checkpoint, many, tmp_path, 
 
 def test_running_out_of_memory_does_not_fail_an_image(checkpoint, tmp_path, monkeypatch):
     predictor = Predictor(CONFIG, checkpoint, device='cpu', native=True, tile=512)
-    inside = predictor.task.windows.elastic.network
+    inside = predictor.task.tiled.network.network
 
     def small_machine(images):
         if images[0, 0].numel() > 300 * 300:
             raise MemoryError
         return inside(images)
 
-    monkeypatch.setattr(predictor.task.windows.elastic, 'network', small_machine)
+    monkeypatch.setattr(predictor.task.tiled.network, 'network', small_machine)
     picture = np.random.default_rng(0).integers(0, 255, (500, 400, 3), np.uint8)
     summary = predict_folder(predictor, picture, tmp_path / 'out')
     assert summary['failures'] == []

@@ -1,4 +1,4 @@
-"""Windows cover an image exactly, leave no seam, and shrink when memory runs out."""
+"""TiledNetwork cover an image exactly, leave no seam, and shrink when memory runs out."""
 
 import numpy as np
 import pytest
@@ -7,15 +7,15 @@ from torch import nn
 
 from denseformer.inference import memory
 from denseformer.inference.memory import OutOfMemoryRetry, bytes_per_pixel, side_that_fits
-from denseformer.inference.tiling import Tiling, assemble, plan, predict_blocks, reader_of
+from denseformer.inference.tiling import Tiling, assemble, plan_spans, predict_tiles, reader_of
 from denseformer.restoration.networks import CFSR
 
 
-def in_windows(network, image, tiling, scale=1, **options):
+def in_tiles(network, image, tiling, scale=1, **options):
     H, W = image.shape[1:]
     with torch.inference_mode():
-        blocks = predict_blocks(network, reader_of(image), (H, W), tiling, scale=scale, **options)
-        return assemble(blocks, (H * scale, W * scale))
+        tiles = predict_tiles(network, reader_of(image), (H, W), tiling, scale=scale, **options)
+        return assemble(tiles, (H * scale, W * scale))
 
 
 @pytest.fixture
@@ -36,10 +36,10 @@ TILINGS = [
 
 
 @pytest.mark.parametrize('tiling', TILINGS)
-def test_weights_of_windows_add_up_to_one(tiling):
+def test_weights_of_tiles_add_up_to_one(tiling):
     for length in range(1, 700):
         total = np.zeros(length)
-        spans = plan(length, tiling)
+        spans = plan_spans(length, tiling)
         for span in spans:
             assert 0 <= span.start < span.stop <= length
             assert span.stop - span.start <= tiling.size
@@ -54,42 +54,42 @@ def test_weights_of_windows_add_up_to_one(tiling):
 
 @pytest.mark.parametrize('size', [(300, 244), (96, 400), (400, 20), (97, 97)])
 @pytest.mark.parametrize('batch_size', [1, 3])
-def test_windows_give_what_the_whole_image_gives(convolutions, size, batch_size):
+def test_tiles_give_what_the_whole_image_gives(convolutions, size, batch_size):
     H, W = (side // 4 * 4 for side in size)
     image = torch.rand(3, H, W)
     with torch.inference_mode():
         whole = convolutions(image[None])[0]
-    tiled = in_windows(convolutions, image, Tiling(96, margin=12, fade=8, multiple=4), batch_size=batch_size)
+    tiled = in_tiles(convolutions, image, Tiling(96, margin=12, fade=8, multiple=4), batch_size=batch_size)
     assert torch.allclose(tiled, whole, atol=1e-5, rtol=0)
 
 
-def test_super_resolution_in_windows_gives_what_the_whole_image_gives():
+def test_super_resolution_in_tiles_gives_what_the_whole_image_gives():
     torch.manual_seed(0)
     arch = dict(dim=16, groups=1, blocks=1, kernel_size=9, mlp_ratio=2)
     network = CFSR(arch=arch, scale=2).eval()
     image = torch.rand(3, 150, 131)
     with torch.inference_mode():
         whole = network(image[None])[0]
-    tiled = in_windows(network, image, Tiling(96, margin=16, fade=8, multiple=8), scale=2)
+    tiled = in_tiles(network, image, Tiling(96, margin=16, fade=8, multiple=8), scale=2)
     assert tiled.shape == (3, 300, 262)
     assert torch.allclose(tiled, whole, atol=1e-5, rtol=0)
 
 
-def test_windows_without_a_margin_do_show_a_seam(convolutions):
-    """The comparison above means something: it fails for windows that discard nothing."""
+def test_tiles_without_a_margin_do_show_a_seam(convolutions):
+    """The comparison above means something: it fails for tiles that discard nothing."""
     image = torch.rand(3, 288, 288)
     with torch.inference_mode():
         whole = convolutions(image[None])[0]
-    assert (in_windows(convolutions, image, Tiling(96, margin=0, fade=0, multiple=4)) - whole).abs().max() > 1e-3
+    assert (in_tiles(convolutions, image, Tiling(96, margin=0, fade=0, multiple=4)) - whole).abs().max() > 1e-3
 
 
 def test_blocks_of_a_row_come_before_the_next_row(convolutions):
-    blocks = predict_blocks(convolutions, reader_of(torch.rand(3, 300, 300)), (300, 300), Tiling(96, 12, 8, 4))
-    places = [(block.top, block.left) for block in blocks]
+    tiles = predict_tiles(convolutions, reader_of(torch.rand(3, 300, 300)), (300, 300), Tiling(96, 12, 8, 4))
+    places = [(tile.top, tile.left) for tile in tiles]
     assert places == sorted(places)
 
 
-def test_windows_too_small_for_their_overlap_are_an_error():
+def test_tiles_too_small_for_their_overlap_are_an_error():
     with pytest.raises(ValueError, match='at least'):
         Tiling(64, margin=32, fade=16)
 
@@ -131,7 +131,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory():
         OutOfMemoryRetry(broken, Tiling(400))(torch.rand(1, 3, 400, 400))
 
 
-def test_the_size_of_windows_follows_from_free_memory(monkeypatch):
+def test_the_size_of_tiles_follows_from_free_memory(monkeypatch):
     layer = nn.Conv2d(3, 64, 1)
     probe = torch.rand(1, 3, 64, 64)
     with torch.inference_mode():

@@ -1,21 +1,22 @@
 """A video is predicted frame by frame, becomes a video again, and is a failure where it is broken."""
 
 import json
+import os
+import signal
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from predicting import CONFIG, record
 
-from denseformer.images.video_files import VideoReader, VideoWriter, frames_of
+from denseformer.images.video_files import VideoReader, VideoWriter
 from denseformer.inference import Predictor, predict_folder
 from denseformer.inference.drawing import frame_legend, with_legend
-from denseformer.inference.sources import find_items
-from denseformer.inference.streaming import AHEAD
+from denseformer.inference.sources import find_items, frames_of
+from denseformer.inference.streaming import PREFETCH
 from denseformer.restoration.networks import CFSR
-
-from .test_run import record
 
 FRAMES = 12
 
@@ -50,7 +51,7 @@ def read_video(path) -> list[np.ndarray]:
     return frames
 
 
-def test_frames_come_in_order_and_upright_in_colour(clips):
+def test_frames_come_in_order_and_upright_in_color(clips):
     (item,) = find_items(clips)
     frames = list(frames_of(item, 10**6))
     assert [str(frame.name) for frame in frames[:2]] == ['clip/000001.png', 'clip/000002.png']
@@ -72,7 +73,7 @@ def test_masks_become_files_and_overlays_a_video(predictor, clips, tmp_path):
         assert np.array_equal(np.asarray(Image.open(path)), result.mask)
     video = read_video(tmp_path / 'out/overlays/clip.mp4')
     assert len(video) == FRAMES
-    assert np.abs(video[3][:48].astype(int) - np.asarray(results[3].after())).mean() < 20
+    assert np.abs(video[3][:48].astype(int) - np.asarray(results[3].output_image())).mean() < 20
     assert (tmp_path / 'out/report.html').read_text().count('<figure>') == 1
 
 
@@ -100,7 +101,7 @@ def test_a_restored_video_is_larger_and_as_long(clips, tmp_path, suffix):
     torch.manual_seed(0)
     network = CFSR(arch=dict(dim=16, groups=1, blocks=1, kernel_size=9, mlp_ratio=2), scale=2)
     torch.save(network.state_dict(), tmp_path / 'small.pth')
-    predictor = Predictor(tmp_path / 'small.pth', device='cpu', batch_size=5, suffix=suffix)
+    predictor = Predictor(tmp_path / 'small.pth', device='cpu', batch_size=5, format=suffix)
     predict_folder(predictor, clips / 'clip.mp4', tmp_path / 'out')
     video = read_video(tmp_path / 'out/restored/clip.mp4')
     assert len(video) == FRAMES
@@ -120,13 +121,13 @@ def test_few_frames_are_held_at_a_time(predictor, clips, tmp_path, monkeypatch):
 
     def counting(batch):
         predicted.append(1)
-        assert len(waiting) - len(predicted) <= AHEAD + 1
+        assert len(waiting) - len(predicted) <= PREFETCH + 1
         return inside(batch)
 
     monkeypatch.setattr(predictor.task, 'predict', counting)
-    write_video(clips / 'clip.mp4', 3 * AHEAD + 5)
+    write_video(clips / 'clip.mp4', 3 * PREFETCH + 5)
     assert predict_folder(predictor, clips, tmp_path / 'out')['failures'] == []
-    assert len(predicted) == 3 * AHEAD + 5
+    assert len(predicted) == 3 * PREFETCH + 5
 
 
 def test_an_interrupted_video_leaves_no_half_of_it_and_is_resumed(predictor, clips, tmp_path, monkeypatch):
@@ -165,7 +166,46 @@ def test_broken_videos_are_failures_that_leave_nothing_behind(predictor, clips, 
 
 
 def test_videos_of_too_large_frames_are_refused(checkpoint, clips, tmp_path):
-    from .conftest import CONFIG
-
     predict_folder(Predictor(CONFIG, checkpoint, device='cpu', max_pixels=1000), clips, tmp_path / 'out')
     assert 'max_pixels' in json.loads((tmp_path / 'out/summary.json').read_text())['failures'][0]['error']
+
+
+def test_a_stream_is_predicted_like_a_file(predictor, clips, tmp_path):
+    stream = f'file://{clips}/clip.mp4'
+    assert len(list(predictor(stream))) == FRAMES
+    assert predict_folder(predictor, stream, tmp_path / 'out')['predicted'] == 1
+    assert len(read_video(tmp_path / 'out/overlays/clip.mp4')) == FRAMES
+
+
+class Camera:
+    """As cv2.VideoCapture: six frames, then Ctrl-C."""
+
+    def __init__(self, number):
+        assert number == 2
+        self.frames = iter(range(6))
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return True
+
+    def get(self, what: int) -> int:
+        return {cv2.CAP_PROP_FRAME_HEIGHT: 48, cv2.CAP_PROP_FRAME_WIDTH: 63}.get(what, 0)
+
+    def read(self):
+        for i in self.frames:
+            return True, frame(i)[..., ::-1].copy()
+        os.kill(os.getpid(), signal.SIGINT)
+        return False, None
+
+    def release(self):
+        pass
+
+
+def test_what_a_camera_gave_until_it_was_stopped_is_kept(predictor, tmp_path, monkeypatch):
+    capture = cv2.VideoCapture
+    monkeypatch.setattr(
+        cv2, 'VideoCapture', lambda source, *how: Camera(source) if source == 2 else capture(source, *how)
+    )
+    summary = predict_folder(predictor, 2, tmp_path / 'out')
+    assert (summary['predicted'], summary['interrupted']) == (1, False)
+    frames = len(read_video(tmp_path / 'out/overlays/camera2.mp4'))
+    assert 0 < frames == record(tmp_path / 'out')['camera2.mp4']['frames']

@@ -1,13 +1,12 @@
-"""The MLP that trains as one function on a processor."""
+"""The MLP, which its kernel trains as one function and predicts in parts."""
 
 import pytest
 import torch
 from gradients import assert_same_gradients
 from torch import Tensor, nn
 
-from denseformer import layers
-from denseformer.layers import ConvMlp2d, DropPath, Mlp, Mlp2d, accumulate_mlp, add_scaled
-from denseformer.layers.linear import Linear
+from denseformer.kernels import mlp as mlp_kernel
+from denseformer.layers import ConvMlp2d, Linear, Mlp, Mlp2d
 
 
 def step_by_step(mlp: Mlp, x: Tensor) -> Tensor:
@@ -38,8 +37,8 @@ def test_other_activations_are_applied(act):
 
 def test_hooks_and_replaced_layers_are_heeded():
     class Doubled(Linear):
-        def forward(self, x: Tensor, act: nn.Module | None = None) -> Tensor:
-            return 2 * super().forward(x, act)
+        def forward(self, x: Tensor) -> Tensor:
+            return 2 * super().forward(x)
 
     mlp, x, seen = Mlp(4, 8), torch.randn(3, 4), []
     expected = mlp(x)
@@ -72,56 +71,26 @@ def test_function_transforms_see_plain_layers():
         torch.testing.assert_close(jacobian, torch.autograd.functional.jacobian(mlp, row))
 
 
-def branches() -> tuple[nn.Module, Mlp, Tensor]:
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize('rows', [1, 7, 30, 100])
+def test_rows_are_predicted_some_at_a_time_as_they_are_whole(rows, dtype, monkeypatch):
+    monkeypatch.setattr('denseformer.kernels.mlp.CHUNK', rows * 8)
     torch.manual_seed(0)
-    return nn.LayerNorm(4).eval(), Mlp(4, 8).eval(), torch.randn(2, 3, 5, 4)
+    mlp, x = Mlp(4, 8), torch.randn(2, 3, 5, 4)
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16, enabled=dtype is torch.bfloat16):
+        out, expected = mlp(x), step_by_step(mlp, x)
+    assert out.dtype is dtype
+    tolerance = {} if dtype is torch.float32 else {'rtol': 0.02, 'atol': 0.02}
+    torch.testing.assert_close(out, expected, **tolerance)
 
 
-@pytest.mark.parametrize('gain', [None, torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize('autocast', [False, True])
-@pytest.mark.parametrize('x_dtype', [torch.float32, torch.bfloat16], ids=str)
-def test_a_map_is_predicted_by_rows_as_it_is_whole(x_dtype, autocast, gain, monkeypatch):
-    monkeypatch.setattr('denseformer.layers.mlp.HIDDEN_NUMBERS', 7 * 8)  # 7 rows of 30 at a time
-    norm, mlp, x = branches()
-    gamma = None if gain is None else torch.randn(4).to(gain)
-    if x_dtype is torch.bfloat16 and not autocast:
-        norm, mlp = norm.bfloat16(), mlp.bfloat16()
-    x = x.to(x_dtype)
-    with torch.inference_mode(), torch.autocast('cpu', torch.bfloat16, enabled=autocast):
-        expected = add_scaled(x, mlp(norm(x)), gamma)
-        torch.testing.assert_close(accumulate_mlp(x, norm, mlp, gamma), expected)
-
-
-def test_rows_are_added_to_the_map_and_no_hidden_map_is_whole(monkeypatch):
-    monkeypatch.setattr('denseformer.layers.mlp.HIDDEN_NUMBERS', 7 * 8)
-    norm, mlp, x = branches()
-    seen, project = [], layers.mlp.project
-    monkeypatch.setattr('denseformer.kernels.linear.project', lambda x, *args: seen.append(len(x)) or project(x, *args))
+def test_no_hidden_map_is_whole_in_a_prediction(monkeypatch):
+    monkeypatch.setattr('denseformer.kernels.mlp.CHUNK', 7 * 8)
+    seen, product = [], mlp_kernel.onednn_linear
+    monkeypatch.setattr(mlp_kernel, 'onednn_linear', lambda x, *args: seen.append(len(x)) or product(x, *args))
     with torch.no_grad():
-        assert accumulate_mlp(x, norm, mlp) is x
-    assert seen == [6] * 10  # five parts through two layers
-
-
-@pytest.mark.parametrize('name', ['norm', 'mlp', 'mlp.fc1'])
-def test_hooks_see_whole_maps(name, monkeypatch):
-    monkeypatch.setattr('denseformer.layers.mlp.HIDDEN_NUMBERS', 7 * 8)
-    norm, mlp, x = branches()
-    seen = []
-    hooked = nn.ModuleDict({'norm': norm, 'mlp': mlp}).get_submodule(name)
-    hooked.register_forward_hook(lambda layer, inputs, out: seen.append(out.shape[:-1]))
-    with torch.no_grad():
-        accumulate_mlp(x, norm, mlp)
-    assert seen == [torch.Size([2, 3, 5])]
-
-
-def test_paths_are_dropped_for_whole_images_also_where_no_gradient_is_recorded():
-    norm, mlp, _ = branches()
-    mlp.train()
-    x = torch.randn(40, 3, 5, 4)
-    with torch.no_grad():
-        changed = (accumulate_mlp(x.clone(), norm, mlp, drop_path=DropPath(0.5)) != x).flatten(1)
-    assert torch.equal(changed.any(1), changed.all(1))
-    assert 0 < changed.any(1).sum() < 40
+        Mlp(4, 8)(torch.randn(30, 4))
+    assert seen == [7] * 8 + [2] * 2  # five parts through two layers
 
 
 @pytest.mark.parametrize('training', [False, True])

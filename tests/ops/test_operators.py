@@ -1,4 +1,4 @@
-"""Operators against their definitions, and at the edges that data sets have."""
+"""Operators against their definitions, and at the edges that datasets have."""
 
 import subprocess
 import sys
@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck
 
-from denseformer.ops import dispatch as dispatch
+from denseformer.ops import dispatch
 from denseformer.ops.deform_attention import multi_scale_deformable_attention
 from denseformer.ops.deform_conv import deform_conv2d
 from denseformer.ops.nms import nms, nms_match, overlaps, soft_nms
-from denseformer.ops.roi_align import pool, roi_align, roi_align_backward, spread_maximum
+from denseformer.ops.roi_align import pool, roi_align, roi_align_backward, roi_align_backward_max
 
 
 def random_boxes(n: int, size: float = 100.0) -> torch.Tensor:
@@ -96,7 +96,7 @@ def test_the_gradient_of_the_maximum_is_that_of_autograd():
     pooled, at_y, at_x = pool(feature, rois, (4, 3), 1.0, 0, 'max', True, places=True)
     grad = torch.randn_like(pooled)
     (expected,) = torch.autograd.grad(pooled, feature, grad)
-    assert torch.allclose(spread_maximum(grad, rois, at_y, at_x, tuple(feature.shape)), expected, atol=1e-5)
+    assert torch.allclose(roi_align_backward_max(grad, rois, at_y, at_x, tuple(feature.shape)), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize('aligned', [True, False])

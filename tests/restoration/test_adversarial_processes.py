@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / 'engine'))
+sys.path.insert(0, str(Path(__file__).parents[1] / 'support'))
 import tiny
 
 from denseformer.checkpoints import newest_checkpoint

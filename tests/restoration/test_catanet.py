@@ -1,4 +1,4 @@
-"""What is particular about CATANet: token centres, patches at sizes that the authors' code gets wrong."""
+"""CATANet: token centres, patches at sizes that the authors' code gets wrong."""
 
 import pytest
 import torch
@@ -76,10 +76,10 @@ def test_groups_attend_to_themselves_and_the_next(tokens):
     there_and_back = (list(range(tokens)) + list(reversed(range(tokens)))) * 8
     assert order[1].tolist() == there_and_back[: order.shape[1]]
     q, k, v = torch.randn(3, 2, order.shape[1], heads, width)
-    out = grouped_attention(q, k, v, group, scale=0.7)
+    out = grouped_attention(q, k, v, group)
     for i in range(0, out.shape[1], group):
         mine, near = slice(i, i + group), slice(i, i + 2 * group)
-        logits = torch.einsum('bqhd,bkhd->bhqk', q[:, mine], k[:, near]) * 0.7
+        logits = torch.einsum('bqhd,bkhd->bhqk', q[:, mine], k[:, near]) * width**-0.5
         expected = torch.einsum('bhqk,bkhd->bqhd', logits.softmax(-1), v[:, near]).flatten(2)
         torch.testing.assert_close(out[:, mine], expected)
 

@@ -1,10 +1,10 @@
-"""What is particular about DLGSANet: kernels per pixel, windows in prediction only."""
+"""DLGSANet: kernels per pixel, windows in prediction only."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from denseformer.attention.channel import channel_cosines, mix_channels, narrow_channel_cosines
+from denseformer.attention.channel import channel_cosines, mix_channels
 from denseformer.attention.dynamic_conv import dynamic_depthwise
 from denseformer.attention.patches import balanced_starts
 from denseformer.restoration.networks import DLGSANet
@@ -56,26 +56,25 @@ def test_channels_attend_within_each_image_of_a_batch():
 
 @pytest.mark.parametrize('strip', [1, 2**21])
 def test_every_pixel_is_convolved_with_its_own_kernel(strip, monkeypatch):
-    monkeypatch.setattr('denseformer.attention.dynamic_conv.STRIP', strip)
+    monkeypatch.setattr('denseformer.kernels.dynamic_conv.STRIP', strip)
     B, C, H, W, groups, size = 2, 6, 5, 7, 2, 3
     x, hidden = torch.randn(B, C, H, W), torch.randn(B, 4, H, W)
     weight, bias = torch.randn(groups * size**2, 4), torch.randn(groups * size**2)
     out = dynamic_depthwise(x, hidden, weight, bias, size)
-    kernels = torch.einsum('tr,brhw->bthw', weight, hidden) + bias[:, None, None]
+    made = torch.einsum('tr,brhw->bthw', weight, hidden) + bias[:, None, None]
     near = F.unfold(x, size, padding=1).view(B, groups, C // groups, size**2, H, W)
-    expected = torch.einsum('bgcthw,bgthw->bgchw', near, kernels.view(B, groups, size**2, H, W)).flatten(1, 2)
+    expected = torch.einsum('bgcthw,bgthw->bgchw', near, made.view(B, groups, size**2, H, W)).flatten(1, 2)
     torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_mixing_and_projecting_channels_in_one_product_changes_nothing():
-    q, k, v = torch.randn(3, 2, 50, 3, 4)
-    weight = torch.randn(5, 12)
+@pytest.mark.parametrize('width', [4, 40])
+def test_channels_are_mixed_by_their_cosines(width):
+    q, k, v = torch.randn(3, 2, 50, 3, width)
     cosines = channel_cosines(q, k)
     expected = F.normalize(q, dim=1).permute(0, 2, 3, 1) @ F.normalize(k, dim=1).transpose(1, 2)
     torch.testing.assert_close(cosines, expected)
-    torch.testing.assert_close(narrow_channel_cosines(q.flatten(2), k.flatten(2), 3), expected)
     mixed = torch.einsum('bhij,bnhj->bnhi', cosines, v).flatten(2)
-    torch.testing.assert_close(mix_channels(v, cosines, weight), mixed @ weight.T, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(mix_channels(v, cosines), mixed, rtol=1e-4, atol=1e-5)
 
 
 def test_cosines_of_long_half_precision_maps_are_finite():

@@ -1,4 +1,4 @@
-"""What is particular about DRSformer: attention to the most alike channels, experts."""
+"""DRSformer: attention to the most alike channels, experts."""
 
 import pytest
 import torch
@@ -50,7 +50,7 @@ def test_experts_are_weighted_and_merged_as_if_one_by_one():
     shares = experts.gate2(experts.gate1(x.mean((1, 2))).relu()).view(2, 2, 8).softmax(-1)
     expected = experts.proj(x).relu()
     for i, step in enumerate(experts.steps):
-        outs = [expert.pw2(expert(expected)) for expert in step.experts]
+        outs = [expert(expected) for expert in step.experts]
         channel_first = expected.permute(0, 3, 1, 2)
         outs.append(F.avg_pool2d(channel_first, 3, 1, 1, count_include_pad=False).permute(0, 2, 3, 1))
         outs = [out * shares[:, i, k].view(-1, 1, 1, 1) for k, out in enumerate(outs)]

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-from denseformer.datasets.segmentation.masks import FreeFormMask
+from denseformer.datasets.restoration.free_form_masks import FreeFormMask
 from denseformer.registry import MODELS
 from denseformer.restoration import RestorationSample
 

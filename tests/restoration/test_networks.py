@@ -7,11 +7,9 @@ import refkit
 import torch
 
 from denseformer.registry import MODELS
-from denseformer.restoration import networks
 from denseformer.restoration.networks import RestorationNetwork
 
-FAMILIES = [cls for cls in vars(networks).values() if isinstance(cls, type) and issubclass(cls, RestorationNetwork)]
-FAMILIES.remove(RestorationNetwork)
+FAMILIES = RestorationNetwork.families()
 REFERENCES = json.loads((refkit.REFERENCES / 'index.json').read_text())
 VARIANTS = [(cls, arch) for cls in FAMILIES for arch in cls.archs]
 IDS = [f'{cls.__name__}-{arch}' for cls, arch in VARIANTS]

@@ -1,4 +1,4 @@
-"""What is particular about PEPSI: a mask beside the image, contextual attention, its discriminator."""
+"""PEPSI: a mask beside the image, contextual attention, its discriminator."""
 
 import pytest
 import refkit

@@ -94,7 +94,7 @@ def test_another_scale_starts_from_trained_weights(tmp_path: Path):
         torch.nn.init.constant_(parameter, 0.5)
     torch.save({'state_dict': trained.state_dict()}, tmp_path / 'iter_1.pth')
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_1.pth'))
-    model = build(scale=3, start_from=str(tmp_path))
+    model = build(scale=3, pretrained=str(tmp_path))
     model.init_weights()
     changed = {name for name, p in model.network.named_parameters() if not bool((p == 0.5).all())}
     kept = {name for name, p in model.network.named_parameters()} - changed
@@ -105,7 +105,7 @@ def test_another_scale_starts_from_trained_weights(tmp_path: Path):
 
 def test_a_start_that_is_missing_says_what_to_do():
     with pytest.raises(ValueError, match='Train the config of that name first'):
-        build(start_from='nowhere/iter_1.pth').init_weights()
+        build(pretrained='nowhere/iter_1.pth').init_weights()
 
 
 class Run:

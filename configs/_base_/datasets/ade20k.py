@@ -1,5 +1,5 @@
 # ADE20K scene parsing: 20210 training and 2000 validation images, 150 classes; label 0 of its files means unlabelled.
-_base_ = './segmentation.py'
+_base_ = './parts/segmentation.py'
 data_root = 'data/ade/ADEChallengeData2016'
 num_classes = 150
 reduce_zero_label = True

@@ -1,5 +1,5 @@
 # ADE20K's images with 100 classes of things. Mask2Former's prepare_ade20k_ins_seg.py makes the annotations.
-_base_ = ['./instances.py', './cropping.py']
+_base_ = ['./parts/instances.py', './parts/cropping.py']
 data_root = 'data/ade/ADEChallengeData2016'
 num_classes = 100
 image_scale = (2560, 640)

@@ -1,5 +1,5 @@
 # ADE20K's images with 100 classes of things and 50 of stuff. Mask2Former's prepare_ade20k_pan_seg.py makes the maps.
-_base_ = ['./panoptic.py', './cropping.py']
+_base_ = ['./parts/panoptic.py', './parts/cropping.py']
 data_root = 'data/ade/ADEChallengeData2016'
 num_classes = 150
 num_stuff = 50

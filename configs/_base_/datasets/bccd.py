@@ -1,5 +1,5 @@
 # BCCD: 205 training, 87 validation and 72 test images of blood cells under the microscope, 640 x 480, 3 classes.
-_base_ = './xml_detection.py'
+_base_ = './parts/xml_detection.py'
 data_root = 'data/bccd'
 classes = ('RBC', 'WBC', 'Platelets')
 num_classes = len(classes)

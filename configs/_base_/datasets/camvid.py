@@ -1,5 +1,5 @@
 # CamVid: 367 training and 101 validation frames of a drive, 480 x 360, 11 classes, 255 ignored.
-_base_ = './segmentation.py'
+_base_ = './parts/segmentation.py'
 data_root = 'data/camvid'
 image_scale = (480, 360)
 crop_size = (256, 256)

@@ -1,6 +1,6 @@
 # The hyperspectral scene of Chikusei, 128 bands, cut into cubes of 512 x 512 pixels, below train/ and test/: .mat files
 # of one variable each, values in [0, 1]. Low resolution is made by MATLAB's bicubic interpolation.
-_base_ = ['./restoration_scoring.py', './restoration_training.py']
+_base_ = ['./parts/restoration_scoring.py', './parts/restoration_training.py']
 data_root = 'data/Chikusei'
 bands, peak, suffixes = 128, 1.0, ('.mat',)
 patch_size = 16  # of the degraded cubes

@@ -1,5 +1,5 @@
 # Cityscapes: 2975 training and 500 validation street scenes, 2048 x 1024, 19 classes.
-_base_ = './segmentation.py'
+_base_ = './parts/segmentation.py'
 data_root = 'data/cityscapes'
 num_classes = 19
 image_scale = (2048, 1024)

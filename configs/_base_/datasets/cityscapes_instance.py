@@ -1,5 +1,5 @@
 # Cityscapes with 8 classes of things. mmdetection's tools/dataset_converters/cityscapes.py makes the annotations.
-_base_ = ['./instances.py', './cropping.py']
+_base_ = ['./parts/instances.py', './parts/cropping.py']
 data_root = 'data/cityscapes'
 num_classes = 8
 image_scale = (2048, 1024)

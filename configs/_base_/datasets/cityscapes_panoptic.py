@@ -1,5 +1,5 @@
 # Cityscapes with 8 classes of things and 11 of stuff. cityscapesscripts' csCreatePanopticImgs makes the maps.
-_base_ = ['./panoptic.py', './cropping.py']
+_base_ = ['./parts/panoptic.py', './parts/cropping.py']
 data_root = 'data/cityscapes'
 num_classes = 19
 num_stuff = 11

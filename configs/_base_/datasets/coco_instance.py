@@ -1,5 +1,5 @@
 # COCO 2017: 118287 training and 5000 validation photographs, 80 classes of things.
-_base_ = './instances.py'
+_base_ = './parts/instances.py'
 data_root = 'data/coco'
 num_classes = 80
 image_scale = (1333, 800)

@@ -1,5 +1,5 @@
 # COCO 2017 panoptic: the photographs of coco_instance.py with 80 classes of things and 53 of stuff.
-_base_ = './panoptic.py'
+_base_ = './parts/panoptic.py'
 data_root = 'data/coco'
 num_classes = 133
 num_stuff = 53

@@ -1,5 +1,5 @@
 # DF2K: the 800 training images of DIV2K and the 2650 of Flickr2K.
-_base_ = './super_resolution.py'
+_base_ = './parts/super_resolution.py'
 _images = dict(type='denseformer.RestorationImages', scale='${scale}', pipeline='${train_pipeline}')
 train_images = dict(
     type='ConcatDataset',

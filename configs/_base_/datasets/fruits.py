@@ -1,5 +1,5 @@
 # Fruits and nuts: 18 photographs, 800 x 600, of which 14 are trained on, 3 classes.
-_base_ = './held_out_instance.py'
+_base_ = './parts/held_out_instance.py'
 data_root = 'data/fruits'
 annotations = 'trainval.json'
 classes = ('date', 'fig', 'hazelnut')

@@ -1,5 +1,5 @@
 # The training images of ImageNet as targets of super-resolution, for pre-training.
-_base_ = './super_resolution.py'
+_base_ = './parts/super_resolution.py'
 training_root = 'data/imagenet'
 training_files = dict(gt_path='train')
 train_images = dict(

@@ -1,5 +1,5 @@
 # CelebA-HQ, faces of 256 x 256 pixels, with free-form holes; test images keep the same holes.
-_base_ = './same_size.py'
+_base_ = './parts/same_size.py'
 data_root = 'data/CelebA-HQ'
 image_size = 256
 batch_size = base_batch_size = 8

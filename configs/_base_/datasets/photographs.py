@@ -1,5 +1,5 @@
 # The project's own photographs: every third is held out for scoring, the other eight are trained on.
-_base_ = './super_resolution.py'
+_base_ = './parts/super_resolution.py'
 patch_size, num_workers = 48, 0
 batch_size = base_batch_size = 8
 test_root = 'data'

@@ -1,5 +1,5 @@
 # Rainy images and clean ones, input/ and target/ below train/ and test/.
-_base_ = './same_size.py'
+_base_ = './parts/same_size.py'
 protocol, downsample = 'y_rounded', False
 base_batch_size = 16  # on 4 GPUs
 training_root = test_root = '${data_root}'

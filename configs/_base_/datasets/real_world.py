@@ -1,6 +1,6 @@
 # DF2K and OST, sub-images of 400 pixels and more, degraded by Real-ESRGAN's second-order process. Set5, shrunk
 # bicubically, only shows that training goes on: what such networks are for has no targets.
-_base_ = './super_resolution.py'
+_base_ = './parts/super_resolution.py'
 training_root = 'data/DFO'
 degraded_size = 400  # of the square of a target that is degraded, then cut to a patch
 train_degradation = dict(type='denseformer.RealWorldDegradation', scale='${scale}')

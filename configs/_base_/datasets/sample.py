@@ -1,5 +1,5 @@
 # The sample set that comes with the project: drawn at first use, 240 training and 60 validation images of 160 x 160.
-_base_ = './segmentation.py'
+_base_ = './parts/segmentation.py'
 data_root = 'data/sample'
 num_classes = 8
 image_scale = (160, 160)

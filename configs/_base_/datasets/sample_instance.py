@@ -1,5 +1,5 @@
 # The things of the sample set, which is drawn at first use: 240 training and 60 validation images of 160 x 160.
-_base_ = './instances.py'
+_base_ = './parts/instances.py'
 data_root = 'data/sample'
 num_classes = 5
 image_scale = (160, 160)

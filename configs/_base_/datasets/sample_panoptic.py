@@ -1,5 +1,5 @@
 # Things and stuff of the sample set, which is drawn at first use: 240 training and 60 validation images of 160 x 160.
-_base_ = ['./panoptic.py', './cropping.py']
+_base_ = ['./parts/panoptic.py', './parts/cropping.py']
 data_root = 'data/sample'
 num_classes = 8
 num_stuff = 3

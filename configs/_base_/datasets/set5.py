@@ -1,6 +1,6 @@
 # Set5, five images, for scoring: its low-resolution images are made as MATLAB's bicubic ones, which is what its
 # publishers did, to the bit. With test_files=dict(img_path=...) its files of them are read instead.
-_base_ = './restoration_scoring.py'
+_base_ = './parts/restoration_scoring.py'
 test_root = 'data/Set5'
 test_files = dict(gt_path='HR')
 protocol, crop_border = 'y', '${scale}'

@@ -1,5 +1,5 @@
 # Pascal VOC 2012 segmentation: 1464 training and 1449 validation images, 20 classes and background.
-_base_ = './segmentation.py'
+_base_ = './parts/segmentation.py'
 data_root = 'data/VOCdevkit/VOC2012'
 num_classes = 21
 _dataset = dict(

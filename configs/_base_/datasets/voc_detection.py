@@ -1,5 +1,5 @@
 # Pascal VOC 2007 + 2012: 16551 training photographs (trainval of both) and 4952 for validation (2007's test), 20 classes.
-_base_ = './boxes.py'
+_base_ = './parts/boxes.py'
 data_root = 'data/VOCdevkit'
 num_classes = 20
 image_scale = (1000, 600)

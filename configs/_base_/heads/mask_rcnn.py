@@ -2,15 +2,46 @@
 # Needs of the other bases: backbone (channels follow from it), num_classes.
 _base_ = './parts/pyramid.py'
 anchor_scale = 8  # side of the anchors in strides
-_deltas = dict(type='DeltaXYWHBBoxCoder', target_means=[0.0] * 4)
-_align = dict(
-    type='SingleRoIExtractor',
-    roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=0),
-    out_channels='${pyramid}',
-    featmap_strides=[4, 8, 16, 32],
+
+# 1. Proposals: one anchor of each shape at each place of each level.
+_anchors = dict(
+    type='AnchorGenerator', strides=[4, 8, 16, 32, 64], scales=['${anchor_scale}'], ratios=[0.5, 1.0, 2.0]
 )
-_nms = dict(type='nms', iou_threshold=0.7)
-_assigner = dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0.5, ignore_iof_thr=-1)
+_proposals = dict(min_bbox_size=0, nms_pre=1000, nms=dict(type='nms', iou_threshold=0.7), max_per_img=1000)
+_train_proposals = dict(
+    assigner=dict(type='MaxIoUAssigner', neg_iou_thr=0.3, pos_iou_thr=0.7, min_pos_iou=0.3),
+    sampler=dict(type='RandomSampler', num=256, pos_fraction=0.5, add_gt_as_proposals=False),
+    allowed_border=-1,
+    pos_weight=-1,
+)
+
+# 2. Objects: features cut out at the proposals, 7 x 7 for their boxes and classes, 14 x 14 for their masks.
+_features = dict(
+    type='SingleRoIExtractor',
+    roi_layer=dict(type='RoIAlign', output_size=7),
+    featmap_strides=[4, 8, 16, 32],
+    out_channels='${pyramid}',
+)
+_box_head = dict(
+    type='Shared2FCBBoxHead',
+    in_channels='${pyramid}',
+    num_classes='${num_classes}',
+    loss_bbox=dict(type='L1Loss'),
+)
+_mask_head = dict(
+    type='FCNMaskHead',
+    in_channels='${pyramid}',
+    conv_out_channels='${pyramid}',
+    num_classes='${num_classes}',
+)
+_train_objects = dict(
+    assigner=dict(type='MaxIoUAssigner', neg_iou_thr=0.5, pos_iou_thr=0.5, min_pos_iou=0.5),
+    sampler=dict(type='RandomSampler', num=512, pos_fraction=0.25),
+    pos_weight=-1,
+    mask_size=28,
+)
+_objects = dict(score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=100, mask_thr_binary=0.5)
+
 model = dict(
     type='MaskRCNN',
     data_preprocessor=dict(pad_mask=True),
@@ -18,56 +49,16 @@ model = dict(
         type='RPNHead',
         in_channels='${pyramid}',
         feat_channels='${pyramid}',
-        anchor_generator=dict(
-            type='AnchorGenerator', scales=['${anchor_scale}'], ratios=[0.5, 1.0, 2.0], strides=[4, 8, 16, 32, 64]
-        ),
-        bbox_coder=dict(**_deltas, target_stds=[1.0] * 4),
-        loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
-        loss_bbox=dict(type='L1Loss', loss_weight=1.0),
+        anchor_generator=_anchors,
+        loss_bbox=dict(type='L1Loss'),
     ),
     roi_head=dict(
         type='StandardRoIHead',
-        bbox_roi_extractor=_align,
-        bbox_head=dict(
-            type='Shared2FCBBoxHead',
-            in_channels='${pyramid}',
-            fc_out_channels=1024,
-            roi_feat_size=7,
-            num_classes='${num_classes}',
-            bbox_coder=dict(**_deltas, target_stds=[0.1, 0.1, 0.2, 0.2]),
-            reg_class_agnostic=False,
-            loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
-            loss_bbox=dict(type='L1Loss', loss_weight=1.0),
-        ),
-        mask_roi_extractor=dict(_align, roi_layer=dict(_align['roi_layer'], output_size=14)),
-        mask_head=dict(
-            type='FCNMaskHead',
-            num_convs=4,
-            in_channels='${pyramid}',
-            conv_out_channels='${pyramid}',
-            num_classes='${num_classes}',
-            loss_mask=dict(type='CrossEntropyLoss', use_mask=True, loss_weight=1.0),
-        ),
+        bbox_roi_extractor=_features,
+        bbox_head=_box_head,
+        mask_roi_extractor=dict(_features, roi_layer=dict(_features['roi_layer'], output_size=14)),
+        mask_head=_mask_head,
     ),
-    train_cfg=dict(
-        rpn=dict(
-            assigner=dict(_assigner, pos_iou_thr=0.7, neg_iou_thr=0.3, min_pos_iou=0.3, match_low_quality=True),
-            sampler=dict(type='RandomSampler', num=256, pos_fraction=0.5, neg_pos_ub=-1, add_gt_as_proposals=False),
-            allowed_border=-1,
-            pos_weight=-1,
-            debug=False,
-        ),
-        rpn_proposal=dict(nms_pre=2000, max_per_img=1000, nms=_nms, min_bbox_size=0),
-        rcnn=dict(
-            assigner=dict(_assigner, match_low_quality=True),
-            sampler=dict(type='RandomSampler', num=512, pos_fraction=0.25, neg_pos_ub=-1, add_gt_as_proposals=True),
-            mask_size=28,
-            pos_weight=-1,
-            debug=False,
-        ),
-    ),
-    test_cfg=dict(
-        rpn=dict(nms_pre=1000, max_per_img=1000, nms=_nms, min_bbox_size=0),
-        rcnn=dict(score_thr=0.05, nms=dict(_nms, iou_threshold=0.5), max_per_img=100, mask_thr_binary=0.5),
-    ),
+    train_cfg=dict(rpn=_train_proposals, rpn_proposal=dict(_proposals, nms_pre=2000), rcnn=_train_objects),
+    test_cfg=dict(rpn=_proposals, rcnn=_objects),
 )

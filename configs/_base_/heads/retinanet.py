@@ -3,34 +3,30 @@
 _base_ = './parts/pyramid.py'
 anchor_scale = 4  # side of the smallest anchors in strides
 find_unused_parameters = True  # the pyramid leaves out the backbone's first map, and with it that map's norm
+_anchors = dict(
+    type='AnchorGenerator',
+    strides=[8, 16, 32, 64, 128],
+    octave_base_scale='${anchor_scale}',
+    scales_per_octave=3,
+    ratios=[0.5, 1.0, 2.0],
+)
 model = dict(
     type='RetinaNet',
     neck=dict(start_level=1, add_extra_convs='on_input'),
     bbox_head=dict(
         type='RetinaHead',
-        num_classes='${num_classes}',
         in_channels='${pyramid}',
         feat_channels='${pyramid}',
-        stacked_convs=4,
-        anchor_generator=dict(
-            type='AnchorGenerator',
-            octave_base_scale='${anchor_scale}',
-            scales_per_octave=3,
-            ratios=[0.5, 1.0, 2.0],
-            strides=[8, 16, 32, 64, 128],
-        ),
-        bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_means=[0.0] * 4, target_stds=[1.0] * 4),
-        loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0),
-        loss_bbox=dict(type='L1Loss', loss_weight=1.0),
+        num_classes='${num_classes}',
+        anchor_generator=_anchors,
+        loss_cls=dict(type='FocalLoss', use_sigmoid=True),  # the head asks the config, not the loss
+        loss_bbox=dict(type='L1Loss'),
     ),
+    # Every anchor is trained on, those that leave the image too: focal loss balances them.
     train_cfg=dict(
-        assigner=dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4, min_pos_iou=0, ignore_iof_thr=-1),
-        sampler=dict(type='PseudoSampler'),  # focal loss takes all anchors
-        allowed_border=-1,
-        pos_weight=-1,
-        debug=False,
+        assigner=dict(type='MaxIoUAssigner', neg_iou_thr=0.4, pos_iou_thr=0.5), allowed_border=-1, pos_weight=-1
     ),
     test_cfg=dict(
-        nms_pre=1000, min_bbox_size=0, score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=100
+        score_thr=0.05, min_bbox_size=0, nms_pre=1000, nms=dict(type='nms', iou_threshold=0.5), max_per_img=100
     ),
 )

@@ -1,7 +1,7 @@
 # Real-ESRGAN's training: pixels, VGG19 features and a discriminator. With sharpen = 0.5 the first two are compared with
 # sharpened targets, as in Real-ESRGAN. VGG19's weights are yours to bring, in torchvision's layout.
 default_scope = 'mmengine'
-start_from = None
+pretrained = None
 sharpen = 0.0
 vgg_weights = 'data/weights/vgg19.pth'
 model = dict(
@@ -11,8 +11,8 @@ model = dict(
     discriminator=dict(type='denseformer.UNetDiscriminator'),
     gan_loss=dict(type='denseformer.GANLoss', kind='vanilla', weight=0.1),
     sharpen='${sharpen}',
-    start_from='${start_from}',
+    pretrained='${pretrained}',
 )
 # On several GPUs, or in several processes, the network and the discriminator are synchronised one by one. Without
-# device_ids each stays where its process has put it, on a processor, too.
+# device_ids each stays where its process has put it, on CPU, too.
 model_wrapper_cfg = dict(type='MMSeparateDistributedDataParallel', find_unused_parameters=True, device_ids=None)

@@ -1,9 +1,9 @@
 # A network and a pixel loss: what most restoration networks are trained by. Needs of the other bases: network.
 default_scope = 'mmengine'
-start_from = None
+pretrained = None
 model = dict(
     type='denseformer.Restorer',
     network='${network}',
     losses=[dict(type='denseformer.L1Loss')],
-    start_from='${start_from}',
+    pretrained='${pretrained}',
 )

@@ -18,6 +18,6 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     iteration_seed=dict(type='denseformer.IterationSeedHook'),
     auxiliary_losses=dict(type='denseformer.AuxiliaryLossHook'),
-    nonfinite=dict(type='denseformer.NonFiniteGuard', skip=0),
-    interruption=dict(type='denseformer.InterruptionHook'),
+    nan_guard=dict(type='denseformer.NaNGuardHook', skip=0),
+    preemption=dict(type='denseformer.PreemptionHook'),
 )

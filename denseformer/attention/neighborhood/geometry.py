@@ -1,4 +1,4 @@
-"""How maps are cut into tiles for neighbourhood attention: which positions are whose queries and keys, and the masks.
+"""The tiles that maps are cut into for neighbourhood attention: positions of their queries and keys, and masks.
 
 Everything irregular in neighbourhood attention is here: dilation, windows moved inwards at the border, groups of
 unequal length, and sizes that are no multiple of the tile.
@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CACHED_BYTES, ACCELERATOR_BYTES = 4 << 20, 256 << 20
-"""Keys and values gathered at a time on a processor, where a few megabytes measured best, and elsewhere."""
+"""Keys and values gathered at a time on CPU, where a few megabytes measured best, and elsewhere."""
 TILE_COST, ODD_TILE = 9.0, 1.22
-"""What a tile costs besides its products, in queries times keys, per key, and what an odd side adds; measured too."""
+"""The cost of a tile besides its products, in queries times keys, per key, and the factor of an odd side; measured."""
 LARGEST_TILE = 16
 CPU = torch.device('cpu')
 
@@ -54,7 +54,7 @@ class AxisTiles:
 
 
 def tile_span(members: int, tiles: int, tile: int, kernel_size: int) -> int:
-    """How many keys, of a group of so many members, the neighbourhoods of one tile's queries span."""
+    """The number of keys, of a group of so many members, that the neighbourhoods of one tile's queries span."""
     halo = kernel_size // 2 if tiles == 2 else kernel_size - 1
     return members if tiles == 1 else max(min(members, tile + halo), kernel_size)
 
@@ -106,7 +106,7 @@ def tile_axis(length: int, key_length: int, kernel_size: int, dilation: int) -> 
 
 @dataclass(frozen=True, eq=False)
 class TileIndex:
-    """Which of a map's `head_rows` tiles are made of: sums of a number per row of a tile and one per column and head.
+    """The `head_rows` of a map that tiles are made of: sums of a number per row of a tile and one per column and head.
 
     down: (r, T), across: (c, h, T).
     """
@@ -115,7 +115,7 @@ class TileIndex:
     across: Tensor
 
     def of(self, rows: slice, columns: slice) -> Tensor:
-        """Those of some rows and columns of tiles, in the order tile, head, query or key, (n*h*T*T,)."""
+        """The `head_rows` of some rows and columns of tiles, in the order tile, head, query or key, (n*h*T*T,)."""
         return (self.down[rows, None, None, :, None] + self.across[columns, :, None, :]).flatten()
 
 
@@ -179,7 +179,7 @@ class MapTiles:
 
     @cached_property
     def image_rows(self) -> Tensor:
-        """Which of the B * H rows of all maps each row of a tile is, (B*r, T)."""
+        """The one of the B * H rows of all maps that each row of a tile is, (B*r, T)."""
         images = torch.arange(self.batch, device=CPU)[:, None, None] * len(self.rows.slots)
         return (images + self.rows.queries).flatten(0, 1)
 
@@ -204,7 +204,7 @@ class MapTiles:
 
     @cached_property
     def mask_index(self) -> Tensor:
-        """Which of `masks` is each tile's, (B*r, c)."""
+        """The index into `masks` of each tile, (B*r, c)."""
         rows = self.rows.mask_index.repeat(self.batch) * len(self.columns.offsets)
         return (rows[:, None] + self.columns.mask_index).to(self.device)
 
@@ -246,7 +246,7 @@ def map_tiles(
 
 @lru_cache(maxsize=128)
 def tile_index(tiles: MapTiles, rows: Tensor, columns: Tensor, count: int, steps: tuple[int, ...]) -> TileIndex:
-    """Of positions rows (r, T) and columns (c, T) of the tiles, in maps that are `count` rows with such steps."""
+    """The index of positions rows (r, T) and columns (c, T) of tiles, in maps that are `count` rows with such steps."""
     images, heads = torch.arange(tiles.batch, device=CPU) * steps[0], torch.arange(tiles.heads, device=CPU) * steps[3]
     down = (images[:, None, None] + rows * steps[1]).flatten(0, 1)
     across = columns[:, None, :] * steps[2] + heads[:, None]

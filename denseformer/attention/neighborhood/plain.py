@@ -10,7 +10,7 @@ from torch import Tensor
 def gathered_attention(
     q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
 ) -> Tensor:
-    """What `neighborhood.attend` computes, with its arguments: q (B, H, W, h, d); k, v (B, H', W', h, d) -> like q."""
+    """`neighborhood.unchecked_attention` by its definition: q (B, H, W, h, d); k, v (B, H', W', h, d) -> like q."""
     rows, down = axis_neighbors(q[0, :, 0], k[0, :, 0], kernel_size, dilation)
     columns, across = axis_neighbors(q[0, 0], k[0, 0], kernel_size, dilation)
     keys, values = (pick(pick(x, 1, rows), 3, columns) for x in (k, v))  # (B, H, k, W, k, h, d)

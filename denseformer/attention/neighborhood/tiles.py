@@ -3,10 +3,10 @@
 A map is cut into small tiles of queries. The keys of a tile's neighbourhoods overlap almost entirely, so they are
 gathered once per tile, and attention inside the tile is a dense product with a mask that also carries the position
 bias. All that is irregular is in the positions gathered. A few tiles are processed at a time, so that everything
-between the input and the output stays in the processor's cache. The backward pass gathers again and recomputes the
+between the input and the output stays in the CPU's cache. The backward pass gathers again and recomputes the
 probabilities.
 
-Products have the keys first, (Nk, Nq). They are much faster so: a processor rearranges the right factor of each, and
+Products have the keys first, (Nk, Nq). They are much faster so: a CPU rearranges the right factor of each, and
 there are fewer queries than keys.
 
 Legend: B batch, H W map, h heads, d head width, k kernel, n tiles, Nq Nk queries and keys of a tile, m masks that
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from denseformer.attention.neighborhood.geometry import head_rows, map_tiles
-from denseformer.kernels.chunked_attention import LOG2_E, in_range
+from denseformer.kernels.attention import LOG2_E, in_range
 
 
 def tiled_attention(
@@ -39,7 +39,7 @@ def tiled_attention(
         for rows, columns, part in tiles.chunks(band, 2 * k[0, 0, 0].nbytes):
             tile, index = results[part], keys.of(rows, columns)
             copy_masks = partial(tiles.copy_masks, masks, tiles.mask_index[rows, columns].flatten())
-            weights, sums = weigh(tile, gather(k_rows, index, tiles.keys), copy_masks, scale)
+            weights, sums = softmax_weights(tile, gather(k_rows, index, tiles.keys), copy_masks, scale)
             torch.bmm(weights.mT, gather(v_rows, index, tiles.keys), out=tile)
             if sums is not None:
                 tile.div_(sums.mT)
@@ -71,7 +71,7 @@ def tiled_attention_backward(
             tile_q, tile_grad, index = band_q[part], band_grad[part], keys.of(rows, columns)
             tile_k, tile_v = (gather(x, index, tiles.keys) for x in (k_rows, v_rows))
             chosen = tiles.mask_index[rows, columns].flatten()
-            weights, sums = weigh(tile_q, tile_k, partial(tiles.copy_masks, masks, chosen), 1.0)
+            weights, sums = softmax_weights(tile_q, tile_k, partial(tiles.copy_masks, masks, chosen), 1.0)
             if sums is not None:
                 weights.div_(sums)
             tile_grad_v = torch.bmm(weights, tile_grad)
@@ -89,10 +89,12 @@ def tiled_attention_backward(
     return grad_q, grad_k.to(k.dtype), grad_v.to(v.dtype), tiles.masks_backward(grad_masks)
 
 
-def weigh(q: Tensor, k: Tensor, copy_masks: Callable[[], Tensor], scale: float) -> tuple[Tensor, Tensor | None]:
+def softmax_weights(
+    q: Tensor, k: Tensor, copy_masks: Callable[[], Tensor], scale: float
+) -> tuple[Tensor, Tensor | None]:
     """The softmax over the keys (n*h, Nk, Nq), for queries (n*h, Nq, d), keys (n*h, Nk, d) and the masks added.
 
-    On a processor its exponentials and their sums (n*h, 1, Nq) instead, much faster there without the maximum, as
+    On CPU its exponentials and their sums (n*h, 1, Nq) instead, much faster there without the maximum, as
     powers of 2; where they overflow or vanish, the softmax in float32 at least.
     """
     if q.device.type == 'cpu':

@@ -18,6 +18,8 @@ TILE, BLOCK = 8, 64
 BIAS_COPIES = 64
 """Accumulators of the bias gradient, so that programs rarely wait for each other."""
 WIDEST_HEAD = 128
+RUN_ON: tuple[str, ...] = ()
+"""Devices on which the kernels have been run against the definition, by their names in CUDA."""
 
 
 def supports(q: Tensor) -> bool:
@@ -155,7 +157,7 @@ def _store(base, row, column, row_stride, column_stride, inside, width, value, W
 
 @triton.jit
 def _pairs(query_row, query_column, key_row, key_column, row_members, column_members, inside, K: tl.constexpr):
-    """Which pairs attend, and their places in the bias table; queries and keys are shaped to broadcast."""
+    """The pairs that attend, and their places in the bias table; queries and keys are shaped to broadcast."""
     first_row, first_column = _window(query_row, row_members, K), _window(query_column, column_members, K)
     inside = inside & (key_row >= first_row) & (key_row < first_row + K)
     inside = inside & (key_column >= first_column) & (key_column < first_column + K)

@@ -17,9 +17,18 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, strip_classifier
-from denseformer.layers import DepthwiseConv, DropPath, Mlp, NormedPatchDownsample, PatchEmbed, add_scaled, gain
+from denseformer.layers import (
+    DepthwiseConv,
+    DropPath,
+    Mlp,
+    NormedPatchDownsample,
+    PatchEmbed,
+    apply_layer_scale,
+    drop_path_rates,
+    make_layer_scale,
+)
 from denseformer.layers.initializers import narrow
 from denseformer.network import Source
 from denseformer.registry import MODELS
@@ -35,11 +44,11 @@ class Block(nn.Module):
         self.attn = DepthwiseConv(dim, 7)
         self.norm2 = nn.LayerNorm(dim, EPS)
         self.mlp = Mlp(dim, 4 * dim)
-        self.gamma = gain(dim, layer_scale)
+        self.gamma = make_layer_scale(dim, layer_scale)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        return add_scaled(x, self.drop_path(self.mlp(self.norm2(self.attn(x)))), self.gamma)
+        return x + apply_layer_scale(self.drop_path(self.mlp(self.norm2(self.attn(x)))), self.gamma)
 
 
 @MODELS.register_module()
@@ -103,12 +112,10 @@ def rename_skeleton(state_dict: StateDict) -> StateDict:
     )
 
 
-SHALLOW, DEEP = (3, 3, 9, 3), (3, 3, 27, 3)
-
 ConvNeXt.archs = {
-    'tiny': DoublingArch(width=96, depths=SHALLOW),
-    'small': DoublingArch(width=96, depths=DEEP),
-    'base': DoublingArch(width=128, depths=DEEP),
-    'large': DoublingArch(width=192, depths=DEEP),
-    'xlarge': DoublingArch(width=256, depths=DEEP),
+    'tiny': DoublingArch(width=96, depths=(3, 3, 9, 3)),
+    'small': DoublingArch(width=96, depths=(3, 3, 27, 3)),
+    'base': DoublingArch(width=128, depths=(3, 3, 27, 3)),
+    'large': DoublingArch(width=192, depths=(3, 3, 27, 3)),
+    'xlarge': DoublingArch(width=256, depths=(3, 3, 27, 3)),
 }

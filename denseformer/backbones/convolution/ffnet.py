@@ -20,10 +20,17 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, linear_mlps_from_pointwise, rename, strip_classifier
-from denseformer.layers import ConvNorm, DepthwiseConv2d, LayerNorm2d, Mlp2d, PreNormBlock
-from denseformer.layers.channel_first import to_channels_last
+from denseformer.layers import (
+    ConvNorm,
+    DepthwiseConv2d,
+    LayerNorm2d,
+    Mlp2d,
+    PreNormBlock,
+    drop_path_rates,
+    to_channels_last,
+)
 from denseformer.layers.initializers import narrow
 from denseformer.network import Source
 from denseformer.registry import MODELS

@@ -27,10 +27,19 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, linear_from_pointwise, rename, stages_from, strip_classifier
-from denseformer.layers import DepthwiseConv, Mlp, PatchDownsample, PatchEmbed, PostNormBlock, PreNormBlock
-from denseformer.layers.linear import Linear, Pointwise
+from denseformer.layers import (
+    DepthwiseConv,
+    Linear,
+    Mlp,
+    PatchDownsample,
+    PatchEmbed,
+    Pointwise,
+    PostNormBlock,
+    PreNormBlock,
+    drop_path_rates,
+)
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -58,24 +67,14 @@ class FocalModulation(nn.Module):
 
     def gather(self, context: Tensor, gates: Tensor) -> Tensor:
         """The sum of all contexts, each weighed by its gate: (B, H, W, C), (B, H, W, L + 1) -> (B, H, W, C)."""
-        total = torch.empty_like(context) if torch.is_grad_enabled() else context  # which the first level alone reads
-        for level, (conv, gate) in enumerate(zip(self.contexts, gates.split(1, dim=-1), strict=False)):
-            context = conv(context)
-            context = F.gelu(context)  # apart from the convolution, whose input need not be kept for it
-            if level == 0:
-                total.zero_()
-            total.addcmul_(context, gate)
-        everywhere = F.gelu(channel_means(context))  # (B, 1, 1, C)
-        total.addcmul_(everywhere, gates[..., -1:])
-        return total.div_(self.parts[2]) if self.average else total
-
-
-def channel_means(x: Tensor) -> Tensor:
-    """(B, H, W, C) -> (B, 1, 1, C); of a processor's bfloat16 as a product, because PyTorch's mean widens it first."""
-    if x.dtype is not torch.bfloat16 or x.device.type != 'cpu':
-        return x.mean((1, 2), keepdim=True)
-    positions = x.flatten(1, 2)  # (B, H*W, C)
-    return (positions.new_ones(1, positions.shape[1]) @ positions / positions.shape[1])[:, None]
+        *level_gates, global_gate = gates.split(1, dim=-1)  # each (B, H, W, 1)
+        total = torch.zeros_like(context)
+        for conv, gate in zip(self.contexts, level_gates, strict=True):
+            context = F.gelu(conv(context))
+            total = total + context * gate
+        everywhere = F.gelu(context.mean((1, 2), keepdim=True))  # (B, 1, 1, C)
+        total = total + everywhere * global_gate
+        return total / (len(level_gates) + 1) if self.average else total
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,12 +24,19 @@ from typing_extensions import Unpack
 
 from denseformer.attention.spectral import global_filter, resize_spectrum
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.backbones.convolution.convnext import EPS, rename_skeleton
 from denseformer.checkpoints.keys import StateDict, linear_from_pointwise, rename
-from denseformer.layers import DepthwiseConv, Mlp, NormedPatchDownsample, PatchEmbed, PreNormBlock
+from denseformer.layers import (
+    DepthwiseConv,
+    Linear,
+    Mlp,
+    NormedPatchDownsample,
+    PatchEmbed,
+    PreNormBlock,
+    drop_path_rates,
+)
 from denseformer.layers.initializers import narrow
-from denseformer.layers.linear import Linear
 from denseformer.network import Source
 from denseformer.registry import MODELS
 

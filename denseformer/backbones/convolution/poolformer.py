@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import (
     StateDict,
     as_channel_first_gains,
@@ -27,8 +27,7 @@ from denseformer.checkpoints.keys import (
     rename,
     strip_classifier,
 )
-from denseformer.layers import Mlp2d, PreNormBlock
-from denseformer.layers.channel_first import ConvEmbed
+from denseformer.layers import ConvEmbed, Mlp2d, PreNormBlock, drop_path_rates
 from denseformer.layers.initializers import narrow
 from denseformer.network import Source
 from denseformer.registry import MODELS
@@ -114,12 +113,10 @@ class PoolFormer(Backbone):
         return linear_mlps_from_pointwise(as_channel_first_gains(renamed))
 
 
-NARROW, WIDE = (64, 128, 320, 512), (96, 192, 384, 768)
-
 PoolFormer.archs = {
-    's12': Arch(widths=NARROW, depths=(2, 2, 6, 2), layer_scale=1e-5),
-    's24': Arch(widths=NARROW, depths=(4, 4, 12, 4), layer_scale=1e-5),
-    's36': Arch(widths=NARROW, depths=(6, 6, 18, 6), layer_scale=1e-6),
-    'm36': Arch(widths=WIDE, depths=(6, 6, 18, 6), layer_scale=1e-6),
-    'm48': Arch(widths=WIDE, depths=(8, 8, 24, 8), layer_scale=1e-6),
+    's12': Arch(widths=(64, 128, 320, 512), depths=(2, 2, 6, 2), layer_scale=1e-5),
+    's24': Arch(widths=(64, 128, 320, 512), depths=(4, 4, 12, 4), layer_scale=1e-5),
+    's36': Arch(widths=(64, 128, 320, 512), depths=(6, 6, 18, 6), layer_scale=1e-6),
+    'm36': Arch(widths=(96, 192, 384, 768), depths=(6, 6, 18, 6), layer_scale=1e-6),
+    'm48': Arch(widths=(96, 192, 384, 768), depths=(8, 8, 24, 8), layer_scale=1e-6),
 }

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.attention.dilated_windows import dilated_partition, dilated_reverse
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import (
     StateDict,
     as_channel_first_gains,
@@ -32,8 +32,7 @@ from denseformer.checkpoints.keys import (
     stages_from_numbers,
     strip_classifier,
 )
-from denseformer.layers import ConvMlp2d, LayerNorm2d, PreNormBlock, pad_to_multiple
-from denseformer.layers.channel_first import ConvEmbed
+from denseformer.layers import ConvEmbed, ConvMlp2d, LayerNorm2d, PreNormBlock, drop_path_rates, pad_to_multiple
 from denseformer.layers.initializers import fan_out
 from denseformer.network import Source
 from denseformer.registry import MODELS
@@ -152,14 +151,12 @@ class VAN(Backbone):
         return linear_mlps_from_pointwise(as_channel_first_gains(renamed))
 
 
-NARROW, WIDE = (32, 64, 160, 256), (64, 128, 320, 512)
-
 VAN.archs = {
-    'b0': Arch(widths=NARROW, depths=(3, 3, 5, 2)),
-    'b1': Arch(widths=WIDE, depths=(2, 2, 4, 2)),
-    'b2': Arch(widths=WIDE, depths=(3, 3, 12, 3)),
-    'b3': Arch(widths=WIDE, depths=(3, 5, 27, 3)),
-    'b4': Arch(widths=WIDE, depths=(3, 6, 40, 3)),
+    'b0': Arch(widths=(32, 64, 160, 256), depths=(3, 3, 5, 2)),
+    'b1': Arch(widths=(64, 128, 320, 512), depths=(2, 2, 4, 2)),
+    'b2': Arch(widths=(64, 128, 320, 512), depths=(3, 3, 12, 3)),
+    'b3': Arch(widths=(64, 128, 320, 512), depths=(3, 5, 27, 3)),
+    'b4': Arch(widths=(64, 128, 320, 512), depths=(3, 6, 40, 3)),
     'b5': Arch(widths=(96, 192, 480, 768), depths=(3, 3, 24, 3)),
     'b6': Arch(widths=(96, 192, 384, 768), depths=(6, 6, 90, 6)),
 }

@@ -24,17 +24,19 @@ from typing_extensions import Unpack
 from denseformer.attention.routing import route_windows, routed_attention
 from denseformer.attention.windows import window_attention, window_partition, window_reverse
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, strip_classifier
 from denseformer.layers import (
     ConvBatchNormDownsample,
     ConvStem,
     DepthwiseConv,
+    GlobalAttention,
+    Linear,
     Mlp,
     PreNormBlock,
+    drop_path_rates,
     pad_to_multiple,
 )
-from denseformer.layers.linear import Linear
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -65,24 +67,22 @@ class BiLevelRoutingAttention(nn.Module):
         return self.proj((out + self.lepe(qkv[..., 2 * C :]))[:, :H, :W])
 
 
-class GlobalAttention(nn.Module):
+class EnhancedAttention(GlobalAttention):
     """Attention of all tokens to all, with local enhancement of the input: (B, H, W, C) -> the same."""
 
     def __init__(self, dim: int):
-        super().__init__()
-        self.qkv = Linear(dim, 3 * dim, bias=False)
+        super().__init__(dim, GLOBAL_HEADS, qkv_bias=False)
         self.lepe = DepthwiseConv(dim, 5)
-        self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = window_attention(self.qkv(x).flatten(1, 2)[:, None], GLOBAL_HEADS).view_as(x)
+        out = window_attention(self.qkv(x).flatten(1, 2)[:, None], self.heads).view_as(x)
         return self.proj(out + self.lepe(x))
 
 
 def block(dim: int, topk: int | None, *, windows_per_side: int, mlp_ratio: int, drop_path: float) -> PreNormBlock:
     return PreNormBlock(
         dim,
-        BiLevelRoutingAttention(dim, topk, windows_per_side) if topk else GlobalAttention(dim),
+        BiLevelRoutingAttention(dim, topk, windows_per_side) if topk else EnhancedAttention(dim),
         Mlp(dim, dim * mlp_ratio),
         norm=norm,
         drop_path=drop_path,

@@ -20,11 +20,10 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.attention.softmax import window_softmax_attention
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, strip_classifier
-from denseformer.kernels.segmented_attention import window_softmax_attention
-from denseformer.layers import ConvNorm, Mlp, PatchDownsample, PatchEmbed, PreNormBlock
-from denseformer.layers.linear import Linear
+from denseformer.layers import ConvNorm, Linear, Mlp, PatchDownsample, PatchEmbed, PreNormBlock, drop_path_rates
 from denseformer.network import Source
 from denseformer.registry import MODELS
 

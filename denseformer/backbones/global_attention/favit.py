@@ -27,12 +27,21 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.caching import cached_constant
 from denseformer.checkpoints.keys import StateDict, linear_from_pointwise, rename, stages_from_numbers, strip_classifier
-from denseformer.layers import ConvDownsample, ConvMlp, DepthwiseConv, OverlapPatchEmbed, PreNormBlock
+from denseformer.dynamic_shapes import reflect
+from denseformer.layers import (
+    ConvDownsample,
+    ConvMlp,
+    DepthwiseConv,
+    Linear,
+    OverlapPatchEmbed,
+    Pointwise,
+    PreNormBlock,
+    drop_path_rates,
+)
 from denseformer.layers.initializers import fan_out
-from denseformer.layers.linear import Linear, Pointwise
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -40,29 +49,28 @@ WINDOW = 7
 
 
 @cached_constant(64)
-def window_taps(side: int, dilation: int, device: torch.device) -> Tensor:
-    """(7 * n,) positions on one axis: the first tap of every window, then the second of every window, and so on.
+def window_positions(side: int, dilation: int, device: torch.device) -> Tensor:
+    """(7 * n,) positions on one axis: the first token of every window, then the second of every window, and so on.
 
-    Windows lie side by side, their taps `dilation` apart; past the end positions run back and forth.
+    Windows lie side by side, their tokens `dilation` apart; past the end positions run back and forth.
     """
     stride = dilation * (WINDOW - 1) + 1
     starts = torch.arange(0, side, stride, device=device)
     positions = torch.arange(0, stride, dilation, device=device)[:, None] + starts  # (7, n)
-    period = torch.scalar_tensor(2 * (side - 1), dtype=torch.int64, device=device).clamp(min=1)
-    return (positions % period).minimum(-positions % period).flatten()
+    return reflect(positions, side).flatten()
 
 
 def window_summary(x: Tensor, dilation: int, heads: int) -> Tensor:
     """The 49 tokens that stand for all windows of a map: (B, H, W, C) -> (B, h, 49, d).
 
-    Each is the mean over runs of n successive entries of the tap's features in all windows, laid out (n, d).
+    Each is the mean over runs of n successive entries of the position's features in all windows, laid out (n, d).
     """
     _, H, W, C = x.shape
-    rows, columns = (window_taps(side, dilation, x.device) for side in (H, W))
-    taps = x.index_select(1, rows).index_select(2, columns)  # (B, 7 * rows of windows, 7 * columns of windows, C)
-    taps = taps.unflatten(2, (WINDOW, -1)).unflatten(1, (WINDOW, -1)).unflatten(-1, (heads, -1))
-    taps = taps.permute(0, 5, 1, 3, 2, 4, 6)  # (B, h, 7, 7, rows of windows, columns of windows, d)
-    return taps.reshape(x.shape[0], heads, WINDOW**2, C // heads, -1).mean(-1)
+    rows, columns = (window_positions(side, dilation, x.device) for side in (H, W))
+    tokens = x.index_select(1, rows).index_select(2, columns)  # (B, 7 * rows of windows, 7 * columns of windows, C)
+    tokens = tokens.unflatten(2, (WINDOW, -1)).unflatten(1, (WINDOW, -1)).unflatten(-1, (heads, -1))
+    tokens = tokens.permute(0, 5, 1, 3, 2, 4, 6)  # (B, h, 7, 7, rows of windows, columns of windows, d)
+    return tokens.reshape(x.shape[0], heads, WINDOW**2, C // heads, -1).mean(-1)
 
 
 class WindowTokens(nn.Module):

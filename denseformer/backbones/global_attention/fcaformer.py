@@ -22,16 +22,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+from denseformer.attention.softmax import window_softmax_attention
 from denseformer.attention.windows import Size, window_partition, window_reverse
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.backbones.convolution.convnext import Block as ConvNeXtBlock
 from denseformer.checkpoints.keys import StateDict, drop, rename
-from denseformer.dynamic_shapes import missing
-from denseformer.kernels.segmented_attention import window_softmax_attention
-from denseformer.layers import BottleneckDownsample, ConvNorm, DropPath, Mlp, add_scaled, gain
-from denseformer.layers.channel_first import to_channels_last
+from denseformer.dynamic_shapes import padding_to_multiple
+from denseformer.layers import (
+    BottleneckDownsample,
+    ConvNorm,
+    DropPath,
+    Linear,
+    Mlp,
+    apply_layer_scale,
+    drop_path_rates,
+    make_layer_scale,
+    to_channels_last,
+)
 from denseformer.layers.initializers import narrow
-from denseformer.layers.linear import Linear
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -127,15 +135,15 @@ class FcaBlock(nn.Module):
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = NormedMlp(dim, 4 * dim)
         self.drop_path = DropPath(drop_path)
-        self.gamma1, self.gamma2 = gain(dim, layer_scale), gain(dim, layer_scale)
+        self.gamma1, self.gamma2 = make_layer_scale(dim, layer_scale), make_layer_scale(dim, layer_scale)
 
     def forward(self, x: Tensor, *tokens: Tensor) -> tuple[Tensor, Tensor | None]:
         cross = torch.cat(tokens, 1) if tokens else None
-        x = add_scaled(x, self.drop_path(self.attn(self.norm1(x), cross)), self.gamma1)
+        x = x + apply_layer_scale(self.drop_path(self.attn(self.norm1(x), cross)), self.gamma1)
         x = x.unflatten(1, (self.window, self.window)).permute(0, 3, 1, 2)  # (n, C, w, w)
         condensed = None if self.condense is None else as_tokens(self.condense(x))
         x = as_tokens(self.local(x))
-        return add_scaled(x, self.drop_path(self.mlp(self.norm2(x))), self.gamma2), condensed
+        return x + apply_layer_scale(self.drop_path(self.mlp(self.norm2(x))), self.gamma2), condensed
 
 
 def as_tokens(x: Tensor) -> Tensor:
@@ -162,14 +170,14 @@ class FcaStage(Stage):
 
 def cut(x: Tensor, window: Size, *, before: bool) -> Tensor:
     """(B, H, W, C) -> (n, N, C), zero-padded before the first row and column, or after the last ones."""
-    down, across = missing(x.shape[1], window[0]), missing(x.shape[2], window[1])
+    down, across = padding_to_multiple(x.shape[1], window[0]), padding_to_multiple(x.shape[2], window[1])
     x = F.pad(x, (0, 0, across, 0, down, 0) if before else (0, 0, 0, across, 0, down))
     return window_partition(x, window).flatten(0, 1)
 
 
 def uncut(windows: Tensor, window: Size, size: Size, *, before: bool) -> Tensor:
     """The inverse of `cut`: (n, N, C) -> (B, H, W, C) with `size` = (H, W)."""
-    (H, W), (down, across) = size, (missing(size[0], window[0]), missing(size[1], window[1]))
+    (H, W), (down, across) = size, (padding_to_multiple(size[0], window[0]), padding_to_multiple(size[1], window[1]))
     per_map = (H + down) // window[0] * ((W + across) // window[1])
     x = window_reverse(windows.unflatten(0, (-1, per_map)), window, (H + down, W + across))
     return x[:, down:, across:] if before else x[:, :H, :W]

@@ -30,9 +30,7 @@ from denseformer.backbones.base import BackboneOptions, Stage
 from denseformer.backbones.global_attention import transnext
 from denseformer.backbones.global_attention.transnext import PRETRAINED_SIZE, ConvGLU, TransNeXt, norm
 from denseformer.checkpoints.keys import StateDict, rename
-from denseformer.layers import PreNormBlock, add_scaled
-from denseformer.layers.linear import Linear
-from denseformer.layers.mlp import accumulate_mlp
+from denseformer.layers import Linear, PreNormBlock
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -85,8 +83,8 @@ class RoutedBlock(PreNormBlock):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         normed = self.norm1(x)
         gates, loss = self.router(normed)
-        x = add_scaled(x, self.drop_path(self.attn(normed, gates)), None)
-        return accumulate_mlp(x, self.norm2, self.mlp, drop_path=self.drop_path), loss
+        x = x + self.drop_path(self.attn(normed, gates))
+        return x + self.drop_path(self.mlp(self.norm2(x))), loss
 
 
 class RoutedStage(Stage):

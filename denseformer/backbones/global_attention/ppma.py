@@ -20,12 +20,13 @@ from torch import Tensor, nn
 from denseformer.attention.axial import column_attention, row_attention
 from denseformer.backbones.global_attention.rmt import RMT, RotaryAttention, global_attention
 from denseformer.checkpoints.keys import StateDict, rename
+from denseformer.layers import Linear
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
 
 class PathDecay(nn.Module):
-    """How much is lost on the way along rows and columns, from each token's features.
+    """The decay on the way along rows and columns, from each token's features.
 
     (B, H, W, C) -> (B, H, h, W, W) between the tokens of each row and (B, W, h, H, H) between those of each column; all
     are logarithms, at most 0.
@@ -34,7 +35,7 @@ class PathDecay(nn.Module):
     def __init__(self, dim: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.linear = nn.Linear(dim // heads, 2, bias=False)
+        self.linear = Linear(dim // heads, 2, bias=False)
         self.bias = nn.Parameter(torch.empty(heads))
         self.log_rate = nn.Parameter(torch.empty(heads))
         nn.init.uniform_(self.bias, log(expm1(1e-3)), log(expm1(1e-1)))  # softplus of it lies between the two

@@ -18,10 +18,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from denseformer.backbones.base import Backbone, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, Stage
 from denseformer.checkpoints.keys import StateDict, join, rename, stages_from_numbers, strip_classifier
-from denseformer.layers import Mlp, PatchDownsample, PatchEmbed, PreNormBlock
-from denseformer.layers.position import resize_positions
+from denseformer.layers import Mlp, PatchDownsample, PatchEmbed, PreNormBlock, drop_path_rates, resize_positions
 
 
 class PositionedStage(Stage):
@@ -94,6 +93,3 @@ class PVTBase(Backbone):
             side = round(table.shape[-2] ** 0.5) if table.shape[0] == 1 else table.shape[0]
             state_dict[key] = resize_positions(table.view(side, side, -1), tuple(own[key].shape[:2]))
         return join(state_dict, ('q', 'kv'), 'qkv')
-
-
-TINY, SMALL, MEDIUM, LARGE = (2, 2, 2, 2), (3, 4, 6, 3), (3, 4, 18, 3), (3, 8, 27, 3)

@@ -14,10 +14,16 @@ from typing import ClassVar
 
 from torch import nn
 
-from denseformer.backbones.base import Backbone, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, Stage
 from denseformer.checkpoints.keys import StateDict, join, rename, stages_from_numbers, strip_classifier
-from denseformer.layers import ConvDownsample, ConvMlp, OverlapPatchEmbed, PreNormBlock
-from denseformer.layers.global_attention import GlobalAttention
+from denseformer.layers import (
+    ConvDownsample,
+    ConvMlp,
+    GlobalAttention,
+    OverlapPatchEmbed,
+    PreNormBlock,
+    drop_path_rates,
+)
 from denseformer.layers.initializers import fan_out
 
 MLP_RATIOS = (8, 8, 4, 4)

@@ -23,10 +23,17 @@ from typing_extensions import Unpack
 
 from denseformer.attention.axial import column_attention, row_attention
 from denseformer.attention.rotary import Rotation, rotate, row_major_rotation
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, join, rename, stages_from, strip_classifier
-from denseformer.layers import ConvBatchNormDownsample, ConvMlp, ConvStem, DepthwiseConv, PreNormBlock
-from denseformer.layers.linear import Linear
+from denseformer.layers import (
+    ConvBatchNormDownsample,
+    ConvMlp,
+    ConvStem,
+    DepthwiseConv,
+    Linear,
+    PreNormBlock,
+    drop_path_rates,
+)
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -47,14 +54,14 @@ class RotaryAttention(nn.Module):
         self.proj = Linear(dim, dim)
 
     def context(self, x: Tensor) -> tuple[Any, ...]:
-        """What `forward` takes besides the map, the same for all blocks of a stage."""
+        """The arguments of `forward` besides the map, the same for all blocks of a stage."""
         return (row_major_rotation((x.shape[1], x.shape[2]), x.shape[3] // self.heads, x.device),)
 
-    def mix(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, *context) -> Tensor:
+    def mix(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, *context: Any) -> Tensor:
         """x: the map (B, H, W, C); q, k, v: (B, H, W, h, d) -> (B, H, W, h, d)."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor, rotation: Rotation, *context) -> Tensor:
+    def forward(self, x: Tensor, rotation: Rotation, *context: Any) -> Tensor:
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(3)  # each (B, H, W, h, d)
         out = self.mix(x, rotate(q, rotation), rotate(k, rotation), v, *context)
         return self.proj(out.flatten(3) + self.lepe(v.flatten(3)))
@@ -75,7 +82,7 @@ class ManhattanAttention(RotaryAttention):
         decay = columns[:, :, :, None, :, None] + rows[:, :, None, :, None, :]  # (1, h, H, W, H, W)
         return (*super().context(x), decay.flatten(4).flatten(2, 3))
 
-    def mix(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, *context) -> Tensor:
+    def mix(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, *context: Any) -> Tensor:
         if self.decomposed:
             rows, columns = context
             return column_attention(q, k, row_attention(q, k, v, rows), columns)
@@ -193,19 +200,18 @@ class RMT(Backbone):
         return {key: value.flatten() if '.gamma' in key else value for key, value in state_dict.items()}
 
 
-NARROW, MEDIUM, WIDE = (64, 128, 256, 512), (80, 160, 320, 512), (112, 224, 448, 640)
 LATE_SCALES = (None, None, 1e-6, 1e-6)
 RMT.archs = {
     'tiny': Arch(
-        widths=NARROW,
+        widths=(64, 128, 256, 512),
         depths=(2, 2, 8, 2),
         heads=(4, 4, 8, 16),
         mlp_ratios=(3, 3, 3, 3),
         decomposed=(True, True, False, False),
     ),
-    'small': Arch(widths=NARROW, depths=(3, 4, 18, 4), heads=(4, 4, 8, 16), mlp_ratios=(4, 4, 3, 3)),
+    'small': Arch(widths=(64, 128, 256, 512), depths=(3, 4, 18, 4), heads=(4, 4, 8, 16), mlp_ratios=(4, 4, 3, 3)),
     'base': Arch(
-        widths=MEDIUM,
+        widths=(80, 160, 320, 512),
         depths=(4, 8, 25, 8),
         heads=(5, 5, 10, 16),
         mlp_ratios=(4, 4, 3, 3),
@@ -213,7 +219,7 @@ RMT.archs = {
         layer_scales=LATE_SCALES,
     ),
     'large': Arch(
-        widths=WIDE,
+        widths=(112, 224, 448, 640),
         depths=(4, 8, 25, 8),
         heads=(7, 7, 14, 20),
         mlp_ratios=(4, 4, 3, 3),

@@ -37,14 +37,22 @@ from denseformer.attention.significance import (
     window_attention_received,
 )
 from denseformer.attention.windows import window_partition, window_reverse
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, drop, rename, stages_from_numbers
 from denseformer.dynamic_shapes import same_size
-from denseformer.layers import BottleneckDownsample, ConvNorm, DepthwiseConv, Mlp, PreNormBlock, pad_to_multiple
-from denseformer.layers.channel_first import to_channels_last
+from denseformer.layers import (
+    BottleneckDownsample,
+    ConvNorm,
+    DepthwiseConv,
+    Linear,
+    Mlp,
+    PreNormBlock,
+    drop_path_rates,
+    pad_to_multiple,
+    resize_positions,
+    to_channels_last,
+)
 from denseformer.layers.initializers import fan_out
-from denseformer.layers.linear import Linear
-from denseformer.layers.position import resize_positions
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -84,7 +92,7 @@ def waves(grid: int, dim: int) -> Tensor:
 
 
 class LocallyEnhanced(nn.Module):
-    """What all kinds of attention share: a depth-wise convolution of the input beside it, and the projection.
+    """The base of all kinds of attention: a depth-wise convolution of the input beside it, and the projection.
 
     forward(x, significance) -> the map, and the significance of its tokens (B, H, W) where `mix` finds it out.
     """
@@ -151,7 +159,7 @@ class GuidedAttention(LocallyEnhanced):
         self.groups = groups
         self.q = Linear(dim, dim)
         self.kv = Linear(dim, 2 * dim)
-        self.merges = nn.ModuleList(nn.Linear(group, 1) for group in groups)
+        self.merges = nn.ModuleList(Linear(group, 1) for group in groups)
 
     def mix(self, x: Tensor, significance: Tensor | None) -> tuple[Tensor, None]:
         tokens = x.flatten(1, 2)  # (B, N, C)
@@ -173,7 +181,7 @@ def split_heads(x: Tensor, parts: int, heads: int) -> Tensor:
     return x.unflatten(-1, (parts, heads, -1)).permute(2, 0, 3, 1, 4)
 
 
-class ConvMlp(Mlp):
+class EnhancedMlp(Mlp):
     """An MLP whose hidden map is convolved depth-wise, residually, before the activation: (B, H, W, C) -> the same."""
 
     def __init__(self, dim: int, hidden: int):
@@ -189,7 +197,7 @@ class Block(PreNormBlock):
     """Attention and MLP: map and significance -> map and significance."""
 
     def __init__(self, dim: int, attn: nn.Module, drop_path: float):
-        super().__init__(dim, attn, ConvMlp(dim, 4 * dim), drop_path=drop_path, norm=layer_norm)
+        super().__init__(dim, attn, EnhancedMlp(dim, 4 * dim), drop_path=drop_path, norm=layer_norm)
 
     def forward(self, x: Tensor, significance: Tensor | None) -> tuple[Tensor, Tensor | None]:
         out, significance = self.attn(self.norm1(x), significance)

@@ -21,7 +21,7 @@ from typing_extensions import Unpack
 
 from denseformer.attention.super_tokens import gather_super_tokens, scatter_super_tokens
 from denseformer.attention.windows import window_attention
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, linear_from_pointwise, rename, stages_from, strip_classifier
 from denseformer.layers import (
     ChannelLastBatchNorm,
@@ -29,11 +29,12 @@ from denseformer.layers import (
     ConvMlp,
     ConvStem,
     DepthwiseConv,
+    Linear,
     PreNormBlock,
+    drop_path_rates,
     pad_to_multiple,
 )
 from denseformer.layers.initializers import pytorch
-from denseformer.layers.linear import Linear
 from denseformer.network import Source
 from denseformer.registry import MODELS
 

@@ -26,14 +26,21 @@ from typing_extensions import Unpack
 
 from denseformer.attention.foveal import foveal_attention
 from denseformer.attention.neighbors_3x3 import inside_map
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.caching import cached_constant
 from denseformer.checkpoints.keys import StateDict, linear_from_pointwise, rename, stages_from_numbers, strip_classifier
 from denseformer.dynamic_shapes import same_size
-from denseformer.layers import ConvDownsample, DepthwiseConv, OverlapPatchEmbed, PreNormBlock
+from denseformer.layers import (
+    ConvDownsample,
+    DepthwiseConv,
+    Linear,
+    OverlapPatchEmbed,
+    Pointwise,
+    PreNormBlock,
+    average_to_grid,
+    drop_path_rates,
+)
 from denseformer.layers.initializers import fan_out
-from denseformer.layers.linear import Linear, Pointwise
-from denseformer.layers.pooling import average_to_grid
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -68,8 +75,8 @@ class ContinuousPositionBias(nn.Module):
     def __init__(self, heads: int, *, pretrained: int, trained: tuple[int, int] | None):
         super().__init__()
         self.pretrained, self.trained = pretrained, trained
-        self.fc1 = nn.Linear(2, 512)
-        self.fc2 = nn.Linear(512, heads)
+        self.fc1 = Linear(2, 512)
+        self.fc2 = Linear(512, heads)
 
     def forward(self, size: Size, pooled: Size) -> Tensor:
         if self.trained is None:
@@ -96,7 +103,7 @@ def resize(x: Tensor, size: Size) -> Tensor:
 
 
 class CosineAttention(nn.Module):
-    """What both attentions share: unit queries and keys, a learned query, and logits that know the number of keys."""
+    """The base of both attentions: unit queries and keys, a learned query, and logits that know the number of keys."""
 
     def __init__(self, dim: int, heads: int, cpb: ContinuousPositionBias):
         super().__init__()

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.attention.windows import window_attention
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import (
     StateDict,
     linear_mlps_from_pointwise,
@@ -38,10 +38,19 @@ from denseformer.checkpoints.keys import (
     stages_from_numbers,
     strip_classifier,
 )
-from denseformer.layers import ConvStem, DepthwiseConv, Mlp, Mlp2d, PatchDownsample, PatchEmbed, PreNormBlock
-from denseformer.layers.global_attention import GlobalAttention
-from denseformer.layers.linear import Linear
-from denseformer.layers.window_attention import ShiftedWindowAttention
+from denseformer.layers import (
+    ConvStem,
+    DepthwiseConv,
+    GlobalAttention,
+    Linear,
+    Mlp,
+    Mlp2d,
+    PatchDownsample,
+    PatchEmbed,
+    PreNormBlock,
+    ShiftedWindowAttention,
+    drop_path_rates,
+)
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -91,7 +100,7 @@ class SummaryAttention(GlobalAttention):
 
 
 class PrunedBlock(PreNormBlock):
-    """A block on the better half of the tokens: (B, H, W, C) and what is remembered -> the same."""
+    """A block on the better half of the tokens: (B, H, W, C) and the stage's memory -> the same."""
 
     def forward(self, x: Tensor, summary: Tensor, scores: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         _, H, W, _ = x.shape
@@ -133,7 +142,7 @@ class PrunedBlock(PreNormBlock):
 class PrunedStage(Stage):
     """A stage of `PrunedBlock`s, which starts from a summary token of its own or from that of the stage before.
 
-    Shape: (B, H, W, C) and what the stage before remembered -> the same at this stage's size.
+    Shape: (B, H, W, C) and the memory of the stage before -> the same at this stage's size.
     """
 
     def __init__(self, blocks: Sequence[nn.Module], downsample: nn.Module | None, dim: int, before: int | None):
@@ -249,7 +258,7 @@ class UniFormer(Backbone):
         )
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """See `Backbone`; what the pruned stages remember is handed from one to the next."""
+        """See `Backbone`; the memory of the pruned stages is handed from one to the next."""
         x, memory = self.patch_embed(image), None
         outs = []
         for i, (stage, norm) in enumerate(zip(self.stages, self.out_norms, strict=True)):
@@ -293,11 +302,9 @@ def local_window(windows: str, depth: int) -> list[int | None]:
     return [None if match[1] == 'hybrid' and (i + 1) % FULL_BLOCK_EVERY == 0 else side for i in range(depth)]
 
 
-WIDTHS = (64, 128, 320, 512)
-
 UniFormer.archs = {
-    'small': Arch(widths=WIDTHS, depths=(3, 4, 8, 3)),
-    'base': Arch(widths=WIDTHS, depths=(5, 8, 20, 7)),
+    'small': Arch(widths=(64, 128, 320, 512), depths=(3, 4, 8, 3)),
+    'base': Arch(widths=(64, 128, 320, 512), depths=(5, 8, 20, 7)),
     'light_xxs': Arch(widths=(56, 112, 224, 448), depths=(2, 5, 8, 2), head_dim=28, mlp_ratio=3, light=True),
     'light_xs': Arch(widths=(64, 128, 256, 512), depths=(3, 5, 9, 3), head_dim=32, mlp_ratio=3, light=True),
 }

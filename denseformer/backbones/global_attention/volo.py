@@ -22,13 +22,10 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.attention.outlook import outlook_attention
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.backbones.global_attention.pvt import PositionedStage
 from denseformer.checkpoints.keys import StateDict, rename, strip_classifier
-from denseformer.layers import Mlp, PreNormBlock
-from denseformer.layers.global_attention import GlobalAttention
-from denseformer.layers.linear import Linear
-from denseformer.layers.position import resize_positions
+from denseformer.layers import GlobalAttention, Linear, Mlp, PreNormBlock, drop_path_rates, resize_positions
 from denseformer.layers.stem import DeepStem
 from denseformer.network import Source
 from denseformer.registry import MODELS

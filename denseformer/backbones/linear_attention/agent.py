@@ -31,9 +31,7 @@ from denseformer.backbones.global_attention import pvt
 from denseformer.backbones.windows import swin
 from denseformer.caching import cached_constant
 from denseformer.checkpoints.keys import StateDict, rename
-from denseformer.layers import DepthwiseConv
-from denseformer.layers.linear import Linear
-from denseformer.layers.pooling import average_to_grid
+from denseformer.layers import DepthwiseConv, Linear, average_to_grid
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -259,13 +257,13 @@ def check_agents(agents: Sequence[int], stages: int) -> tuple[int, ...]:
 
 
 AgentSwin.archs = {
-    'tiny': SwinArch(width=96, depths=swin.SHALLOW, heads=(3, 6, 12, 24), agent_blocks=(2, 2, 6, 0)),
-    'small': SwinArch(width=96, depths=swin.DEEP, heads=(3, 6, 12, 24), agent_blocks=(2, 2, 0, 0)),
-    'base': SwinArch(width=128, depths=swin.DEEP, heads=(4, 8, 16, 32), agent_blocks=(2, 2, 2, 0)),
+    'tiny': SwinArch(width=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24), agent_blocks=(2, 2, 6, 0)),
+    'small': SwinArch(width=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24), agent_blocks=(2, 2, 0, 0)),
+    'base': SwinArch(width=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32), agent_blocks=(2, 2, 2, 0)),
 }
 AgentPVT.archs = {
-    'tiny': PVTArch(depths=pvt.TINY),
-    'small': PVTArch(depths=pvt.SMALL),
-    'medium': PVTArch(depths=pvt.MEDIUM),
-    'large': PVTArch(depths=pvt.LARGE),
+    'tiny': PVTArch(depths=(2, 2, 2, 2)),
+    'small': PVTArch(depths=(3, 4, 6, 3)),
+    'medium': PVTArch(depths=(3, 4, 18, 3)),
+    'large': PVTArch(depths=(3, 8, 27, 3)),
 }

@@ -26,7 +26,7 @@ from denseformer.attention.hashing import alike_tokens, anchor_features, hash_co
 from denseformer.backbones.base import BackboneOptions
 from denseformer.backbones.global_attention.pvt_v2 import Arch, PVTv2Base
 from denseformer.checkpoints.keys import StateDict, drop, rename
-from denseformer.layers.linear import Linear
+from denseformer.layers import Linear
 from denseformer.network import Source
 from denseformer.registry import MODELS
 

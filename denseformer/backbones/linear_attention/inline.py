@@ -23,13 +23,13 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.attention.linear import injective_linear_attention
-from denseformer.attention.neighbors_3x3 import taps
+from denseformer.attention.neighbors_3x3 import shifts_3x3
 from denseformer.backbones.base import BackboneOptions
 from denseformer.backbones.global_attention import pvt
 from denseformer.backbones.windows import swin
 from denseformer.checkpoints.keys import StateDict, rename
 from denseformer.dynamic_shapes import is_symbolic
-from denseformer.layers.linear import Linear
+from denseformer.layers import Linear
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -68,7 +68,7 @@ def convolve_each(x: Tensor, kernels: Tensor) -> Tensor:
     """
     B, H, W, C = x.shape
     if is_symbolic(B):  # convolutions have a known number of groups
-        return (torch.stack(list(taps(x)), -1) * kernels.view(B, 1, 1, C, 9)).sum(-1)
+        return (torch.stack(list(shifts_3x3(x)), -1) * kernels.view(B, 1, 1, C, 9)).sum(-1)
     maps = x.permute(1, 2, 0, 3).reshape(1, H, W, B * C).permute(0, 3, 1, 2)
     out = F.conv2d(maps, kernels.view(B * C, 1, 3, 3), padding=1, groups=B * C).permute(0, 2, 3, 1)
     return out.reshape(H, W, B, C).permute(2, 0, 1, 3)  # (B, H, W, C)
@@ -148,16 +148,14 @@ class InLineSwin(swin.SwinBase):
         return rename(swin.SwinBase.remap_official_keys(state_dict, network), KERNEL_RULE)
 
 
-HEADS = (2, 4, 10, 16)
-
 InLinePVT.archs = {
-    'tiny': pvt.Arch(depths=pvt.TINY, heads=HEADS),
-    'small': pvt.Arch(depths=pvt.SMALL, heads=HEADS),
-    'medium': pvt.Arch(depths=pvt.MEDIUM, heads=HEADS),
-    'large': pvt.Arch(depths=pvt.LARGE, heads=HEADS),
+    'tiny': pvt.Arch(depths=(2, 2, 2, 2), heads=(2, 4, 10, 16)),
+    'small': pvt.Arch(depths=(3, 4, 6, 3), heads=(2, 4, 10, 16)),
+    'medium': pvt.Arch(depths=(3, 4, 18, 3), heads=(2, 4, 10, 16)),
+    'large': pvt.Arch(depths=(3, 8, 27, 3), heads=(2, 4, 10, 16)),
 }
 InLineSwin.archs = {
-    'tiny': SwinArch(width=96, depths=swin.SHALLOW, heads=(3, 6, 12, 24), linear_blocks=(2, 2, 6, 0)),
-    'small': SwinArch(width=96, depths=swin.DEEP, heads=(3, 6, 12, 24), linear_blocks=(2, 2, 0, 0)),
-    'base': SwinArch(width=128, depths=swin.DEEP, heads=(4, 8, 16, 32), linear_blocks=(2, 2, 2, 0)),
+    'tiny': SwinArch(width=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24), linear_blocks=(2, 2, 6, 0)),
+    'small': SwinArch(width=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24), linear_blocks=(2, 2, 0, 0)),
+    'base': SwinArch(width=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32), linear_blocks=(2, 2, 2, 0)),
 }

@@ -20,21 +20,21 @@ from typing_extensions import Unpack
 
 from denseformer.attention.linear import linear_attention
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, strip_classifier
 from denseformer.layers import (
     ConvStem,
     DepthwiseConv,
     DropPath,
+    Linear,
     Mlp,
     NormedPatchDownsample,
     PreNormBlock,
-    accumulate_mlp,
+    ShiftedWindowAttention,
+    drop_path_rates,
     pad_image_to_multiple,
 )
 from denseformer.layers.initializers import narrow
-from denseformer.layers.linear import Linear
-from denseformer.layers.window_attention import ShiftedWindowAttention
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -111,7 +111,7 @@ class Block(PreNormBlock):
     def forward(self, x: Tensor) -> Tensor:
         x = self.encode_position(x)
         x = self.local(x + self.drop_path(self.attn(self.norm1(x))))
-        return accumulate_mlp(x, self.norm2, self.mlp, drop_path=self.drop_path)
+        return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 @MODELS.register_module()

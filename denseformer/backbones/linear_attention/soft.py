@@ -28,12 +28,19 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.attention.softmax_free import damped_inverse, normalized_inverse, softmax_free_attention
-from denseformer.attention.windows import window_attention
-from denseformer.backbones.base import Backbone, BackboneOptions, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions
 from denseformer.backbones.global_attention.pvt import PositionedStage
 from denseformer.checkpoints.keys import StateDict, join, rename, stages_from_numbers, strip_classifier
-from denseformer.layers import ConvBatchNormDownsample, ConvStem, Mlp, PreNormBlock
-from denseformer.layers.linear import Linear
+from denseformer.layers import (
+    ConvBatchNormDownsample,
+    ConvStem,
+    GlobalAttention,
+    Linear,
+    Mlp,
+    PostNormBlock,
+    PreNormBlock,
+    drop_path_rates,
+)
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -80,7 +87,7 @@ class SoftmaxFreeAttention(nn.Module):
         return F.conv2d(v.permute(0, 3, 1, 2), kernel, padding=self.conv.padding, groups=C).permute(0, 2, 3, 1)
 
 
-class PostNormBlock(nn.Module):
+class NormedSumBlock(nn.Module):
     """Token mixer and MLP, each residual and normalised after: (B, H, W, C) -> the same."""
 
     def __init__(self, dim: int, attn: nn.Module, dropout: float):
@@ -96,17 +103,11 @@ class PostNormBlock(nn.Module):
         return self.norm2(x + self.dropout(self.mlp(x)))
 
 
-class Attention(nn.Module):
-    """Softmax attention of all tokens to all: (B, N, C) -> the same."""
-
-    def __init__(self, dim: int, heads: int):
-        super().__init__()
-        self.heads = heads
-        self.qkv = Linear(dim, 3 * dim)
-        self.proj = Linear(dim, dim)
+class TokenAttention(GlobalAttention):
+    """Softmax attention of all tokens of a sequence to all: (B, N, C) -> the same."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.proj(window_attention(self.qkv(x)[:, None], self.heads)[:, 0])
+        return super().forward(x[:, None])[:, 0]
 
 
 class ClassTokenStage(PositionedStage):
@@ -181,11 +182,13 @@ class SOFT(Backbone):
     def _block(self, i: int, dropout: float) -> PostNormBlock:
         dim = self.arch.widths[i]
         attn = SoftmaxFreeAttention(dim, dim // 32, self.arch.reductions[i], self.arch.kernel_sizes[i], self.inverse)
-        return PostNormBlock(dim, attn, dropout)
+        return NormedSumBlock(dim, attn, dropout)
 
     def _last_block(self, i: int, drop_path: float) -> PreNormBlock:
         dim = self.arch.widths[i]
-        return PreNormBlock(dim, Attention(dim, dim // 32), Mlp(dim, MLP_RATIO * dim), norm=norm, drop_path=drop_path)
+        return PreNormBlock(
+            dim, TokenAttention(dim, dim // 32), Mlp(dim, MLP_RATIO * dim), norm=norm, drop_path=drop_path
+        )
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'SOFT') -> StateDict:

@@ -16,22 +16,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from denseformer.attention.neighborhood import NeighborhoodAttention
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, stages_from, strip_classifier
-from denseformer.layers import ConvDownsample, Mlp, PatchEmbed, PatchMerging, PreNormBlock
+from denseformer.layers import (
+    ConvDownsample,
+    Mlp,
+    NeighborhoodAttention,
+    PatchEmbed,
+    PatchMerging,
+    PreNormBlock,
+    drop_path_rates,
+    to_channels_last,
+)
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
 Dilations = tuple[tuple[int, ...], ...]
 
 
-class ConvStem(nn.Module):
+class OverlapStem(nn.Module):
     """Two 3 x 3 stride-2 convolutions with nothing between, then LayerNorm: (B, C, H, W) -> (B, H/4, W/4, dim)."""
 
     def __init__(self, in_channels: int, dim: int):
@@ -40,7 +47,7 @@ class ConvStem(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, image: Tensor) -> Tensor:
-        x = self.proj(image.contiguous(memory_format=torch.channels_last))  # so that nothing is rearranged behind it
+        x = self.proj(to_channels_last(image))
         return self.norm(x.permute(0, 2, 3, 1))  # (B, H/4, W/4, dim)
 
 
@@ -73,7 +80,7 @@ class DiNAT(Backbone):
         license='MIT',
     )
     no_weight_decay = ('norm', 'rpb')
-    make_patch_embed: ClassVar[Callable[..., nn.Module]] = ConvStem
+    make_patch_embed: ClassVar[Callable[..., nn.Module]] = OverlapStem
     make_downsample: ClassVar[Callable[..., nn.Module]] = ConvDownsample
 
     def __init__(
@@ -180,26 +187,24 @@ def published_dilations(depths: Sequence[int]) -> dict[str, Dilations]:
     }
 
 
-SMALL, DEEP, SWIN_TINY, SWIN = (3, 4, 6, 5), (3, 4, 18, 5), (2, 2, 6, 2), (2, 2, 18, 2)
-NARROW, MEDIUM, WIDE, WIDEST = (2, 4, 8, 16), (3, 6, 12, 24), (4, 8, 16, 32), (6, 12, 24, 48)
 LARGE_THIRD = (1, 2, 1, 3, 1, 4, 1, 5, 1, 2, 1, 3, 1, 4, 1, 5, 1, 5)
 MASK2FORMER_THIRD = (1, 2, 1, 3, 1, 2, 1, 3, 1, 2, 1, 3, 1, 2, 1, 3, 1, 3)
 
 NAT.archs = {
-    'mini': Arch(width=64, depths=SMALL, heads=NARROW, mlp_ratio=3),
-    'tiny': Arch(width=64, depths=DEEP, heads=NARROW, mlp_ratio=3),
-    'small': Arch(width=96, depths=DEEP, heads=MEDIUM, mlp_ratio=2, layer_scale=1e-5),
-    'base': Arch(width=128, depths=DEEP, heads=WIDE, mlp_ratio=2, layer_scale=1e-5),
+    'mini': Arch(width=64, depths=(3, 4, 6, 5), heads=(2, 4, 8, 16), mlp_ratio=3),
+    'tiny': Arch(width=64, depths=(3, 4, 18, 5), heads=(2, 4, 8, 16), mlp_ratio=3),
+    'small': Arch(width=96, depths=(3, 4, 18, 5), heads=(3, 6, 12, 24), mlp_ratio=2, layer_scale=1e-5),
+    'base': Arch(width=128, depths=(3, 4, 18, 5), heads=(4, 8, 16, 32), mlp_ratio=2, layer_scale=1e-5),
 }
 DiNAT.archs = {
     'mini': NAT.archs['mini'],
     'tiny': NAT.archs['tiny'],
-    'small': Arch(width=96, depths=DEEP, heads=MEDIUM, mlp_ratio=2),
+    'small': Arch(width=96, depths=(3, 4, 18, 5), heads=(3, 6, 12, 24), mlp_ratio=2),
     'base': NAT.archs['base'],
     'large': Arch(
         width=192,
-        depths=DEEP,
-        heads=WIDEST,
+        depths=(3, 4, 18, 5),
+        heads=(6, 12, 24, 48),
         mlp_ratio=2,
         dilations={
             'ade20k': ((1, 20, 1), (1, 5, 1, 10), LARGE_THIRD, (1, 2, 1, 2, 1)),
@@ -208,13 +213,13 @@ DiNAT.archs = {
     ),
 }
 DiNATs.archs = {
-    'tiny': Arch(width=96, depths=SWIN_TINY, heads=MEDIUM, mlp_ratio=4),
-    'small': Arch(width=96, depths=SWIN, heads=MEDIUM, mlp_ratio=4),
-    'base': Arch(width=128, depths=SWIN, heads=WIDE, mlp_ratio=4),
+    'tiny': Arch(width=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24), mlp_ratio=4),
+    'small': Arch(width=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24), mlp_ratio=4),
+    'base': Arch(width=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32), mlp_ratio=4),
     'large': Arch(
         width=192,
-        depths=SWIN,
-        heads=WIDEST,
+        depths=(2, 2, 18, 2),
+        heads=(6, 12, 24, 48),
         mlp_ratio=4,
         dilations={'ade20k': ((1, 20), (1, 10), LARGE_THIRD, (1, 2))},
     ),

@@ -21,8 +21,8 @@ from denseformer.attention.wavelets import dual_tree, inverse_dual_tree
 from denseformer.backbones.base import Backbone
 from denseformer.backbones.spectral.spectformer import ARCHS, SpectralTransformer
 from denseformer.checkpoints.keys import StateDict, drop, rename
-from denseformer.dynamic_shapes import missing, needs_padding
-from denseformer.layers.position import resize_positions
+from denseformer.dynamic_shapes import needs_padding, padding_to_multiple
+from denseformer.layers import resize_positions
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -75,7 +75,7 @@ class Scattering(nn.Module):
 
 def pad_to_even(x: Tensor) -> Tensor:
     """(B, C, H, W) with its last row and column once more where a side is odd."""
-    bottom, right = missing(x.shape[2], 2), missing(x.shape[3], 2)
+    bottom, right = padding_to_multiple(x.shape[2], 2), padding_to_multiple(x.shape[3], 2)
     return F.pad(x, (0, right, 0, bottom), mode='replicate') if needs_padding(bottom, right) else x
 
 

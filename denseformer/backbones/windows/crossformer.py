@@ -27,11 +27,17 @@ from typing_extensions import Unpack
 from denseformer.attention.dilated_windows import dilated_window_attention
 from denseformer.attention.windows import Size
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, stages_from, strip_classifier
-from denseformer.layers import DepthwiseConv, Mlp, PreNormBlock, pad_image_to_multiple
-from denseformer.layers.dynamic_position import DynamicPositionBias
-from denseformer.layers.linear import Linear
+from denseformer.layers import (
+    DepthwiseConv,
+    DynamicPositionBias,
+    Linear,
+    Mlp,
+    PreNormBlock,
+    drop_path_rates,
+    pad_image_to_multiple,
+)
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -95,7 +101,7 @@ class GroupAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         group, interval = self.groups_of((x.shape[1], x.shape[2]))
         return self.proj(
-            dilated_window_attention(self.qkv(x), self.heads, group=group, interval=interval, bias=self.pos(group))
+            dilated_window_attention(self.qkv(x), self.heads, group=group, dilation=interval, bias=self.pos(group))
         )
 
     def groups_of(self, size: Size) -> tuple[Size, Size]:
@@ -195,7 +201,7 @@ class CrossFormer(Backbone):
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'CrossFormer') -> StateDict:
-        """From `layers.i`, where merging closes the stage before; the position network's parts are numbered anew."""
+        """From `layers.i`, where merging closes the stage before; the position network's parts are renumbered."""
         return rename(
             strip_classifier(state_dict, official=r'^layers\.'),
             *stages_from('layers'),
@@ -207,16 +213,13 @@ class CrossFormer(Backbone):
         )
 
 
-NARROW, MEDIUM, WIDE = (2, 4, 8, 16), (3, 6, 12, 24), (4, 8, 16, 32)
-SHALLOW, DEEP = (2, 2, 6, 2), (2, 2, 18, 2)
-
 CrossFormer.archs = {
-    'tiny': Arch(width=64, depths=(1, 1, 8, 6), heads=NARROW),
-    'small': Arch(width=96, depths=SHALLOW, heads=MEDIUM),
-    'base': Arch(width=96, depths=DEEP, heads=MEDIUM),
-    'large': Arch(width=128, depths=DEEP, heads=WIDE),
-    'pp_small': Arch(width=64, depths=DEEP, heads=NARROW, cooling=True),
-    'pp_base': Arch(width=96, depths=DEEP, heads=MEDIUM, cooling=True),
-    'pp_large': Arch(width=128, depths=DEEP, heads=WIDE, cooling=True),
-    'pp_huge': Arch(width=128, depths=(6, 6, 18, 2), heads=WIDE, cooling=True),
+    'tiny': Arch(width=64, depths=(1, 1, 8, 6), heads=(2, 4, 8, 16)),
+    'small': Arch(width=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24)),
+    'base': Arch(width=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24)),
+    'large': Arch(width=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32)),
+    'pp_small': Arch(width=64, depths=(2, 2, 18, 2), heads=(2, 4, 8, 16), cooling=True),
+    'pp_base': Arch(width=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24), cooling=True),
+    'pp_large': Arch(width=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32), cooling=True),
+    'pp_huge': Arch(width=128, depths=(6, 6, 18, 2), heads=(4, 8, 16, 32), cooling=True),
 }

@@ -25,11 +25,10 @@ from typing_extensions import Unpack
 
 from denseformer.attention.windows import Size, window_attention, window_partition, window_reverse
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, strip_classifier
-from denseformer.dynamic_shapes import missing, needs_padding
-from denseformer.layers import ConvDownsample, DepthwiseConv, Mlp, PatchEmbed, PreNormBlock
-from denseformer.layers.linear import Linear
+from denseformer.dynamic_shapes import needs_padding, padding_to_multiple
+from denseformer.layers import ConvDownsample, DepthwiseConv, Linear, Mlp, PatchEmbed, PreNormBlock, drop_path_rates
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -40,7 +39,7 @@ def stripe_attention(qkv: Tensor, heads: int, stripe: Size, encode: nn.Module) -
     qkv: (B, H, W, 3C), laid out (3, h, d) on the last axis -> (B, H, W, C).
     """
     H, W, C = qkv.shape[1], qkv.shape[2], qkv.shape[3] // 3
-    bottom, right = missing(H, stripe[0]), missing(W, stripe[1])
+    bottom, right = padding_to_multiple(H, stripe[0]), padding_to_multiple(W, stripe[1])
     top, left = bottom // 2, right // 2
     if needs_padding(bottom, right):
         qkv = F.pad(qkv, (0, 0, left, right - left, top, bottom - top))
@@ -137,11 +136,9 @@ class CSWin(Backbone):
         )
 
 
-NARROW, WIDE, DEEP = (2, 4, 8, 16), (4, 8, 16, 32), (2, 4, 32, 2)
-
 CSWin.archs = {
-    'tiny': Arch(width=64, depths=(1, 2, 21, 1), heads=NARROW),
-    'small': Arch(width=64, depths=DEEP, heads=NARROW),
-    'base': Arch(width=96, depths=DEEP, heads=WIDE),
-    'large': Arch(width=144, depths=DEEP, heads=(6, 12, 24, 24)),
+    'tiny': Arch(width=64, depths=(1, 2, 21, 1), heads=(2, 4, 8, 16)),
+    'small': Arch(width=64, depths=(2, 4, 32, 2), heads=(2, 4, 8, 16)),
+    'base': Arch(width=96, depths=(2, 4, 32, 2), heads=(4, 8, 16, 32)),
+    'large': Arch(width=144, depths=(2, 4, 32, 2), heads=(6, 12, 24, 24)),
 }

@@ -19,19 +19,18 @@ from typing_extensions import Unpack
 
 from denseformer.attention.channel import channel_attention
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, strip_classifier
 from denseformer.layers import (
     DepthwiseConv,
+    Linear,
     Mlp,
     NormedPatchDownsample,
     PatchEmbed,
     PreNormBlock,
-    accumulate_mlp,
-    accumulate_scaled,
+    ShiftedWindowAttention,
+    drop_path_rates,
 )
-from denseformer.layers.linear import Linear
-from denseformer.layers.window_attention import ShiftedWindowAttention
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -61,9 +60,9 @@ class Block(PreNormBlock):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn_pos_embed(x)
-        x = accumulate_scaled(x, self.drop_path(self.attn(self.norm1(x))), None)
-        x = accumulate_scaled(x, self.mlp_pos_embed(x), None)
-        return accumulate_mlp(x, self.norm2, self.mlp, drop_path=self.drop_path)
+        x = x + self.drop_path(self.attn(self.norm1(x)))
+        x = x + self.mlp_pos_embed(x)
+        return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 @dataclass(frozen=True, kw_only=True)

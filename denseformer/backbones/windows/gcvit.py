@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+from denseformer.attention.softmax import window_softmax_attention
 from denseformer.attention.windows import (
     position_bias,
     resize_position_table,
@@ -31,14 +32,18 @@ from denseformer.attention.windows import (
     window_reverse,
 )
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, strip_classifier
 from denseformer.dynamic_shapes import same_size
-from denseformer.kernels.segmented_attention import window_softmax_attention
-from denseformer.layers import Mlp, PreNormBlock, pad_to_multiple
-from denseformer.layers.channel_first import to_channels_last
-from denseformer.layers.linear import Linear
-from denseformer.layers.squeeze import SqueezeExcite
+from denseformer.layers import (
+    Linear,
+    Mlp,
+    PreNormBlock,
+    SqueezeExcite,
+    drop_path_rates,
+    pad_to_multiple,
+    to_channels_last,
+)
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -242,16 +247,13 @@ class GCViT(Backbone):
         }
 
 
-NARROW, MEDIUM, WIDE, WIDEST = (2, 4, 8, 16), (3, 6, 12, 24), (4, 8, 16, 32), (6, 12, 24, 48)
-DEEP = (3, 4, 19, 5)
-
 GCViT.archs = {
-    'xxtiny': Arch(width=64, depths=(2, 2, 6, 2), heads=NARROW, mlp_ratio=3),
-    'xtiny': Arch(width=64, depths=(3, 4, 6, 5), heads=NARROW, mlp_ratio=3),
-    'tiny': Arch(width=64, depths=DEEP, heads=NARROW, mlp_ratio=3),
-    'tiny2': Arch(width=64, depths=(3, 4, 29, 5), heads=NARROW, mlp_ratio=3),
-    'small': Arch(width=96, depths=DEEP, heads=MEDIUM, mlp_ratio=2, layer_scale=1e-5),
-    'small2': Arch(width=96, depths=(3, 4, 23, 5), heads=MEDIUM, mlp_ratio=3, layer_scale=1e-5),
-    'base': Arch(width=128, depths=DEEP, heads=WIDE, mlp_ratio=2, layer_scale=1e-5),
-    'large': Arch(width=192, depths=DEEP, heads=WIDEST, mlp_ratio=2, layer_scale=1e-5),
+    'xxtiny': Arch(width=64, depths=(2, 2, 6, 2), heads=(2, 4, 8, 16), mlp_ratio=3),
+    'xtiny': Arch(width=64, depths=(3, 4, 6, 5), heads=(2, 4, 8, 16), mlp_ratio=3),
+    'tiny': Arch(width=64, depths=(3, 4, 19, 5), heads=(2, 4, 8, 16), mlp_ratio=3),
+    'tiny2': Arch(width=64, depths=(3, 4, 29, 5), heads=(2, 4, 8, 16), mlp_ratio=3),
+    'small': Arch(width=96, depths=(3, 4, 19, 5), heads=(3, 6, 12, 24), mlp_ratio=2, layer_scale=1e-5),
+    'small2': Arch(width=96, depths=(3, 4, 23, 5), heads=(3, 6, 12, 24), mlp_ratio=3, layer_scale=1e-5),
+    'base': Arch(width=128, depths=(3, 4, 19, 5), heads=(4, 8, 16, 32), mlp_ratio=2, layer_scale=1e-5),
+    'large': Arch(width=192, depths=(3, 4, 19, 5), heads=(6, 12, 24, 48), mlp_ratio=2, layer_scale=1e-5),
 }

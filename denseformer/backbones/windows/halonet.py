@@ -24,13 +24,11 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.attention.halo import halo_attention
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, strip_classifier
 from denseformer.dynamic_shapes import ceil_div
-from denseformer.layers import ConvNorm, DropPath, pad_to_multiple
-from denseformer.layers.channel_first import to_channels_last
+from denseformer.layers import ConvNorm, DropPath, Linear, drop_path_rates, pad_to_multiple, to_channels_last
 from denseformer.layers.initializers import draw, fan_out
-from denseformer.layers.linear import Linear
 from denseformer.network import Source
 from denseformer.registry import MODELS
 

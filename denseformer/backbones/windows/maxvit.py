@@ -28,14 +28,11 @@ from typing_extensions import Unpack
 from denseformer.attention.dilated_windows import dilated_window_attention
 from denseformer.attention.windows import position_bias, resize_position_table
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, strip_classifier
 from denseformer.dynamic_shapes import ceil_div
-from denseformer.layers import DropPath, Mlp, PreNormBlock
-from denseformer.layers.channel_first import to_channels_last
+from denseformer.layers import DropPath, Linear, Mlp, PreNormBlock, SqueezeExcite, drop_path_rates, to_channels_last
 from denseformer.layers.initializers import narrow
-from denseformer.layers.linear import Linear
-from denseformer.layers.squeeze import SqueezeExcite
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -119,7 +116,7 @@ class AxisAttention(nn.Module):
         interval = (ceil_div(H, wh), ceil_div(W, ww)) if self.grid else (1, 1)
         bias = position_bias(self.relative_position_bias_table, self.window)
         return self.proj(
-            dilated_window_attention(self.qkv(x), self.heads, group=self.window, interval=interval, bias=bias)
+            dilated_window_attention(self.qkv(x), self.heads, group=self.window, dilation=interval, bias=bias)
         )
 
 

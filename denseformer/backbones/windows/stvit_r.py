@@ -26,19 +26,26 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.attention.overlapping import sliding_windows
+from denseformer.attention.softmax import window_softmax_attention
 from denseformer.attention.windows import Size, window_partition, window_reverse
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import BackboneOptions, Stage
 from denseformer.backbones.windows.swin import SwinBase
 from denseformer.caching import cached_constant
 from denseformer.checkpoints.keys import StateDict, drop, rename
-from denseformer.dynamic_shapes import missing
-from denseformer.kernels.segmented_attention import window_softmax_attention
-from denseformer.layers import ConvNorm, Mlp, PatchMerging, PreNormBlock, add_scaled
-from denseformer.layers.channel_first import to_channels_last
-from denseformer.layers.linear import Linear
-from denseformer.layers.mlp import accumulate_mlp
-from denseformer.layers.padding import pad_image_to_multiple, pad_to_multiple
+from denseformer.dynamic_shapes import padding_to_multiple
+from denseformer.layers import (
+    ConvNorm,
+    Linear,
+    Mlp,
+    PatchMerging,
+    PreNormBlock,
+    apply_layer_scale,
+    drop_path_rates,
+    pad_image_to_multiple,
+    pad_to_multiple,
+    to_channels_last,
+)
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -100,7 +107,7 @@ class CrossBlock(PreNormBlock):
         return self.drop_path(self.attn(self.norm1(x), kv, mask.repeat(keys.shape[0], 1, 1, 1)))
 
     def feed(self, x: Tensor) -> Tensor:
-        return accumulate_mlp(x, self.norm2, self.mlp, self.gamma2, self.drop_path)
+        return x + self.drop_path(apply_layer_scale(self.mlp(self.norm2(x)), self.gamma2))
 
 
 class SemanticBlock(CrossBlock):
@@ -114,10 +121,10 @@ class SemanticBlock(CrossBlock):
         self.region = region
 
     def forward(self, tokens: Tensor, x: Tensor) -> Tensor:
-        padding = missing(x.shape[1], WINDOW), missing(x.shape[2], WINDOW)
+        padding = padding_to_multiple(x.shape[1], WINDOW), padding_to_multiple(x.shape[2], WINDOW)
         keys = pad_to_multiple(x, WINDOW)
         branch = self.ask(tokens.flatten(0, 1), keys, side=self.region, stride=WINDOW, padding=padding)
-        return self.feed(add_scaled(tokens, branch.view_as(tokens), self.gamma1))
+        return self.feed(tokens + apply_layer_scale(branch.view_as(tokens), self.gamma1))
 
 
 class TokenBlock(CrossBlock):
@@ -130,7 +137,7 @@ class TokenBlock(CrossBlock):
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.norm1(tokens.flatten(0, 1) if self.local else tokens.flatten(1, 2))
         branch = self.attn(x, self.attn.kv(x)).view_as(tokens)
-        return self.feed(add_scaled(tokens, self.drop_path(branch), self.gamma1))
+        return self.feed(tokens + apply_layer_scale(self.drop_path(branch), self.gamma1))
 
 
 class RestoreBlock(CrossBlock):
@@ -138,13 +145,13 @@ class RestoreBlock(CrossBlock):
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
         _, H, W, _ = x.shape
-        padding = missing(H, WINDOW), missing(W, WINDOW)
+        padding = padding_to_multiple(H, WINDOW), padding_to_multiple(W, WINDOW)
         padded = H + padding[0], W + padding[1]
         windows = window_partition(pad_to_multiple(x, WINDOW), (WINDOW, WINDOW))  # (B, n, N, C)
         token_map = window_reverse(tokens, (TOKENS, TOKENS), tuple(side // WINDOW * TOKENS for side in padded))
         branch = self.ask(windows.flatten(0, 1), token_map, side=RESTORING_REGION, stride=TOKENS, padding=padding)
         branch = window_reverse(branch.view_as(windows), (WINDOW, WINDOW), padded)[:, :H, :W]
-        return self.feed(add_scaled(x, branch, self.gamma1))
+        return self.feed(x + apply_layer_scale(branch, self.gamma1))
 
 
 def pool_tokens(x: Tensor) -> Tensor:

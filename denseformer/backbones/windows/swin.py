@@ -21,10 +21,9 @@ from typing_extensions import Unpack
 
 from denseformer.attention.windows import resize_position_table
 from denseformer.backbones.arch import DoublingArch
-from denseformer.backbones.base import Backbone, BackboneOptions, Stage, drop_path_rates
+from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, drop, rename, stages_from, strip_classifier
-from denseformer.layers import Mlp, PatchEmbed, PatchMerging, PreNormBlock
-from denseformer.layers.window_attention import ShiftedWindowAttention
+from denseformer.layers import Mlp, PatchEmbed, PatchMerging, PreNormBlock, ShiftedWindowAttention, drop_path_rates
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -42,7 +41,7 @@ class SwinBase(Backbone):
     window_size: int
 
     def make_attention(self, stage: int, index: int) -> nn.Module:
-        """What mixes tokens in block `index` of `stage`, on maps (B, H, W, C): windows, shifted in every second one."""
+        """The token mixer of block `index` of `stage`, on maps (B, H, W, C): windows, shifted in every second one."""
         return ShiftedWindowAttention(
             self.arch.widths[stage],
             self.arch.heads[stage],
@@ -117,11 +116,9 @@ class Swin(SwinBase):
         self.build(drop_path_rate, [nn.LayerNorm(width) for width in self.arch.widths])
 
 
-SHALLOW, DEEP = (2, 2, 6, 2), (2, 2, 18, 2)
-
 Swin.archs = {
-    'tiny': Arch(width=96, depths=SHALLOW, heads=(3, 6, 12, 24)),
-    'small': Arch(width=96, depths=DEEP, heads=(3, 6, 12, 24)),
-    'base': Arch(width=128, depths=DEEP, heads=(4, 8, 16, 32)),
-    'large': Arch(width=192, depths=DEEP, heads=(6, 12, 24, 48), window=12),
+    'tiny': Arch(width=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24)),
+    'small': Arch(width=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24)),
+    'base': Arch(width=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32)),
+    'large': Arch(width=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48), window=12),
 }

@@ -28,8 +28,7 @@ from denseformer.attention.windows import Size, position_bias
 from denseformer.backbones.base import BackboneOptions
 from denseformer.backbones.windows import swin
 from denseformer.checkpoints.keys import StateDict, drop, rename, stages_from
-from denseformer.layers import Mlp, PatchMerging, PostNormBlock
-from denseformer.layers.linear import Linear
+from denseformer.layers import Linear, Mlp, PatchMerging, PostNormBlock
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -44,7 +43,7 @@ class ContinuousPositionBias(nn.Sequential):
     """
 
     def __init__(self, heads: int, pretrained_window: int | None):
-        super().__init__(nn.Linear(2, 512), nn.ReLU(), nn.Linear(512, heads, bias=False))
+        super().__init__(Linear(2, 512), nn.ReLU(), Linear(512, heads, bias=False))
         self.pretrained_window = pretrained_window
 
     def forward(self, window: Size) -> Tensor:
@@ -182,8 +181,10 @@ class SwinV2(swin.SwinBase):
 
 
 SwinV2.archs = {
-    'tiny': Arch(width=96, depths=swin.SHALLOW, heads=(3, 6, 12, 24)),
-    'small': Arch(width=96, depths=swin.DEEP, heads=(3, 6, 12, 24)),
-    'base': Arch(width=128, depths=swin.DEEP, heads=(4, 8, 16, 32)),
-    'large': Arch(width=192, depths=swin.DEEP, heads=(6, 12, 24, 48), window=16, pretrained_windows=(12, 12, 12, 6)),
+    'tiny': Arch(width=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24)),
+    'small': Arch(width=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24)),
+    'base': Arch(width=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32)),
+    'large': Arch(
+        width=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48), window=16, pretrained_windows=(12, 12, 12, 6)
+    ),
 }

@@ -1,0 +1,28 @@
+"""Boxes, masks and panoptic maps: datasets in the formats of COCO and Pascal VOC, and what loads their annotations."""
+
+from denseformer.datasets.detection.coco import (
+    ADE20KInstanceDataset,
+    ADE20KPanopticDataset,
+    CityscapesDataset,
+    CityscapesPanopticDataset,
+    CocoDataset,
+    CocoPanopticDataset,
+)
+from denseformer.datasets.detection.held_out import HeldOutDataset
+from denseformer.datasets.detection.load_instances import LoadInstances
+from denseformer.datasets.detection.load_panoptic import LoadPanoptic
+from denseformer.datasets.detection.voc import VOCDataset, XMLDataset
+
+__all__ = [
+    'ADE20KInstanceDataset',
+    'ADE20KPanopticDataset',
+    'CityscapesDataset',
+    'CityscapesPanopticDataset',
+    'CocoDataset',
+    'CocoPanopticDataset',
+    'HeldOutDataset',
+    'LoadInstances',
+    'LoadPanoptic',
+    'VOCDataset',
+    'XMLDataset',
+]

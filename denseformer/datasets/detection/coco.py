@@ -1,5 +1,6 @@
-"""mmdetection's COCO data sets with class names that are matched, where theirs drop the boxes of names that are not."""
+"""mmdetection's COCO datasets with class names that are matched, where theirs drop the boxes of names that are not."""
 
+from collections import Counter
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,18 @@ from mmdet.datasets import ade20k, cityscapes, coco, coco_panoptic
 from mmdet.datasets.api_wrappers import COCO
 from mmseg.datasets import CityscapesDataset as CityscapesSemantics
 
-from denseformer.detection.annotation_files import check_some_left, match_categories, name_panoptic_maps
+from denseformer.detection.annotation_files import (
+    check_some_left,
+    check_things,
+    match_categories,
+    name_panoptic_maps,
+)
+from denseformer.detection.coco_content import check_content, count_objects, log_left_out
 from denseformer.registry import DATASETS
 
 NO_OUTLINE: list[list[float]] = [[]]  # mmdetection drops what is false, and fails where a mask is asked for
+ANY_PLACE = {'bbox': [0, 0, 1, 1], 'area': 1}
+"""Place of a segment whatever the json says: box and area follow from the map, when it is read."""
 STREET_CLASSES, STREET_PALETTE = CityscapesSemantics.METAINFO['classes'], CityscapesSemantics.METAINFO['palette']
 STREET_STUFF = 11  # the first classes; the other eight are things
 
@@ -20,17 +29,22 @@ STREET_STUFF = 11  # the first classes; the other eight are things
 class CocoDataset(coco.CocoDataset):
     """Boxes and masks of a COCO json file; label i is the class of that name, in whatever order the file lists them.
 
-    An object whose mask is empty in the file is ignored where masks are read.
+    Annotations are checked and completed as `check_content` does. An object whose mask is empty in the file is ignored
+    where masks are read; objects that are left out or ignored are counted, by reason, in one line of the log.
+
+    object_counts: how many annotations of the file are taken (under '') and left out, by reason.
 
     Args:
-        subset: take the boxes of the data set's classes and leave others out; otherwise others are an error.
+        subset: take the boxes of the dataset's classes and leave others out; otherwise others are an error.
         The others are described in mmdetection's `CocoDataset`.
 
-    Raises ValueError, which lists both sides, where the file and the data set disagree on class names.
+    Raises ValueError, which lists both sides, where the file and the dataset disagree on class names, and for a file
+    that `check_content` refuses.
     """
 
     def __init__(self, *, subset: bool = False, **options: Any):
         self.subset = subset
+        self.object_counts: Counter[str] = Counter()
         super().__init__(**options)
 
     def load_data_list(self) -> list[dict]:
@@ -47,11 +61,17 @@ class CocoDataset(coco.CocoDataset):
     def COCOAPI(self, path: str) -> COCO:  # noqa: N802 -- mmdetection's name of what reads the file
         with redirect_stdout(None):  # pycocotools reports each step
             content = super().COCOAPI(path)
+        check_content(content.dataset, file=path, images=self.data_prefix.get('img') or '')
         match_categories(content, self.metainfo['classes'], file=path, subset=self.subset)
+        self.count_objects(content)
         for annotation in content.dataset.get('annotations', ()):
             if not annotation.get('segmentation', True):
                 annotation['segmentation'] = NO_OUTLINE
         return content
+
+    def count_objects(self, content: COCO) -> None:
+        self.object_counts = count_objects(content.dataset, content.get_cat_ids(cat_names=self.metainfo['classes']))
+        log_left_out(self.ann_file, self.object_counts)
 
 
 @DATASETS.register_module()
@@ -70,13 +90,21 @@ class CocoPanopticDataset(CocoDataset, coco_panoptic.CocoPanopticDataset):
 
     def COCOAPI(self, path: str) -> COCO:  # noqa: N802
         content = super().COCOAPI(path)
+        check_things(content.dataset['categories'], self.metainfo, file=path)
         name_panoptic_maps(content)
         return content
 
+    def count_objects(self, content: COCO) -> None:
+        classes = content.get_cat_ids(cat_names=self.metainfo['classes'])
+        segments = [segment for row in content.dataset['annotations'] for segment in row['segments_info']]
+        self.object_counts = Counter('' if row['category_id'] in classes else 'of other classes' for row in segments)
+        log_left_out(self.ann_file, self.object_counts)
+
     def parse_data_info(self, raw_data_info: dict) -> dict:
         image, segments = raw_data_info['raw_img_info'], raw_data_info['raw_ann_info']
-        named = [segment for segment in segments if segment['category_id'] in self.cat2label]
+        named = [{**row, **ANY_PLACE} for row in segments if row['category_id'] in self.cat2label]
         info = super().parse_data_info({'raw_img_info': image, 'raw_ann_info': named})
+        info['listed_ids'] = [segment['id'] for segment in segments]
         if info['seg_map_path']:
             info['seg_map_path'] = str(Path(self.data_prefix['seg'], image['segm_file']))
         return info

@@ -5,12 +5,13 @@ from typing import Any
 
 from mmdet.datasets.transforms import LoadAnnotations
 
+from denseformer.detection.rle import runs_fault
 from denseformer.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
 class LoadInstances(LoadAnnotations):
-    """mmdetection's LoadAnnotations for boxes and masks that belong to the image, or say that they do not.
+    """mmdetection's LoadAnnotations, which raises where boxes and masks do not belong to the image.
 
     An object whose outline holds no pixel cannot be learned: it is ignored.
 
@@ -18,7 +19,7 @@ class LoadInstances(LoadAnnotations):
         with_mask: read masks besides boxes, as bitmaps.
 
     Raises ValueError where the image is not as large as its annotations say, an object has no mask, or a mask is not
-    as large as the image.
+    as large as the image, or run lengths do not fill it.
     """
 
     def __init__(self, *, with_mask: bool = False):
@@ -58,3 +59,6 @@ def check_mask(mask: Any, results: Mapping[str, Any]) -> None:
             f"A mask in '{results['img_path']}' is {mask.get('size')}, its image {results['ori_shape']} (H, W). "
             'Encode it at the size of the image.'
         )
+    fault = runs_fault(mask) if isinstance(mask, Mapping) else ''
+    if fault:
+        raise ValueError(f"A mask in '{results['img_path']}' has {fault}. Encode it again.")

@@ -1,16 +1,18 @@
 """Boxes of Pascal VOC's xml files, and of all that are labelled in that format."""
 
-from collections.abc import Iterator
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from mmdet.datasets import voc, xml_style
-from PIL import Image
 
-from denseformer.datasets.loading import read_bytes
 from denseformer.detection.annotation_files import check_class_names, check_some_left
+from denseformer.detection.coco_content import log_left_out, size_in_header
+from denseformer.images.reading import read_bytes
 from denseformer.registry import DATASETS
 
 SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
@@ -18,7 +20,7 @@ SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
 
 @DATASETS.register_module()
 class XMLDataset(xml_style.XMLDataset):
-    """Images with one xml file each, listed in a text file of names without suffix.
+    """Images with one xml file each, listed in a text file, one name a line, with or without suffix.
 
     Pixels of VOC are counted from 1 and its boxes include their last pixel: a box is (xmin - 1, ymin - 1, xmax, ymax)
     here, cut at the image's borders. (mmdetection's boxes lack the last row and column, so that one of a single pixel
@@ -30,11 +32,13 @@ class XMLDataset(xml_style.XMLDataset):
         data_prefix: {'sub_data_root': folder that the others are in}.
         img_suffix: of the image files.
         img_subdir, ann_subdir: folders of images and xml files.
-        subset: take the boxes of the data set's classes and leave others out; otherwise others are an error.
+        subset: take the boxes of the dataset's classes and leave others out; otherwise others are an error.
         The others are described in mmdetection's `XMLDataset`.
 
-    Raises ValueError for an xml file that cannot be read, and, listing both sides, for boxes of classes that the data
-    set does not name.
+    object_counts: how many objects are taken (under '') and left out or ignored, by reason.
+
+    Raises ValueError for an xml file that cannot be read, and, listing both sides, for boxes of classes that the
+    dataset does not name.
     """
 
     def __init__(
@@ -48,13 +52,26 @@ class XMLDataset(xml_style.XMLDataset):
     ):
         self.img_suffix = img_suffix
         self.subset = subset
+        self.object_counts: Counter[str] = Counter()
         super().__init__(img_subdir=img_subdir, ann_subdir=ann_subdir, **options)
 
     def load_data_list(self) -> list[dict]:
-        self._names: set[str] = set()
-        infos = super().load_data_list()
         classes = self.metainfo['classes']
+        self.cat2label = {name: label for label, name in enumerate(classes)}
+        self._names: set[str] = set()
+        folder = Path(self.sub_data_root)
+        infos = [
+            self.parse_data_info(
+                {
+                    'img_id': name,
+                    'file_name': str(Path(self.img_subdir, f'{name}{self.img_suffix}')),
+                    'xml_path': str(folder / self.ann_subdir / f'{name}.xml'),
+                }
+            )
+            for name in read_names(self.ann_file, (self.img_suffix, '.xml'))
+        ]
         check_class_names(self.ann_file, classes, used=sorted(self._names), listed=None, subset=self.subset)
+        log_left_out(self.ann_file, self.object_counts)
         return infos
 
     def filter_data(self) -> list[dict]:
@@ -63,7 +80,7 @@ class XMLDataset(xml_style.XMLDataset):
         return left
 
     def parse_data_info(self, img_info: dict) -> dict:
-        path = Path(self.sub_data_root, img_info['file_name']).with_suffix(self.img_suffix)
+        path = Path(self.sub_data_root, img_info['file_name'])
         root = read_xml(img_info['xml_path'])
         try:
             width, height = size_of(root, path)
@@ -80,9 +97,14 @@ class XMLDataset(xml_style.XMLDataset):
             self._names.add(name)
             box = [max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height)]
             side = min(box[2] - box[0], box[3] - box[1])
-            if name in self.cat2label and side > 0:
-                ignored = difficult or side < (self.bbox_min_size or 0)
-                yield {'bbox': box, 'bbox_label': self.cat2label[name], 'ignore_flag': int(ignored)}
+            small = side < (self.bbox_min_size or 0)
+            if name not in self.cat2label:
+                self.object_counts['of other classes'] += 1
+            elif side <= 0:
+                self.object_counts['with a box without area inside the image'] += 1
+            else:
+                self.object_counts['difficult' if difficult else 'smaller than bbox_min_size' if small else ''] += 1
+                yield {'bbox': box, 'bbox_label': self.cat2label[name], 'ignore_flag': int(difficult or small)}
 
 
 @DATASETS.register_module()
@@ -97,18 +119,52 @@ def read_xml(path: str) -> Element:
         raise ValueError(f"'{path}' is no xml file: {error}. Fetch it again or take it off the list.") from error
 
 
+def read_names(path: str, suffixes: Iterable[str]) -> list[str]:
+    """The names in a list, one a line, which may have one of these suffixes and blanks around them.
+
+    Raises ValueError, naming the list, for backslashes between folders.
+    """
+    lines = read_bytes(path, 'list of images').decode(errors='replace').splitlines()
+    names = [line.strip() for line in lines if line.strip()]
+    wrong = [name for name in names if '\\' in name]
+    if wrong:
+        raise ValueError(f"'{path}' lists names with backslashes ({wrong[0]}); write '/' between folders.")
+    for suffix in suffixes:
+        names = [name.removesuffix(suffix) for name in names]
+    return names
+
+
 def objects_in(root: Element) -> Iterator[tuple[str, bool, list[float]]]:
     """(class name, whether it is difficult, left, top, right and bottom of its box, counted from 0) of each object."""
     for found in root.iterfind('object'):
-        left, top, right, bottom = (float(found.findtext(f'bndbox/{side}') or 'nothing') for side in SIDES)
-        difficult = int(found.findtext('difficult') or 0) != 0
-        yield (found.findtext('name') or '').strip(), difficult, [left - 1, top - 1, right, bottom]
+        left, top, right, bottom = (number_in(found, f'bndbox/{side}') for side in SIDES)
+        box = [left - 1, top - 1, right, bottom]
+        yield (found.findtext('name') or '').strip(), is_marked(found, 'difficult'), box
+
+
+def number_in(element: Element, field: str, default: str | None = None) -> float:
+    """The number in a field; ValueError, which names the field, for other text and for a field without default."""
+    text = (element.findtext(field) or '').strip() or default
+    try:
+        number = float(text or '')
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f'{field} is {text!r}, not a number')
+    return number
+
+
+def is_marked(element: Element, field: str) -> bool:
+    """A flag: 0 or 1, a word for them, or 'Unspecified', which some tools write for 0."""
+    word = (element.findtext(field) or '').strip().lower()
+    if word in ('', 'false', 'no', 'unspecified'):
+        return False
+    return word in ('true', 'yes') or number_in(element, field) != 0
 
 
 def size_of(root: Element, image: Path) -> tuple[int, int]:
     """Width and height as the xml file says, or, where it does not, the image's header."""
-    width, height = (int(root.findtext(f'size/{side}') or 0) for side in ('width', 'height'))
-    if width > 0 and height > 0:
-        return width, height
-    with Image.open(image) as header:
-        return header.size
+    width, height = (number_in(root, f'size/{side}', '0') for side in ('width', 'height'))
+    if not width.is_integer() or not height.is_integer():
+        raise ValueError(f'size is {width} x {height}, not whole numbers')
+    return (int(width), int(height)) if min(width, height) > 0 else size_in_header(image)

@@ -1,4 +1,4 @@
-"""The degradation of BSRGAN: blur, shrinking, noise and JPEG in random order.
+"""The degradation of BSRGAN: blur, downsampling, noise and JPEG in random order.
 
 "Designing a Practical Degradation Model for Deep Blind Image Super-Resolution", https://arxiv.org/abs/2103.14006;
 https://github.com/cszn/KAIR, MIT. SwinIR's recipe has it; the noise of a simulated camera, which needs a model of one,
@@ -14,10 +14,10 @@ from denseformer.datasets.restoration.degradations import (
     convolve,
     draw,
     gaussian,
-    in_depth_of,
-    on_unit_scale,
+    to_depth_of,
+    to_unit_range,
 )
-from denseformer.datasets.restoration.realesrgan import QUALITY, chance, compressed, resize
+from denseformer.datasets.restoration.realesrgan import QUALITY, chance, compress, resize
 from denseformer.registry import TRANSFORMS
 from denseformer.restoration.resize import imresize
 
@@ -39,27 +39,27 @@ class BSRGANDegradation(Degradation):
 
     def degrade(self, image: np.ndarray) -> np.ndarray:
         size = tuple(side // self.scale for side in image.shape[:2])
-        x, left = on_unit_scale(image), self.scale
+        x, left = to_unit_range(image), self.scale
         if self.scale == 4 and chance(HALVED_FIRST):
-            x, left = halved(x), 2
-        resizings = iter((partial(shrunk, scale=left), partial(resize, size=size)))
+            x, left = halve(x), 2
+        resizings = iter((partial(random_downsample, scale=left), partial(resize, size=size)))
 
         def next_resizing(x: np.ndarray) -> np.ndarray:
             return next(resizings)(x).clip(0, 1)
 
-        blur = partial(blurred, scale=left)
-        steps = [blur, blur, next_resizing, next_resizing, noisy, mostly_compressed]
+        blur = partial(random_blur, scale=left)
+        steps = [blur, blur, next_resizing, next_resizing, add_noise, maybe_compress]
         for i in np.random.permutation(len(steps)):
             x = steps[i](x)
-        return in_depth_of(np.empty(0, np.uint8), compressed(x, QUALITY))
+        return to_depth_of(np.empty(0, np.uint8), compress(x, QUALITY))
 
 
-def halved(x: np.ndarray) -> np.ndarray:
+def halve(x: np.ndarray) -> np.ndarray:
     size = tuple(side // 2 for side in x.shape[:2])
     return (resize(x, size) if chance(0.5) else imresize(x, size=size)).clip(0, 1)
 
 
-def blurred(x: np.ndarray, scale: int) -> np.ndarray:
+def random_blur(x: np.ndarray, scale: int) -> np.ndarray:
     size = 7 + 2 * np.random.randint(10)
     if chance(ANISOTROPIC):
         first, second = np.sqrt(np.random.uniform(1e-6, 4 + scale, 2))
@@ -68,8 +68,8 @@ def blurred(x: np.ndarray, scale: int) -> np.ndarray:
     return convolve(x, gaussian(size, sigma, sigma, 0.0))
 
 
-def shrunk(x: np.ndarray, scale: int) -> np.ndarray:
-    """By an interpolation to a random size, or by taking every `scale`-th pixel of the blurred image."""
+def random_downsample(x: np.ndarray, scale: int) -> np.ndarray:
+    """Interpolate to a random size, or take every `scale`-th pixel of the blurred image."""
     if chance(INTERPOLATED):
         factor = draw((1, 2 * scale))
         return resize(x, tuple(max(1, int(side / factor)) for side in x.shape[:2]))
@@ -78,8 +78,8 @@ def shrunk(x: np.ndarray, scale: int) -> np.ndarray:
     return convolve(x, np.outer(line, line) / line.sum() ** 2)[::scale, ::scale]
 
 
-def noisy(x: np.ndarray) -> np.ndarray:
-    """Gaussian noise: of each value, of grey, or correlated between the channels."""
+def add_noise(x: np.ndarray) -> np.ndarray:
+    """Add Gaussian noise: independent, the same in all channels, or correlated between them."""
     kind = np.random.uniform()
     if kind > 0.6:
         noise = np.random.normal(0, draw(NOISE), x.shape)
@@ -93,5 +93,5 @@ def noisy(x: np.ndarray) -> np.ndarray:
     return (x + noise).clip(0, 1)
 
 
-def mostly_compressed(x: np.ndarray) -> np.ndarray:
-    return compressed(x, QUALITY) if chance(COMPRESSED) else x
+def maybe_compress(x: np.ndarray) -> np.ndarray:
+    return compress(x, QUALITY) if chance(COMPRESSED) else x

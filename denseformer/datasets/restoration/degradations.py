@@ -1,6 +1,6 @@
-"""What spoils an image: noise, compression, blur. Each makes `img` from `gt_img` where there is none yet.
+"""Degradations: noise, compression, blur. Each makes `img` from `gt_img` where there is none yet.
 
-All that Albumentations has is there besides: `Albumentations` with only_img=True.
+`Albumentations` with only_img=True adds those of that package.
 
 Strengths are a number, or a (lowest, highest) pair that each image draws from evenly. Images come out in the depth they
 came in, except under noise that is not clipped, which gives float32 in [0, 1] and beyond.
@@ -12,15 +12,15 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from denseformer.datasets.loading import decode_image
 from denseformer.datasets.restoration.transforms import with_channels
+from denseformer.deprecation import renamed_arguments
 from denseformer.registry import TRANSFORMS
 
 Strength = float | Sequence[float]
 
 
 class Degradation(BaseTransform):
-    """Replaces `img`, or a copy of `gt_img` where there is no `img`, by what `degrade` makes of it."""
+    """Base of degradations: replaces `img`, or makes it from `gt_img` where there is none, by `degrade`."""
 
     def transform(self, results: dict) -> dict:
         image = results.get('img', results['gt_img'])
@@ -39,7 +39,8 @@ class AddGaussianNoise(Degradation):
     Args:
         sigma: standard deviation, for values in 0 .. 255.
         clip: round and clip to the depth of the image; otherwise the result is float32, as most denoising is reported.
-        seed: draw the same noise for every image, as the test protocol of denoising does with 0; None for ever other.
+        seed: draw the same noise for every image, as the test protocol of denoising does with 0; None draws new noise
+            for each.
     """
 
     def __init__(self, *, sigma: Strength, clip: bool = False, seed: int | None = None):
@@ -50,8 +51,8 @@ class AddGaussianNoise(Degradation):
     def degrade(self, image: np.ndarray) -> np.ndarray:
         generator = np.random if self.seed is None else np.random.RandomState(self.seed)
         noise = generator.normal(0, draw(self.sigma) / 255, image.shape)
-        noisy = on_unit_scale(image) + noise
-        return in_depth_of(image, noisy) if self.clip else noisy.astype(np.float32)
+        noisy = to_unit_range(image) + noise
+        return to_depth_of(image, noisy) if self.clip else noisy.astype(np.float32)
 
 
 @TRANSFORMS.register_module()
@@ -60,18 +61,19 @@ class AddPoissonNoise(Degradation):
 
     Args:
         photons: the fewer, the noisier.
-        grey: the same noise in all channels, that of their mean.
+        gray: the same noise in all channels, that of their mean.
     """
 
-    def __init__(self, *, photons: Strength, grey: bool = False):
+    @renamed_arguments(grey='gray')
+    def __init__(self, *, photons: Strength, gray: bool = False):
         self.photons = photons
-        self.grey = grey
+        self.gray = gray
 
     def degrade(self, image: np.ndarray) -> np.ndarray:
-        clean, photons = on_unit_scale(image), draw(self.photons)
-        light = clean.mean(2, keepdims=True) if self.grey else clean
+        clean, photons = to_unit_range(image), draw(self.photons)
+        light = clean.mean(2, keepdims=True) if self.gray else clean
         noise = np.random.poisson(light * photons) / photons - light
-        return in_depth_of(image, clean + noise)
+        return to_depth_of(image, clean + noise)
 
 
 @TRANSFORMS.register_module()
@@ -90,12 +92,12 @@ class CompressJPEG(Degradation):
             raise ValueError(f'JPEG holds 8-bit images of 1 or 3 channels, not {image.dtype} {image.shape}.')
         _, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, round(draw(self.quality))])
         flag = cv2.IMREAD_COLOR if image.shape[2] == 3 else cv2.IMREAD_GRAYSCALE
-        return decode_image('a JPEG image in memory', data.tobytes(), flag).reshape(image.shape)
+        return cv2.imdecode(data, flag).reshape(image.shape)
 
 
 @TRANSFORMS.register_module()
 class Blur(Degradation):
-    """Convolve with a random Gaussian, stretched and turned; borders are mirrored.
+    """Convolve with a random Gaussian, stretched and rotated; borders are mirrored.
 
     Args:
         sigma: standard deviations along its two axes, in pixels, drawn one by one.
@@ -114,7 +116,7 @@ class Blur(Degradation):
         first = draw(self.sigma)
         second = first if self.isotropic else draw(self.sigma)
         kernel = gaussian(self.size, first, second, np.random.uniform(0, np.pi))
-        return in_depth_of(image, convolve(on_unit_scale(image), kernel))
+        return to_depth_of(image, convolve(to_unit_range(image), kernel))
 
 
 def draw(strength: Strength) -> float:
@@ -124,12 +126,12 @@ def draw(strength: Strength) -> float:
     return float(np.random.uniform(low, high))
 
 
-def on_unit_scale(image: np.ndarray) -> np.ndarray:
+def to_unit_range(image: np.ndarray) -> np.ndarray:
     """float64, integers divided by the largest number of their type."""
     return image.astype(np.float64) / (np.iinfo(image.dtype).max if image.dtype.kind == 'u' else 1)
 
 
-def in_depth_of(image: np.ndarray, values: np.ndarray) -> np.ndarray:
+def to_depth_of(image: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Values in [0, 1], clipped, in the type of `image`; rounded for integers."""
     values = values.clip(0, 1)
     if image.dtype.kind != 'u':
@@ -138,14 +140,14 @@ def in_depth_of(image: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def gaussian(size: int, first: float, second: float, angle: float) -> np.ndarray:
-    """A kernel (size, size) of sum 1, with these standard deviations along axes turned by `angle`."""
-    x, y = turned_grid(size, angle)
+    """A Gaussian kernel (size, size) of sum 1, with these standard deviations along axes rotated by `angle`."""
+    x, y = rotated_grid(size, angle)
     kernel = np.exp(-0.5 * ((x / first) ** 2 + (y / second) ** 2))
     return kernel / kernel.sum()
 
 
-def turned_grid(size: int, angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates (size, size) from the centre along two axes turned by `angle`."""
+def rotated_grid(size: int, angle: float) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates (size, size) from the centre along two axes rotated by `angle` in radians."""
     line = np.arange(size) - size // 2
     x, y = np.meshgrid(line, line)
     return np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x

@@ -1,4 +1,4 @@
-"""Data sets of image restoration: folders of degraded images and their targets, or of targets alone."""
+"""Datasets of image restoration: folders of degraded images and their targets, or of targets alone."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from mmengine.dataset import BaseDataset
 
 from denseformer.datasets.restoration.lmdb_store import SUFFIX, names_in
+from denseformer.images.folders import files_below
 from denseformer.registry import DATASETS
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.pgm', '.ppm')
@@ -17,7 +18,7 @@ class RestorationImages(BaseDataset):
 
     A degraded image has the path of its target, suffixes aside; its name may end in `x2` besides, the scale, as those
     of DIV2K and Set5 do. Every target needs one. Folders are searched with all that is below them; one whose name ends
-    in `.lmdb` is a data base, as `denseformer prepare lmdb` makes it.
+    in `.lmdb` is a database, as `denseformer prepare lmdb` makes it.
 
     Args:
         data_root: folder that the others are in.
@@ -93,13 +94,13 @@ class RestorationImages(BaseDataset):
 
 
 def image_files(folder: str, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> dict[str, Path]:
-    """The images below a folder, or in an LMDB data base: {path below it, without suffix: file}, by name."""
+    """The images below a folder, or in an LMDB database: {path below it, without suffix: file}, by name."""
     if folder.endswith(SUFFIX):
         return {name: Path(folder, name) for name in names_in(folder)}
     root = Path(folder)
     if not root.is_dir():
         raise ValueError(f"There is no folder '{folder}'; data/README.md says how to lay the data out.")
-    files = sorted(path for path in root.rglob('*') if path.suffix.lower() in suffixes)
+    files = [path for path in files_below(root) if path.suffix.lower() in suffixes]
     found = {path.relative_to(root).with_suffix('').as_posix(): path for path in files}
     if not found:
         raise ValueError(f"There is no image in '{folder}' ({', '.join(suffixes)}).")

@@ -15,27 +15,27 @@ from denseformer.datasets.restoration.degradations import (
     Degradation,
     convolve,
     draw,
-    in_depth_of,
-    on_unit_scale,
-    turned_grid,
+    rotated_grid,
+    to_depth_of,
+    to_unit_range,
 )
 from denseformer.datasets.restoration.transforms import with_channels
 from denseformer.registry import TRANSFORMS
 
 Range = tuple[float, float]
-FAMILIES = ('gaussian', 'generalised', 'plateau')
+FAMILIES = ('gaussian', 'generalized', 'plateau')
 FAMILY_SHARES = (0.70, 0.15, 0.15)
-ROUND_SHARES = {'gaussian': 0.45 / 0.70, 'generalised': 0.12 / 0.15, 'plateau': 0.12 / 0.15}
-"""How often a kernel of a family is as wide along both axes."""
+ROUND_SHARES = {'gaussian': 0.45 / 0.70, 'generalized': 0.12 / 0.15, 'plateau': 0.12 / 0.15}
+"""Probability that a kernel of a family is isotropic."""
 INTERPOLATIONS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
 
 
 @dataclass(frozen=True)
 class Round:
-    """One of the two rounds.
+    """Strengths of one of the two rounds; pairs are ranges to draw from.
 
-    blur: how often there is one; sigma: of its kernel; up, down: how often the image is enlarged and shrunk, and
-    resize: by what; noise: standard deviation of Gaussian noise, of 255; poisson: strength of the other kind.
+    blur: its probability; sigma: of the kernel; up, down: probabilities of enlarging and reducing, by a factor of the
+    range resize; noise: standard deviation of Gaussian noise, for values in 0 .. 255; poisson: scale of Poisson noise.
     """
 
     blur: float
@@ -49,7 +49,7 @@ class Round:
 
 FIRST = Round(1.0, (0.2, 3), 0.2, 0.7, (0.15, 1.5), (1, 30), (0.05, 3))
 SECOND = Round(0.8, (0.2, 1.5), 0.3, 0.4, (0.3, 1.2), (1, 25), (0.05, 2.5))
-SINC, LAST_SINC, GREY_NOISE, GAUSSIAN_NOISE = 0.1, 0.8, 0.4, 0.5
+SINC, LAST_SINC, GRAY_NOISE, GAUSSIAN_NOISE = 0.1, 0.8, 0.4, 0.5
 QUALITY = (30, 95)
 
 
@@ -66,17 +66,17 @@ class RealWorldDegradation(Degradation):
 
     def degrade(self, image: np.ndarray) -> np.ndarray:
         size = tuple(side // self.scale for side in image.shape[:2])
-        x = on_unit_scale(image)
-        x = compressed(spoiled(x, FIRST, image.shape[:2]), QUALITY)
-        x = spoiled(x, SECOND, size)
+        x = to_unit_range(image)
+        x = compress(degrade_once(x, FIRST, image.shape[:2]), QUALITY)
+        x = degrade_once(x, SECOND, size)
         ringing = sinc_kernel(random_size(), np.random.uniform(np.pi / 3, np.pi)) if chance(LAST_SINC) else None
         compressed_last = chance(0.5)
-        x = finished(x if compressed_last else compressed(x, QUALITY), size, ringing)
-        x = compressed(x, QUALITY) if compressed_last else x
-        return in_depth_of(np.empty(0, np.uint8), x)
+        x = resize_and_filter(x if compressed_last else compress(x, QUALITY), size, ringing)
+        x = compress(x, QUALITY) if compressed_last else x
+        return to_depth_of(np.empty(0, np.uint8), x)
 
 
-def spoiled(x: np.ndarray, rules: Round, size: tuple[int, ...]) -> np.ndarray:
+def degrade_once(x: np.ndarray, rules: Round, size: tuple[int, ...]) -> np.ndarray:
     """One round, up to its compression; `size` is what the image is resized relative to."""
     if chance(rules.blur):
         x = convolve(x, random_kernel(rules.sigma))
@@ -86,8 +86,8 @@ def spoiled(x: np.ndarray, rules: Round, size: tuple[int, ...]) -> np.ndarray:
     return noisy.clip(0, 1)
 
 
-def compressed(x: np.ndarray, quality: Range) -> np.ndarray:
-    return on_unit_scale(CompressJPEG(quality=quality).degrade(in_depth_of(np.empty(0, np.uint8), x)))
+def compress(x: np.ndarray, quality: Range) -> np.ndarray:
+    return to_unit_range(CompressJPEG(quality=quality).degrade(to_depth_of(np.empty(0, np.uint8), x)))
 
 
 def chance(probability: float) -> bool:
@@ -111,20 +111,20 @@ def resize(x: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     return with_channels(cv2.resize(x, (size[1], size[0]), interpolation=interpolation))
 
 
-def finished(x: np.ndarray, size: tuple[int, ...], ringing: np.ndarray | None) -> np.ndarray:
+def resize_and_filter(x: np.ndarray, size: tuple[int, ...], ringing: np.ndarray | None) -> np.ndarray:
     x = resize(x, size)
     return (x if ringing is None else convolve(x, ringing)).clip(0, 1)
 
 
 def gaussian_noise(x: np.ndarray, strength: Range) -> np.ndarray:
-    shape = (*x.shape[:2], 1) if chance(GREY_NOISE) else x.shape
+    shape = (*x.shape[:2], 1) if chance(GRAY_NOISE) else x.shape
     return x + np.random.normal(0, draw(strength) / 255, shape)
 
 
 def poisson_noise(x: np.ndarray, strength: Range) -> np.ndarray:
-    """Noise of counts in as many steps as the image has grey levels, a power of two, times a strength."""
+    """Noise of counts in as many steps as the image has gray levels, a power of two, times a strength."""
     x = np.round(x.clip(0, 1) * 255) / 255
-    light = x.mean(2, keepdims=True) if chance(GREY_NOISE) else x
+    light = x.mean(2, keepdims=True) if chance(GRAY_NOISE) else x
     levels = 2 ** np.ceil(np.log2(len(np.unique(light))))
     return x + draw(strength) * (np.random.poisson(light * levels) / levels - light)
 
@@ -137,17 +137,17 @@ def random_kernel(sigma: Range) -> np.ndarray:
     family = FAMILIES[np.random.choice(len(FAMILIES), p=FAMILY_SHARES)]
     first = draw(sigma)
     second = first if chance(ROUND_SHARES[family]) else draw(sigma)
-    shape = {'gaussian': 1.0, 'generalised': random_shape(0.5, 4), 'plateau': random_shape(1, 2)}[family]
+    shape = {'gaussian': 1.0, 'generalized': random_shape(0.5, 4), 'plateau': random_shape(1, 2)}[family]
     return bell_kernel(family, size, first, second, shape)
 
 
 def random_shape(lowest: float, largest: float) -> float:
-    """Below 1 and above it equally often."""
+    """A shape parameter: below 1 and above it with equal probability."""
     return np.random.uniform(lowest, 1) if chance(0.5) else np.random.uniform(1, largest)
 
 
 def bell_kernel(family: str, size: int, first: float, second: float, shape: float) -> np.ndarray:
-    x, y = turned_grid(size, np.random.uniform(-np.pi, np.pi))
+    x, y = rotated_grid(size, np.random.uniform(-np.pi, np.pi))
     distance = ((x / first) ** 2 + (y / second) ** 2) ** shape
     kernel = 1 / (distance + 1) if family == 'plateau' else np.exp(-0.5 * distance)
     return kernel / kernel.sum()
@@ -155,7 +155,7 @@ def bell_kernel(family: str, size: int, first: float, second: float, shape: floa
 
 def sinc_kernel(size: int, cutoff: float) -> np.ndarray:
     """The circular low-pass filter with this cut-off frequency, in radians, which makes edges ring."""
-    x, y = turned_grid(size, 0.0)
+    x, y = rotated_grid(size, 0.0)
     radius = np.hypot(x, y)
     radius[size // 2, size // 2] = 1
     kernel = cutoff * j1(cutoff * radius) / (2 * np.pi * radius)

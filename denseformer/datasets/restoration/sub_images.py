@@ -1,5 +1,6 @@
 """Cutting large images into overlapping squares, so that training need not decode 2K images for small patches."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 def cut_folder(files: dict[str, Path], out: Path, *, size: int, step: int) -> int:
     """Write the squares of each image {name: file} as OUT/NAME_s001.png ..., losslessly; returns how many.
 
+    They are written beside their place and renamed, so that what is there is complete.
+
     size, step: side of the squares, and distance from one to the next, in pixels. Raises ValueError for a file that
     cannot be read, a step that leaves gaps, or an `out` that holds something.
     """
@@ -17,15 +20,25 @@ def cut_folder(files: dict[str, Path], out: Path, *, size: int, step: int) -> in
         raise ValueError(f'step must be between 1 and the size, {size}, got {step}.')
     if out.is_dir() and any(out.iterdir()):
         raise ValueError(f"The folder '{out}' is not empty; remove it first, or write to another.")
+    out = out.resolve()
+    unfinished = out.with_name(f'{out.name}.part')
+    if any(path.is_file() and path.suffix != '.png' for path in unfinished.rglob('*')):
+        raise ValueError(f"'{unfinished}' is in the way and holds other files than unfinished squares; move it.")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
     count = 0
     for name, file in files.items():
         image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
         if image is None:
             raise ValueError(f"'{file}' cannot be decoded: it is damaged or not an image.")
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (unfinished / name).parent.mkdir(parents=True, exist_ok=True)
         for number, square in enumerate(squares(image, size, step), 1):
-            cv2.imwrite(str(out / f'{name}_s{number:03d}.png'), square)
+            if not cv2.imwrite(str(unfinished / f'{name}_s{number:03d}.png'), square):
+                raise ValueError(f"'{unfinished}' cannot be written: is the disk full?")
             count += 1
+    if out.is_dir():
+        out.rmdir()
+    unfinished.rename(out)
     return count
 
 

@@ -1,4 +1,4 @@
-"""From files to pairs of a degraded image and its target: reading, exact bicubic shrinking, patches, packing.
+"""Transforms of image pairs: reading, MATLAB's bicubic downsampling, crops, flips and rotations, packing.
 
 In a pipeline, `img` is the degraded image and `gt_img` its target, arrays (H, W, C): grey, (B, G, R) or any other
 channels, uint8 and uint16 of full range or float32 in [0, 1]. Where only the target is read, a transform makes `img`.
@@ -15,18 +15,16 @@ import torch
 from mmcv.transforms import BaseTransform
 from torch import Tensor
 
-from denseformer.datasets.loading import check_pixels, decode_image, pixels_in_header
 from denseformer.datasets.restoration.lmdb_store import read_file
+from denseformer.images.reading import decode_image
 from denseformer.registry import TRANSFORMS
 from denseformer.restoration.data_sample import RestorationSample
 from denseformer.restoration.resize import imresize
 
-FLAGS = {3: cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR, 1: cv2.IMREAD_ANYDEPTH | cv2.IMREAD_GRAYSCALE}
-
 
 @TRANSFORMS.register_module()
 class LoadImagePair(BaseTransform):
-    """Read `gt_path` as `gt_img` and, where the data set has one, `img_path` as `img`, in 8 or 16 bits as they are.
+    """Read `gt_path` as `gt_img` and, where the dataset has one, `img_path` as `img`, in the type of their files.
 
     A target whose sides are no multiples of the scale is cropped on the right and at the bottom.
 
@@ -38,7 +36,7 @@ class LoadImagePair(BaseTransform):
     """
 
     def __init__(self, *, channels: int = 3, scale: int = 1):
-        if channels not in FLAGS:
+        if channels not in (1, 3):
             raise ValueError(f'LoadImagePair reads 1 or 3 channels, not {channels}.')
         self.channels = channels
         self.scale = scale
@@ -63,13 +61,13 @@ class LoadImagePair(BaseTransform):
 
 @TRANSFORMS.register_module()
 class BicubicDownsample(BaseTransform):
-    """Make `img` from `gt_img` by MATLAB's bicubic interpolation, to the bit, where the data set has no `img`.
+    """Make `img` from `gt_img` by MATLAB's bicubic interpolation, to the bit, where the dataset has no `img`.
 
     Args:
         scale: how many times smaller `img` gets; the sides of the target must be multiples of it.
         patch: None for the whole image, or the side of a random patch of `img`, which is what that patch of the whole
-            image would be; only its surroundings are looked at. With an `img`, the patch is cut out of both; without,
-            a target that is smaller than the patch is stretched to it, as in HAT's training on ImageNet.
+            image would be; only its surroundings are read. With an `img`, the patch is cut out of both; without,
+            a target that is smaller than the patch is enlarged to it, as in HAT's training on ImageNet.
     """
 
     def __init__(self, *, scale: int, patch: int | None = None):
@@ -83,11 +81,11 @@ class BicubicDownsample(BaseTransform):
                 results['img'] = with_channels(imresize(target, 1 / scale))
             return results
         if 'img' in results:
-            return cut_patch(results, self.patch, scale)
-        target = stretched_up_to(target, scale * self.patch)
+            return crop_pair(results, self.patch, scale)
+        target = enlarge_to(target, scale * self.patch)
         top, left = random_corner(target, scale, self.patch, results['gt_path'])
-        results['img'] = shrink_window(target, scale, top, left, self.patch)
-        results['gt_img'] = window(target, scale * top, scale * left, scale * self.patch)
+        results['img'] = downsample_window(target, scale, top, left, self.patch)
+        results['gt_img'] = crop(target, scale * top, scale * left, scale * self.patch)
         return results
 
 
@@ -105,12 +103,12 @@ class PairedRandomCrop(BaseTransform):
         self.scale = scale
 
     def transform(self, results: dict) -> dict:
-        return cut_patch(results, self.size, self.scale)
+        return crop_pair(results, self.size, self.scale)
 
 
 @TRANSFORMS.register_module()
 class RandomOrientation(BaseTransform):
-    """One of the eight turned and mirrored versions, the same of both images, each as likely."""
+    """Rotate by a random multiple of 90 degrees and flip at random, both images alike."""
 
     def transform(self, results: dict) -> dict:
         turn, mirror = np.random.randint(4), np.random.randint(2)
@@ -135,13 +133,9 @@ class PackRestoration(BaseTransform):
 
 
 def read_image(path: str, channels: int) -> np.ndarray:
-    """(H, W, channels) uint8 or uint16, colours as B, G, R."""
-    data = read_file(path)
-    check_pixels(path, pixels_in_header(data))
-    image = decode_image(path, data, FLAGS[channels])
-    if image.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"'{path}' holds {image.dtype} pixels; legal are 8 and 16 bits without sign.")
-    return with_channels(image)
+    """(H, W, channels) uint8, uint16 or float32 in [0, 1], colors as B, G, R."""
+    picture = decode_image(path, read_file(path), gray=channels == 1)
+    return picture.pixels if channels == 1 else picture.as_bgr()
 
 
 def with_channels(image: np.ndarray) -> np.ndarray:
@@ -149,14 +143,14 @@ def with_channels(image: np.ndarray) -> np.ndarray:
 
 
 def random_corner(image: np.ndarray, scale: int, size: int, path: str) -> tuple[int, int]:
-    """Where a random square of `size` pixels begins in the image shrunk by `scale`."""
+    """Top and left of a random square of `size` pixels in the image downsampled by `scale`."""
     height, width = (side // scale for side in image.shape[:2])
     if size > min(height, width):
         raise ValueError(f"'{path}' gives an image of {height} x {width}, too small for patches of {size} pixels.")
     return np.random.randint(height - size + 1), np.random.randint(width - size + 1)
 
 
-def stretched_up_to(image: np.ndarray, side: int) -> np.ndarray:
+def enlarge_to(image: np.ndarray, side: int) -> np.ndarray:
     """The image with sides of at least `side`."""
     height, width = (max(side, length) for length in image.shape[:2])
     if (height, width) == image.shape[:2]:
@@ -164,28 +158,28 @@ def stretched_up_to(image: np.ndarray, side: int) -> np.ndarray:
     return with_channels(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
-def cut_patch(results: dict, size: int, scale: int) -> dict:
+def crop_pair(results: dict, size: int, scale: int) -> dict:
     image = results.get('img', results['gt_img'])
     top, left = random_corner(image, 1, size, results['gt_path'])
     if 'img' not in results:
-        results['gt_img'] = window(image, top, left, size)
+        results['gt_img'] = crop(image, top, left, size)
         return results
-    results['img'] = window(image, top, left, size)
-    results['gt_img'] = window(results['gt_img'], scale * top, scale * left, scale * size)
+    results['img'] = crop(image, top, left, size)
+    results['gt_img'] = crop(results['gt_img'], scale * top, scale * left, scale * size)
     return results
 
 
-def window(image: np.ndarray, top: int, left: int, size: int) -> np.ndarray:
+def crop(image: np.ndarray, top: int, left: int, size: int) -> np.ndarray:
     return image[top : top + size, left : left + size]
 
 
-def shrink_window(target: np.ndarray, scale: int, top: int, left: int, size: int) -> np.ndarray:
-    """A window of the shrunk target, (size, size, C), without shrinking more of it than the window depends on."""
-    reach = 3  # pixels of the shrunk image; the kernel is 4 of them wide
+def downsample_window(target: np.ndarray, scale: int, top: int, left: int, size: int) -> np.ndarray:
+    """A crop (size, size, C) of the downsampled target, computed from those pixels alone that it depends on."""
+    reach = 3  # pixels of the downsampled image; the kernel is 4 of them wide
     starts = [max(0, start - reach) for start in (top, left)]
     rows, columns = (slice(scale * start, scale * (start + size + 2 * reach)) for start in starts)
     part = with_channels(imresize(target[rows, columns], 1 / scale))
-    return window(part, top - starts[0], left - starts[1], size)
+    return crop(part, top - starts[0], left - starts[1], size)
 
 
 def to_tensor(image: np.ndarray) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a scene's label maps say, in COCO's instance and panoptic formats.
+"""A scene's labels in COCO's instance and panoptic formats.
 
 Outlines run along pixel edges, in the corners' whole coordinates, so that pycocotools rasterises them to exactly the
 pixels they were traced from. Category ids are class indices + 1 in both formats.
@@ -93,14 +93,14 @@ def panoptic_segments(scene: Scene) -> tuple[np.ndarray, list[Json]]:
 
     A segment has its class's colour of the palette, the k-th thing of the picture with k more red. Black is void.
     """
-    colours = np.zeros((*scene.semantic.shape, 3), np.uint8)
+    colors = np.zeros((*scene.semantic.shape, 3), np.uint8)
     segments = []
     keys = scene.instances * 256 + scene.semantic
     for key in np.unique(keys[scene.semantic != IGNORED]).tolist():
         instance, label = divmod(key, 256)
         mask = keys == key
         red, green, blue = PALETTE[label][0] + instance, PALETTE[label][1], PALETTE[label][2]
-        colours[mask] = red, green, blue
+        colors[mask] = red, green, blue
         segments.append(
             {
                 'id': red + 256 * green + 65536 * blue,
@@ -110,4 +110,4 @@ def panoptic_segments(scene: Scene) -> tuple[np.ndarray, list[Json]]:
                 'isthing': int(instance > 0),
             }
         )
-    return colours, segments
+    return colors, segments

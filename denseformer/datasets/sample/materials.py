@@ -1,4 +1,4 @@
-"""What grounds and things are made of: reliefs, patterns and pigments.
+"""Materials of grounds and things: reliefs, patterns and pigments.
 
 A relief is the height of a surface, (H, W); light turns it into shading. A profile is the relief of a thing, made from
 each pixel's depth: its distance from the thing's edge. A pattern says where a surface has its first colour (0) and
@@ -44,7 +44,7 @@ def noise(rng: Generator, shape: Shape, cell: float) -> np.ndarray:
 
 
 def turned_grid(rng: Generator, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates u, v of a plane that is turned at random and a little uneven."""
+    """Coordinates u, v of a plane that is rotated at random and a little uneven."""
     angle, cell = rng.uniform(0, np.pi), max(shape) / 3
     y, x = np.mgrid[: shape[0], : shape[1]] + rng.uniform(100, 300, (2, 1, 1))
     y, x = y + noise(rng, shape, cell), x + noise(rng, shape, cell)
@@ -162,6 +162,6 @@ WHIM = 0.15  # how often a thing wears any of the patterns
 
 
 def pattern(rng: Generator, name: str, shape: Shape) -> np.ndarray:
-    """What a thing called `name` wears, (H, W): most often the pattern of its class."""
+    """The pattern of a thing called `name`, (H, W): most often that of its class."""
     choice = list(PATTERNS)[rng.integers(len(PATTERNS))] if name not in PATTERNS or rng.random() < WHIM else name
     return PATTERNS[choice](rng, *turned_grid(rng, shape))

@@ -43,7 +43,7 @@ class Scene:
 
 
 class Canvas:
-    """What has been drawn so far, from the ground up."""
+    """A picture in the making and its labels, drawn from the ground up."""
 
     def __init__(self, rng: Generator, size: int):
         angle = np.pi * rng.uniform(1, 1.5)  # from the upper left
@@ -106,21 +106,21 @@ def draw_scene(rng: Generator, size: int) -> Scene:
     canvas = Canvas(rng, size)
     canvas.lay_grounds()
     for _ in range(rng.integers(2, 9)):
-        canvas.strew(laid(rng, twig(rng), size, centre=spot(rng, []), radii=(6, 22)))
+        canvas.strew(place_outline(rng, twig(rng), size, center=free_spot(rng, []), radii=(6, 22)))
     things = rng.integers(len(THING_CLASSES), size=rng.integers(4, 8)).tolist()
-    centres: list[np.ndarray] = []
+    centers: list[np.ndarray] = []
     for instance, label in enumerate(things, start=1):
         if rng.random() < 0.25:
-            canvas.place('chip', laid(rng, chip(rng), size, centre=spot(rng, []), radii=(6, 12)))
+            canvas.place('chip', place_outline(rng, chip(rng), size, center=free_spot(rng, []), radii=(6, 12)))
         name = CLASSES[label]
-        centres.append(spot(rng, centres))
-        outline = laid(rng, OUTLINES[name](rng), size, centre=centres[-1], radii=(24, 46))
+        centers.append(free_spot(rng, centers))
+        outline = place_outline(rng, OUTLINES[name](rng), size, center=centers[-1], radii=(24, 46))
         canvas.place(name, outline, instance=instance)
-    forget_slivers(canvas, len(things))
-    return Scene(developed(rng, canvas.image), canvas.semantic, canvas.instances, tuple(things))
+    ignore_slivers(canvas, len(things))
+    return Scene(develop(rng, canvas.image), canvas.semantic, canvas.instances, tuple(things))
 
 
-def spot(rng: Generator, taken: list[np.ndarray]) -> np.ndarray:
+def free_spot(rng: Generator, taken: list[np.ndarray]) -> np.ndarray:
     """A point of the unit square: of three at random, the one farthest from those that are `taken`."""
     points = rng.uniform(0.06, 0.94, (3, 2))
     if not taken:
@@ -129,26 +129,28 @@ def spot(rng: Generator, taken: list[np.ndarray]) -> np.ndarray:
     return points[room.argmax()]
 
 
-def laid(rng: Generator, outline: Outline, size: int, *, centre: np.ndarray, radii: tuple[float, float]) -> Outline:
-    """`outline` at `centre` of the unit square, a little turned and stretched, its radius between the `radii`."""
+def place_outline(
+    rng: Generator, outline: Outline, size: int, *, center: np.ndarray, radii: tuple[float, float]
+) -> Outline:
+    """`outline` at `center` of the unit square, slightly rotated and stretched, its radius between the `radii`."""
     return pose(
         outline,
-        centre=centre * size,
+        center=center * size,
         radius=np.exp(rng.uniform(*np.log(radii))) * size / REFERENCE_SIZE,
         angle=rng.uniform(-0.6, 0.6),
         stretch=rng.uniform(0.88, 1.14),
     )
 
 
-def forget_slivers(canvas: Canvas, count: int) -> None:
-    """Ignore what is left of things that are hidden almost wholly."""
+def ignore_slivers(canvas: Canvas, count: int) -> None:
+    """Ignore things of which fewer than FEWEST_VISIBLE pixels are visible."""
     visible = np.bincount(canvas.instances.ravel(), minlength=count + 1)
     sliver = (visible < FEWEST_VISIBLE)[canvas.instances] & (canvas.instances > 0)
     canvas.semantic[sliver], canvas.instances[sliver] = IGNORED, 0
 
 
-def developed(rng: Generator, image: np.ndarray) -> np.ndarray:
-    """`image` as a camera would have taken it: uneven light, colour cast, defocus and noise; (H, W, 3) uint8."""
+def develop(rng: Generator, image: np.ndarray) -> np.ndarray:
+    """Return `image` as a camera would have taken it: uneven light, colour cast, defocus and noise; (H, W, 3) uint8."""
     size, shape = len(image), image.shape[:2]
     y, x = np.mgrid[:size, :size] / size - 0.5
     angle = rng.uniform(0, 2 * np.pi)

@@ -81,10 +81,10 @@ OUTLINES: dict[str, Callable[[Generator], Outline]] = {
 }
 
 
-def pose(outline: Outline, *, centre: np.ndarray, radius: float, angle: float, stretch: float) -> Outline:
+def pose(outline: Outline, *, center: np.ndarray, radius: float, angle: float, stretch: float) -> Outline:
     """`outline` stretched along one axis, turned by `angle` and laid on the plane."""
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return [loop * [stretch, 1 / stretch] @ turn * radius + centre for loop in outline]
+    return [loop * [stretch, 1 / stretch] @ turn * radius + center for loop in outline]
 
 
 def window(outline: Outline, size: int, margin: float) -> Window:

@@ -78,7 +78,7 @@ def beside(root: Path, suffix: str) -> Path:
 
 
 def is_complete(root: Path, wanted: dict[str, int]) -> bool:
-    """Whether `root` was drawn with these parameters and still has every file."""
+    """True if `root` was drawn with these parameters and still has every file."""
     try:
         manifest = json.loads((root / MANIFEST).read_text())
     except (OSError, ValueError):
@@ -124,10 +124,10 @@ def write_split(root: Path, split: str, pictures: Iterator[Scene]) -> None:
     panoptic: list[dict[str, Any]] = []
     for image_id, scene in enumerate(pictures, start=1):
         name = f'{split}_{image_id:04d}'
-        colours, segments = panoptic_segments(scene)
+        colors, segments = panoptic_segments(scene)
         write_image(folders[0] / f'{name}.jpg', scene.image[..., ::-1], cv2.IMWRITE_JPEG_QUALITY, 92)
         write_image(folders[1] / f'{name}.png', scene.semantic)
-        write_image(folders[2] / f'{name}.png', colours[..., ::-1])
+        write_image(folders[2] / f'{name}.png', colors[..., ::-1])
         height, width = scene.semantic.shape
         images.append({'id': image_id, 'file_name': f'{name}.jpg', 'height': height, 'width': width})
         panoptic.append({'image_id': image_id, 'file_name': f'{name}.png', 'segments_info': segments})

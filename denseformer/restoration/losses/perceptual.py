@@ -1,7 +1,7 @@
-"""The perceptual loss: how far apart two images are in the features of VGG19, trained on ImageNet.
+"""The perceptual loss: the distance of two images in the features of VGG19, trained on ImageNet.
 
-The network's weights are the user's to bring, as a file; nothing is downloaded. They are constants: neither trained,
-nor averaged, nor written into checkpoints.
+The user brings its weights as a file; nothing is downloaded. They are constants: neither trained, nor averaged, nor
+written into checkpoints.
 """
 
 from collections.abc import Mapping
@@ -91,7 +91,7 @@ class PerceptualLoss(BaseModule):
 
 
 def positions() -> list[int]:
-    """Where VGG19's convolutions stand among torchvision's `features`: each with a ReLU, each stage with a pool."""
+    """Indices of VGG19's convolutions in torchvision's `features`: a ReLU follows each, a pool each stage."""
     found, position = [], 0
     for _, depth in STAGES:
         found += [position + 2 * i for i in range(depth)]

@@ -11,7 +11,8 @@ An image of one channel is its own luma. Luma is that of ITU-R BT.601, 16 .. 235
 Legend: C channels, H W image.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
 from denseformer.registry import METRICS
-from denseformer.restoration.blur import blur_inside, gaussian_taps
+from denseformer.restoration.gaussian_blur import blur_valid, gaussian_kernel
 
 LUMA = (65.481, 128.553, 24.966)
 PEAK = 255.0
@@ -50,7 +51,7 @@ def psnr(restored: Tensor, target: Tensor, *, protocol: str = 'y', crop_border: 
     restored, target: (C, H, W), RGB or of any other channels, floating in [0, 1] or unsigned integers of full range;
     crop_border: rows and columns that are left out at each border, for super-resolution usually the scale.
     """
-    restored, target = comparable(restored, target, protocol, crop_border)
+    restored, target = prepared_pair(restored, target, protocol, crop_border)
     error = (restored - target).square().mean()
     return float(10 * torch.log10(PEAK**2 / error))
 
@@ -63,20 +64,20 @@ def ssim(
     downsample: average the images to a shorter side of about 256 first, as the authors of SSIM suggest and as DID and
     DDN are measured. The other arguments are those of `psnr`.
     """
-    pair = torch.stack(comparable(restored, target, protocol, crop_border))  # (2, C, H, W)
+    pair = torch.stack(prepared_pair(restored, target, protocol, crop_border))  # (2, C, H, W)
     if downsample:
-        pair = shrink(pair, max(1, int(min(pair.shape[2:]) / 256 + 0.5)))
+        pair = average_downsample(pair, max(1, int(min(pair.shape[2:]) / 256 + 0.5)))
     if min(pair.shape[2:]) < 11:
         raise ValueError(f'SSIM needs at least 11 x 11 pixels after cropping, got {tuple(pair.shape[2:])}.')
     x, y = pair
     c1, c2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
-    mx, my, mxx, myy, mxy = blur_inside(torch.stack([x, y, x * x, y * y, x * y]), gaussian_taps(11, 1.5, x))
+    mx, my, mxx, myy, mxy = blur_valid(torch.stack([x, y, x * x, y * y, x * y]), gaussian_kernel(11, 1.5, x))
     vx, vy, cov = mxx - mx * mx, myy - my * my, mxy - mx * my
     similarity = (2 * mx * my + c1) * (2 * cov + c2) / ((mx * mx + my * my + c1) * (vx + vy + c2))
     return float(similarity.mean())
 
 
-def comparable(restored: Tensor, target: Tensor, protocol: str, crop_border: int) -> tuple[Tensor, Tensor]:
+def prepared_pair(restored: Tensor, target: Tensor, protocol: str, crop_border: int) -> tuple[Tensor, Tensor]:
     """Both images as the protocol compares them: float64, 0 .. 255, borders cropped."""
     if protocol not in PROTOCOLS:
         raise ValueError(f"There is no protocol '{protocol}'. Known: {', '.join(PROTOCOLS)}.")
@@ -86,8 +87,17 @@ def comparable(restored: Tensor, target: Tensor, protocol: str, crop_border: int
     end = -crop_border or None
     images = [image[:, crop_border:end, crop_border:end] for image in (restored, target)]
     rules = PROTOCOLS[protocol]
-    first, second = (channels_of(on_byte_scale(image, rules.quantize), rules) for image in images)
+    first, second = (channels_of(to_byte_range(image, rules.quantize), rules) for image in images)
     return first, second
+
+
+@contextmanager
+def naming_file(sample: Mapping[str, Any]) -> Iterator[None]:
+    """Put the file of a sample before what a ValueError says."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f'{sample.get("img_path") or sample.get("gt_path")}: {error}') from error
 
 
 def check_shapes(restored: Tensor, target: Tensor) -> None:
@@ -96,7 +106,7 @@ def check_shapes(restored: Tensor, target: Tensor) -> None:
         raise ValueError(f'The restored image and its target must have one shape (C, H, W), got {shapes}.')
 
 
-def on_byte_scale(image: Tensor, quantize: bool) -> Tensor:
+def to_byte_range(image: Tensor, quantize: bool) -> Tensor:
     """float64, 0 .. 255; clipped and rounded if asked for."""
     peak = 1.0 if image.is_floating_point() else float(torch.iinfo(image.dtype).max)
     image = image.double() * (PEAK / peak)
@@ -118,7 +128,7 @@ def luma(image: Tensor) -> Tensor:
     return torch.tensordot(weights, image, 1)[None] + 16
 
 
-def shrink(images: Tensor, factor: int) -> Tensor:
+def average_downsample(images: Tensor, factor: int) -> Tensor:
     """Means of factor x factor pixels around every `factor`-th one, borders mirrored: (N, C, H, W) -> smaller."""
     if factor == 1:
         return images
@@ -131,7 +141,7 @@ def shrink(images: Tensor, factor: int) -> Tensor:
 
 
 class ImageMetric(BaseMetric):
-    """The mean over a data set of a figure per image.
+    """The mean over a dataset of a figure per image.
 
     Data samples carry `pred_img` and `gt_img`, (C, H, W). A target that is larger is cropped on the right and at the
     bottom, as is usual where the scale does not divide its sides.
@@ -156,7 +166,8 @@ class ImageMetric(BaseMetric):
         for sample in data_samples:
             restored, target = sample['pred_img'], sample['gt_img']
             target = target[:, : restored.shape[1], : restored.shape[2]].to(restored.device)
-            self.results.append(type(self).measure(restored, target, **self.options))
+            with naming_file(sample):
+                self.results.append(type(self).measure(restored, target, **self.options))
 
     def compute_metrics(self, results: list[float]) -> dict[str, float]:
         return {type(self).__name__: sum(results) / len(results)}

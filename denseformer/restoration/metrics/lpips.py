@@ -14,12 +14,12 @@ from torch import nn
 from denseformer.checkpoints import read_checkpoint
 from denseformer.checkpoints.files import weights_of
 from denseformer.registry import METRICS
-from denseformer.restoration.metrics.image_quality import PEAK, on_byte_scale
+from denseformer.restoration.metrics.image_quality import PEAK, to_byte_range
 
 
 @METRICS.register_module()
 class LPIPS(BaseMetric):
-    """The mean over a data set of the distance of each restored image from its target; 0 for equal ones.
+    """The mean over a dataset of the distance of each restored image from its target; 0 for equal ones.
 
     RGB images are rounded to 8 bits and compared on [-1, 1].
 
@@ -46,7 +46,7 @@ class LPIPS(BaseMetric):
     @torch.inference_mode()
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
         for sample in data_samples:
-            pair = torch.stack([on_byte_scale(sample[name], True).float().cpu() for name in ('pred_img', 'gt_img')])
+            pair = torch.stack([to_byte_range(sample[name], True).float().cpu() for name in ('pred_img', 'gt_img')])
             end = -self.crop_border or None
             restored, target = (pair[..., self.crop_border : end, self.crop_border : end] * 2 / PEAK - 1).split(1)
             self.results.append(float(self.distance(restored, target)))

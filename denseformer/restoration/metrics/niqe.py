@@ -1,8 +1,8 @@
-"""NIQE: how far the statistics of an image are from those of sharp photographs; needs no target.
+"""NIQE, a no-reference score: the distance of an image's statistics from those of sharp photographs.
 
-"Making a Completely Blind Image Quality Analyzer", https://doi.org/10.1109/LSP.2012.2227726. What is natural is a model
-in a file: the authors' own, as BasicSR ships it (niqe_pris_params.npz), or one fitted to photographs of one's choice
-with `denseformer prepare niqe`. Figures of different models cannot be compared.
+"Making a Completely Blind Image Quality Analyzer", https://doi.org/10.1109/LSP.2012.2227726. The model of natural
+images is a file: the authors', as BasicSR ships it (niqe_pris_params.npz), or one fitted to photographs with
+`denseformer prepare niqe`. Figures of different models cannot be compared.
 
 Legend: H W image, n blocks, P pixels of a block.
 """
@@ -18,17 +18,17 @@ from scipy.special import gamma
 from torch import Tensor
 
 from denseformer.registry import METRICS
-from denseformer.restoration.metrics.image_quality import luma, on_byte_scale
+from denseformer.restoration.metrics.image_quality import luma, naming_file, to_byte_range
 from denseformer.restoration.resize import imresize
 
 BLOCK = 96
 FEATURES = 36
 SHARP = 0.75
-"""Blocks of a photograph are fitted to that are at least this sharp, relative to its sharpest."""
+"""Sharpness, relative to a photograph's sharpest block, of the blocks that a model is fitted to."""
 SHAPES = np.arange(0.2, 10.001, 0.001)
 RATIOS = gamma(2 / SHAPES) ** 2 / (gamma(1 / SHAPES) * gamma(3 / SHAPES))
 """E[|x|]**2 / E[x**2] of generalised Gaussians of these shapes, increasing."""
-NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
+NEIGHBORS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
 def niqe(image: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> float:
@@ -85,13 +85,13 @@ def block_features(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not rows * columns:
         raise ValueError(f'NIQE needs images of at least {BLOCK} x {BLOCK} pixels, got {image.shape}.')
     image = np.asarray(image[: rows * BLOCK, : columns * BLOCK], np.float64)
-    normal, spread = normalised(image)
-    half, _ = normalised(255 * imresize(image / 255, 0.5))
+    normal, spread = normalize_locally(image)
+    half, _ = normalize_locally(255 * imresize(image / 255, 0.5))
     features = [statistics(blocks_of(x, side)) for x, side in ((normal, BLOCK), (half, BLOCK // 2))]
     return np.concatenate(features, 1), blocks_of(spread, BLOCK).mean((1, 2))
 
 
-def normalised(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def normalize_locally(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(image - mean) / (deviation + 1), in Gaussian windows of 7 x 7, and the deviation."""
     line = np.exp(-(np.arange(-3, 4) ** 2) / (2 * (7 / 6) ** 2))
     window = np.outer(line, line) / line.sum() ** 2
@@ -110,7 +110,7 @@ def statistics(blocks: np.ndarray) -> np.ndarray:
     """The shapes of the distributions of values, and of products of neighbours: (n, side, side) -> (n, 18)."""
     shape, left, right = fit_distribution(blocks)
     features = [shape, (left + right) / 2]
-    for step in NEIGHBOURS:
+    for step in NEIGHBORS:
         shape, left, right = fit_distribution(blocks * np.roll(blocks, step, (1, 2)))
         features += [shape, (right - left) * gamma(2 / shape) / gamma(1 / shape), left, right]
     return np.stack(features, 1)
@@ -138,10 +138,10 @@ def one_sided_deviation(values: np.ndarray, side: np.ndarray) -> np.ndarray:
 
 @METRICS.register_module()
 class NIQE(BaseMetric):
-    """The mean over a data set of each restored image's NIQE, by its luma, rounded to 8 bits; lower is better.
+    """The mean over a dataset of each restored image's NIQE, by its luma, rounded to 8 bits; lower is better.
 
     Args:
-        model: .npz file of what is natural; see this module.
+        model: .npz file of the model of natural images; see this module.
         crop_border: rows and columns that are left out at each border.
         collect_device, prefix: mmengine's.
 
@@ -156,10 +156,8 @@ class NIQE(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
         for sample in data_samples:
             image, end = rounded_luma(sample['pred_img']), -self.crop_border or None
-            try:
+            with naming_file(sample):
                 value = niqe(image[self.crop_border : end, self.crop_border : end], self.mean, self.covariance)
-            except ValueError as error:
-                raise ValueError(f'{sample.get("img_path") or sample.get("gt_path")}: {error}') from error
             self.results.append(value)
 
     def compute_metrics(self, results: list[float]) -> dict[str, float]:
@@ -168,4 +166,4 @@ class NIQE(BaseMetric):
 
 def rounded_luma(image: Tensor) -> np.ndarray:
     """(1 or 3, H, W), floating in [0, 1] or unsigned integers of full range -> (H, W), whole numbers of 0 .. 255."""
-    return luma(on_byte_scale(image, quantize=True)).round().cpu().numpy()[0]
+    return luma(to_byte_range(image, quantize=True)).round().cpu().numpy()[0]

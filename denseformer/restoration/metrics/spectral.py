@@ -1,4 +1,4 @@
-"""What hyperspectral restoration is measured by: PSNR over bands, spectral angle and relative global error.
+"""Scores of hyperspectral restoration: PSNR over bands, spectral angle (SAM) and relative global error (ERGAS).
 
 Images are (C, H, W), floating in [0, 1] or unsigned integers of full range; nothing is clipped or rounded.
 
@@ -14,20 +14,20 @@ from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
 from denseformer.registry import METRICS
-from denseformer.restoration.metrics.image_quality import check_shapes
-from denseformer.restoration.preprocessor import on_unit_scale
+from denseformer.restoration.metrics.image_quality import check_shapes, naming_file
+from denseformer.restoration.preprocessor import to_unit_range
 
 
 def band_psnr(restored: Tensor, target: Tensor) -> float:
     """The mean over the bands of each one's peak signal-to-noise ratio in dB, peak 1."""
-    restored, target = comparable(restored, target)
+    restored, target = prepared_pair(restored, target)
     error = (restored - target).square().mean((1, 2))  # (C,)
     return float((-10 * torch.log10(error)).mean())
 
 
 def spectral_angle(restored: Tensor, target: Tensor) -> float:
     """SAM: the mean over the pixels of the angle between both spectra, in degrees; dark pixels do not count."""
-    restored, target = (image.flatten(1) for image in comparable(restored, target))  # (C, N)
+    restored, target = (image.flatten(1) for image in prepared_pair(restored, target))  # (C, N)
     norms = restored.norm(dim=0) * target.norm(dim=0)  # (N,)
     bright = norms > 0
     if not bool(bright.any()):
@@ -41,17 +41,18 @@ def ergas(restored: Tensor, target: Tensor, *, scale: int) -> float:
 
     scale: how many times larger the restored image is than what it was restored from.
     """
-    restored, target = comparable(restored, target)
+    restored, target = prepared_pair(restored, target)
     error = (restored - target).square().mean((1, 2))
     mean = target.mean((1, 2))
     if bool((mean == 0).any()):
-        raise ValueError('ERGAS is not defined: a band of the target is black everywhere.')
+        bands = (mean == 0).nonzero().flatten().tolist()
+        raise ValueError(f'ERGAS is not defined: the target is black everywhere in the bands {bands}. Leave them out.')
     return 100 / scale * math.sqrt(float((error / mean.square()).mean()))
 
 
-def comparable(restored: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def prepared_pair(restored: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     check_shapes(restored, target)
-    return on_unit_scale(restored).double(), on_unit_scale(target).double()
+    return to_unit_range(restored).double(), to_unit_range(target).double()
 
 
 @METRICS.register_module()
@@ -71,8 +72,9 @@ class SpectralMetric(BaseMetric):
         for sample in data_samples:
             restored, target = sample['pred_img'], sample['gt_img']
             target = target.to(restored.device)
-            values = band_psnr(restored, target), spectral_angle(restored, target)
-            self.results.append((*values, ergas(restored, target, scale=self.scale)))
+            with naming_file(sample):
+                values = band_psnr(restored, target), spectral_angle(restored, target)
+                self.results.append((*values, ergas(restored, target, scale=self.scale)))
 
     def compute_metrics(self, results: list[tuple[float, float, float]]) -> dict[str, float]:
         columns = zip(*results, strict=True)

@@ -1,19 +1,17 @@
 """The contract of a restoration network, and what all of them share: sizes, channels, checkpointing, recognition."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 from typing_extensions import Unpack
 
 from denseformer.checkpoints.keys import StateDict
-from denseformer.layers.padding import reflect_image_to_multiple
-from denseformer.network import Description, Network, NetworkOptions
+from denseformer.layers import reflect_image_to_multiple
+from denseformer.network import Checkpointing, Description, Network, NetworkOptions
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
-"""Of DIV2K's training images: what most networks subtract from an RGB image; from others they subtract nothing."""
+"""The mean of DIV2K's training images, which most networks subtract from an RGB image, and from no other."""
 
 
 class RestorationOptions(NetworkOptions, total=False):
@@ -24,7 +22,7 @@ class RestorationOptions(NetworkOptions, total=False):
     with_cp: bool
 
 
-class RestorationNetwork(Network):
+class RestorationNetwork(Checkpointing, Network):
     """A degraded image to a restored one, `scale` times as large.
 
     A subclass's constructor is keyword-only: `arch`, its own options, and `**common: Unpack[RestorationOptions]`. It
@@ -44,9 +42,9 @@ class RestorationNetwork(Network):
     default_scale: ClassVar[int] = 4
     default_channels: ClassVar[int] = 3
     size_multiple: int = 1
-    """What the sides of an image are padded to a multiple of."""
+    """The sides of an image are padded to a multiple of this."""
     tile_overlap: int = 16
-    """How many pixels neighbouring tiles should overlap, when an image is restored tile by tile."""
+    """Pixels by which neighbouring tiles should overlap when an image is restored tile by tile."""
 
     def __init__(
         self,
@@ -76,7 +74,7 @@ class RestorationNetwork(Network):
         return self.restore(self.pad(image))[..., : self.scale * H, : self.scale * W]
 
     def restore(self, image: Tensor) -> Tensor:
-        """What `forward` does between padding and cropping: (B, C, H, W) -> (B, C, scale * H, scale * W)."""
+        """The network between padding and cropping: (B, C, H, W) -> (B, C, scale * H, scale * W)."""
         raise NotImplementedError
 
     def pad(self, image: Tensor) -> Tensor:
@@ -89,12 +87,6 @@ class RestorationNetwork(Network):
                 f'{type(self).__name__} takes images (B, {self.in_channels}, H, W), got {tuple(image.shape)}. '
                 'Build it with in_channels=... for another number of channels.'
             )
-
-    def run(self, block: Callable[..., Any], *inputs) -> Any:
-        """Call a block, checkpointed when the network was built `with_cp`."""
-        if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(block, *inputs, use_reentrant=False)
-        return block(*inputs)
 
     @classmethod
     def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:
@@ -110,13 +102,5 @@ class RestorationNetwork(Network):
         record = cls.resolve_arch(fields)
         return next((name for name, published in cls.archs.items() if published == record), fields)
 
-    @classmethod
-    def describe(cls, arch: Any, **options) -> Description:
-        """Parameters and source of a variant; nothing is allocated."""
-        network = cls.on_meta_device(arch=arch, **options)
-        name = f'{cls.__name__}-{arch}' if isinstance(arch, str) else cls.__name__
-        return Description(
-            name=name if network.scale == 1 else f'{name} x{network.scale}',
-            parameters=sum(parameter.numel() for parameter in network.parameters()),
-            source=cls.source,
-        )
+    def _describe(self, name: str) -> Description:
+        return super()._describe(name if self.scale == 1 else f'{name} x{self.scale}')

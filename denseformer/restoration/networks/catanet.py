@@ -5,19 +5,18 @@ Paper: https://arxiv.org/abs/2503.06896. Official code: https://github.com/Equat
 Tokens are sorted by the learned centre they resemble most, so that attention inside short groups of the sorted sequence
 reaches alike tokens anywhere in the image; a second softmax attends to the centres themselves. The centres are buffers:
 training moves them by k-means and a moving average, prediction reads them; a network that was never trained takes
-them from each image. Attention inside overlapping patches follows. Heads are 9 and 10 channels wide; their projections
-are widened to 16 with zeros, which fused attention takes.
+them from each image. Attention inside overlapping patches follows.
 
 Two things differ from the authors' code. Patches are never larger than the map, so that sides below 28 pixels keep all
 of it. And overlapping patches are averaged by how many there are: on a side one pixel longer than a patch and a whole
 number of steps, three of them meet in one line, whose sum the authors divide by four.
 
-Legend: B batch, H W map, N = H * W tokens, C channels, T centres, h heads, w widened head width.
+Legend: B batch, H W map, N = H * W tokens, C channels, T centres, h heads, d head width.
 """
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,34 +31,21 @@ from denseformer.attention.aggregation import (
     grouping_order,
     k_means_step,
     nearest_centre,
-    overlapping_pieces,
 )
-from denseformer.attention.heads import pad_head_dim, pad_head_dim_in, padded_head_dim
 from denseformer.attention.patches import average_patches, extract_patches, stepped_starts, take_tokens
-from denseformer.checkpoints.keys import StateDict, count, rename
-from denseformer.dynamic_shapes import is_symbolic
-from denseformer.kernels.segmented_attention import window_softmax_attention
-from denseformer.layers import LayerNorm, PreNormBlock
-from denseformer.layers.conv import DepthwiseConv
-from denseformer.layers.linear import Linear
+from denseformer.attention.softmax import window_softmax_attention
+from denseformer.checkpoints.keys import StateDict, count, linear_from_pointwise, rename
+from denseformer.layers import DepthwiseConv, Linear, PreNormBlock, to_channels_last
+from denseformer.layers.initializers import linears
 from denseformer.network import Source
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationNetwork, RestorationOptions
-from denseformer.restoration.networks.layers import (
-    conv3x3,
-    conv_after_shuffle,
-    convolve,
-    pointwise_as_linear,
-    shuffle_factors,
-)
-from denseformer.restoration.networks.trunk import initialize_linear
+from denseformer.restoration.networks.layers import conv3x3, convolve, shuffle_factors
 
 CENTRE_DECAY = 0.999
-CHUNK = 2**14
-"""Tokens that are projected and attended from at a time: more leave the processor's cache."""
 
 
-class ConvMlp(nn.Module):
+class EnhancedMlp(nn.Module):
     """An MLP whose hidden map is added to a 5 x 5 depth-wise convolution of it: (B, H, W, C) -> the same."""
 
     def __init__(self, dim: int, hidden: int):
@@ -70,58 +56,42 @@ class ConvMlp(nn.Module):
         self.fc2 = Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.fc1(x, self.act)
+        x = self.act(self.fc1(x))
         return self.fc2(x + self.act(self.dwconv(x)))
 
 
-class HeadProjections(nn.Module):
-    """The projections to `heads` queries and keys (`qk_dim` channels in all) and values (`dim`), and the one back."""
+class GroupAttention(nn.Module):
+    """Attention of tokens (B, N, C) to their group and the next, plus attention to the centres (B, T, C).
 
-    def __init__(self, dim: int, qk_dim: int, heads: int):
-        super().__init__()
-        self.heads = heads
-        self.qk_dim = qk_dim
-        self.width = padded_head_dim(qk_dim // heads, dim // heads)
-        self.scale = (qk_dim // heads) ** -0.5
-        self.qkv = Linear(dim, 2 * qk_dim + dim, bias=False)
-        self.proj = Linear(dim, dim, bias=False)
-
-    def project(self, x: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
-        """Queries (if `weight` has them), keys and values of x (..., C), each (..., h, w)."""
-        parts = weight.split([self.qk_dim] * ((len(weight) - x.shape[-1]) // self.qk_dim) + [x.shape[-1]])
-        wide = torch.cat([pad_head_dim(part, self.heads, self.width) for part in parts])
-        return F.linear(x, wide).unflatten(-1, (len(parts), self.heads, self.width)).unbind(-3)
-
-    def merge(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Heads (..., h * w) -> (..., C)."""
-        return F.linear(x, pad_head_dim_in(weight, self.heads, self.width))
-
-
-class GroupAttention(HeadProjections):
-    """Attention of tokens (B, N, C) to their group and the next, plus attention to the centres (B, T, C)."""
+    qk_dim: channels of all heads' queries; stable_order: see `CATANet`.
+    """
 
     def __init__(self, dim: int, qk_dim: int, heads: int, group: int, stable_order: bool):
-        super().__init__(dim, qk_dim, heads)
+        super().__init__()
+        self.heads = heads
+        self.widths = qk_dim, qk_dim, dim
         self.group = group
         self.stable_order = stable_order
+        self.qkv = Linear(dim, 2 * qk_dim + dim, bias=False)
         self.centre_kv = Linear(dim, qk_dim + dim, bias=False)
+        self.proj = Linear(dim, dim, bias=False)
         self.out = Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor, index: Tensor, centres: Tensor) -> Tensor:
         """index: (B, N), the centre each token belongs to."""
-        B, N, _ = x.shape
+        N = x.shape[1]
         group = min(N, self.group)
         order = grouping_order(index, group, self.stable_order)  # (B, L), one group longer than what is attended from
-        keys, values = (part.transpose(1, 2) for part in self.project(centres, self.centre_kv.weight))  # (B, h, T, w)
-        weight = self.out.weight @ self.proj.weight
-        outs = []
-        for piece in overlapping_pieces(order, group, CHUNK // B):
-            q, k, v = self.project(take_tokens(x, piece), self.qkv.weight)  # each (B, M, h, w)
-            out = grouped_attention(q, k, v, group, self.scale)
-            q = q[:, :-group].transpose(1, 2)  # (B, h, M - g, w)
-            to_centres = F.scaled_dot_product_attention(q, keys, values, scale=self.scale)
-            outs.append(self.merge(out + to_centres.transpose(1, 2).flatten(2), weight))  # (B, M - g, C)
-        return take_tokens(torch.cat(outs, 1), order[:, :N].argsort(-1))  # back to the order of the map
+        q, k, v = split_heads(self.qkv(take_tokens(x, order)), self.widths, self.heads)  # each (B, L, h, d)
+        out = grouped_attention(q, k, v, group)  # (B, L - g, C)
+        q, k, v = (t.transpose(1, 2) for t in (q, *split_heads(self.centre_kv(centres), self.widths[1:], self.heads)))
+        out = out + window_softmax_attention(q[:, :, :-group], k, v)
+        return take_tokens(self.out(self.proj(out)), order[:, :N].argsort(-1))  # back to the order of the map
+
+
+def split_heads(x: Tensor, widths: Sequence[int], heads: int) -> list[Tensor]:
+    """(B, N, sum of widths) -> for each width (B, N, h, width / h)."""
+    return [part.unflatten(-1, (heads, -1)) for part in x.split(widths, -1)]
 
 
 class TokenBlock(nn.Module):
@@ -130,9 +100,9 @@ class TokenBlock(nn.Module):
     def __init__(self, dim: int, attn: GroupAttention, mlp: nn.Module, centres: int, iterations: int):
         super().__init__()
         self.iterations = iterations
-        self.norm1 = LayerNorm(dim)
+        self.norm1 = nn.LayerNorm(dim)
         self.attn = attn
-        self.norm2 = LayerNorm(dim)
+        self.norm2 = nn.LayerNorm(dim)
         self.mlp = mlp
         self.register_buffer('means', torch.randn(centres, dim))
         self.register_buffer('initted', torch.tensor(False))
@@ -166,24 +136,25 @@ class TokenBlock(nn.Module):
         self.initted.fill_(True)
 
 
-class PatchAttention(HeadProjections):
+class PatchAttention(nn.Module):
     """Attention inside patches that overlap by 2 pixels and are averaged: (B, H, W, C) -> the same."""
 
     def __init__(self, dim: int, qk_dim: int, heads: int, patch: int):
-        super().__init__(dim, qk_dim, heads)
+        super().__init__()
+        self.heads = heads
+        self.widths = qk_dim, qk_dim, dim
         self.patch = patch
+        self.qkv = Linear(dim, 2 * qk_dim + dim, bias=False)
+        self.proj = Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         B, H, W, _ = x.shape
-        size, patch = (H, W), (min(H, self.patch), min(W, self.patch))
+        patch = min(H, self.patch), min(W, self.patch)
         starts = stepped_starts(H, patch[0], self.patch - 2), stepped_starts(W, patch[1], self.patch - 2)
         patches = extract_patches(x, patch, starts).flatten(0, 1)  # (B*n, N, C)
-        outs = []
-        for piece in [patches] if is_symbolic(patches.shape[0]) else patches.split(max(1, CHUNK // patches.shape[1])):
-            q, k, v = (part.transpose(1, 2) for part in self.project(piece, self.qkv.weight))  # (P, h, N, w)
-            out = window_softmax_attention(q, k, v, scale=self.scale)  # (P, N, h * w)
-            outs.append(self.merge(out, self.proj.weight))
-        return average_patches(torch.cat(outs).unflatten(0, (B, -1)), patch, starts, size)
+        q, k, v = (t.transpose(1, 2) for t in split_heads(self.qkv(patches), self.widths, self.heads))
+        out = self.proj(window_softmax_attention(q, k, v))  # (B*n, N, C)
+        return average_patches(out.unflatten(0, (B, -1)), patch, starts, (H, W))
 
 
 class Block(nn.Module):
@@ -195,16 +166,15 @@ class Block(nn.Module):
         self.tokens = TokenBlock(
             dim,
             GroupAttention(dim, *heads, arch.groups[index], stable_order),
-            ConvMlp(dim, arch.hidden),
+            EnhancedMlp(dim, arch.hidden),
             arch.centres[index],
             arch.iterations,
         )
         self.patches = PreNormBlock(
             dim,
             PatchAttention(dim, *heads, arch.patches[index]),
-            ConvMlp(dim, arch.hidden),
+            EnhancedMlp(dim, arch.hidden),
             drop_path=0,
-            norm=LayerNorm,
         )
         self.conv = conv3x3(dim, dim)
 
@@ -261,11 +231,10 @@ class CATANet(RestorationNetwork):
         self.factors = shuffle_factors(self.scale)
         self.upsample = nn.ModuleList(conv3x3(dim, dim * factor**2) for factor in self.factors)
         self.conv_last = conv3x3(dim, self.in_channels)
-        self.apply(initialize_linear)
+        self.apply(linears)
 
     def restore(self, image: Tensor) -> Tensor:
-        image = image.contiguous(memory_format=torch.channels_last)
-        shallow = self.conv_first(image).permute(0, 2, 3, 1)  # (B, H, W, C)
+        shallow = self.conv_first(to_channels_last(image)).permute(0, 2, 3, 1)  # (B, H, W, C)
         x = shallow
         for block in self.blocks:
             tokens = block.tokens
@@ -277,7 +246,7 @@ class CATANet(RestorationNetwork):
             x = F.pixel_shuffle(x, self.factors[i - 1]) if i else x
             x = F.leaky_relu(conv(x), 0.1, inplace=True)
         base = F.interpolate(image, scale_factor=self.scale, mode='bilinear', align_corners=False)
-        return conv_after_shuffle(x, self.conv_last, self.factors[-1]) + base
+        return self.conv_last(F.pixel_shuffle(x, self.factors[-1])) + base
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'CATANet | None' = None) -> StateDict:
@@ -288,7 +257,7 @@ class CATANet(RestorationNetwork):
             renamed[stem + 'weight'] = torch.cat(parts)
         for key in [key for key in renamed if key.endswith('.means')]:
             renamed.setdefault(key.removesuffix('means') + 'initted', torch.tensor(True))
-        return pointwise_as_linear(renamed)
+        return linear_from_pointwise(renamed)
 
     @classmethod
     def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:

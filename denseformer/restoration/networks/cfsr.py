@@ -19,15 +19,12 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from denseformer.checkpoints.keys import StateDict, count, rename
-from denseformer.layers import DepthwiseConv
-from denseformer.layers.linear import Linear
-from denseformer.layers.scale import add_scaled
+from denseformer.checkpoints.keys import StateDict, count, linear_from_pointwise, rename
+from denseformer.layers import DepthwiseConv, Linear
 from denseformer.network import Source
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationOptions
-from denseformer.restoration.networks.layers import pointwise_as_linear
-from denseformer.restoration.networks.trunk import TRUNK_RULES, ResidualGroup, Run, SwinIRBase, infer_trunk
+from denseformer.restoration.networks.trunk import TRUNK_RULES, ResidualGroup, Run, SwinIRBase
 
 EDGES = {
     'sobel_x': ((0, 1, -1), (2, 0, -2), (1, 0, -1)),
@@ -48,7 +45,7 @@ class ConvModulation(nn.Module):
         self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.proj(self.dwconv(self.gate(x, self.act)) * self.value(x))
+        return self.proj(self.dwconv(self.act(self.gate(x))) * self.value(x))
 
 
 class EdgeBranch(nn.Module):
@@ -101,7 +98,7 @@ class EdgeMlp(nn.Module):
         self.fc2 = Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.fc1(x, self.act)
+        x = self.act(self.fc1(x))
         return self.fc2(x + self.act(self.dwconv(x)))
 
 
@@ -118,8 +115,8 @@ class Block(nn.Module):
         self.gamma2 = nn.Parameter(torch.full((dim,), 1e-6))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = add_scaled(x, self.attn(self.norm1(x)), self.gamma1.to(x.dtype))
-        return add_scaled(x, self.mlp(self.norm2(x)), self.gamma2.to(x.dtype))
+        x = x + self.attn(self.norm1(x)) * self.gamma1.to(x.dtype)
+        return x + self.mlp(self.norm2(x)) * self.gamma2.to(x.dtype)
 
 
 class Group(ResidualGroup):
@@ -210,28 +207,26 @@ class CFSR(SwinIRBase):
             (r'\.mlp\.(sobel_x|sobel_y|laplacian)_bias$', r'.mlp.dwconv.branches.\1.bias'),
             *TRUNK_RULES,
         )
-        return pointwise_as_linear(renamed)
+        return linear_from_pointwise(renamed)
 
     @classmethod
-    def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:
-        weights = cls.remap_official_keys(state_dict)
-        trunk = infer_trunk(weights)
+    def infer_arch(cls, weights: StateDict, trunk: dict[str, Any]) -> dict[str, Any] | None:
         first = 'groups.0.blocks.0.'
-        if trunk is None or f'{first}attn.gate.weight' not in weights:
+        if f'{first}attn.gate.weight' not in weights:
             return None
-        arch = {
+        return {
             'dim': trunk['dim'],
             'groups': trunk['groups'],
             'blocks': count(weights, r'groups\.0\.blocks\.(\d+)\.'),
             'kernel_size': weights[f'{first}attn.dwconv.weight'].shape[-1],
             'mlp_ratio': weights[f'{first}mlp.fc1.weight'].shape[0] // trunk['dim'],
         }
-        return {
-            'arch': cls.name_arch(arch),
-            'scale': trunk['scale'],
-            'in_channels': trunk['in_channels'],
-            'merged': f'{first}mlp.dwconv.branches.sobel_x.scale' not in weights,
-        }
+
+    @classmethod
+    def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:
+        options = super().infer_options(state_dict)
+        branched = any('.dwconv.branches.' in key for key in cls.remap_official_keys(state_dict))
+        return options and {**options, 'merged': not branched}
 
 
 CFSR.archs = {'base': Arch()}

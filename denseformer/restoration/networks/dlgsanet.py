@@ -22,17 +22,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from denseformer.attention.channel import mix_channels, narrow_channel_cosines
+from denseformer.attention.channel import channel_cosines, mix_channels
 from denseformer.attention.dynamic_conv import dynamic_depthwise
 from denseformer.attention.patches import average_patches, balanced_starts, extract_patches
-from denseformer.checkpoints.keys import StateDict, count, rename
-from denseformer.layers import PreNormBlock
-from denseformer.layers.conv import DepthwiseConv
-from denseformer.layers.linear import Linear
+from denseformer.checkpoints.keys import StateDict, count, linear_from_pointwise, rename
+from denseformer.layers import DepthwiseConv, Linear, PreNormBlock
 from denseformer.network import Source
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RGB_MEAN, RestorationNetwork, RestorationOptions
-from denseformer.restoration.networks.layers import DirectUpsampler, conv3x3, pointwise_as_linear
+from denseformer.restoration.networks.layers import DirectUpsampler, conv3x3
 from denseformer.restoration.networks.trunk import ResidualGroup
 
 WINDOWS = {2: 96, 3: 72, 4: 48}
@@ -52,14 +50,11 @@ class LocalAttention(nn.Module):
         self.proj_out = Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        B, H, W, _ = x.shape
-        into, out = (layer.weight.expand(B, -1, -1) for layer in (self.proj_in, self.proj_out))
-        x = torch.bmm(into, x.flatten(1, 2).mT)  # (B, C, N), from a transposed map as it lies in memory
-        hidden = self.reduce.weight @ x + self.reduce.bias[:, None]  # (B, r, N)
-        hidden = self.depthwise(hidden.view(B, -1, H, W))
-        expand = self.expand
-        x = dynamic_depthwise(x.view(B, -1, H, W), hidden, expand.weight, expand.bias, self.kernel_size)
-        return torch.bmm(x.flatten(2).mT, out.mT).view(B, H, W, -1)
+        x = self.proj_in(x)
+        hidden = self.depthwise(self.reduce(x).permute(0, 3, 1, 2))  # (B, r, H, W)
+        x = x.permute(0, 3, 1, 2)  # (B, C, H, W)
+        x = dynamic_depthwise(x, hidden, self.expand.weight, self.expand.bias, self.kernel_size)
+        return self.proj_out(x.permute(0, 2, 3, 1))
 
 
 class GlobalAttention(nn.Module):
@@ -89,10 +84,9 @@ class GlobalAttention(nn.Module):
 
     def attend(self, qkv: Tensor) -> Tensor:
         """(B, N, 3C), laid out (3, h, d) on the last axis -> (B, N, C)."""
-        heads = self.temperature.shape[0]
-        q, k, v = qkv.chunk(3, -1)
-        weights = F.relu(narrow_channel_cosines(q, k, heads) * self.temperature)
-        return mix_channels(v.unflatten(-1, (heads, -1)), weights, self.proj.weight)
+        q, k, v = qkv.unflatten(-1, (3, len(self.temperature), -1)).unbind(2)  # each (B, N, h, d)
+        weights = F.relu(channel_cosines(q, k) * self.temperature)
+        return self.proj(mix_channels(v, weights))
 
 
 class GatedMlp(nn.Module):
@@ -106,7 +100,7 @@ class GatedMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gate, value = self.dwconv(self.fc1(x)).chunk(2, -1)
-        return self.fc2(F.gelu(gate.contiguous()) * value)  # a processor is several times slower on short rows
+        return self.fc2(F.gelu(gate) * value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +172,7 @@ class DLGSANet(RestorationNetwork):
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: Any = None) -> StateDict:
         """From `deep_feature_extraction`, whose groups and convolutions are numbered without names."""
-        return pointwise_as_linear(rename(state_dict, *OFFICIAL_NAMES))
+        return linear_from_pointwise(rename(state_dict, *OFFICIAL_NAMES))
 
     @classmethod
     def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:

@@ -20,24 +20,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from denseformer.checkpoints.keys import StateDict, drop, rename
-from denseformer.layers.linear import Linear
+from denseformer.checkpoints.keys import StateDict, drop, linear_from_pointwise, rename
+from denseformer.layers import Linear, Mlp, PreNormBlock, ShiftedWindowAttention
 from denseformer.network import Source
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationOptions
-from denseformer.restoration.networks.layers import pointwise_as_linear
-from denseformer.restoration.networks.trunk import (
-    TRUNK_RULES,
-    Run,
-    SwinBlock,
-    SwinIRBase,
-    infer_trunk,
-    infer_window,
-)
+from denseformer.restoration.networks.trunk import TRUNK_RULES, Run, SwinIRBase, infer_window
 
 BLOCKS = 5
 MLP_RATIOS = (None, None, None, 1, 1)
-"""Of the blocks of a group; None for the arch's own."""
+"""One per block of a group; None for the arch's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +52,12 @@ class DenseGroup(nn.Module):
         widths = [arch.dim + i * arch.growth for i in range(BLOCKS)]
         outs = [arch.growth] * (BLOCKS - 1) + [arch.dim]
         self.blocks = nn.ModuleList(
-            SwinBlock(
+            PreNormBlock(
                 width,
-                arch.heads - width % arch.heads,
-                window=arch.window,
-                shift=arch.window // 2 * (i % 2),
-                mlp_ratio=ratio or arch.mlp_ratio,
+                ShiftedWindowAttention(
+                    width, arch.heads - width % arch.heads, window=arch.window, shift=arch.window // 2 * (i % 2)
+                ),
+                Mlp(width, int(width * (ratio or arch.mlp_ratio))),
                 drop_path=drop_path,
             )
             for i, (width, ratio) in enumerate(zip(widths, MLP_RATIOS, strict=True))
@@ -118,16 +110,14 @@ class DRCT(SwinIRBase):
             (r'\.swin(\d)\.', lambda match: f'.blocks.{int(match[1]) - 1}.'),
             (r'\.adjust(\d)\.', lambda match: f'.adjust.{int(match[1]) - 1}.'),
         )
-        return pointwise_as_linear(renamed)
+        return linear_from_pointwise(renamed)
 
     @classmethod
-    def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:
-        weights = cls.remap_official_keys(state_dict)
-        trunk = infer_trunk(weights)
-        if trunk is None or 'groups.0.adjust.0.weight' not in weights:
+    def infer_arch(cls, weights: StateDict, trunk: dict[str, Any]) -> dict[str, Any] | None:
+        if 'groups.0.adjust.0.weight' not in weights:
             return None
         window, heads = infer_window(weights['groups.0.blocks.0.attn.bias.table'])
-        arch = {
+        return {
             'groups': trunk['groups'],
             'dim': trunk['dim'],
             'growth': weights['groups.0.adjust.0.weight'].shape[0],
@@ -135,7 +125,6 @@ class DRCT(SwinIRBase):
             'window': window,
             'mlp_ratio': weights['groups.0.blocks.0.mlp.fc1.weight'].shape[0] / trunk['dim'],
         }
-        return {'arch': cls.name_arch(arch), 'scale': trunk['scale'], 'in_channels': trunk['in_channels']}
 
 
 DRCT.archs = {'base': Arch(groups=6), 'large': Arch(groups=12)}

@@ -24,14 +24,12 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.attention.channel import channel_cosines, mix_channels, top_k_mixture
-from denseformer.checkpoints.keys import StateDict, count, rename
-from denseformer.layers import PreNormBlock
-from denseformer.layers.conv import DepthwiseConv
-from denseformer.layers.linear import Linear
+from denseformer.checkpoints.keys import StateDict, count, linear_from_pointwise, rename
+from denseformer.layers import DepthwiseConv, Linear, PreNormBlock
 from denseformer.network import Source
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationNetwork, RestorationOptions
-from denseformer.restoration.networks.layers import convolve, pointwise_as_linear
+from denseformer.restoration.networks.layers import convolve
 
 SHARES = ((1, 2), (2, 3), (3, 4), (4, 5))
 """The fractions of the channels of a head that the four softmaxes are taken over."""
@@ -53,7 +51,7 @@ class SparseAttention(nn.Module):
         qkv = self.dwconv(self.qkv(x)).flatten(1, 2)  # (B, N, 3C)
         q, k, v = qkv.unflatten(-1, (3, len(self.temperature), -1)).unbind(2)  # each (B, N, h, d)
         weights = top_k_mixture(channel_cosines(q, k) * self.temperature, self.counts, self.gains)
-        return mix_channels(v, weights, self.proj.weight).view(x.shape)
+        return self.proj(mix_channels(v, weights)).view(x.shape)
 
 
 class PairConv(nn.Conv2d):
@@ -91,7 +89,7 @@ class MixedScaleMlp(nn.Module):
 
 
 class SeparableExpert(nn.Module):
-    """Depth-wise, linear, ReLU, depth-wise; the linear layer `pw2` behind is applied by `ExpertStep`."""
+    """Depth-wise, linear, ReLU, depth-wise, linear: (B, H, W, C) -> the same."""
 
     def __init__(self, dim: int, kernel_size: int):
         super().__init__()
@@ -101,11 +99,11 @@ class SeparableExpert(nn.Module):
         self.pw2 = Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.dw2(self.pw1(self.dw1(x)).relu())
+        return self.pw2(self.dw2(self.pw1(self.dw1(x)).relu()))
 
 
 class DilatedExpert(nn.Module):
-    """A depth-wise convolution of dilation 2; the linear layer `pw2` behind is applied by `ExpertStep`."""
+    """A depth-wise convolution of dilation 2, linear: (B, H, W, C) -> the same."""
 
     def __init__(self, dim: int, kernel_size: int):
         super().__init__()
@@ -113,7 +111,7 @@ class DilatedExpert(nn.Module):
         self.pw2 = Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return convolve(self.dw2, x)
+        return self.pw2(convolve(self.dw2, x))
 
 
 class ExpertStep(nn.Module):
@@ -128,12 +126,9 @@ class ExpertStep(nn.Module):
     def forward(self, x: Tensor, shares: Tensor) -> Tensor:
         """shares: (B, 8), the weights of the experts and of the average."""
         average = F.avg_pool2d(x.permute(0, 3, 1, 2), 3, 1, 1, count_include_pad=False).permute(0, 2, 3, 1)
-        outs = torch.cat([*(expert(x) for expert in self.experts), average], -1).flatten(1, 2)  # (B, N, 8C)
-        *parts, last = self.merge.weight.chunk(8, 1)
-        mixers = [(part @ expert.pw2.weight).T for part, expert in zip(parts, self.experts, strict=True)]
-        mixer = torch.stack([*mixers, last.T.to(mixers[0].dtype)])  # (8, C, C)
-        weighted = (shares[..., None, None] * mixer).to(outs.dtype).flatten(1, 2)  # (B, 8C, C)
-        return (outs @ weighted).relu().view(x.shape)
+        outs = [*(expert(x) for expert in self.experts), average]
+        weighted = [out * share[:, None, None, None] for out, share in zip(outs, shares.unbind(1), strict=True)]
+        return self.merge(torch.cat(weighted, -1)).relu()
 
 
 class Experts(nn.Module):
@@ -214,13 +209,13 @@ class DRSformer(RestorationNetwork):
         return nn.ModuleList(blocks)
 
     def restore(self, image: Tensor) -> Tensor:
-        x = convolve(self.conv_first, image.permute(0, 2, 3, 1).contiguous())  # (B, H, W, C)
+        x = self.conv_first(image).permute(0, 2, 3, 1)  # (B, H, W, C)
         x = self.run(self.experts_in, x)
         skips = []
         for i, level in enumerate(self.encoder):
             if i:
                 skips.append(x)
-                x = F.pixel_unshuffle(self.down[i - 1](x.permute(0, 3, 1, 2)), 2).permute(0, 2, 3, 1).contiguous()
+                x = F.pixel_unshuffle(self.down[i - 1](x.permute(0, 3, 1, 2)), 2).permute(0, 2, 3, 1)
             x = self.run_all(level, x)
         for i in reversed(range(len(self.decoder))):
             x = F.pixel_shuffle(self.up[i](x.permute(0, 3, 1, 2)), 2).permute(0, 2, 3, 1)
@@ -239,7 +234,7 @@ class DRSformer(RestorationNetwork):
         renamed = rename(state_dict, *OFFICIAL_NAMES)
         for stem in [key.removesuffix('attn1') for key in renamed if key.endswith('.attn1')]:
             renamed[stem + 'gains'] = torch.cat([renamed.pop(f'{stem}attn{i}').flatten() for i in (1, 2, 3, 4)])
-        return pointwise_as_linear(renamed)
+        return linear_from_pointwise(renamed)
 
     @classmethod
     def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:

@@ -21,12 +21,12 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.attention.channel import spectral_attention
-from denseformer.checkpoints.keys import StateDict, count, rename
-from denseformer.layers.linear import Linear
+from denseformer.checkpoints.keys import StateDict, count, linear_from_pointwise, rename
+from denseformer.layers import Linear
 from denseformer.network import Source
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationNetwork, RestorationOptions
-from denseformer.restoration.networks.layers import conv3x3, pointwise_as_linear, shuffle_factors
+from denseformer.restoration.networks.layers import conv3x3, shuffle_factors
 
 DROP_RATE = 0.2
 
@@ -140,7 +140,7 @@ class ESSAformer(RestorationNetwork):
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: Any = None) -> StateDict:
         """From `blockup`, where convolutions are numbered among activations."""
-        return pointwise_as_linear(rename(state_dict, *OFFICIAL_NAMES))
+        return linear_from_pointwise(rename(state_dict, *OFFICIAL_NAMES))
 
     @classmethod
     def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:

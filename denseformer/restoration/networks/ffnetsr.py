@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.checkpoints.keys import StateDict, count, linear_from_pointwise, rename
-from denseformer.layers import DepthwiseConv, Mlp
-from denseformer.layers.linear import Pointwise
+from denseformer.layers import DepthwiseConv, Mlp, Pointwise
 from denseformer.network import Source
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationNetwork, RestorationOptions

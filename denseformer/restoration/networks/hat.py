@@ -22,26 +22,23 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.attention.overlapping import overlap_position_index, overlapping_windows
+from denseformer.attention.softmax import window_softmax_attention
 from denseformer.attention.windows import window_partition, window_reverse
-from denseformer.checkpoints.keys import StateDict, count, drop, rename
-from denseformer.kernels.segmented_attention import window_softmax_attention
-from denseformer.layers import Mlp, accumulate_mlp
-from denseformer.layers.linear import Linear
-from denseformer.layers.position_bias import CachedBias
-from denseformer.layers.squeeze import SqueezeExcite
+from denseformer.checkpoints.keys import StateDict, count, drop, linear_from_pointwise, rename
+from denseformer.layers import (
+    CachedBias,
+    Linear,
+    Mlp,
+    PreNormBlock,
+    ShiftedWindowAttention,
+    SqueezeExcite,
+    drop_path_rates,
+)
 from denseformer.network import Source
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationOptions
-from denseformer.restoration.networks.layers import conv3x3, convolve, pointwise_as_linear, residual_conv
-from denseformer.restoration.networks.trunk import (
-    TRUNK_RULES,
-    ResidualGroup,
-    SwinBlock,
-    SwinIRBase,
-    drop_path_rates,
-    infer_trunk,
-    infer_window,
-)
+from denseformer.restoration.networks.layers import conv3x3, convolve, residual_conv
+from denseformer.restoration.networks.trunk import TRUNK_RULES, ResidualGroup, SwinIRBase, infer_window
 
 
 class ChannelAttentionBlock(nn.Module):
@@ -57,19 +54,20 @@ class ChannelAttentionBlock(nn.Module):
         return self.attention(self.conv2(F.gelu(self.conv1(x))))
 
 
-class HybridBlock(SwinBlock):
+class HybridBlock(PreNormBlock):
     """Windowed attention and, on the same normalised map, convolutions; then an MLP: (B, H, W, C) -> the same."""
 
-    def __init__(self, dim: int, heads: int, *, compress: int, squeeze: int, conv_scale: float, **options):
-        super().__init__(dim, heads, **options)
-        self.conv_scale = conv_scale
-        self.conv_block = ChannelAttentionBlock(dim, compress, squeeze)
+    def __init__(self, arch: 'Arch', *, shift: int, drop_path: float):
+        attn = ShiftedWindowAttention(arch.dim, arch.heads, window=arch.window, shift=shift)
+        super().__init__(arch.dim, attn, Mlp(arch.dim, int(arch.dim * arch.mlp_ratio)), drop_path=drop_path)
+        self.conv_scale = arch.conv_scale
+        self.conv_block = ChannelAttentionBlock(arch.dim, arch.compress, arch.squeeze)
 
     def forward(self, x: Tensor) -> Tensor:
         normed = self.norm1(x)
         x = x + self.drop_path(self.attn(normed))
-        x = torch.add(x, convolve(self.conv_block, normed), alpha=self.conv_scale)
-        return accumulate_mlp(x, self.norm2, self.mlp, drop_path=self.drop_path)
+        x = x + convolve(self.conv_block, normed) * self.conv_scale
+        return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 class OverlapPositionBias(CachedBias):
@@ -104,7 +102,7 @@ class OverlappingBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.proj(self.attend(self.qkv(self.norm1(x))))
-        return accumulate_mlp(x, self.norm2, self.mlp)
+        return x + self.mlp(self.norm2(x))
 
     def attend(self, qkv: Tensor) -> Tensor:
         """(B, H, W, 3C) -> (B, H, W, C)."""
@@ -175,25 +173,12 @@ class HAT(SwinIRBase):
     ):
         super().__init__(arch=arch, **common)
         self.size_multiple = self.arch.window
-        rates = drop_path_rates(drop_path_rate, self.arch.groups, self.arch.blocks)
+        rates = drop_path_rates(drop_path_rate, [self.arch.blocks] * self.arch.groups)
         self.assemble(dim=self.arch.dim, groups=[self._group(group) for group in rates])
 
     def _group(self, rates: list[float]) -> HybridGroup:
         arch = self.arch
-        blocks = [
-            HybridBlock(
-                arch.dim,
-                arch.heads,
-                window=arch.window,
-                shift=arch.window // 2 * (i % 2),
-                mlp_ratio=arch.mlp_ratio,
-                drop_path=rate,
-                compress=arch.compress,
-                squeeze=arch.squeeze,
-                conv_scale=arch.conv_scale,
-            )
-            for i, rate in enumerate(rates)
-        ]
+        blocks = [HybridBlock(arch, shift=arch.window // 2 * (i % 2), drop_path=rate) for i, rate in enumerate(rates)]
         overlapping = OverlappingBlock(
             arch.dim, arch.heads, window=arch.window, overlap=arch.overlap, mlp_ratio=arch.mlp_ratio
         )
@@ -212,19 +197,17 @@ class HAT(SwinIRBase):
             (r'\.overlap_attn\.relative_position_bias_table$', '.overlapping.bias.table'),
             (r'\.overlap_attn\.', '.overlapping.'),
         )
-        return pointwise_as_linear(renamed)
+        return linear_from_pointwise(renamed)
 
     @classmethod
-    def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:
+    def infer_arch(cls, weights: StateDict, trunk: dict[str, Any]) -> dict[str, Any] | None:
         """The gain of the convolutional branch leaves no trace in the weights: it is taken to be 0.01."""
-        weights = cls.remap_official_keys(state_dict)
-        trunk = infer_trunk(weights)
         first = 'groups.0.blocks.0.'
-        if trunk is None or f'{first}conv_block.conv1.weight' not in weights:
+        if f'{first}conv_block.conv1.weight' not in weights:
             return None
         window, heads = infer_window(weights[f'{first}attn.bias.table'])
         overlap_rows = weights['groups.0.overlapping.bias.table'].shape[0]
-        arch = {
+        return {
             'dim': trunk['dim'],
             'groups': trunk['groups'],
             'blocks': count(weights, r'groups\.0\.blocks\.(\d+)\.'),
@@ -235,7 +218,6 @@ class HAT(SwinIRBase):
             'squeeze': trunk['dim'] // weights[f'{first}conv_block.attention.fc1.weight'].shape[0],
             'overlap': round(overlap_rows**0.5) + 1 - 2 * window,
         }
-        return {'arch': cls.name_arch(arch), 'scale': trunk['scale'], 'in_channels': trunk['in_channels']}
 
 
 HAT.archs = {

@@ -5,11 +5,8 @@ Legend: B batch, H W map, C channels, s scale.
 
 import math
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from denseformer.checkpoints.keys import StateDict
 
 
 def convolve(conv: nn.Module, x: Tensor) -> Tensor:
@@ -22,7 +19,7 @@ def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
 
 
 def residual_conv(dim: int, kind: str) -> nn.Module:
-    """What closes a residual group: '1conv', one 3 x 3 convolution, or '3conv', a bottleneck of a quarter the width."""
+    """The end of a residual group: '1conv', one 3 x 3 convolution, or '3conv', a bottleneck of a quarter the width."""
     if kind == '1conv':
         return conv3x3(dim, dim)
     hidden = dim // 4
@@ -38,30 +35,6 @@ def shuffle_factors(scale: int) -> list[int]:
     if math.prod(factors) != scale:
         raise ValueError(f'An image is enlarged 3 or a power of 2 times, not {scale} times.')
     return factors
-
-
-def conv_after_shuffle(x: Tensor, conv: nn.Conv2d, factor: int) -> Tensor:
-    """conv(pixel_shuffle(x, factor)) of a 3 x 3 convolution to few channels, without the shuffled map.
-
-    The convolution's taps are rearranged to act on the map before shuffling; only its narrow output is shuffled.
-    """
-    place = torch.arange(factor, device=x.device)[:, None] + torch.arange(-1, 2, device=x.device)  # (r, 3)
-    taps = torch.arange(-factor, 2 * factor, device=x.device)  # in each of the three pixels that a tap can lie in
-    select = (place[..., None] == taps).to(conv.weight.dtype).unflatten(-1, (3, factor))  # (r, 3, 3, r)
-    weight = torch.einsum('ocyx,ayuv,bxwz->oabcvzuw', conv.weight, select, select)  # (C', r, r, C, r, r, 3, 3)
-    bias = conv.bias.repeat_interleave(factor**2)
-    return F.pixel_shuffle(F.conv2d(x, weight.flatten(3, 5).flatten(0, 2), bias, padding=1), factor)
-
-
-def pointwise_as_linear(state_dict: StateDict) -> StateDict:
-    """`state_dict` with the weights of 1 x 1 convolutions, (C', C, 1, 1), as those of linear layers, (C', C).
-
-    Depth-wise ones, (C, 1, 1, 1), stay convolutions.
-    """
-    return {
-        key: value[..., 0, 0] if value.ndim == 4 and value.shape[1] > 1 and value.shape[2:] == (1, 1) else value
-        for key, value in state_dict.items()
-    }
 
 
 class ShuffleUpsampler(nn.Module):

@@ -26,7 +26,7 @@ from typing_extensions import Unpack
 
 from denseformer.attention.contextual import contextual_attention
 from denseformer.checkpoints.keys import StateDict, rename
-from denseformer.layers.padding import reflect_image_to_multiple
+from denseformer.layers import reflect_image_to_multiple
 from denseformer.network import Source
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationNetwork, RestorationOptions
@@ -122,7 +122,7 @@ class PEPSI(RestorationNetwork):
         return torch.where(mask > 0.5, image, self.generate(image, mask).refined.to(image.dtype) / 2 + 0.5)
 
     def generate(self, image: Tensor, mask: Tensor) -> Generated:
-        """What training needs: the features, and both images as they were rendered, holes or not."""
+        """The outputs that training needs: the features, and both images as they were rendered, holes or not."""
         self.check_image(image)
         if mask.shape != image[:, :1].shape:
             raise ValueError(f'mask must be {tuple(image[:, :1].shape)}, 1 where known, got {tuple(mask.shape)}.')

@@ -26,23 +26,23 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.attention.shifted import gather_windows, plan_windows, planned_attention, scatter_windows
+from denseformer.attention.softmax import window_softmax_attention
 from denseformer.attention.windows import Size
-from denseformer.checkpoints.keys import StateDict, count, drop, rename
-from denseformer.layers import DepthwiseConv, DropPath, pad_to_multiple
-from denseformer.layers.dynamic_position import DynamicPositionBias
-from denseformer.layers.linear import Linear
-from denseformer.layers.position_bias import CachedBias
+from denseformer.checkpoints.keys import StateDict, count, drop, linear_from_pointwise, rename
+from denseformer.layers import (
+    CachedBias,
+    DepthwiseConv,
+    DropPath,
+    DynamicPositionBias,
+    Linear,
+    drop_path_rates,
+    pad_to_multiple,
+)
 from denseformer.network import Source
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationOptions
-from denseformer.restoration.networks.layers import pointwise_as_linear, residual_conv
-from denseformer.restoration.networks.trunk import (
-    TRUNK_RULES,
-    ResidualGroup,
-    SwinIRBase,
-    drop_path_rates,
-    infer_trunk,
-)
+from denseformer.restoration.networks.layers import residual_conv
+from denseformer.restoration.networks.trunk import TRUNK_RULES, ResidualGroup, SwinIRBase
 
 STRIDE = 4
 
@@ -56,7 +56,7 @@ class CachedDynamicPositionBias(CachedBias):
         self.network = DynamicPositionBias(hidden, heads)
 
     def build(self) -> Tensor:
-        return self.network(self.window).contiguous()
+        return self.network(self.window)
 
 
 class RectangleAttention(nn.Module):
@@ -118,10 +118,8 @@ class GeneralisedAttention(nn.Module):
         v = self.v(tokens)
         q, k, v = self.q(x), self.k(tokens), v + self.cpe(v)
         q, k, v = (t.flatten(1, 2).unflatten(2, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))  # (B, h, N, d)
-        width = max(q.shape[3], v.shape[3])
-        wide_q, wide_k, wide_v = (F.pad(t, (0, width - t.shape[3])) for t in (q, k, v))  # the fused kernel wants one
-        out = F.scaled_dot_product_attention(wide_q, wide_k, wide_v, scale=q.shape[3] ** -0.5)[..., : v.shape[3]]
-        return self.proj(out.transpose(1, 2).reshape(B, H, W, -1))
+        out = window_softmax_attention(q, k, v)  # (B, N, C)
+        return self.proj(out.view(B, H, W, -1))
 
     def generalise(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H', W', compressed): the M = H' * W' tokens that keys and values are made of."""
@@ -137,7 +135,7 @@ class GeneralisedAttention(nn.Module):
 
 
 def reductions(side: int, training: bool) -> int:
-    """How often to divide by 4: down to a longer side of 4 .. 15 in training; of 16 .. 63, and twice, in prediction."""
+    """Divisions by 4: to a longer side of 4 .. 15 in training, of 16 .. 63, but at least two, in prediction."""
     times = 0
     while side >= (16 if training else 64):
         side //= STRIDE
@@ -157,7 +155,7 @@ class GatedMlp(nn.Module):
         self.fc2 = Linear(hidden // 2, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        x, gate = self.fc1(x, self.act).chunk(2, -1)
+        x, gate = self.act(self.fc1(x)).chunk(2, -1)
         return self.fc2(x * self.dwconv(self.norm(gate)))
 
 
@@ -176,7 +174,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out = x + self.drop_path(self.attn(self.norm1(x)))
         out = out + self.drop_path(self.mlp(self.norm2(out)))
-        return torch.addcmul(out, x, self.gamma.to(x.dtype))
+        return out + x * self.gamma.to(x.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +217,7 @@ class RGT(SwinIRBase):
         **common: Unpack[RestorationOptions],
     ):
         super().__init__(arch=arch, **common)
-        rates = drop_path_rates(drop_path_rate, self.arch.groups, self.arch.blocks)
+        rates = drop_path_rates(drop_path_rate, [self.arch.blocks] * self.arch.groups)
         self.assemble(dim=self.arch.dim, groups=[self._group(i, group) for i, group in enumerate(rates)])
 
     def _group(self, group: int, rates: list[float]) -> ResidualGroup:
@@ -256,17 +254,15 @@ class RGT(SwinIRBase):
             (r'\.mlp\.sg\.norm\.', '.mlp.norm.'),
             (r'\.mlp\.sg\.conv\.', '.mlp.dwconv.'),
         )
-        return pointwise_as_linear(renamed)
+        return linear_from_pointwise(renamed)
 
     @classmethod
-    def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:
+    def infer_arch(cls, weights: StateDict, trunk: dict[str, Any]) -> dict[str, Any] | None:
         """The windows' sides leave no trace in the weights: they are taken to be 8 x 32."""
-        weights = cls.remap_official_keys(state_dict)
-        trunk = infer_trunk(weights)
         first = 'groups.0.blocks.0.'
-        if trunk is None or f'{first}attn.biases.0.network.0.weight' not in weights:
+        if f'{first}attn.biases.0.network.0.weight' not in weights:
             return None
-        arch = {
+        return {
             'groups': trunk['groups'],
             'dim': trunk['dim'],
             'blocks': count(weights, r'groups\.0\.blocks\.(\d+)\.'),
@@ -274,7 +270,6 @@ class RGT(SwinIRBase):
             'mlp_ratio': weights[f'{first}mlp.fc1.weight'].shape[0] / trunk['dim'],
             'compressed': weights['groups.0.blocks.1.attn.q.weight'].shape[0],
         }
-        return {'arch': cls.name_arch(arch), 'scale': trunk['scale'], 'in_channels': trunk['in_channels']}
 
 
 RGT.archs = {'small': Arch(groups=6), 'base': Arch(groups=8)}

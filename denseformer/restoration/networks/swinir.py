@@ -21,19 +21,12 @@ from typing import Any
 from typing_extensions import Unpack
 
 from denseformer.checkpoints.keys import StateDict, count, drop, rename
+from denseformer.layers import Mlp, PreNormBlock, ShiftedWindowAttention, drop_path_rates
 from denseformer.network import Source
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationOptions
 from denseformer.restoration.networks.layers import residual_conv
-from denseformer.restoration.networks.trunk import (
-    TRUNK_RULES,
-    ResidualGroup,
-    SwinBlock,
-    SwinIRBase,
-    drop_path_rates,
-    infer_trunk,
-    infer_window,
-)
+from denseformer.restoration.networks.trunk import TRUNK_RULES, ResidualGroup, SwinIRBase, infer_window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,19 +94,19 @@ class SwinIR(SwinIRBase):
         return [
             ResidualGroup(
                 [
-                    SwinBlock(
+                    PreNormBlock(
                         arch.dim,
-                        arch.heads,
-                        window=arch.window,
-                        shift=arch.window // 2 * (i % 2),
-                        mlp_ratio=arch.mlp_ratio,
+                        ShiftedWindowAttention(
+                            arch.dim, arch.heads, window=arch.window, shift=arch.window // 2 * (i % 2)
+                        ),
+                        Mlp(arch.dim, int(arch.dim * arch.mlp_ratio)),
                         drop_path=rate,
                     )
                     for i, rate in enumerate(rates)
                 ],
                 residual_conv(arch.dim, arch.closing),
             )
-            for rates in drop_path_rates(drop_path_rate, arch.groups, arch.blocks)
+            for rates in drop_path_rates(drop_path_rate, [arch.blocks] * arch.groups)
         ]
 
     @staticmethod
@@ -122,16 +115,14 @@ class SwinIR(SwinIRBase):
         return rename(drop(state_dict, r'\.relative_position_index$', r'\.attn_mask$'), *TRUNK_RULES)
 
     @classmethod
-    def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:
+    def infer_arch(cls, weights: StateDict, trunk: dict[str, Any]) -> dict[str, Any] | None:
         """The range of the image leaves no trace in the weights: it is 255 for windows of 7 without an upsampler."""
-        weights = cls.remap_official_keys(state_dict)
-        trunk = infer_trunk(weights)
         first = 'groups.0.blocks.0.'
         foreign = (f'{first}conv_block.conv1.weight', f'{first}conv_block.cab.0.weight', 'groups.0.adjust.0.weight')
-        if trunk is None or f'{first}attn.bias.table' not in weights or any(key in weights for key in foreign):
+        if f'{first}attn.bias.table' not in weights or any(key in weights for key in foreign):
             return None
         window, heads = infer_window(weights[f'{first}attn.bias.table'])
-        arch = {
+        return {
             'dim': trunk['dim'],
             'groups': trunk['groups'],
             'blocks': count(weights, r'groups\.0\.blocks\.(\d+)\.'),
@@ -142,7 +133,6 @@ class SwinIR(SwinIRBase):
             'closing': '1conv' if 'conv_after_body.weight' in weights else '3conv',
             'image_range': 255 if window == 7 and not trunk['upsampler'] else 1,
         }
-        return {'arch': cls.name_arch(arch), 'scale': trunk['scale'], 'in_channels': trunk['in_channels']}
 
 
 SwinIR.archs = {

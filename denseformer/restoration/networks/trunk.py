@@ -1,4 +1,4 @@
-"""The skeleton of SwinIR and its successors: a convolution, groups of blocks on channel-last maps, an upsampler.
+"""The base of SwinIR and its successors: a convolution, groups of blocks on channel-last maps, an upsampler.
 
 Legend: B batch, H W map, C channels.
 """
@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from denseformer.checkpoints.keys import Rule, StateDict, count
-from denseformer.layers import DropPath, LayerNorm, Mlp, accumulate_mlp
-from denseformer.layers.window_attention import ShiftedWindowAttention
+from denseformer.layers.initializers import linears
 from denseformer.restoration.networks.base import RGB_MEAN, RestorationNetwork
 from denseformer.restoration.networks.layers import (
     DirectUpsampler,
@@ -26,22 +25,6 @@ from denseformer.restoration.networks.layers import (
 Run = Callable[..., Any]
 
 UPSAMPLERS = {'pixelshuffle': ShuffleUpsampler, 'pixelshuffledirect': DirectUpsampler, 'nearest+conv': NearestUpsampler}
-
-
-class SwinBlock(nn.Module):
-    """Windowed attention and an MLP, each pre-normalised and residual: (B, H, W, C) -> the same."""
-
-    def __init__(self, dim: int, heads: int, *, window: int, shift: int, mlp_ratio: float, drop_path: float):
-        super().__init__()
-        self.norm1 = LayerNorm(dim)
-        self.attn = ShiftedWindowAttention(dim, heads, window=window, shift=shift)
-        self.norm2 = LayerNorm(dim)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio))
-        self.drop_path = DropPath(drop_path)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.attn(self.norm1(x)))
-        return accumulate_mlp(x, self.norm2, self.mlp, drop_path=self.drop_path)
 
 
 class ResidualGroup(nn.Module):
@@ -60,14 +43,8 @@ class ResidualGroup(nn.Module):
         return x + convolve(self.conv, out)
 
     def mixers(self) -> Iterable[nn.Module]:
-        """What is called in turn before the convolution."""
+        """The modules that are called in turn before the convolution."""
         return self.blocks
-
-
-def drop_path_rates(rate: float, groups: int, blocks: int) -> list[list[float]]:
-    """Stochastic depth of each block of each group: linear from 0 at the first block to `rate` at the last."""
-    rates = [rate * i / max(groups * blocks - 1, 1) for i in range(groups * blocks)]
-    return [rates[i * blocks : (i + 1) * blocks] for i in range(groups)]
 
 
 class SwinIRBase(RestorationNetwork):
@@ -87,7 +64,7 @@ class SwinIRBase(RestorationNetwork):
         embed_norm: bool = True,
         image_range: float = 1.0,
     ) -> None:
-        """Take the parts over and initialise the linear layers.
+        """Take the parts over and draw the initial weights of linear layers.
 
         upsampler: a key of `UPSAMPLERS`, or '' to keep the size and add the restored image to the given one; closing:
         the `residual_conv` before the upsampler; image_range: what the image is multiplied by inside.
@@ -95,16 +72,16 @@ class SwinIRBase(RestorationNetwork):
         self.image_range = image_range
         self.mean = RGB_MEAN if self.in_channels == 3 else (0.0,) * self.in_channels
         self.conv_first = conv3x3(self.in_channels, dim)
-        self.embed_norm = LayerNorm(dim) if embed_norm else nn.Identity()
+        self.embed_norm = nn.LayerNorm(dim) if embed_norm else nn.Identity()
         self.groups = nn.ModuleList(groups)
-        self.norm = LayerNorm(dim, eps=norm_eps)
+        self.norm = nn.LayerNorm(dim, eps=norm_eps)
         self.conv_after_body = residual_conv(dim, closing)
         self.adds_image = not upsampler
         if upsampler:
             self.upsampler = UPSAMPLERS[upsampler](dim, self.in_channels, self.scale)
         else:
             self.upsampler = NoUpsampler(dim, self.in_channels)
-        self.apply(initialize_linear)
+        self.apply(linears)
 
     def restore(self, image: Tensor) -> Tensor:
         mean = image.new_tensor(self.mean).view(1, -1, 1, 1)
@@ -119,13 +96,22 @@ class SwinIRBase(RestorationNetwork):
             restored = restored + centred
         return restored / self.image_range + mean
 
+    @classmethod
+    def infer_options(cls, state_dict: StateDict) -> dict[str, Any] | None:
+        weights = cls.remap_official_keys(state_dict, None)
+        trunk = infer_trunk(weights)
+        arch = None if trunk is None else cls.infer_arch(weights, trunk)
+        if trunk is None or arch is None:
+            return None
+        return {'arch': cls.name_arch(arch), 'scale': trunk['scale'], 'in_channels': trunk['in_channels']}
 
-def initialize_linear(module: nn.Module) -> None:
-    """Normal weights of width 0.02 and no bias, as all of these networks start from."""
-    if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+    @classmethod
+    def infer_arch(cls, weights: StateDict, trunk: dict[str, Any]) -> dict[str, Any] | None:
+        """The fields of the arch record of weights in our layout; None if they are another family's.
+
+        trunk: what `infer_trunk` reads from them.
+        """
+        raise NotImplementedError
 
 
 TRUNK_RULES: tuple[Rule, ...] = (

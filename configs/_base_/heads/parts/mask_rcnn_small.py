@@ -1,4 +1,4 @@
-# Mask R-CNN with narrower heads and fewer proposals, for small images and processors.
+# Mask R-CNN with narrower heads and fewer proposals, for small images and CPUs.
 _base_ = '../mask_rcnn.py'
 pyramid = 64
 anchor_scale = 4

@@ -1,0 +1,177 @@
+"""Strict reading of label maps: anything suspicious raises an error that names the file."""
+
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from PIL import Image, UnidentifiedImageError
+
+from denseformer.images.limits import check_pixels
+from denseformer.images.reading import pixels_in_header, read_bytes
+from denseformer.registry import TRANSFORMS
+
+COUNTED_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
+DROPPED = 255
+"""The label that mmsegmentation's label maps give to classes that are left out."""
+
+
+@TRANSFORMS.register_module()
+class LoadSegmentation(BaseTransform):
+    """Read the label map `seg_map_path` in place of mmsegmentation's LoadAnnotations, which accepts anything.
+
+    `reduce_zero_label` and the `label_map` of a dataset with chosen classes mean what they mean there. The result,
+    `gt_seg_map`, (H, W), is uint8, or uint16 where the classes need it.
+
+    Args:
+        num_classes: labels 0 .. num_classes - 1 are legal after both of these have been applied.
+        ignore_index: the label of pixels that do not count, legal besides.
+        reduce_zero_label: None to do as the dataset says.
+        backend_args: for mmengine's file backends.
+
+    Raises ValueError for fewer than two classes, and for a file that is missing or no image, has several channels,
+    fractions, another size than the image, labels outside the legal range, or more than `images.limits.MAX_PIXELS`
+    pixels.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        ignore_index: int = 255,
+        reduce_zero_label: bool | None = None,
+        backend_args: dict | None = None,
+    ):
+        if num_classes < 2:
+            raise ValueError(
+                f'num_classes={num_classes}: a softmax over one class is 1 everywhere, and nothing is learned. Make '
+                "the background a class of its own: classes=('background', ...), num_classes=2, masks of 0 and 1. The "
+                'head has one logit with out_channels=1 and a loss with use_sigmoid=True.'
+            )
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+        self.reduce_zero_label = reduce_zero_label
+        self.backend_args = backend_args
+        self.dtype = np.uint8 if max(num_classes - 1, ignore_index) < 256 else np.uint16
+
+    def transform(self, results: dict) -> dict:
+        path = results['seg_map_path']
+        data = read_bytes(path, 'label map', self.backend_args)
+        check_pixels(path, pixels_in_header(data))
+        labels = decode_labels(path, data)
+        check_is_index_map(path, labels)
+        check_size(path, labels, results)
+        found = distinct_labels(labels)
+        reduce_zero_label = self._reduces_zero_label(results)
+        meant = self._meaning(found, reduce_zero_label, results.get('label_map') or {})
+        self._check_range(path, found, meant, reduce_zero_label)
+        if not np.array_equal(found, meant):
+            table = np.zeros(found[-1] + 1, self.dtype)
+            table[found] = meant
+            labels = table[labels]
+        results['gt_seg_map'] = labels.astype(self.dtype, copy=False)
+        results.setdefault('seg_fields', []).append('gt_seg_map')
+        return results
+
+    def _reduces_zero_label(self, results: Mapping[str, Any]) -> bool:
+        ours, theirs = self.reduce_zero_label, results.get('reduce_zero_label')
+        if ours is not None and theirs is not None and ours != theirs:
+            raise ValueError(
+                f'reduce_zero_label is {ours} in LoadSegmentation and {theirs} in the dataset. '
+                'Set it in the dataset, and leave it out here or set it to the same.'
+            )
+        return bool(theirs if ours is None else ours)
+
+    def _meaning(self, found: np.ndarray, reduce_zero_label: bool, label_map: Mapping[int, int]) -> np.ndarray:
+        """The class index that each label of a file, (n,) ascending, stands for."""
+        meant = found.copy()
+        if reduce_zero_label:
+            meant = np.where((found == 0) | (found == self.ignore_index), self.ignore_index, found - 1)
+        if label_map:
+            renamed = [label_map.get(int(label), int(label)) for label in meant]
+            meant = np.array([self.ignore_index if label == DROPPED else label for label in renamed], np.int64)
+        return meant
+
+    def _check_range(self, path: str, found: np.ndarray, meant: np.ndarray, reduce_zero_label: bool) -> None:
+        illegal = found[(meant != self.ignore_index) & ((meant < 0) | (meant >= self.num_classes))]
+        if not illegal.size:
+            return
+        last = self.num_classes - 1 + reduce_zero_label
+        if not reduce_zero_label and found[0] > 0 and illegal[0] == self.num_classes:
+            advice = 'The labels seem to count from 1: set reduce_zero_label=True in the dataset.'
+        else:
+            advice = (
+                f'Correct num_classes={self.num_classes} if there are more classes, '
+                f'or write {self.ignore_index} where a pixel belongs to none.'
+            )
+        raise ValueError(
+            f"'{path}' has labels {listed(illegal)}; legal are 0 to {last} and {self.ignore_index}, which is ignored. "
+            f'All labels in the file: {listed(found)}. {advice}'
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(num_classes={self.num_classes}, ignore_index={self.ignore_index}, '
+            f'reduce_zero_label={self.reduce_zero_label}, backend_args={self.backend_args})'
+        )
+
+
+def decode_labels(path: str, data: bytes) -> np.ndarray:
+    """Indices as stored, (H, W), or (H, W, channels) for a file that is no index map."""
+    try:
+        with Image.open(BytesIO(data)) as image:
+            labels = np.array(image)
+            return labels.astype(np.uint8) if labels.dtype == bool else labels
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+        raise ValueError(
+            f"The label map '{path}' ({len(data)} bytes) cannot be decoded: {error}. "
+            'Label maps are single-channel PNG files; fetch the file again or convert it.'
+        ) from error
+
+
+def check_is_index_map(path: str, labels: np.ndarray) -> None:
+    """One channel of whole numbers."""
+    if labels.ndim == 3:
+        channels = labels.shape[2]
+        colors = len(np.unique(labels.reshape(-1, channels), axis=0))
+        if channels == 2:
+            advice = 'Remove the alpha channel.'
+        elif (labels[..., :1] == labels[..., :3]).all():
+            advice = 'Its colour channels are equal: store one of them.'
+        else:
+            advice = 'It seems to be a colour mask: replace each colour by the index of its class.'
+        raise ValueError(
+            f"The label map '{path}' has {channels} channels, shape {labels.shape}, with {colors} distinct colours; "
+            f'one channel of class indices is legal. {advice}'
+        )
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"The label map '{path}' holds {labels.dtype} values from {labels.min():g} to {labels.max():g}; "
+            'whole numbers are legal. Store class indices in an 8- or 16-bit PNG file.'
+        )
+
+
+def check_size(path: str, labels: np.ndarray, results: Mapping[str, Any]) -> None:
+    """The label map is as large as the image was when it was read; nothing to compare where none was."""
+    size = results.get('ori_shape')
+    if size is not None and tuple(size[:2]) != labels.shape:
+        advice = 'Pair the right files, or resize the labels with nearest-neighbour interpolation.'
+        if tuple(size[:2]) == labels.shape[::-1]:
+            advice = 'One is turned: store both upright, or load the image with apply_orientation=False.'
+        raise ValueError(
+            f"The label map '{path}' is {labels.shape[0]} x {labels.shape[1]} (H x W), "
+            f"its image '{results.get('img_path')}' {size[0]} x {size[1]}. {advice}"
+        )
+
+
+def distinct_labels(labels: np.ndarray) -> np.ndarray:
+    """The labels that occur, (n,) int64, ascending."""
+    if labels.dtype in COUNTED_DTYPES:
+        return np.flatnonzero(np.bincount(labels.ravel()))
+    return np.unique(labels).astype(np.int64)
+
+
+def listed(labels: np.ndarray, most: int = 10) -> str:
+    text = ', '.join(str(label) for label in labels[:most])
+    return text if len(labels) <= most else f'{text} ... ({len(labels)} in all)'

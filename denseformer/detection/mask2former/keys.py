@@ -1,0 +1,109 @@
+"""State-dict keys and class order of Mask2Former weights trained with Detectron2, its authors' among them.
+
+Facts read off https://github.com/facebookresearch/Mask2Former (MIT) and the lists of classes in
+https://github.com/facebookresearch/detectron2 (Apache 2.0).
+"""
+
+import re
+from functools import reduce
+from typing import Any
+
+from mmengine.logging import MMLogger
+
+from denseformer.checkpoints.keys import StateDict
+
+ENCODER, CROSS, SELF, FFN = (
+    rf'{stem}\.(\d+)'
+    for stem in (
+        r'pixel_decoder\.transformer\.encoder\.layers',
+        r'predictor\.transformer_cross_attention_layers',
+        r'predictor\.transformer_self_attention_layers',
+        r'predictor\.transformer_ffn_layers',
+    )
+)
+NAMES = (
+    (r'(?!pixel_decoder\.|predictor\.)', 'pixel_decoder.'),  # a prefix that older files lack
+    (r'pixel_decoder\.input_proj\.(\d)\.0', r'pixel_decoder.input_convs.\1.conv'),
+    (r'pixel_decoder\.input_proj\.(\d)\.1', r'pixel_decoder.input_convs.\1.gn'),
+    (r'pixel_decoder\.transformer\.level_embed', 'pixel_decoder.level_encoding.weight'),
+    (rf'{ENCODER}\.self_attn', r'pixel_decoder.encoder.layers.\1.self_attn'),
+    (rf'{ENCODER}\.norm1', r'pixel_decoder.encoder.layers.\1.norms.0'),
+    (rf'{ENCODER}\.linear1', r'pixel_decoder.encoder.layers.\1.ffn.layers.0.0'),
+    (rf'{ENCODER}\.linear2', r'pixel_decoder.encoder.layers.\1.ffn.layers.1'),
+    (rf'{ENCODER}\.norm2', r'pixel_decoder.encoder.layers.\1.norms.1'),
+    (r'pixel_decoder\.adapter_1\.norm', 'pixel_decoder.lateral_convs.0.gn'),
+    (r'pixel_decoder\.adapter_1', 'pixel_decoder.lateral_convs.0.conv'),
+    (r'pixel_decoder\.layer_1\.norm', 'pixel_decoder.output_convs.0.gn'),
+    (r'pixel_decoder\.layer_1', 'pixel_decoder.output_convs.0.conv'),
+    (r'pixel_decoder\.mask_features', 'pixel_decoder.mask_feature'),
+    (rf'{CROSS}\.multihead_attn', r'transformer_decoder.layers.\1.cross_attn.attn'),
+    (rf'{CROSS}\.norm', r'transformer_decoder.layers.\1.norms.0'),
+    (rf'{SELF}\.self_attn', r'transformer_decoder.layers.\1.self_attn.attn'),
+    (rf'{SELF}\.norm', r'transformer_decoder.layers.\1.norms.1'),
+    (rf'{FFN}\.linear1', r'transformer_decoder.layers.\1.ffn.layers.0.0'),
+    (rf'{FFN}\.linear2', r'transformer_decoder.layers.\1.ffn.layers.1'),
+    (rf'{FFN}\.norm', r'transformer_decoder.layers.\1.norms.2'),
+    (r'predictor\.decoder_norm', 'transformer_decoder.post_norm'),
+    (r'predictor\.static_query', 'query_feat'),  # in older files
+    (r'predictor\.(query_feat|query_embed|level_embed)', r'\1'),
+    (r'predictor\.class_embed', 'cls_embed'),
+    (r'predictor\.mask_embed\.layers\.0', 'mask_embed.0'),
+    (r'predictor\.mask_embed\.layers\.1', 'mask_embed.2'),
+    (r'predictor\.mask_embed\.layers\.2', 'mask_embed.4'),
+)
+"""Patterns of Detectron2's names below `sem_seg_head.` and ours below the head; all are applied in order."""
+
+STUFF = {
+    (133, 53): ('COCO', range(80, 133)),
+    (19, 11): ('Cityscapes', range(11)),
+    (150, 50): (
+        'ADE20K',
+        (
+            *(0, 1, 2, 3, 4, 5, 6, 9, 11, 13, 16, 17, 21, 25, 26, 28, 29, 34, 40, 46, 48, 51, 52, 54, 59, 60, 61, 63),
+            *(68, 77, 79, 84, 91, 94, 96, 99, 100, 101, 105, 106, 109, 113, 114, 117, 122, 128, 131, 140, 141, 145),
+        ),
+    ),
+}
+"""Numbers of classes and of stuff -> the dataset that has them, and which of its classes are stuff in Detectron2."""
+
+
+def remap_official_keys(state_dict: StateDict, head: Any) -> StateDict:
+    """A head's `state_dict`, in mmdetection's names or in Detectron2's, in mmdetection's and with things before stuff.
+
+    Does not change `state_dict`; that classes change places is logged.
+
+    Args:
+        head: has `num_classes` and `num_stuff`.
+
+    Raises ValueError for names of Detectron2 where it is not known how it mixes that many things and stuff.
+    """
+    if not any(key.startswith('predictor.') for key in state_dict):
+        return state_dict
+    state_dict = {rename_key(key): value for key, value in state_dict.items()}
+    rows = {key: value for key, value in state_dict.items() if key.startswith('cls_embed.')}
+    mixed = 0 < head.num_stuff < head.num_classes
+    if mixed and all(len(value) == head.num_classes + 1 for value in rows.values()):
+        order = [*things_first(head.num_classes, head.num_stuff), head.num_classes]
+        state_dict |= {key: value[order] for key, value in rows.items()}
+    return state_dict
+
+
+def rename_key(key: str) -> str:
+    return reduce(lambda name, line: re.sub(f'^{line[0]}', line[1], name), NAMES, key)
+
+
+def things_first(num_classes: int, num_stuff: int) -> list[int]:
+    """The number that Detectron2 gives each of our classes: things, then stuff."""
+    if (num_classes, num_stuff) not in STUFF:
+        known = ', '.join(f'{name} ({k - stuff} and {stuff})' for (k, stuff), (name, _) in STUFF.items())
+        raise ValueError(
+            f'weights of Detectron2 for {num_classes - num_stuff} classes of things and {num_stuff} of stuff. Here '
+            f'things stand before stuff; how Detectron2 mixes them is known for {known}. Give what is below '
+            'sem_seg_head our names (denseformer.detection.mask2former.keys.rename_key) and the rows of cls_embed the '
+            'order of your classes.'
+        )
+    name, stuff = STUFF[num_classes, num_stuff]
+    order = [*(i for i in range(num_classes) if i not in stuff), *stuff]
+    if order != sorted(order):
+        MMLogger.get_current_instance().info(f"Weights of Detectron2: {name}'s classes are put in order, things first.")
+    return order

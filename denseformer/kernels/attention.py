@@ -1,0 +1,196 @@
+"""Softmax attention over many windows in explicit products, a few windows at a time, and its gradient.
+
+PyTorch's fused kernel is slow in bfloat16 on CPU, and has no gradient for the bias there. Exponentials are taken
+without the maximum subtracted, and their sums divide the outcome instead of the probabilities: faster than PyTorch's
+softmax, and in bfloat16 nearer to the exact result.
+
+Windows come in segments: successive windows that share a bias.
+
+Legend: n windows, h heads, N queries and M keys of a window, d head width.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate, pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from denseformer.kernels.double_backward import gradients_of
+from denseformer.kernels.switch import use
+
+SCORE_BYTES = 1 << 21
+"""Memory of the scores of one chunk of windows: they stay in the L2 cache."""
+SAFE_SUM = 1e30
+"""Sums of exponentials between this and its inverse have neither overflowed nor vanished."""
+LOG2_E = math.log2(math.e)
+
+
+def applies(q: Tensor, biases: Sequence[Tensor | None]) -> bool:
+    """Whether PyTorch's fused kernel is the slower one for queries (n, h, N, d) and these biases."""
+    learned = any(bias is not None and bias.requires_grad for bias in biases) and torch.is_grad_enabled()
+    unfused = q.dtype == torch.bfloat16 or (learned and q.dtype != torch.float16)
+    return unfused and use(q)
+
+
+def chunked_attention(
+    q: Tensor, k: Tensor, v: Tensor, scale: float, sizes: Sequence[int], biases: Sequence[Tensor | None]
+) -> Tensor:
+    """softmax(scale * q k^T + bias) v.
+
+    q: (n, h, N, d); k, v: (n, h, M, d); sizes: how many windows each segment has; biases: of the segments,
+    broadcastable to (size, h, N, M), with 1 or size as their first side, or None -> (n, h, N, d).
+    """
+    if torch.is_grad_enabled():
+        return ChunkedAttention.apply(q, k, v, scale, sizes, *biases)
+    return predict(q, k, v, scale, sizes, biases)
+
+
+class ChunkedAttention(torch.autograd.Function):
+    """Saves probabilities where they take less memory than q, k and v, and recomputes them elsewhere."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, scale: float, sizes: Sequence[int], *biases: Tensor | None
+    ) -> Tensor:
+        queries, keys, width = q.shape[2], k.shape[2], q.shape[3]
+        kept: list[Tensor] | None = [] if queries * keys < (queries + 2 * keys) * width else None
+        out = predict(q, k, v, scale, sizes, biases, kept)
+        ctx.scale, ctx.sizes = scale, sizes
+        ctx.save_for_backward(q, k, v, *biases, *(kept or ()))
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, *biases = ctx.saved_tensors
+        biases, kept = biases[: len(ctx.sizes)], biases[len(ctx.sizes) :]
+        if torch.is_grad_enabled():  # this gradient will be differentiated itself
+            plain = partial(plain_attention, scale=ctx.scale, sizes=ctx.sizes)
+            grad_q, grad_k, grad_v, *grad_biases = gradients_of(plain, (q, k, v, *biases), grad)
+            return grad_q, grad_k, grad_v, None, None, *grad_biases
+        grad_q, grad_k, grad_v = (empty_maps(x, x.shape[2]) for x in (q, k, v))
+        grad_biases = [
+            torch.zeros_like(bias, dtype=torch.promote_types(bias.dtype, torch.float32)) if needed else None
+            for bias, needed in zip(biases, ctx.needs_input_grad[5:], strict=True)
+        ]
+        for i, (part, segments) in enumerate(chunks(q, k, ctx.sizes)):
+            part_q, part_k, part_v, part_grad = (x[part].contiguous() for x in (q, k, v, grad))
+            weights = (
+                kept[i] if kept else normalized(*exponentials(part_q, part_k, biases_of(segments, biases), ctx.scale))
+            )
+            grad_v[part] = weights.mT @ part_grad
+            grad_scores = torch._softmax_backward_data(part_grad @ part_v.mT, weights, -1, weights.dtype)
+            grad_q[part] = (grad_scores @ part_k).mul_(ctx.scale)
+            grad_k[part] = (grad_scores.mT @ part_q).mul_(ctx.scale)
+            for place, total in biases_of(segments, grad_biases):
+                if total is not None:
+                    total += grad_scores[place].sum_to_size(total.shape)
+        return grad_q, grad_k, grad_v, None, None, *grad_biases
+
+
+def predict(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    scale: float,
+    sizes: Sequence[int],
+    biases: Sequence[Tensor | None],
+    kept: list[Tensor] | None = None,
+) -> Tensor:
+    """`chunked_attention` without a gradient; kept: receives each chunk's probabilities, (windows, h, N, M)."""
+    out = empty_maps(v, q.shape[2])
+    for part, segments in chunks(q, k, sizes):
+        weights, sums = exponentials(q[part], k[part], biases_of(segments, biases), scale)
+        if kept is not None:
+            weights, sums = normalized(weights, sums), None
+            kept.append(weights)
+        result = weights @ v[part]
+        if sums is not None:
+            result.div_(sums.expand_as(result).contiguous())  # dividing short rows one by one is slow
+        out[part] = result
+    return out
+
+
+def plain_attention(
+    q: Tensor, k: Tensor, v: Tensor, *biases: Tensor | None, scale: float, sizes: Sequence[int]
+) -> Tensor:
+    """The same for all windows at once, in operators that can be differentiated any number of times."""
+    scores = (q * scale @ k.mT).split(list(sizes))
+    biased = [part if bias is None else part + bias for part, bias in zip(scores, biases, strict=True)]
+    return torch.cat(biased).softmax(-1).to(v.dtype) @ v
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The part of a segment that lies in a chunk: windows `place` of the chunk, `within` of the segment."""
+
+    index: int
+    place: slice
+    within: slice
+
+
+def chunks(q: Tensor, k: Tensor, sizes: Sequence[int]) -> Iterator[tuple[slice, list[Segment]]]:
+    """Some windows at a time: which of all they are, and the segments in them."""
+    size = max(1, SCORE_BYTES // (q[0, :, :, 0].numel() * k.shape[2] * q.element_size()))
+    starts = list(accumulate(sizes, initial=0))
+    for start in range(0, starts[-1], size):
+        stop = min(start + size, starts[-1])
+        segments = []
+        for index, (first, last) in enumerate(pairwise(starts)):
+            low, high = max(start, first), min(stop, last)
+            if low < high:
+                segments.append(Segment(index, slice(low - start, high - start), slice(low - first, high - first)))
+        yield slice(start, stop), segments
+
+
+def biases_of(segments: Sequence[Segment], biases: Sequence[Tensor | None]) -> list[tuple[slice, Tensor | None]]:
+    """The bias of each segment, and where its windows are in the chunk."""
+    found = [(segment, biases[segment.index]) for segment in segments]
+    return [
+        (segment.place, bias if bias is None or bias.shape[0] == 1 else bias[segment.within]) for segment, bias in found
+    ]
+
+
+def exponentials(
+    q: Tensor, k: Tensor, biases: Sequence[tuple[slice, Tensor | None]], scale: float
+) -> tuple[Tensor, Tensor | None]:
+    """Exponentials of the scores (windows, h, N, M) and their sums (windows, h, N, 1).
+
+    Where exponentials overflow or vanish: the softmax, computed in float32 at least, and None. Powers of 2 are
+    computed faster than those of e.
+    """
+    weights = q.new_empty(*q.shape[:3], k.shape[2])
+    biased = any(bias is not None for _, bias in biases)
+    for place, bias in biases if biased else ():
+        weights[place] = 0.0 if bias is None else bias
+    products = q.flatten(0, 1), k.flatten(0, 1).mT
+    weights.flatten(0, 1).baddbmm_(*products, beta=LOG2_E if biased else 0, alpha=scale * LOG2_E).exp2_()
+    sums = weights.sum(-1, keepdim=True)
+    if in_range(sums):
+        return weights, sums
+    wide = torch.promote_types(q.dtype, torch.float32)
+    scores = (q.to(wide) * scale) @ k.to(wide).mT
+    for place, bias in biases:
+        if bias is not None:
+            scores[place] += bias
+    return scores.softmax(-1).to(q.dtype), None
+
+
+def normalized(weights: Tensor, sums: Tensor | None) -> Tensor:
+    """Probabilities, in the place of the exponentials, from what `exponentials` returns."""
+    return weights if sums is None else weights.div_(sums)
+
+
+def in_range(sums: Tensor) -> bool:
+    """Whether sums of exponentials have neither overflowed nor vanished, which scores within +-60 cannot."""
+    smallest, largest = (value.item() for value in torch.aminmax(sums))
+    return 1 / SAFE_SUM < smallest <= largest < SAFE_SUM
+
+
+def empty_maps(like: Tensor, tokens: int) -> Tensor:
+    """(n, h, tokens, d) whose heads lie side by side in memory, as projections have them."""
+    n, h, _, d = like.shape
+    return like.new_empty(n, tokens, h, d).transpose(1, 2)

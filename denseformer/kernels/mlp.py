@@ -1,0 +1,65 @@
+"""MLPs with exact GELU, through oneDNN: less memory for the gradient, and no whole hidden map in a prediction.
+
+Legend: R rows, C channels in, K channels out.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from denseformer.kernels import linear
+from denseformer.kernels.linear import flatten_rows, input_gradient, onednn_dtype, onednn_linear, parameter_gradients
+from denseformer.kernels.switch import is_plain
+
+CHUNK = 1 << 20
+"""Numbers of a hidden map that are predicted at a time: a chunk stays in the L2 and L3 caches."""
+
+
+def applies(x: Tensor, fc1: nn.Module, act: nn.Module, fc2: nn.Module, kind: type[nn.Linear]) -> bool:
+    """Whether `fc2(act(fc1(x)))` is what this kernel computes, both layers being plain ones of that kind."""
+    layers = is_plain(fc1, kind) and is_plain(fc2, kind) and is_plain(act, nn.GELU)
+    return layers and act.approximate == 'none' and linear.applies(x, fc1.weight)
+
+
+def gelu_mlp(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    """gelu(x W1^T + b1) W2^T + b2: (..., C) -> (..., K), weights (hidden, C) and (K, hidden)."""
+    x = x.to(onednn_dtype(x, weight1))
+    function = GeluMlp.apply if torch.is_grad_enabled() else predict
+    return flatten_rows(function, x, weight1, bias1, weight2, bias2)
+
+
+def predict(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    """The same for rows, (R, C) -> (R, K), some of them at a time and without a gradient."""
+    weight1, weight2 = weight1.to(x.dtype), weight2.to(x.dtype)
+    out, rows = x.new_empty(len(x), len(weight2)), max(CHUNK // len(weight1), 1)
+    for part, part_out in zip(x.split(rows), out.split(rows), strict=True):
+        part_out.copy_(onednn_linear(onednn_linear(part, weight1, bias1, 'gelu'), weight2, bias2))
+    return out
+
+
+class GeluMlp(torch.autograd.Function):
+    """gelu(x W1^T + b1) W2^T + b2 that saves one of the two hidden activations and recomputes the other.
+
+    x: (R, C); weights: (hidden, C) and (K, hidden); biases: (hidden,) and (K,) -> (R, K).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+        hidden = onednn_linear(x, weight1, bias1)
+        ctx.save_for_backward(x, hidden, weight1, bias1, weight2)
+        return onednn_linear(F.gelu(hidden), weight2, bias2)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, hidden, weight1, bias1, weight2 = ctx.saved_tensors
+        needed, again = ctx.needs_input_grad, torch.is_grad_enabled()
+        if again:  # this gradient will be differentiated itself, so all must follow from the inputs
+            hidden = F.linear(x, weight1.to(x.dtype), bias1.to(x.dtype))
+        second = parameter_gradients(grad, F.gelu(hidden), needed[3:])
+        grad_hidden = input_gradient(grad, weight2)
+        place = {} if again else {'grad_input': grad_hidden}
+        grad_hidden = torch.ops.aten.gelu_backward(grad_hidden, hidden, **place)
+        first = parameter_gradients(grad_hidden, x, needed[1:3])
+        return input_gradient(grad_hidden, weight1) if needed[0] else None, *first, *second

@@ -1,0 +1,129 @@
+"""The audit finds what mmengine would train through, and names it."""
+
+import cv2
+import numpy as np
+import pytest
+
+from denseformer.config.audit import audit, check_config
+from denseformer.config.loading import ConfigError, load_config
+
+CONFIG = 'configs/upernet_dinat_ade20k.py'
+
+
+def findings(overrides=None, data=False) -> list[str]:
+    return [str(finding) for finding in audit(load_config(CONFIG, overrides), data=data)]
+
+
+def test_a_shipped_config_has_no_findings():
+    assert findings() == []
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'words'),
+    [
+        ('param_schedulr', [1], "Did you mean 'param_scheduler'"),
+        ('train_dataloder.batch_size', 4, "Did you mean 'train_dataloader'"),
+        ('crop_sise', (3, 3), "Did you mean 'crop_size'"),
+        ('backbone.drop_path_rat', 0.1, "DiNAT takes no such argument. Did you mean 'drop_path_rate'"),
+        ('model.decode_head.type', 'UPerHed', "Did you mean 'UPerHead'"),
+        ('model.decode_head.pool_scale', (1,), "Did you mean 'pool_scales'"),
+        ('optim_wrapper.clip_gradd', {}, "Did you mean 'clip_grad'"),
+        ('num_classes', 151, 'has 150 classes (wall, building'),
+        ('model.auxiliary_head.num_classes', 19, "the dataset has 150: write '${num_classes}'"),
+        ('max_iters', 1000, 'param_scheduler[1].end'),
+        ('load_from', 'nowhere.pth', "there is no file 'nowhere.pth'"),
+    ],
+)
+def test_a_mistake_is_named_with_its_remedy(key, value, words):
+    found = findings({key: value})
+    assert any(words in finding for finding in found), found
+    assert any(key.split('.')[0] in finding or key.split('.')[-1] in finding for finding in found)
+
+
+def detector_findings(overrides, data=False) -> list[str]:
+    config = load_config('configs/mask_rcnn_dinat_nano_strong_fruits.py', overrides)
+    return [str(finding) for finding in audit(config, data=data)]
+
+
+def test_transforms_of_another_library_are_not_looked_up():
+    assert detector_findings({'distortion': [{'type': 'Resize', 'height': 9, 'width': 9}]}) == []
+
+
+def test_data_sets_inside_wrappers_are_looked_at(tmp_path):
+    part = {'type': 'denseformer.CocoDataset', 'data_root': str(tmp_path)}
+    one = {**part, 'ann_file': 'gone.json', 'metainfo': {'classes': ('nut',)}}
+    other = {**part, 'ann_file': 'lost.json', 'metainfo': {'classes': ('date', 'fig', 'nut')}}
+    joined = {'type': 'ConcatDataset', 'datasets': [one, other]}
+    wrapped = {'_delete_': True, 'type': 'RepeatDataset', 'times': 2, 'dataset': joined}
+    found = ' '.join(detector_findings({'data_root': str(tmp_path), 'train_dataloader.dataset': wrapped}, data=True))
+    assert 'train_dataloader.dataset.dataset.datasets[0] has 1 classes (nut ...)' in found
+    assert 'datasets[0].ann_file: there is no file' in found
+    assert 'datasets[1].ann_file: there is no file' in found
+
+
+def test_a_finding_names_the_file_and_line_that_set_the_key():
+    finding = next(f for f in findings({'model.auxiliary_head.num_classes': 19}) if 'auxiliary' in f)
+    assert 'upernet.py:' in finding
+
+
+def test_all_findings_come_at_once():
+    with pytest.raises(ConfigError, match='2 findings'):
+        check_config(load_config(CONFIG, {'load_from': 'nowhere.pth', 'param_schedulr': [1]}), data=False)
+
+
+def test_a_missing_data_folder_is_named():
+    assert any('there is no folder' in finding for finding in findings({'data_root': 'nowhere'}, data=True))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for split in ('train', 'val'):
+        for folder in ('img_dir', 'ann_dir'):
+            (tmp_path / folder / split).mkdir(parents=True)
+        for name in ('a', 'b'):
+            cv2.imwrite(str(tmp_path / f'img_dir/{split}/{name}.jpg'), np.zeros((8, 8, 3), np.uint8))
+            cv2.imwrite(str(tmp_path / f'ann_dir/{split}/{name}.png'), np.zeros((8, 8), np.uint8))
+    return tmp_path
+
+
+def data_findings(root) -> list[str]:
+    config = load_config('configs/upernet_dinat_mini_camvid.py', {'data_root': str(root)})
+    return [str(finding) for finding in audit(config)]
+
+
+def test_matching_folders_have_no_findings(folders):
+    assert data_findings(folders) == []
+
+
+def test_an_image_without_a_label_map_is_named(folders):
+    (folders / 'ann_dir/train/a.png').unlink()
+    assert any('1 of 2 images have no label map' in finding and ': a' in finding for finding in data_findings(folders))
+
+
+def test_a_label_map_without_an_image_is_named(folders):
+    (folders / 'img_dir/val/b.jpg').unlink()
+    assert any('1 of 2 label maps have no image' in finding and ': b' in finding for finding in data_findings(folders))
+
+
+def test_images_of_another_suffix_are_named(folders):
+    for path in (folders / 'img_dir/train').glob('*.jpg'):
+        path.rename(path.with_suffix('.tif'))
+    assert any("ends in '.jpg', but there is 'a.tif'" in finding for finding in data_findings(folders))
+
+
+def test_an_empty_folder_is_named(folders):
+    for path in (folders / 'ann_dir/val').iterdir():
+        path.unlink()
+    assert any('is empty' in finding for finding in data_findings(folders))
+
+
+def test_palette_and_classes_must_agree_in_number(folders):
+    config = load_config('configs/upernet_dinat_mini_camvid.py', {'data_root': str(folders), 'palette': [(0, 0, 0)]})
+    assert any('has 1 colors for 11 classes' in str(finding) for finding in audit(config))
+
+
+def test_a_detector_with_a_class_count_of_its_own_is_found():
+    config = load_config('configs/mask_rcnn_dinat_nano_sample.py', {'model.roi_head.mask_head.num_classes': 9})
+    (finding,) = audit(config, data=False)
+    assert finding.key == 'model.roi_head.mask_head.num_classes'
+    assert 'is 9, the dataset has 5' in finding.problem

@@ -1,0 +1,133 @@
+"""The zoo page: every backbone with its size, cost, licence and published results, made from the code and the configs.
+
+`python -m tools.docs.zoo docs/zoo.md` writes it. Parameters come from `describe`, published results from the configs
+that record them, measured times from benchmarks/results/backbones.json where that stands.
+"""
+
+import json
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from benchmarks.flops import multiply_adds
+from denseformer import backbones
+from denseformer.backbones import Backbone
+from denseformer.config.shipped import published_scores
+from denseformer.registry import MODELS
+
+ROOT = Path(__file__).parents[2]
+HEAD = """# Zoo
+
+Made by `python -m tools.docs.zoo docs/zoo.md`; do not edit. Parameters are those of the backbone with four output
+maps. GFLOPs count one multiply-add as one, as papers do, in what our code executes on one square image of 224 or 512
+pixels: where a network pads small maps that is more than the formula of its paper. Times are measured for the smallest
+variant of each family, as CPU time of one thread: 512 x 512, batch 1, float32, on a machine that did other work
+too (`python -m benchmarks backbones --only '*, inference*' --threads 1 --rounds 3`). Results are those that the authors
+published, and the config beside one trains it: mIoU of a single scale, and of more where given; AP and PQ on the
+validation set.
+"""
+COLUMNS = ('variant', 'channels', 'parameters, M', 'GFLOPs 224', 'GFLOPs 512', 'ms')
+RESULT_COLUMNS = ('system', 'data', 'variant', 'training', 'published', 'config')
+SYSTEMS = {
+    'upernet': 'UPerNet',
+    'semantic_fpn': 'Semantic FPN',
+    'mask2former': 'Mask2Former',
+    'retinanet': 'RetinaNet',
+    'mask_rcnn': 'Mask R-CNN',
+    'cascade_mask_rcnn': 'Cascade Mask R-CNN',
+}
+DATA = {'ade20k': 'ADE20K', 'cityscapes': 'Cityscapes', 'coco': 'COCO'}
+
+
+def families() -> list[type[Backbone]]:
+    found = (vars(backbones)[name] for name in backbones.__all__)
+    return sorted((cls for cls in found if cls is not Backbone and hasattr(cls, 'archs')), key=lambda cls: cls.__name__)
+
+
+@cache
+def published_results() -> dict[str, list[list[str]]]:
+    """Type -> the rows of its results."""
+    found = defaultdict(list)
+    for prefix, system in SYSTEMS.items():
+        for path in sorted((ROOT / 'configs').glob(f'{prefix}_*.py')):
+            config = Config.fromfile(path)
+            if published := config.get('published'):
+                data = DATA[path.stem.rpartition('_')[2]]
+                link = f'[{path.stem}](../configs/{path.name})'
+                row = [system, data, config.backbone.arch, training(config), published_scores(published), link]
+                found[config.backbone.type.removeprefix('denseformer.')].append(row)
+    return found
+
+
+def training(config: Config) -> str:
+    return f'{config.epochs} epochs' if 'epochs' in config else f'{config.max_iters // 1000}k iterations'
+
+
+def gflops(cls: type[Backbone], arch: str, side: int) -> float:
+    """Multiply-adds of one forward pass on a square image, in billions: counted from shapes alone where that works."""
+
+    def count(device: str) -> float:
+        with torch.device(device), torch.inference_mode():
+            network = MODELS.build({'type': f'denseformer.{registered_name(cls)}', 'arch': arch}).eval()
+            return multiply_adds(lambda: network(torch.zeros(1, 3, side, side)))
+
+    try:
+        return count('meta')
+    except (RuntimeError, NotImplementedError):  # an operator of this network needs values
+        return count('cpu')
+
+
+def measured_times() -> dict[str, float]:
+    """'Swin-tiny' -> milliseconds of CPU time, from the last benchmark."""
+    path = ROOT / 'benchmarks/results/backbones.json'
+    comparisons = json.loads(path.read_text()) if path.is_file() else {}
+    ours = (comparison['measurements'][0] for title, comparison in comparisons.items() if title.endswith(', inference'))
+    return {entry['name']: 1000 * statistics.median(entry['cpu_seconds']) for entry in ours}
+
+
+def rows(cls: type[Backbone]) -> Iterator[list[str]]:
+    times = measured_times()
+    for arch in cls.archs:
+        about = cls.describe(arch)
+        milliseconds = times.get(f'{registered_name(cls)}-{arch}')
+        yield [
+            arch,
+            ', '.join(map(str, about.channels)),
+            f'{about.parameters / 1e6:.2f}',
+            f'{gflops(cls, arch, 224):.1f}',
+            f'{gflops(cls, arch, 512):.1f}',
+            f'{milliseconds:.0f}' if milliseconds else '',
+        ]
+
+
+def registered_name(cls: type[Backbone]) -> str:
+    return 'DiNAT_s' if cls.__name__ == 'DiNATs' else cls.__name__
+
+
+def page() -> Iterator[str]:
+    yield HEAD
+    for cls in families():
+        source = cls.source
+        yield f'\n## {registered_name(cls)}\n'
+        yield f'{source.paper}. [Code of the authors]({source.code}), {source.license}.\n'
+        yield from table(COLUMNS, rows(cls))
+        if results := published_results().get(registered_name(cls)):
+            yield ''
+            yield from table(RESULT_COLUMNS, results)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield '| ' + ' | '.join(columns) + ' |'
+    yield '|' + '---|' * len(columns)
+    for row in rows:
+        yield '| ' + ' | '.join(row) + ' |'
+
+
+if __name__ == '__main__':
+    Path(sys.argv[1]).write_text('\n'.join(page()) + '\n')
