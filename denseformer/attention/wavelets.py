@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from denseformer.caching import cached_constant
+from denseformer.dynamic_shapes import reflect
 
 LOW_HALF = tuple(tap / 5120 for tap in (-9, 0, 114, -240, -247, 1520, 2844))
 HIGH_HALF = tuple(tap / 1146880 for tap in (-81, 0, 1539, -2160, -8208, 27360, 63816, -59280, -343786, 641600))
@@ -56,9 +57,8 @@ def banded(side: int, filters: list[list[float]], device: torch.device, dtype: t
     """(2, L, L): what each position of a mirrored axis weighs in the output of each filter at each position."""
     taps = torch.tensor(filters, device=device, dtype=dtype)
     position = torch.arange(side, device=device)
-    period = torch.scalar_tensor(2 * side, dtype=torch.int64, device=device)
-    source = torch.remainder(position[:, None] + torch.arange(-REACH, REACH + 1, device=device), period)
-    source = torch.minimum(source, period - 1 - source)  # (L, taps)
+    source = position[:, None] + torch.arange(-REACH, REACH + 1, device=device)
+    source = reflect(source + 2 * side * REACH, side, repeat_edge=True)  # (L, taps)
     return torch.einsum('ft,ltm->flm', taps, (source[..., None] == position).to(dtype))
 
 
