@@ -47,7 +47,8 @@ def test_backbones_take_it_behind_the_stages_asked_for(cls, arch):
 
 def test_mmdets_resnet_takes_it_in_its_blocks():
     plugin = dict(cfg=dict(type='denseformer.ELA'), stages=(True, False, False, False), position='after_conv3')
-    network = ResNet(50, plugins=[plugin]).eval()
+    network = ResNet(50, plugins=[plugin])
+    network.eval()  # returns nothing
     assert isinstance(network.layer1[0].ela, ELA)
     with torch.no_grad():
         assert network(torch.randn(1, 3, 32, 32))[0].shape == (1, 256, 8, 8)

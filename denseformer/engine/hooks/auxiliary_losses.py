@@ -4,6 +4,7 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
@@ -23,7 +24,7 @@ class AuxiliaryLossHook(Hook):
     def __init__(self) -> None:
         self.handle: RemovableHandle | None = None
 
-    def before_train(self, runner: Any) -> None:
+    def before_train(self, runner: Runner) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         parts = {name: part for name, part in model.named_modules() if hasattr(part, 'auxiliary_losses')}
 
@@ -38,10 +39,10 @@ class AuxiliaryLossHook(Hook):
         if parts:
             self.handle = model.register_forward_hook(add_losses)
 
-    def after_train(self, runner: Any) -> None:
+    def after_train(self, runner: Runner) -> None:
         self.on_exit(runner)
 
-    def on_exit(self, runner: Any) -> None:
+    def on_exit(self, runner: Runner) -> None:
         if self.handle is not None:
             self.handle.remove()
             self.handle = None
