@@ -11,6 +11,7 @@ from typing_extensions import Unpack
 from denseformer.checkpoints.keys import StateDict
 from denseformer.layers.initializers import linears
 from denseformer.network import Checkpointing, Description, Network, NetworkOptions
+from denseformer.registry import MODELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ class BackboneOptions(NetworkOptions, total=False):
     frozen_stages: int
     norm_eval: bool
     with_cp: bool
+    plugins: Sequence[Mapping[str, Any]]
 
 
 class Stage(Checkpointing, nn.Module):
@@ -79,6 +81,9 @@ class Backbone(Network):
         frozen_stages: -1 trains all; n >= 0 freezes the patch embedding and the stages 0 .. n-1.
         norm_eval: keep BatchNorm statistics fixed while training.
         with_cp: recompute each block in the backward pass instead of storing its activations.
+        plugins: what comes behind stages, in the form of mmcv's ResNets: dict(cfg=dict(type='denseformer.ELA'),
+            stages=(False, True, True, True)), all stages unless told; each works on (B, C, H, W) and has
+            `in_channels`.
         init_cfg: mmengine's, usually dict(type='Pretrained', checkpoint=...).
     """
 
@@ -102,6 +107,7 @@ class Backbone(Network):
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
+        plugins: Sequence[Mapping[str, Any]] = (),
         **common: Unpack[NetworkOptions],
     ):
         super().__init__(arch=arch, **common)
@@ -118,6 +124,16 @@ class Backbone(Network):
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.with_cp = with_cp
+        self.plugins = nn.ModuleList(
+            nn.Sequential(
+                *(
+                    MODELS.build({**plugin['cfg'], 'in_channels': width})
+                    for plugin in plugins
+                    if plugin.get('stages', (True,) * stages)[i]
+                )
+            )
+            for i, width in enumerate(self.arch.widths[: out_indices[-1] + 1])
+        )
 
     def assemble(
         self, *, patch_embed: nn.Module, stages: Sequence[Stage], out_norms: Sequence[nn.Module] | None = None
@@ -143,12 +159,18 @@ class Backbone(Network):
         x = self.patch_embed(image)
         outs = []
         for i, (stage, norm) in enumerate(zip(self.stages, self.out_norms, strict=True)):
-            x = stage(x)
+            x = self.plug_in(i, stage(x))
             out = norm(x) if self.norm_feeds_next or i in self.out_indices else x
             x = out if self.norm_feeds_next else x
             if i in self.out_indices:
                 outs.append(out.permute(0, 3, 1, 2) if self.channels_last else out)  # (B, C, H, W)
         return tuple(outs)
+
+    def plug_in(self, stage: int, x: Tensor) -> Tensor:
+        """What a stage's plugins make of its output, in the layout of the blocks."""
+        if not len(self.plugins[stage]) or not self.channels_last:
+            return self.plugins[stage](x)
+        return self.plugins[stage](x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
     def train(self, mode: bool = True) -> 'Backbone':
         super().train(mode)
@@ -164,7 +186,8 @@ class Backbone(Network):
         if self.frozen_stages < 0:
             return []
         norms = [norm for i, norm in enumerate(self.out_norms) if i < self.frozen_stages]
-        return [self.patch_embed, *self.stages[: self.frozen_stages], *norms]
+        frozen = slice(self.frozen_stages)
+        return [self.patch_embed, *self.stages[frozen], *self.plugins[frozen], *norms]
 
     def drop_keys_of_unbuilt_parts(self, state_dict: StateDict) -> StateDict:
         unbuilt = [f'stages.{i}.' for i in range(len(self.stages), len(self.arch.widths))]
@@ -189,6 +212,8 @@ class Backbone(Network):
             if part == 'stages':
                 block = int(rest[2]) if rest[1] == 'blocks' else 0
                 return first_block[int(rest[0])] + block + 1
+            if part == 'plugins':
+                return first_block[int(rest[0])] + len(self.stages[int(rest[0])].blocks)
             return self.depth + 1 if part == 'out_norms' else 0
 
         return {

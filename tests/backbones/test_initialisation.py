@@ -15,7 +15,7 @@ from denseformer.backbones.windows.halonet import Bottleneck, HaloAttention
 from denseformer.layers import Mlp2d, Pointwise
 
 FAMILIES = [getattr(backbones, name) for name in backbones.__all__ if name != 'Backbone']
-FAN_OUT = ('FaViT', 'HaloNet', 'SGFormer', 'TransNeXt', 'VAN')
+FAN_OUT = ('EcoFormer', 'FaViT', 'HaloNet', 'MoH', 'SGFormer', 'SVT', 'SpectFormer', 'TransNeXt', 'VAN')
 NARROW = ('A2Mamba', 'CARE', 'ConvNeXt', 'FFNet', 'FcaFormer', 'HorNet', 'L2ViT', 'LWGANet', 'MambaOut', 'MaxViT')
 OWN = ('EfficientViT', 'HaloNet', 'LSNet', 'MobileMamba', 'PoolFormer', 'SHViT', 'STViT', 'VCMamba', 'Vim')
 """Families with a rule of their own for some layers."""
