@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from denseformer.backbones import FaViT
-from denseformer.backbones.global_attention.favit import window_summary, window_taps
+from denseformer.backbones.global_attention.favit import window_positions, window_summary
 
 PARAMETERS = {'b0': 3_170_704, 'b1': 12_445_568, 'b2': 24_406_896, 'b3': 47_977_440}
 
@@ -20,12 +20,12 @@ def test_windows_continue_by_reflection(side, dilation):
     line = torch.arange(float(side))[None, None]
     line = torch.nn.functional.pad(line, (0, -side % stride), mode='reflect')
     windows = line.unfold(2, stride, stride)[0, 0, :, ::dilation]  # (n, 7)
-    assert window_taps(side, dilation, line.device).tolist() == windows.T.flatten().tolist()
+    assert window_positions(side, dilation, line.device).tolist() == windows.T.flatten().tolist()
 
 
 def test_small_maps_are_reflected_to_and_fro():
-    assert window_taps(3, 1, torch.device('cpu')).tolist() == [0, 1, 2, 1, 0, 1, 2]
-    assert window_taps(1, 8, torch.device('cpu')).tolist() == [0] * 7
+    assert window_positions(3, 1, torch.device('cpu')).tolist() == [0, 1, 2, 1, 0, 1, 2]
+    assert window_positions(1, 8, torch.device('cpu')).tolist() == [0] * 7
 
 
 def test_a_single_window_is_its_own_summary():

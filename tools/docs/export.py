@@ -26,7 +26,6 @@ from denseformer.export.tracing import DOWNSAMPLED_MAPS, SMALL_MAPS, WRITERS, Ex
 from denseformer.network import Network
 from denseformer.restoration import networks
 from denseformer.restoration.networks import RestorationNetwork
-from tools.docs.zoo import families
 
 HEAD = '| network | parts of | ONNX | difference | torch.export | difference |'
 SECONDS = 360
@@ -48,7 +47,7 @@ def exportable() -> dict[str, type[Network]]:
     """All networks by name, backbones first."""
     restoring = [cls for cls in vars(networks).values() if isinstance(cls, type)]
     restoring = [cls for cls in restoring if issubclass(cls, RestorationNetwork) and cls is not RestorationNetwork]
-    return {cls.__name__: cls for cls in (*families(), *sorted(restoring, key=lambda cls: cls.__name__))}
+    return {cls.__name__: cls for cls in (*Backbone.families(), *sorted(restoring, key=lambda cls: cls.__name__))}
 
 
 def graph_of(cls: type[Network]) -> Graph:

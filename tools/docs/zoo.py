@@ -16,7 +16,6 @@ import torch
 from mmengine.config import Config
 
 from benchmarks.flops import multiply_adds
-from denseformer import backbones
 from denseformer.backbones import Backbone
 from denseformer.config.shipped import published_scores
 from denseformer.registry import MODELS
@@ -43,11 +42,6 @@ SYSTEMS = {
     'cascade_mask_rcnn': 'Cascade Mask R-CNN',
 }
 DATA = {'ade20k': 'ADE20K', 'cityscapes': 'Cityscapes', 'coco': 'COCO'}
-
-
-def families() -> list[type[Backbone]]:
-    found = (vars(backbones)[name] for name in backbones.__all__)
-    return sorted((cls for cls in found if cls is not Backbone and hasattr(cls, 'archs')), key=lambda cls: cls.__name__)
 
 
 @cache
@@ -112,7 +106,7 @@ def registered_name(cls: type[Backbone]) -> str:
 
 def page() -> Iterator[str]:
     yield HEAD
-    for cls in families():
+    for cls in Backbone.families():
         source = cls.source
         yield f'\n## {registered_name(cls)}\n'
         yield f'{source.paper}. [Code of the authors]({source.code}), {source.license}.\n'
