@@ -66,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_plot(commands)
     add_prepare(commands)
     add_list(commands)
+    add_weights(commands)
     return parser
 
 
@@ -98,7 +99,7 @@ def add_train(commands: Commands) -> None:
 def add_test(commands: Commands) -> None:
     parser = add_command(commands, 'test', run_test, 'score a checkpoint')
     parser.add_argument('config')
-    parser.add_argument('checkpoint', help=CHECKPOINT)
+    parser.add_argument('checkpoint', nargs='?', help=f'{CHECKPOINT}; default: the one published for CONFIG')
     add_launch_options(parser, EvaluationOptions)
 
 
@@ -114,7 +115,8 @@ def add_infer(commands: Commands) -> None:
         'paths',
         nargs='+',
         metavar='[CONFIG] CHECKPOINT SOURCE',
-        help=f'CHECKPOINT: {CHECKPOINT}; a restoration network needs no CONFIG. SOURCE: an image, a folder, '
+        help=f'CHECKPOINT: {CHECKPOINT}; a restoration network needs no CONFIG, and the name of a '
+        'shipped CONFIG alone takes the published one. SOURCE: an image, a folder, '
         'a video, a glob in quotes, or a .txt file that lists images',
     )
     parser.add_argument('--out', required=True, metavar='FOLDER', help='where predictions and the record go')
@@ -186,6 +188,24 @@ def add_list(commands: Commands) -> None:
     configs.set_defaults(run=run_list)
 
 
+def add_weights(commands: Commands) -> None:
+    parser = commands.add_parser('weights', help='list, fetch and keep published weights')
+    kinds = parser.add_subparsers(dest='kind', required=True)
+    listing = kinds.add_parser('list', help='print the published files')
+    listing.add_argument('words', nargs='*', metavar='WORD', help='only entries with each of these: swin ade20k')
+    fetching = kinds.add_parser('fetch', help='fetch files into the cache')
+    fetching.add_argument('--commercial-only', action='store_true', help='refuse licenses without commercial use')
+    removing = kinds.add_parser('remove', help='delete files from the cache')
+    for kind in (fetching, removing):
+        kind.add_argument('names', nargs='+', metavar='NAME')
+    adding = kinds.add_parser('add', help='put a file that was fetched otherwise into the cache')
+    adding.add_argument('file', metavar='FILE')
+    adding.add_argument('--name', help='the entry that it belongs to; default: by its hash or its name')
+    kinds.add_parser('verify', help='check the hashes of the files in the cache')
+    for kind in kinds.choices.values():
+        kind.set_defaults(run=run_weights)
+
+
 def run_train(options: argparse.Namespace) -> int:
     with exit_on_signal():  # until training begins, which saves first
         from denseformer.engine import launch
@@ -198,8 +218,10 @@ def run_train(options: argparse.Namespace) -> int:
 
 def run_test(options: argparse.Namespace) -> int:
     from denseformer.engine import launch
+    from denseformer.inference.published import published_checkpoint
 
-    launch.evaluate(options.config, options.checkpoint, options_from(EvaluationOptions, options))
+    checkpoint = options.checkpoint or published_checkpoint(options.config)
+    launch.evaluate(options.config, checkpoint, options_from(EvaluationOptions, options))
     return 0
 
 
@@ -255,6 +277,22 @@ def run_list(options: argparse.Namespace) -> int:
     if not configs:
         raise ValueError(f'no shipped config has all of {", ".join(options.words)} in its line.')
     print(as_table(configs))
+    return 0
+
+
+def run_weights(options: argparse.Namespace) -> int:
+    from denseformer.checkpoints import command
+
+    if options.kind == 'list':
+        command.print_list(options.words)
+    elif options.kind == 'fetch':
+        command.fetch_all(options.names, commercial_only=options.commercial_only)
+    elif options.kind == 'add':
+        command.add_file(options.file, options.name)
+    elif options.kind == 'remove':
+        command.remove_all(options.names)
+    else:
+        return 1 if command.print_faults() else 0
     return 0
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from inspect import signature
+from pathlib import Path
 from typing import Any, ClassVar, Never, Self, TypedDict
 
 import torch
@@ -12,6 +13,7 @@ from mmengine.model import BaseModule
 from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
+from denseformer.checkpoints.addresses import CATALOG, is_address
 from denseformer.checkpoints.keys import StateDict
 from denseformer.registry import MODELS
 
@@ -41,8 +43,13 @@ class Description:
 
 
 class NetworkOptions(TypedDict, total=False):
-    """The options that every network hands on to `Network`. init_cfg: mmengine's, how weights are initialized."""
+    """The options that every network hands on to `Network`.
 
+    pretrained: the published weights that training starts from: a label of `denseformer weights list`, as
+    'imagenet1k', a path, or an address of `checkpoints.addresses`; None for none. init_cfg: mmengine's, in its place.
+    """
+
+    pretrained: str | None
     init_cfg: dict | None
 
 
@@ -51,7 +58,7 @@ class Checkpointing:
 
     with_cp: bool
 
-    def run(self, block: Callable[..., Any], *inputs) -> Any:
+    def run(self, block: Callable[..., Any], *inputs: Any) -> Any:
         if self.with_cp and torch.is_grad_enabled():
             return checkpoint(block, *inputs, use_reentrant=False)
         return block(*inputs)
@@ -68,11 +75,39 @@ class Network(BaseModule):
     archs: ClassVar[Mapping[str, Any]]
     source: ClassVar[Source]
 
-    def __init__(self, *, arch: str | Mapping[str, Any], init_cfg: dict | None = None, **unknown: Never):
+    def __init__(
+        self,
+        *,
+        arch: str | Mapping[str, Any],
+        pretrained: str | None = None,
+        init_cfg: dict | None = None,
+        **unknown: Never,
+    ):
         if unknown:
             raise TypeError(self._unknown_option(next(iter(unknown))))
+        if pretrained is not None:
+            if init_cfg is not None:
+                raise ValueError(f'{type(self).__name__}: pretrained and init_cfg say the same; give one of them.')
+            init_cfg = dict(type='denseformer.Pretrained', checkpoint=self._starting_point(arch, pretrained))
         super().__init__(init_cfg)
         self.arch = self.resolve_arch(arch)
+
+    @classmethod
+    def registered_name(cls) -> str:
+        """The name in the registry and in the catalog of weights."""
+        return next(name for name, component in MODELS.module_dict.items() if component is cls)
+
+    @classmethod
+    def _starting_point(cls, arch: str | Mapping[str, Any], pretrained: str) -> str:
+        """The path or address of a checkpoint that `pretrained` stands for."""
+        if is_address(pretrained) or Path(pretrained).suffix:
+            return pretrained
+        if not isinstance(arch, str):
+            raise ValueError(
+                f"pretrained='{pretrained}' names weights of a published variant, and this arch has none of their "
+                'names. Give the path of a file, or name the variant.'
+            )
+        return f'{CATALOG}{cls.registered_name()}/{arch}/{pretrained}'
 
     @classmethod
     def options(cls) -> tuple[str, ...]:

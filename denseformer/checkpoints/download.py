@@ -7,9 +7,14 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urldefrag, urlparse
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from denseformer.checkpoints.common import CheckpointError, file_hash
 
@@ -42,11 +47,11 @@ def local_copy(address: str) -> Path:
     return download(url, cache_folder() / f'{match[1][:16]}-{name}', match[1])
 
 
-def download(url: str, path: str | Path, sha256: str, *, attempts: int = 4) -> Path:
-    """Fetch `url` to `path`; `sha256` is the file's hash or its first digits.
+def download(url: str, path: str | Path, sha256: str = '', *, attempts: int = 4) -> Path:
+    """Fetch `url` to `path`; `sha256` is the file's hash or its first digits, '' where the caller pins it afterwards.
 
     What a broken connection left in `path.part` is completed, not fetched again. Raises CheckpointError when the file
-    cannot be fetched or has another hash; then nothing stands at `path`.
+    cannot be fetched, is a web page, or has another hash; then nothing stands at `path`.
     """
     path = Path(path)
     if urlparse(url).scheme not in ('http', 'https'):
@@ -86,14 +91,28 @@ def _fetch_rest(url: str, part: Path) -> None:
         part.unlink()  # the part is as long as the file, or longer: it cannot be continued
         response = urllib.request.urlopen(url, timeout=60)
     with response:
+        if response.headers.get_content_type() == 'text/html':
+            raise CheckpointError(f'{url}: answers with a web page, not with the file.')
         continues = response.status == 206 and response.headers.get('Content-Range', '').startswith(f'bytes {have}-')
         length = response.headers.get('Content-Length')
         with part.open('ab' if continues else 'wb') as file:
             before = file.tell()
-            while block := response.read(BLOCK):
-                file.write(block)
+            with progress_bar(part.stem, before, before + int(length) if length else None) as advance:
+                while block := response.read(BLOCK):
+                    file.write(block)
+                    advance(len(block))
             if length is not None and file.tell() - before < int(length):
                 raise OSError(f'the connection ended after {file.tell()} bytes')
+
+
+@contextmanager
+def progress_bar(name: str, have: int, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A line on a terminal's stderr that shows bytes, rate and time to go; yields a function to count bytes with."""
+    columns = (TextColumn('{task.description}'), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(name, total=total, completed=have)
+        yield lambda count: progress.advance(task, count)
 
 
 def unpack(archive: str | Path, folder: str | Path, *, max_bytes: int = 1 << 40) -> None:

@@ -20,11 +20,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from denseformer.checkpoints.addresses import is_address, local_file
 from denseformer.checkpoints.common import CheckpointError
-from denseformer.checkpoints.download import local_copy
 
-WRAPPERS = ('state_dict', 'model', 'params_ema', 'params', 'model_state', 'model_state_dict', 'net')
-"""Keys that authors nest the weights under, the preferred one first."""
+WRAPPERS = (
+    *('model_ema', 'state_dict_ema', 'ema', 'state_dict', 'model', 'params_ema', 'params', 'teacher', 'models'),
+    *('model_state', 'model_state_dict', 'net', 'network', 'generator', 'module', 'weights'),
+)
+"""Keys that authors nest the weights under, the preferred one first: averaged weights are what was published."""
 BROKEN = (
     *(RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError),
     *(AttributeError, AssertionError, OverflowError, MemoryError, struct.error),
@@ -37,12 +40,12 @@ def read_checkpoint(
 ) -> dict[str, Any]:
     """The content of a checkpoint file: a mapping, of tensors or of what a training run wrote.
 
-    path: a file, or an http(s) address that says which hash the file has, see `download.local_copy`.
+    path: a file, or an address of `denseformer.checkpoints.addresses`.
     trust: let the file execute code while it is read, as Python pickles do. Only for files you made yourself.
     mmap: leave tensors on the disk until they are used, to look at what else a large file says.
     Raises CheckpointError when the file is missing, broken, not a mapping, or holds more than data.
     """
-    path = local_copy(str(path)) if '://' in str(path) else Path(path)
+    path = local_file(path)
     require_file(path)
     if path.suffix == '.safetensors':
         content = _read_safetensors(path)
@@ -56,8 +59,8 @@ def read_checkpoint(
 
 
 def require_file(path: str | Path) -> None:
-    """Raise CheckpointError when there is no file at `path`; an http(s) address is left to the download."""
-    if '://' not in str(path) and not Path(path).is_file():
+    """Raise CheckpointError when there is no file at `path`; an address is left to whoever fetches it."""
+    if not is_address(path) and not Path(path).is_file():
         raise CheckpointError(f'{path}: no such checkpoint file.')
 
 

@@ -101,6 +101,17 @@ def set_start(config: Config, options: TrainOptions) -> None:
             config.load_from = options.resume
 
 
+def set_pretrained(config: Config, options: TrainOptions) -> None:
+    """Set the published weights that the backbone or the restoration network starts from."""
+    if options.pretrained is None:
+        return
+    part = next((part for part in ('backbone', 'network') if part in config.model), None)
+    if part is None:
+        raise ConfigError('--pretrained: the model has neither a backbone nor a network that could start from weights.')
+    config.model[part].pretrained = None if options.pretrained == 'none' else options.pretrained
+    config.model[part].pop('init_cfg', None)
+
+
 def use_mixed_precision(config: Config, options: TrainOptions) -> None:
     """Run the optimiser's steps under autocast."""
     if not options.amp:
@@ -165,7 +176,16 @@ def set_time_limit(config: Config, options: TrainOptions) -> None:
 
 
 TRAIN_STEPS: tuple[Callable[[Config, TrainOptions], None], ...] = (
-    *(set_start, use_mixed_precision, compile_model, scale_learning_rate, enable_fsdp, set_randomness, set_time_limit),
+    *(
+        set_start,
+        set_pretrained,
+        use_mixed_precision,
+        compile_model,
+        scale_learning_rate,
+        enable_fsdp,
+        set_randomness,
+        set_time_limit,
+    ),
 )
 """The steps that bring the options of training into a config."""
 

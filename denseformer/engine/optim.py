@@ -1,7 +1,9 @@
 """Optimiser settings per parameter, as backbones declare them, and mixed precision."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from mmengine.device import get_device
@@ -9,7 +11,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
-from denseformer.backbones.base import Backbone
+from denseformer.backbones.base import Backbone, ParamGroup
 from denseformer.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from denseformer.registry import OPTIM_WRAPPERS as OWN_OPTIM_WRAPPERS
 
@@ -23,21 +25,36 @@ class LayerDecayOptimWrapperConstructor:
 
     paramwise_cfg:
         layer_decay: each layer's rate is this times the rate of the layer above it; heads take the full rate. 1: off.
+        decay_by: what counts as a layer: every 'block', or the coarser 'stage' and 'group' of ConvNeXt's segmentation
+            and detection code, which many families use (`stage_layer`, `group_layer`).
+        layers: for 'stage' and 'group', the number of layers below the heads, as their recipe has it.
+        blocks_per_layer: for 'group', how many blocks of the third stage make a layer.
         backbone_lr_mult: a factor for the backbone as a whole.
         head_no_decay: fragments of the names of head parameters without weight decay.
+        vector_decay: whether weight decay applies to parameters of one axis, biases and gains, where nothing above
+            exempts them.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None):
         self.wrapper = dict(optim_wrapper_cfg)
         self.optimizer = dict(self.wrapper.pop('optimizer'))
-        options = {'layer_decay': 1.0, 'backbone_lr_mult': 1.0, 'head_no_decay': ('norm',), **(paramwise_cfg or {})}
-        unknown = set(options) - {'layer_decay', 'backbone_lr_mult', 'head_no_decay'}
+        options = {**PARAMWISE, **(paramwise_cfg or {})}
+        unknown = set(options) - set(PARAMWISE)
         if unknown:
             raise ValueError(
-                f'paramwise_cfg has no {sorted(unknown)}; LayerDecayOptimWrapperConstructor takes layer_decay, '
-                "backbone_lr_mult and head_no_decay. For mmengine's custom_keys use its DefaultOptimWrapperConstructor."
+                f'paramwise_cfg has no {sorted(unknown)}; LayerDecayOptimWrapperConstructor takes '
+                f"{', '.join(PARAMWISE)}. For mmengine's custom_keys use its DefaultOptimWrapperConstructor."
+            )
+        if options['decay_by'] not in LAYERS or (options['decay_by'] == 'block') != (options['layers'] is None):
+            raise ValueError(
+                "paramwise_cfg's decay_by is 'block', or 'stage' or 'group' together with layers=N, not "
+                f"'{options['decay_by']}' with layers={options['layers']}."
             )
         self.layer_decay = options['layer_decay']
+        self.layer_of = LAYERS[options['decay_by']]
+        self.layers = options['layers']
+        self.blocks_per_layer = options['blocks_per_layer']
+        self.vector_decay = options['vector_decay']
         self.backbone_lr_mult = options['backbone_lr_mult']
         self.head_no_decay = tuple(options['head_no_decay'])
 
@@ -66,11 +83,52 @@ class LayerDecayOptimWrapperConstructor:
         for name, parameter in model.named_parameters():
             if name in declared:
                 group, backbone = declared[name]
-                above = backbone.depth + 1 - group.depth
-                yield parameter, self.backbone_lr_mult * self.layer_decay**above, group.decay
+                factor = self.backbone_lr_mult * self.layer_decay ** self._layers_above(name, group, backbone)
+                yield parameter, factor, group.decay and (self.vector_decay or parameter.ndim > 1)
             else:
                 factor = self.backbone_lr_mult if name.startswith('backbone.') else 1.0
-                yield parameter, factor, not any(part in name for part in self.head_no_decay)
+                exempt = any(part in name for part in self.head_no_decay)
+                yield parameter, factor, not exempt and (self.vector_decay or parameter.ndim > 1)
+
+    def _layers_above(self, name: str, group: ParamGroup, backbone: Backbone) -> int:
+        """How many layers lie between a parameter's and the heads."""
+        if self.layer_of is None:
+            return backbone.depth + 1 - group.depth
+        place = re.search(r'stages\.(\d+)\.(?:blocks\.(\d+)|downsample)', name)
+        if place is None:
+            return 0 if '.out_norms.' in f'.{name}' else self.layers + 1
+        block = None if place[2] is None else int(place[2])
+        return self.layers + 1 - self.layer_of(int(place[1]), block, self.layers, self.blocks_per_layer)
+
+
+def stage_layer(stage: int, block: int | None, layers: int, blocks_per_layer: int) -> int:
+    """The layer of a block, and of a downsampling where `block` is None: a stage is one layer, above the stem."""
+    return 0 if block is None else stage + 1
+
+
+def group_layer(stage: int, block: int | None, layers: int, blocks_per_layer: int) -> int:
+    """The same with `blocks_per_layer` blocks of the third stage a layer, and the last layer for the fourth stage."""
+    if stage == 3:
+        return layers
+    if block is None:
+        return stage + 1
+    return 3 + block // blocks_per_layer if stage == 2 else stage + 1
+
+
+PARAMWISE: dict[str, Any] = {
+    'layer_decay': 1.0,
+    'decay_by': 'block',
+    'layers': None,
+    'blocks_per_layer': 3,
+    'backbone_lr_mult': 1.0,
+    'head_no_decay': ('norm',),
+    'vector_decay': True,
+}
+LAYERS: dict[str, Callable[[int, int | None, int, int], int] | None] = {
+    'block': None,
+    'stage': stage_layer,
+    'group': group_layer,
+}
 
 
 @OWN_OPTIM_WRAPPERS.register_module()

@@ -18,6 +18,7 @@ from denseformer.engine.devices import choose_device
 from denseformer.engine.runner import load_weights
 from denseformer.export.runtime import RUNNERS, ExportedModel, load_exported
 from denseformer.images.formats import checked_suffix
+from denseformer.inference.published import published_checkpoint
 from denseformer.inference.restoration import RestorationTask
 from denseformer.inference.segmentation import SegmentationTask
 from denseformer.inference.sources import Source, find_items, frames_of
@@ -50,9 +51,10 @@ class Predictor:
         """Build the model and read its weights.
 
         Args:
-            config: path of a config, one that `load_config` returned, or the path of a restoration network's weights
-                or of an exported file.
-            checkpoint: path of the weights; None leaves a config's model at its initial weights.
+            config: path of a config, one that `load_config` returned, the name of a shipped one, or the path of a
+                restoration network's weights or of an exported file.
+            checkpoint: path or address of the weights; None takes the published ones for the name of a shipped config,
+                and leaves the model of another config at its initial weights.
             options: how to predict; its fields are keyword arguments too.
         """
         self.device = choose_device(options.device)
@@ -70,6 +72,11 @@ class Predictor:
         if options.compile:
             part_of(self.model).compile()
         self.task = task_of(self.config, self.model, self.settings)
+
+    @classmethod
+    def from_pretrained(cls, name: str, **options: Any) -> 'Predictor':
+        """The finished model that was published for the shipped config `name`; options: as for the constructor."""
+        return cls(name, published_checkpoint(name), **options)
 
     def __call__(self, source: Source | Iterable[Source]) -> Iterator[Any]:
         """Predict on every image and frame of a source, one by one; the first bad image raises ValueError."""
@@ -91,6 +98,8 @@ def load_model(
         if checkpoint is not None:
             raise ValueError(f"'{config}' holds a whole model; before the checkpoint a config is expected.")
         return load_exported(Path(config)) if suffix in RUNNERS else (from_checkpoint(config), None)
+    if checkpoint is None and is_shipped_name(config):
+        checkpoint = published_checkpoint(config)
     config = config if isinstance(config, Config) else load_config(config)
     model = build_model(config)
     if checkpoint is not None:
@@ -98,6 +107,11 @@ def load_model(
         for warning in load_weights(model, content, str(checkpoint)):
             MMLogger.get_current_instance().warning(warning)
     return model, config
+
+
+def is_shipped_name(config: str | Path | Config) -> bool:
+    """Whether `config` is a name, and not the path of a file or a config in memory."""
+    return not isinstance(config, Config) and Path(config).name == str(config) and not Path(config).is_file()
 
 
 def part_of(model: nn.Module) -> nn.Module:

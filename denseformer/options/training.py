@@ -47,6 +47,12 @@ class TrainOptions(LaunchOptions):
     load_from: str | None = option(
         None, 'start from these weights, of a run here or published by the authors (.pth, .safetensors)', metavar='PATH'
     )
+    pretrained: str | None = option(
+        None,
+        "published weights that the backbone or network starts from: a label such as 'imagenet1k', a name of "
+        "`denseformer weights list`, a path, or 'none'; default: those of the config",
+        metavar='NAME',
+    )
     amp: str | None = option(None, 'mixed precision', const='bf16', choices=('bf16', 'fp16'))
     compile: bool = option(False, 'torch.compile the model')
     fsdp: bool = option(False, 'shard the model, not only the batch, over the processes')

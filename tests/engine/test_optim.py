@@ -54,6 +54,36 @@ def test_the_backbone_can_learn_slower_as_a_whole():
     assert rates['head.0.weight'] == 1
 
 
+def test_decay_by_stage_gives_each_stage_one_rate_and_downsampling_the_stems():
+    rates = {name: group['lr'] for name, group in settings(dict(layer_decay=0.9, decay_by='stage', layers=12)).items()}
+    assert rates['backbone.stages.3.blocks.0.attn.qkv.weight'] == pytest.approx(0.9**9)
+    assert rates['backbone.stages.2.blocks.1.attn.qkv.weight'] == pytest.approx(0.9**10)
+    assert rates['backbone.stages.3.downsample.norm.weight'] == rates['backbone.patch_embed.norm.weight']
+    assert rates['backbone.patch_embed.norm.weight'] == pytest.approx(0.9**13)
+    assert rates['backbone.out_norms.3.weight'] == rates['head.0.weight'] == 1
+
+
+def test_decay_by_group_makes_layers_of_some_blocks_of_the_third_stage():
+    paramwise = dict(layer_decay=0.5, decay_by='group', layers=6, blocks_per_layer=1)
+    rates = {name: group['lr'] for name, group in settings(paramwise).items()}
+    assert rates['backbone.stages.3.blocks.0.attn.qkv.weight'] == 0.5
+    assert rates['backbone.stages.2.blocks.1.attn.qkv.weight'] == 0.5**3
+    assert rates['backbone.stages.2.downsample.norm.weight'] == 0.5**4
+    assert rates['backbone.stages.0.blocks.0.attn.qkv.weight'] == 0.5**6
+
+
+def test_decay_by_stage_needs_the_number_of_layers():
+    with pytest.raises(ValueError, match='layers=N'):
+        settings(dict(layer_decay=0.9, decay_by='stage'))
+
+
+def test_parameters_of_one_axis_can_be_exempt_from_weight_decay():
+    groups = settings(dict(vector_decay=False))
+    assert groups['backbone.stages.0.blocks.0.attn.qkv.bias']['weight_decay'] == 0
+    assert groups['head.0.bias']['weight_decay'] == 0
+    assert groups['head.0.weight']['weight_decay'] == 0.1
+
+
 def test_frozen_parameters_are_left_out():
     model = Model()
     model.backbone.requires_grad_(False)

@@ -1,0 +1,225 @@
+"""The cache of published weights: fetched once, pinned by hash, shared by all processes of a machine.
+
+A file whose hash its authors publish must have it. Any other is pinned when it is first fetched or added: its hash goes
+into `weights.lock`, in the working directory if there is one, to be committed with a project, or else beside the cache;
+a later file with another hash is refused.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+from urllib.parse import unquote, urlparse
+
+from filelock import FileLock
+from mmengine.logging import print_log
+
+from denseformer.checkpoints.catalog import WeightFile, by_name, catalog
+from denseformer.checkpoints.common import CheckpointError, file_hash
+from denseformer.checkpoints.download import cache_folder, download
+from denseformer.checkpoints.hub import fetch_from_hub
+
+LOCK_NAME = 'weights.lock'
+SUFFIXES = ('.safetensors', '.pth', '.pt', '.pkl', '.bin', '.ckpt', '.npz', '.onnx', '.tar', '.gz')
+
+
+class Pin(NamedTuple):
+    """What a file was when it was first seen. sha256: the whole hash; bytes: its size; url: where it came from."""
+
+    sha256: str
+    bytes: int
+    url: str
+
+
+def weights_folder() -> Path:
+    return cache_folder() / 'weights'
+
+
+def lock_path() -> Path:
+    """The lock file of the working directory, or the cache's where there is none."""
+    local = Path(LOCK_NAME)
+    return local if local.is_file() else weights_folder() / LOCK_NAME
+
+
+def read_pins() -> dict[str, Pin]:
+    """The pinned files by name. Raises CheckpointError where the lock file cannot be read."""
+    path = lock_path()
+    if not path.is_file():
+        return {}
+    try:
+        return {name: Pin(**pin) for name, pin in json.loads(path.read_text()).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f'{path}: not a lock file of weights ({error}). Restore it, or delete it.') from error
+
+
+def write_pins(pins: dict[str, Pin]) -> None:
+    path = lock_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'{path.name}.{os.getpid()}.part')
+    part.write_text(json.dumps({name: pin._asdict() for name, pin in sorted(pins.items())}, indent=1) + '\n')
+    os.replace(part, path)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the lock of `path` against the other processes of the machine."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f'{path}.lock'):
+        yield
+
+
+def path_of(file: WeightFile) -> Path:
+    """Where the cache keeps a file, whether it is there or not."""
+    named = file.file or (PurePosixPath(unquote(urlparse(file.urls[0]).path)).name if file.urls else '')
+    suffix = next((suffix for suffix in SUFFIXES if named.endswith(suffix)), '.pth' if not file.hub else '.safetensors')
+    return weights_folder() / f'{file.name}{suffix}'
+
+
+def present(file: WeightFile) -> Path | None:
+    """The cached file, None where it was not fetched."""
+    path = path_of(file)
+    return path if path.is_file() else None
+
+
+def fetch(file: WeightFile, *, commercial_only: bool = False) -> Path:
+    """The file at hand, fetched into the cache unless it is there.
+
+    commercial_only: refuse weights whose license does not allow commercial use, or does not say.
+    Raises CheckpointError when it cannot be had, saying which file to fetch from where and how to add it.
+    """
+    if commercial_only and file.commercial is not True:
+        raise CheckpointError(
+            f"{file.name}: its license ('{file.license}') does not say that it allows commercial use; refused because "
+            'of --commercial-only.'
+        )
+    path = path_of(file)
+    with alone(path):
+        if path.is_file():
+            return path
+        print_log(f'{file.name}: license {file.license}, {commercial_note(file)}', 'current')
+        if file.hub:
+            url = f'hf://{file.hub}'
+            shutil.copyfile(fetch_from_hub(file.hub, file.file), part := path.with_name(path.name + '.part'))
+            os.replace(part, path)
+        else:
+            url = _download_any(file, path)
+        try:
+            _pin(file, path, url)
+        except CheckpointError:
+            path.unlink()
+            raise
+        return path
+
+
+def commercial_note(file: WeightFile) -> str:
+    return {True: 'commercial use allowed', False: 'not for commercial use', None: 'commercial use unclear'}[
+        file.commercial
+    ]
+
+
+def _download_any(file: WeightFile, path: Path) -> str:
+    """Fetch from the first of the direct addresses that answers; return it."""
+    if not file.direct_urls:
+        where = ' or '.join(file.urls) or f'its authors ({file.source})'
+        raise CheckpointError(f'{file.name}: {by_hand(file, where)}')
+    failures = []
+    for url in file.direct_urls:
+        try:
+            download(url, path, file.sha256 or '')
+            return url
+        except CheckpointError as error:
+            failures.append(str(error))
+    raise CheckpointError(f'{file.name}: {" ".join(failures)} {by_hand(file, " or ".join(file.urls))}')
+
+
+def by_hand(file: WeightFile, where: str) -> str:
+    what = f"'{file.file}'" if file.file else f"the file of '{file.variant or file.name}'"
+    return f'fetch {what} from {where} in a browser, then run `denseformer weights add FILE --name {file.name}`.'
+
+
+def _pin(file: WeightFile, path: Path, url: str) -> None:
+    """Note the hash of a new file, or hold it against the one that was noted."""
+    found = file_hash(path)
+    if file.sha256 and not found.startswith(file.sha256):
+        raise CheckpointError(f'{path}: has the hash {found}, its authors say {file.sha256}: damaged, or another file.')
+    with alone(lock_path()):
+        pins = read_pins()
+        known = pins.get(file.name)
+        if known is not None and known.sha256 != found:
+            raise CheckpointError(
+                f'{file.name}: {url} has the hash {found}, {lock_path()} says {known.sha256}: the file was replaced. '
+                'If you trust the new one, remove its line from the lock file and fetch again.'
+            )
+        pins[file.name] = Pin(found, path.stat().st_size, url)
+        write_pins(pins)
+
+
+def add(source: str | Path, name: str | None = None) -> tuple[WeightFile, Path]:
+    """Put a file that was fetched elsewhere into the cache: recognized by hash, by file name, or named by `name`.
+
+    Raises CheckpointError when there is no such file, it is not recognized, or its hash is another than pinned.
+    """
+    source = Path(source)
+    if not source.is_file():
+        raise CheckpointError(f'{source}: no such file.')
+    file = by_name(name) if name else _recognize(source)
+    target = path_of(file).with_suffix(source.suffix) if source.suffix in SUFFIXES else path_of(file)
+    if target != path_of(file):
+        raise CheckpointError(
+            f"{source}: is a '{source.suffix}' file, {file.name} is a '{path_of(file).suffix}' file; is it another one?"
+        )
+    with alone(target):
+        part = target.with_name(target.name + '.part')
+        shutil.copyfile(source, part)
+        try:
+            _pin(file, part, str(source))
+        except CheckpointError:
+            part.unlink()
+            raise
+        os.replace(part, target)
+    return file, target
+
+
+def _recognize(source: Path) -> WeightFile:
+    digest = file_hash(source)
+    pins = read_pins()
+    by_hash = [
+        file
+        for file in catalog().values()
+        if (file.sha256 and digest.startswith(file.sha256)) or ((pin := pins.get(file.name)) and pin.sha256 == digest)
+    ]
+    found = by_hash or [file for file in catalog().values() if file.file == source.name]
+    if len(found) == 1:
+        return found[0]
+    which = f'it may be {", ".join(map(str, found[:8]))}' if found else 'no entry has its hash or its file name'
+    raise CheckpointError(f'{source}: not recognized: {which}. Say which with --name; `weights list` shows all.')
+
+
+def remove(name: str) -> Path:
+    """Delete a file from the cache; its pin stays. Raises CheckpointError when it is not there."""
+    path = present(by_name(name))
+    if path is None:
+        raise CheckpointError(f'{name}: not in the cache ({weights_folder()}).')
+    path.unlink()
+    return path
+
+
+def verify() -> dict[str, str]:
+    """What is wrong with each cached file, by name; empty text for what is as it was published or pinned."""
+    pins = read_pins()
+    found = {}
+    for file in catalog().values():
+        path = present(file)
+        if path is None:
+            continue
+        digest, pin = file_hash(path), pins.get(file.name)
+        if file.sha256 and not digest.startswith(file.sha256):
+            found[file.name] = f'{path} has the hash {digest}, its authors say {file.sha256}: remove and fetch again'
+        elif pin is not None and pin.sha256 != digest:
+            found[file.name] = f'{path} has the hash {digest}, {lock_path()} says {pin.sha256}: remove and fetch again'
+        else:
+            found[file.name] = '' if pin or file.sha256 else f'{path} was never pinned: remove it and fetch again'
+    return found

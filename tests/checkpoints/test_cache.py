@@ -1,0 +1,179 @@
+"""Published weights in the cache: fetched once, pinned by hash, added by hand."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
+
+import pytest
+import torch
+
+from denseformer.backbones import Swin
+from denseformer.checkpoints import CheckpointError, cache, catalog, read_checkpoint
+from denseformer.checkpoints.catalog import WeightFile
+
+ENTRY = WeightFile(
+    name='tiny_net', network='Swin', arch='tiny', kind='imagenet', task='classification', data='ImageNet-1K',
+    license='MIT', commercial=True, official=True, source='here:README.md', file='tiny_net.pth',
+)  # fmt: skip
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves `server.data`, as a web page where the path ends in .html."""
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        self.send_response(200)
+        kind = 'text/html; charset=utf-8' if self.path.endswith('.html') else 'application/octet-stream'
+        self.send_header('Content-Type', kind)
+        self.send_header('Content-Length', str(len(self.server.data)))
+        self.end_headers()
+        self.wfile.write(self.server.data)
+
+    def log_message(self, *arguments):
+        """Keep quiet."""
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    monkeypatch.setattr('denseformer.checkpoints.download.PAUSE', 0.01)
+    monkeypatch.setenv('DENSEFORMER_CACHE', str(tmp_path / 'cache'))
+    monkeypatch.setenv('no_proxy', '*')
+    monkeypatch.chdir(tmp_path)
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    torch.save({'model': {'weight': torch.arange(3.0)}}, tmp_path / 'source.pth')
+    server.data, server.asked = (tmp_path / 'source.pth').read_bytes(), []
+    server.url = f'http://127.0.0.1:{server.server_port}'
+    threading.Thread(target=server.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def entry(server, monkeypatch):
+    """Puts entries into the catalog in place of the published ones."""
+
+    def put(*urls: str, **changes) -> WeightFile:
+        file = replace(ENTRY, urls=urls or (f'{server.url}/tiny_net.pth',), **changes)
+        for module in (catalog, cache):
+            monkeypatch.setattr(module, 'catalog', lambda: MappingProxyType({file.name: file}))
+        return file
+
+    return put
+
+
+def test_a_file_is_fetched_once_and_then_read_by_its_name(server, entry):
+    entry()
+    for _ in range(2):
+        assert torch.equal(read_checkpoint('weights:tiny_net')['model']['weight'], torch.arange(3.0))
+    assert read_checkpoint('weights:Swin/tiny/tiny_net')['model'].keys() == {'weight'}
+    assert len(server.asked) == 1
+
+
+def test_a_first_fetch_pins_the_hash_and_a_replaced_file_is_refused_with_both(server, entry):
+    file = entry()
+    cache.fetch(file).unlink()
+    pinned = hashlib.sha256(server.data).hexdigest()
+    server.data = server.data + b'changed'
+    found = hashlib.sha256(server.data).hexdigest()
+    with pytest.raises(CheckpointError, match=f'(?s)(?=.*{pinned})(?=.*{found})'):
+        cache.fetch(file)
+    assert cache.present(file) is None
+
+
+def test_a_lock_file_in_the_working_directory_is_the_one_that_counts(server, entry, tmp_path):
+    file = entry()
+    (tmp_path / 'weights.lock').write_text('{}')
+    cache.fetch(file)
+    pins = json.loads((tmp_path / 'weights.lock').read_text())
+    assert pins['tiny_net']['sha256'] == hashlib.sha256(server.data).hexdigest()
+    assert pins['tiny_net']['url'].endswith('/tiny_net.pth')
+
+
+def test_a_broken_lock_file_is_named(server, entry, tmp_path):
+    (tmp_path / 'weights.lock').write_text('{"tiny_net": 3')
+    with pytest.raises(CheckpointError, match=r'weights\.lock: not a lock file'):
+        cache.fetch(entry())
+
+
+def test_a_published_hash_has_to_match(server, entry):
+    with pytest.raises(CheckpointError, match='not 0000000000'):
+        cache.fetch(entry(sha256='0000000000'))
+
+
+def test_a_second_address_serves_where_the_first_fails(server, entry):
+    file = entry('http://127.0.0.1:9/gone.pth', f'{server.url}/tiny_net.pth')
+    assert cache.fetch(file).read_bytes() == server.data
+
+
+@pytest.mark.parametrize('page', ['https://drive.google.com/file/d/1/view', 'https://pan.baidu.com/s/1'])
+def test_a_share_page_says_which_file_to_fetch_and_how_to_add_it(entry, page):
+    with pytest.raises(CheckpointError, match=rf"'tiny_net.pth' from {page}.*weights add FILE --name tiny_net"):
+        cache.fetch(entry(page))
+
+
+def test_a_web_page_in_answer_says_the_same(server, entry):
+    with pytest.raises(CheckpointError, match=r'web page.*weights add FILE --name tiny_net'):
+        cache.fetch(entry(f'{server.url}/view.html'))
+
+
+def test_commercial_only_refuses_what_does_not_say_that_it_allows_it(entry):
+    with pytest.raises(CheckpointError, match=r'CC-BY-NC-4\.0'):
+        cache.fetch(entry(license='CC-BY-NC-4.0', commercial=False), commercial_only=True)
+
+
+def test_a_file_fetched_elsewhere_is_recognized_and_added(entry, tmp_path):
+    file = entry('https://pan.baidu.com/s/1')
+    (tmp_path / 'source.pth').rename(tmp_path / 'tiny_net.pth')
+    assert cache.add(tmp_path / 'tiny_net.pth')[0] == file
+    assert cache.fetch(file).read_bytes() == (tmp_path / 'tiny_net.pth').read_bytes()
+
+
+def test_an_unknown_file_is_added_under_a_name_only(entry, tmp_path):
+    entry()
+    with pytest.raises(CheckpointError, match='--name'):
+        cache.add(tmp_path / 'source.pth')
+    assert cache.add(tmp_path / 'source.pth', 'tiny_net')[1].name == 'tiny_net.pth'
+
+
+def test_verify_names_what_changed_on_the_disk(server, entry):
+    path = cache.fetch(entry())
+    assert cache.verify() == {'tiny_net': ''}
+    path.write_bytes(b'damaged')
+    assert 'remove and fetch again' in cache.verify()['tiny_net']
+    assert cache.remove('tiny_net') == path
+    assert cache.verify() == {}
+
+
+FETCH = """
+import sys
+from dataclasses import replace
+from denseformer.checkpoints import cache
+from tests.checkpoints.test_cache import ENTRY
+cache.fetch(replace(ENTRY, urls=(sys.argv[1],)))
+"""
+
+
+def test_processes_that_want_one_file_fetch_it_once(server, tmp_path, request):
+    root = str(request.config.rootpath)
+    command = [sys.executable, '-c', f'import sys; sys.path.insert(0, {root!r})\n{FETCH}', f'{server.url}/tiny_net.pth']
+    processes = [subprocess.Popen(command) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    assert len(server.asked) == 1
+
+
+def test_training_starts_from_the_weights_that_pretrained_names(server, entry, tmp_path):
+    arch = Swin.truncated_arch()
+    source = Swin(arch=arch)
+    torch.save({'model': source.state_dict()}, tmp_path / 'source.pth')
+    server.data = (tmp_path / 'source.pth').read_bytes()
+    entry()
+    network = Swin(arch=arch, pretrained='weights:tiny_net')
+    network.init_weights()
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, source.state_dict()[name]), name

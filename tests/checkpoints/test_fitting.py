@@ -1,0 +1,70 @@
+"""Weights that carry a prefix, another number of input channels or other classes still fit."""
+
+import pytest
+import torch
+from torch import nn
+
+from denseformer.backbones import Swin
+from denseformer.checkpoints.fitting import fit, inflate_input, shared_prefixes
+from denseformer.engine.initializers import Pretrained
+
+ARCH = Swin.truncated_arch()
+
+
+class Model(nn.Module):
+    def __init__(self, classes: int):
+        super().__init__()
+        self.backbone = Swin(arch=ARCH)
+        self.decode_head = nn.Conv2d(8, classes, 1)
+
+
+@pytest.mark.parametrize('prefix', ['module.', '_orig_mod.', 'model.', 'net_g.', 'student.module.', 'backbone.'])
+def test_a_prefix_that_all_names_share_is_removed_and_said(prefix):
+    source = Swin(arch=ARCH)
+    weights, notes = fit(Swin(arch=ARCH), {prefix + key: value for key, value in source.state_dict().items()})
+    assert weights.keys() == source.state_dict().keys()
+    assert prefix in notes[0]
+
+
+def test_names_that_fit_stay_as_they_are():
+    source = Swin(arch=ARCH)
+    weights, notes = fit(Swin(arch=ARCH), source.state_dict())
+    assert weights.keys() == source.state_dict().keys()
+    assert not notes
+
+
+def test_every_shared_beginning_is_tried():
+    assert list(shared_prefixes({'a.b.c': None, 'a.b.d.e': None})) == ['', 'a.', 'a.b.']
+
+
+def test_a_backbone_starts_from_a_whole_model(tmp_path):
+    source, target = Model(5), Swin(arch=ARCH)
+    torch.save({'state_dict': source.state_dict()}, tmp_path / 'whole.pth')
+    Pretrained(str(tmp_path / 'whole.pth'))(target)
+    assert torch.equal(target.patch_embed.proj.weight, source.backbone.patch_embed.proj.weight)
+
+
+def test_a_model_of_other_classes_starts_from_all_but_its_class_layers(tmp_path):
+    source, target = Model(5), Model(2)
+    torch.save({'state_dict': source.state_dict()}, tmp_path / 'five.pth')
+    before = target.decode_head.weight.clone()
+    Pretrained(str(tmp_path / 'five.pth'))(target)
+    assert torch.equal(target.backbone.patch_embed.proj.weight, source.backbone.patch_embed.proj.weight)
+    assert torch.equal(target.decode_head.weight, before)
+
+
+@pytest.mark.parametrize('channels', [1, 2, 4, 6, 8])
+def test_inflated_kernels_answer_alike_to_gray_images(channels):
+    weight = torch.randn(4, 3, 2, 2).mean(1, keepdim=True).expand(4, 3, 2, 2)
+    gray = torch.randn(1, 1, 6, 6)
+    expected = nn.functional.conv2d(gray.expand(-1, 3, -1, -1), weight)
+    inflated = inflate_input(weight, channels)
+    torch.testing.assert_close(nn.functional.conv2d(gray.expand(-1, channels, -1, -1), inflated), expected)
+
+
+def test_a_backbone_of_four_channels_starts_from_rgb_weights(tmp_path):
+    source, target = Swin(arch=ARCH), Swin(arch=ARCH, in_channels=4)
+    torch.save(source.state_dict(), tmp_path / 'rgb.pth')
+    Pretrained(str(tmp_path / 'rgb.pth'))(target)
+    expected = inflate_input(source.patch_embed.proj.weight, 4)
+    torch.testing.assert_close(target.patch_embed.proj.weight, expected)
