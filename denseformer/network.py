@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from inspect import signature
 from pathlib import Path
-from typing import Any, ClassVar, Never, TypedDict
+from typing import Any, ClassVar, Never, Self, TypedDict
 
 import torch
 from mmengine.model import BaseModule
@@ -164,7 +164,7 @@ class Network(BaseModule):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @classmethod
-    def families(cls) -> list[type['Network']]:
+    def families(cls) -> list[type[Self]]:
         """The registered networks that derive from `cls`, by name."""
         found = {kind for kind in MODELS.module_dict.values() if isinstance(kind, type) and issubclass(kind, cls)}
         return sorted(found, key=lambda kind: kind.__name__)

@@ -54,12 +54,12 @@ def fused_attention_backward(
     sides, dilation = k.shape[1:3], dilations[0]
     k, v = (_completed(x, kernel_size * dilation) for x in (k, v))
     q, k, v, grad = (_dense_heads(x) for x in (q, k, v, grad))
-    out, normaliser = _forward(q, k, v, bias, kernel_size, dilation, scale)
+    out, normalizer = _forward(q, k, v, bias, kernel_size, dilation, scale)
     delta = (out.float() * grad.float()).sum(-1)  # (B, H, W, h)
     grad_q, grad_k, grad_v = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k, v))
     heads, side = 1 if bias is None else q.shape[3], 2 * kernel_size - 1
     grad_bias = q.new_zeros(BIAS_COPIES, heads, side, side, dtype=torch.float32)
-    shared = (q, k, v, q if bias is None else bias.contiguous(), grad, normaliser, delta)
+    shared = (q, k, v, q if bias is None else bias.contiguous(), grad, normalizer, delta)
     strides = [stride for x in (q, k, v, grad) for stride in x.stride()[:4]]
     sizes = (*q.shape[1:3], *k.shape[1:3], q.shape[3], q.shape[4], dilation, scale)
     options = _options(q, bias, kernel_size)
@@ -96,14 +96,14 @@ def _forward(
     """The output, and the logarithm of each row's sum of exponentials (B, H, W, h)."""
     q, k, v = (_dense_heads(x) for x in (q, k, v))
     out = torch.empty_like(q, memory_format=torch.contiguous_format)
-    normaliser = q.new_empty(q.shape[:4], dtype=torch.float32)
+    normalizer = q.new_empty(q.shape[:4], dtype=torch.float32)
     strides = [stride for x in (q, k, v) for stride in x.stride()[:4]]
     sizes = (*q.shape[1:3], *k.shape[1:3], q.shape[3], q.shape[4], dilation, scale)
     table = q if bias is None else bias.contiguous()
     _forward_kernel[_grid(q, q, dilation)](
-        q, k, v, table, out, normaliser, *strides, *sizes, **_options(q, bias, kernel_size)
+        q, k, v, table, out, normalizer, *strides, *sizes, **_options(q, bias, kernel_size)
     )
-    return out, normaliser
+    return out, normalizer
 
 
 def _dense_heads(x: Tensor) -> Tensor:
@@ -180,7 +180,7 @@ def _pairs(query_row, query_column, key_row, key_column, row_members, column_mem
 
 @triton.jit
 def _forward_kernel(
-    q, k, v, bias, out, normaliser,
+    q, k, v, bias, out, normalizer,
     q_batch, q_row, q_column, q_head, k_batch, k_row, k_column, k_head, v_batch, v_row, v_column, v_head,
     height, width, key_height, key_width, heads, head_width, dilation, scale,
     K: tl.constexpr, HAS_BIAS: tl.constexpr, WIDTH: tl.constexpr, TILE: tl.constexpr, BLOCK: tl.constexpr,
@@ -229,7 +229,7 @@ def _forward_kernel(
         largest = new_largest
     exponentials = tl.where(mine, exponentials, 1.0)
     pixel = ((image * height + map_row) * width + map_column) * heads + head
-    tl.store(normaliser + pixel, largest + tl.log(exponentials), mask=mine)
+    tl.store(normalizer + pixel, largest + tl.log(exponentials), mask=mine)
     _store(
         out + (image * height * width * heads + head) * head_width, map_row, map_column, width * heads * head_width,
         heads * head_width, mine, head_width, result / exponentials[:, None], WIDTH,
@@ -238,7 +238,7 @@ def _forward_kernel(
 
 @triton.jit
 def _grad_query_kernel(
-    q, k, v, bias, grad, normaliser, delta, grad_q, grad_bias,
+    q, k, v, bias, grad, normalizer, delta, grad_q, grad_bias,
     q_batch, q_row, q_column, q_head, k_batch, k_row, k_column, k_head, v_batch, v_row, v_column, v_head,
     g_batch, g_row, g_column, g_head,
     height, width, key_height, key_width, heads, head_width, dilation, scale,
@@ -256,7 +256,7 @@ def _grad_query_kernel(
     queries = _load(q + image * q_batch + head * q_head, map_row, map_column, q_row, q_column, mine, head_width, WIDTH)
     grads = _load(grad + image * g_batch + head * g_head, map_row, map_column, g_row, g_column, mine, head_width, WIDTH)
     pixel = ((image * height + map_row) * width + map_column) * heads + head
-    logarithm = tl.load(normaliser + pixel, mask=mine, other=0.0)
+    logarithm = tl.load(normalizer + pixel, mask=mine, other=0.0)
     mean = tl.load(delta + pixel, mask=mine, other=0.0)
 
     top, bottom = _window(tile_row, row_members, K), _window(tile_row + TILE - 1, row_members, K) + K
@@ -298,7 +298,7 @@ def _grad_query_kernel(
 
 @triton.jit
 def _grad_key_kernel(
-    q, k, v, bias, grad, normaliser, delta, grad_k, grad_v,
+    q, k, v, bias, grad, normalizer, delta, grad_k, grad_v,
     q_batch, q_row, q_column, q_head, k_batch, k_row, k_column, k_head, v_batch, v_row, v_column, v_head,
     g_batch, g_row, g_column, g_head,
     height, width, key_height, key_width, heads, head_width, dilation, scale,
@@ -340,7 +340,7 @@ def _grad_key_kernel(
             head_width, WIDTH,
         )  # fmt: skip
         pixel = ((image * height + query_map_row) * width + query_map_column) * heads + head
-        logarithm = tl.load(normaliser + pixel, mask=there, other=0.0)
+        logarithm = tl.load(normalizer + pixel, mask=there, other=0.0)
         mean = tl.load(delta + pixel, mask=there, other=0.0)
         logits = tl.dot(keys, tl.trans(queries), input_precision='ieee') * scale  # keys x queries
         inside, place = _pairs(
