@@ -174,7 +174,7 @@ def group_rates(A: Tensor, groups: int) -> Tensor:
 
 def segment_length(u: Tensor, A: Tensor) -> int:
     """Tokens whose states fit into the cache, of all sequences together."""
-    return torch.sym_max(1, SEGMENT_NUMBERS[u.device.type] // (u.shape[0] * A.numel()))
+    return torch.sym_max(1, SEGMENT_NUMBERS.get(u.device.type, SEGMENT_NUMBERS['cuda']) // (u.shape[0] * A.numel()))
 
 
 def segments(u: Tensor, A: Tensor) -> Iterator[slice]:
@@ -192,7 +192,7 @@ class Segment:
 
     def __init__(self, u: Tensor, dt: Tensor, rates: Tensor, B: Tensor):
         batch, self.length = u.shape[:2]
-        most = max(1, STEP_NUMBERS[u.device.type] // (batch * rates.numel()))
+        most = max(1, STEP_NUMBERS.get(u.device.type, STEP_NUMBERS['cuda']) // (batch * rates.numel()))
         self.chunks = min(most, math.isqrt(2 * self.length))
         self.steps = ceil_div(self.length, self.chunks)
         groups = len(rates)

@@ -51,7 +51,9 @@ def add_maps(values: dict[str, Any]) -> None:
     `channels` and `strides` of the maps, as the backbone describes itself; `levels`, their indices; and where a head
     has a `pyramid`, how wide its levels are, `pyramid_channels`, as wide for each map.
     """
-    if 'channels' not in values and isinstance(values.get('backbone'), Mapping):
+    if 'backbone' not in values:
+        return
+    if 'channels' not in values and isinstance(values['backbone'], Mapping):
         values |= {**described_maps(values['backbone']), **values}
     if 'channels' in values:
         values.setdefault('levels', tuple(range(len(values['channels']))))
