@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.registry import MODELS, init_default_scope
 
+from denseformer.checkpoints.catalog import starting_weights
 from denseformer.config.audit import audit
 from denseformer.config.loading import load_config
 from denseformer.engine.launch import scale_learning_rate
@@ -28,6 +29,9 @@ def test_has_no_findings_builds_and_names_its_source_and_the_batch_of_its_rate(p
     assert [str(finding) for finding in audit(config, data=False)] == []
     published = config.get('published')
     assert published is None or {'metric', 'value', 'source'} <= set(published)
+    if start := (config.get('backbone') or {}).get('pretrained'):
+        backbone = config.backbone
+        assert starting_weights(backbone.type.removeprefix('denseformer.'), backbone.arch, start).is_whole
     if config.get('train_cfg'):
         scale_learning_rate(config, TrainOptions(auto_scale_lr=True))
         assert config.auto_scale_lr.base_batch_size % config.train_dataloader.batch_size == 0

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import pytest
 
-from denseformer.checkpoints.catalog import starting_weights
 from denseformer.config.loading import load_config
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -94,15 +93,3 @@ def test_decays_everything_where_the_authors_exempt_nothing(name):
     config = load_config(CONFIGS / f'{name}.py')
     assert config.optim_wrapper.constructor == 'DefaultOptimWrapperConstructor'
     assert 'paramwise_cfg' not in config.optim_wrapper
-
-
-def test_every_named_start_is_a_published_file():
-    named = 0
-    for path in sorted(CONFIGS.glob('*.py')):
-        if 'pretrained=' not in path.read_text():
-            continue
-        backbone = load_config(path).backbone
-        file = starting_weights(backbone.type.removeprefix('denseformer.'), backbone.arch, backbone.pretrained)
-        assert file.kind in ('imagenet', 'ssl'), path
-        named += 1
-    assert named > 290

@@ -44,7 +44,7 @@ def test_a_config_elsewhere_builds_on_shipped_bases(tmp_path):
     bases = ['backbones/dinat', 'heads/upernet', 'datasets/ade20k', 'schedules/adamw_160k', 'runtime/default']
     path = tmp_path / 'mine.py'
     lines = [f'_base_ = {[f"denseformer::_base_/{base}.py" for base in bases]}']
-    path.write_text('\n'.join([*lines, "backbone = dict(arch='tiny', drop_path_rate=0.3)"]))
+    path.write_text('\n'.join([*lines, "backbone = dict(arch='tiny', pretrained='imagenet1k', drop_path_rate=0.3)"]))
     config = load_config(path)
     assert config.model == load_config('upernet_dinat_ade20k').model
     assert list(audit(config, data=False)) == []

@@ -72,7 +72,9 @@ def gflops(cls: type[Backbone], arch: str, side: int) -> float:
 
     def count(device: str) -> float:
         with torch.device(device), torch.inference_mode():
-            network = MODELS.build({'type': f'denseformer.{registered_name(cls)}', 'arch': arch}).eval().requires_grad_(False)
+            network = (
+                MODELS.build({'type': f'denseformer.{registered_name(cls)}', 'arch': arch}).eval().requires_grad_(False)
+            )
             return multiply_adds(lambda: network(torch.zeros(1, 3, side, side)))
 
     try:
