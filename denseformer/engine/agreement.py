@@ -14,8 +14,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from denseformer.checkpoints import CheckpointError
-from denseformer.config.audit import default_of, metainfo
-from denseformer.config.components import component_of
+from denseformer.config.audit import metainfo
+from denseformer.config.components import component_of, default_of
 from denseformer.datasets.building import leaf_datasets
 
 RECORD = 'trained_with'
@@ -55,7 +55,8 @@ def describe_inputs(config: Config, loader: str) -> dict[str, Any]:
     model = model.get('module') or model
     preprocessor = model.get('data_preprocessor') or {}
     found = {
-        f'data_preprocessor.{name}': plain(preprocessor.get(name)) for name in ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr')
+        f'data_preprocessor.{name}': plain(preprocessor.get(name))
+        for name in ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr')
     }
     for part in ('backbone', 'network'):
         if part in model:

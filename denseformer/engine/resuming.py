@@ -30,7 +30,9 @@ def changes_since(meta: Mapping[str, Any], now: Mapping[str, Any], path: str) ->
     """
     before = (meta.get(RECORD) or {}).get('settings')
     changes = changed_settings(before, now['settings']) if before else {}
-    types = [pair for key, pair in changes.items() if key.startswith('optim_wrapper.') and key.endswith('optimizer.type')]
+    types = [
+        pair for key, pair in changes.items() if key.startswith('optim_wrapper.') and key.endswith('optimizer.type')
+    ]
     if types:
         raise CheckpointError(
             f'{path}: holds the state of {types[0][0]}, the config says {types[0][1]}. Resume with the same optimizer, '
@@ -74,9 +76,30 @@ def advance(schedulers: Any, iterations: int, epoch_length: int | None) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # that no optimizer stepped in between
         for iteration in range(1, iterations + 1):
-            for part in parts:
-                if not part.by_epoch or (epoch_length and iteration % epoch_length == 0):
-                    part.step()
+            step_all(parts, iteration, epoch_length)
+
+
+def highest_rate(schedulers: list[Any], optim_wrapper: Any, iterations: int, epoch_length: int | None) -> float:
+    """The highest rate of the one parameter group of `optim_wrapper`, up to the iteration that reaches its first."""
+    (group,) = optim_wrapper.param_groups
+    highest = group['lr']
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        for iteration in range(1, iterations):
+            if highest >= group.get('initial_lr', 0):
+                break
+            step_all(schedulers, iteration, epoch_length)
+            highest = max(highest, group['lr'])
+    return highest
+
+
+def step_all(schedulers: list[Any], iteration: int, epoch_length: int | None) -> None:
+    """One step of all schedulers that count iterations, and, at the end of an epoch, of those that count epochs."""
+    for part in schedulers:
+        if isinstance(part, ReduceOnPlateauParamScheduler):
+            continue
+        if not part.by_epoch or (epoch_length and iteration % epoch_length == 0):
+            part.step()
 
 
 def place_in_epochs(epoch: int, iteration: int, before: int | None, now: int) -> int:

@@ -2,12 +2,14 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import mmengine
+import torch
 from mmengine.device import get_device
 from mmengine.model import (
     BaseTTAModel,
@@ -16,6 +18,7 @@ from mmengine.model import (
     is_model_wrapper,
     revert_sync_batchnorm,
 )
+from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 from mmengine.runner import Runner as MMEngineRunner
 from mmengine.runner.checkpoint import weights_to_cpu
@@ -25,17 +28,20 @@ from torch.utils.data import DataLoader
 
 from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of, write_checkpoint
 from denseformer.checkpoints.fitting import fit, without_prefix
+from denseformer.config.errors import ConfigError
 from denseformer.datasets.building import build_dataset, check_listed_files
 from denseformer.engine.agreement import RECORD, check_agreement, describe_training
 from denseformer.engine.distributed import explain_lost_ranks
 from denseformer.engine.hooks.nan_guard import optimizers
 from denseformer.engine.hooks.preemption import start_worker
 from denseformer.engine.reproducibility import ResumableEpochLoop, reproducible
+from denseformer.engine.resuming import highest_rate
 from denseformer.engine.resuming import resume as resume_run
+from denseformer.engine.run_folder import set_current_run
 from denseformer.engine.sharding import compile_units, is_sharded, shard, shard_state
 from denseformer.inspection.learnable import check_learnable
 
-
+MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 STATISTICS = ('running_mean', 'running_var')
 """Ends of the names of buffers that are learned."""
 UNUSED_IN_PREDICTION = re.compile(r'^(auxiliary_head|discriminator|losses|perceptual)\b')
@@ -55,6 +61,7 @@ class Runner(MMEngineRunner):
     trust_checkpoint = False
     takes_whole_models = False
     """Whether a checkpoint has to set all parameters, since the run does not learn them: a test, or a resumed run."""
+    run_id: str | None = None
     compared_loader = 'test_dataloader'
     """The loader whose classes and labels have to be the checkpoint's."""
     _train_dataloader: Any
@@ -65,8 +72,10 @@ class Runner(MMEngineRunner):
 
         The workers of an endless loader end here too; mmengine keeps them as long as the runner.
         """
+        if self.rank == 0 and self.run_id:
+            set_current_run(self.work_dir, self.run_id)
         try:
-            with explain_lost_ranks():
+            with explain_lost_ranks(), explain_small_batches():
                 return super().train()
         finally:
             self.call_hook('on_exit')
@@ -139,6 +148,33 @@ class Runner(MMEngineRunner):
             for optimizer in optimizers(built):
                 shard_state(optimizer)
         return built
+
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        """The schedules; a warning says where they never bring the rate to what was asked."""
+        built = super().build_param_scheduler(scheduler)
+        if built is not scheduler:
+            self._warn_of_low_rates(scheduler)
+        return built
+
+    def _warn_of_low_rates(self, scheduler: Any) -> None:
+        length = self.describe_training()['epoch_length']
+        several = isinstance(scheduler, dict) and 'type' not in scheduler
+        for name, wrapper in self.optim_wrapper.items() if several else [('', self.optim_wrapper)]:
+            base = max(group['initial_lr'] for group in wrapper.param_groups)
+            alone = OptimWrapper(torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=base))
+            parts = self._build_param_scheduler(scheduler[name] if several else scheduler, alone)
+            highest = highest_rate(parts, alone, self.max_iters, length)
+            if highest < 0.99 * base:
+                self.logger.warning(
+                    f'The learning rate {name or "of the config"}, {base:.3g}, is never reached: the highest of the '
+                    f'{self.max_iters} iterations is {highest:.3g}. Shorten the warm-up, or train for longer.'
+                )
+
+    def register_default_hooks(self, hooks: dict | None = None) -> None:
+        """mmengine's; any hook is left out by None, not only one of its own."""
+        super().register_default_hooks(
+            {name: hook for name, hook in (hooks or {}).items() if hook is not None or name in MMENGINE_HOOKS}
+        )
 
     def resume(
         self,
@@ -237,6 +273,7 @@ class Runner(MMEngineRunner):
             'time': time.strftime('%Y%m%d_%H%M%S'),
             'mmengine_version': mmengine.__version__,
             'world_size': self.world_size,
+            'run': self.run_id,
             RECORD: self.describe_training(),
         }
         dataset = self.train_dataloader.dataset
@@ -285,6 +322,21 @@ def load_weights(model: nn.Module, checkpoint: dict, filename: str, *, whole: bo
     if left.unexpected_keys:
         notes.append(f'{filename} has {len(left.unexpected_keys)} unknown tensors: {_some(left.unexpected_keys)}')
     return notes
+
+
+@contextmanager
+def explain_small_batches() -> Iterator[None]:
+    """Raise ConfigError with the ways out where BatchNorm is given one value of each channel."""
+    try:
+        yield
+    except ValueError as error:
+        if 'more than 1 value per channel' not in str(error):
+            raise
+        raise ConfigError(
+            'BatchNorm cannot train on a batch of one image whose map is one pixel, as behind pooling. Raise batch_size '
+            'to 2 or more, let the last batch of an epoch be left out with train_dataloader.drop_last=True, or choose '
+            "another norm, as with norm_cfg=dict(type='GN', num_groups=32)."
+        ) from error
 
 
 def _to_cpu(state: Any) -> Any:

@@ -42,9 +42,7 @@ def read_weights(path: str | Path) -> StateDict:
     return {key.removeprefix('module.'): value for key, value in own.items()} or weights
 
 
-def recognize(
-    state_dict: StateDict, path: str | Path
-) -> tuple[StateDict, type[RestorationNetwork], dict[str, Any]]:
+def recognize(state_dict: StateDict, path: str | Path) -> tuple[StateDict, type[RestorationNetwork], dict[str, Any]]:
     """The family, and the options of its constructor, that a state dict from the file `path` belongs to.
 
     Returns the state dict, too: without a beginning that all names share, such as '_orig_mod.', where it had one.

@@ -27,7 +27,9 @@ def rates(runner):
 
 def warned(monkeypatch):
     lines = []
-    monkeypatch.setattr('mmengine.logging.MMLogger.warning', lambda self, text, *args, **kwargs: lines.append(str(text)))
+    monkeypatch.setattr(
+        'mmengine.logging.MMLogger.warning', lambda self, text, *args, **kwargs: lines.append(str(text))
+    )
     return lines
 
 
