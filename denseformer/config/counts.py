@@ -76,8 +76,8 @@ def input_channels(config: Config) -> Iterator[Finding]:
             if loaded is not None and loaded != channels:
                 yield Finding(
                     key,
-                    f'{step["type"]} reads images of {loaded} channels, the backbone takes in_channels={channels}: load '
-                    'them with a transform of your own, or change backbone.in_channels.',
+                    f'{step["type"]} reads images of {loaded} channels, the backbone takes in_channels={channels}: '
+                    'load them with a transform of your own, or change backbone.in_channels.',
                 )
 
 

@@ -70,8 +70,8 @@ def advance(schedulers: Any, iterations: int, epoch_length: int | None) -> None:
     parts = list(each_scheduler(schedulers))
     if any(isinstance(part, ReduceOnPlateauParamScheduler) for part in parts):
         raise CheckpointError(
-            'A schedule that follows scores (ReduceOnPlateau) cannot be laid again: resume with the settings of the run, '
-            'or begin a new one with --load-from.'
+            'A schedule that follows scores (ReduceOnPlateau) cannot be laid again: resume with the settings of the '
+            'run, or begin a new one with --load-from.'
         )
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # that no optimizer stepped in between

@@ -1,7 +1,7 @@
 """A run owns its folder: one process at a time writes there, and what an older run left is not taken for its own.
 
-Every run has an id, which its checkpoints (`meta['run']`) and the `run.json` of each start keep, and which stands in the
-folder's `current_run`. A resumed run keeps its id, also in a copied or moved folder.
+Every run has an id, which its checkpoints (`meta['run']`) and the `run.json` of each start keep, and which stands in
+the folder's `current_run`. A resumed run keeps its id, also in a copied or moved folder.
 """
 
 import json
@@ -82,7 +82,7 @@ def read_owner(lock: Path) -> dict:
 
 
 def is_alive(lock: Path, owner: Mapping) -> bool:
-    """Whether the owner of a lock still runs: asked for on this machine; on another, its lock is watched for `STALE`."""
+    """Whether the owner of a lock still runs: asked for on this machine, watched for `STALE` on another."""
     if owner.get('host') == platform.node():
         return process_exists(int(owner.get('pid') or 0))
     before, end = touched(lock), time.monotonic() + STALE
@@ -150,6 +150,6 @@ def check_free(folder: str | Path) -> None:
     if found:
         raise ConfigError(
             f'{folder}: holds a run already ({", ".join(found[:3])}{" ..." if len(found) > 3 else ""}). Go on with it: '
-            '--resume. Begin a new one: in another --work-dir, or here with --overwrite, which replaces its files one by '
-            'one as the new run writes them; a later --resume goes on from the new run alone.'
+            '--resume. Begin a new one: in another --work-dir, or here with --overwrite, which replaces its files one '
+            'by one as the new run writes them; a later --resume goes on from the new run alone.'
         )

@@ -78,7 +78,7 @@ def look_at_samples(part: Any) -> str:
 
 
 def loading_steps(part: Any) -> list[Any]:
-    """The transforms that read the files of a dataset, panoptic maps too, which in a validation set only scores read."""
+    """The transforms that read the files of a dataset, panoptic maps too, which only scores read in validation."""
     loading = [step for step in part.pipeline.transforms if type(step).__name__.startswith('Load')]
     if 'listed_ids' in part.get_data_info(0) and not any(isinstance(step, LoadPanoptic) for step in loading):
         loading.append(LoadPanoptic())
