@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from denseformer.cli import main
 from denseformer.datasets.sample import CLASSES
@@ -54,6 +55,50 @@ def test_train_resume_test_and_infer(run):
     out = root / 'out'
     assert command('infer', CONFIG, checkpoint, str(root / 'sample/images/validation'), '--out', str(out)) == 0
     assert len(list((out / 'masks').iterdir())) == 3
+
+
+def test_a_folder_with_a_run_is_not_begun_again_without_a_word(run, capsys):
+    root, command = run
+    assert command('train', CONFIG, '--work-dir', str(root / 'work'), more=('max_iters=2',)) == 2
+    assert 'holds a run already' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('ask', ['test', 'infer', 'export'])
+def test_a_checkpoint_is_not_used_for_other_classes_or_without_a_head(run, capsys, ask):
+    root, _ = run
+    checkpoint = (root / 'work/last_checkpoint').read_text().strip()
+    content = torch.load(checkpoint, weights_only=False)
+    headless = {k: v for k, v in content['state_dict'].items() if not k.startswith('decode_head')}
+    torch.save({**content, 'state_dict': headless}, root / 'headless.pth')
+    turned = list(reversed(CLASSES))
+    order = f"test_dataloader.dataset.metainfo={{'classes': {turned}}}"
+
+    def asked(path: str, *more: str) -> str:
+        places = {
+            'test': ['--work-dir', str(root / 'refused')],
+            'infer': [str(root / 'sample/images/validation'), '--out', str(root / 'refused')],
+            'export': ['--out', str(root / 'refused.onnx')],
+        }[ask]
+        options = ['--cfg-options', f'data_root={root}/sample', *SMALL, *more]
+        assert main([ask, CONFIG, path, *places, *options]) == 2
+        return capsys.readouterr().err
+
+    assert 'in another order' in asked(checkpoint, order)
+    assert 'which would be random: decode_head.' in asked(str(root / 'headless.pth'))
+    assert 'trained with data_preprocessor.mean=' in asked(checkpoint, 'model.data_preprocessor.mean=[0.0, 0.0, 0.0]')
+
+
+def test_a_segmentor_of_other_classes_starts_from_a_whole_one(run):
+    root, command = run
+    checkpoint = (root / 'work/last_checkpoint').read_text().strip()
+    names = f"{{'classes': {[f'class {i}' for i in range(9)]}}}"
+    more = (
+        *('max_iters=2', 'num_classes=9'),
+        *(f'{split}_dataloader.dataset.metainfo={names}' for split in ('train', 'val', 'test')),
+    )
+    assert command('train', CONFIG, '--work-dir', str(root / 'nine'), '--load-from', checkpoint, more=more) == 0
+    (text,) = (root / 'nine').glob('2*/*.log')
+    assert 'decode_head.conv_seg.weight: left out, it has 8 outputs instead of 9' in text.read_text()
 
 
 def test_test_time_augmentation_and_pictures(run):

@@ -115,6 +115,8 @@ def map_counts(config: Config) -> Iterator[Finding]:
 def faulty_maps(key: str, part: Mapping[str, Any], widths: list[int]) -> Iterator[Finding]:
     """in_channels and in_index of a neck or head against the widths of the backbone's maps."""
     taken, index = part.get('in_channels'), part.get('in_index')
+    if taken is None:
+        return
     if is_list(index) and is_list(taken) and len(index) != len(taken):
         yield Finding(f'{key}.in_index', f'names {len(index)} maps, in_channels has {len(taken)} numbers.')
         return
@@ -122,11 +124,12 @@ def faulty_maps(key: str, part: Mapping[str, Any], widths: list[int]) -> Iterato
     if any(not -len(widths) <= place < len(widths) for place in places):
         yield Finding(f'{key}.in_index', f'is {index}, the backbone has {len(widths)} maps, counted from 0.')
         return
-    given = [widths[place] for place in places]
-    if (is_list(taken) and list(taken) != given) or (
-        isinstance(taken, int) and isinstance(index, int) and [taken] != given
-    ):
-        yield Finding(f'{key}.in_channels', f"is {taken}, the backbone's maps have {given}: write '${{channels}}'.")
+    given: Any = [widths[place] for place in places]
+    if isinstance(taken, int):
+        given = given[0] if isinstance(index, int) else taken  # an int with several maps is a head's own business
+    if (list(taken) if is_list(taken) else taken) != given:
+        name = 'channels' if is_list(taken) else f'channels[{index}]'
+        yield Finding(f'{key}.in_channels', f"is {taken}, the backbone's maps have {given}: write '${{{name}}}'.")
 
 
 def hook_names(config: Config) -> Iterator[Finding]:

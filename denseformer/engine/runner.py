@@ -334,8 +334,8 @@ def explain_small_batches() -> Iterator[None]:
             raise
         raise ConfigError(
             'BatchNorm cannot train on a batch of one image whose map is one pixel, as behind pooling. Raise '
-            'batch_size to 2 or more, let the last batch of an epoch be left out with train_dataloader.drop_last=True, or choose '
-            "another norm, as with norm_cfg=dict(type='GN', num_groups=32)."
+            'batch_size to 2 or more, leave out the last batch of an epoch with train_dataloader.drop_last=True, or '
+            "choose another norm, as with norm_cfg=dict(type='GN', num_groups=32)."
         ) from error
 
 

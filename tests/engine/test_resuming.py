@@ -4,6 +4,7 @@ import pytest
 import tiny
 
 from denseformer.checkpoints import CheckpointError, newest_checkpoint, read_checkpoint
+from denseformer.config.errors import ConfigError
 from denseformer.engine.resuming import place_in_epochs
 
 
@@ -75,6 +76,37 @@ def test_another_optimizer_is_refused_with_the_way_out(tmp_path):
     cfg.optim_wrapper.optimizer = dict(type='SGD', lr=0.05)
     with pytest.raises(CheckpointError, match=r'state of AdamW, the config says SGD.*--load-from'):
         tiny.train(cfg, resume=True)
+
+
+@pytest.mark.parametrize(
+    ('parts', 'said'),
+    [
+        ([dict(type='LinearLR', start_factor=0.1, end=50, by_epoch=False)], True),
+        ([dict(type='LinearLR', start_factor=0.1, end=4, by_epoch=False)], False),
+        ([dict(type='PolyLR', eta_min=0.0, end=6, by_epoch=False)], False),
+        ([dict(type='ConstantLR', factor=0.5, end=50, by_epoch=False)], True),
+    ],
+    ids=['endless warm-up', 'warm-up', 'falling', 'constant'],
+)
+def test_a_rate_that_is_never_reached_is_said(tmp_path, monkeypatch, parts, said):
+    cfg = tiny.config(tmp_path, iters=6, ema=False)
+    cfg.param_scheduler = parts
+    lines = warned(monkeypatch)
+    tiny.train(cfg)
+    assert any('0.05, is never reached' in line for line in lines) == said
+
+
+def test_a_batch_of_one_under_a_batch_norm_is_met_with_the_ways_out(tmp_path):
+    with pytest.raises(ConfigError, match=r'batch_size to 2 or more.*drop_last=True.*norm_cfg='):
+        tiny.train(tiny.config(tmp_path, batch=1, ema=False))
+
+
+@pytest.mark.parametrize('name', ['nan_guard', 'record', 'timer'])
+def test_any_hook_is_left_out_by_none(tmp_path, name):
+    cfg = tiny.config(tmp_path, ema=False)
+    cfg.default_hooks[name] = None
+    kinds = [type(hook).__name__ for hook in tiny.build(cfg).hooks]
+    assert {'nan_guard': 'NaNGuardHook', 'record': 'RecordHook', 'timer': 'IterTimerHook'}[name] not in kinds
 
 
 @pytest.mark.parametrize('batch', [2, 6])
