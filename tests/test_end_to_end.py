@@ -3,11 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from denseformer.cli import main
+from denseformer.config.loading import load_config
+from denseformer.config.overrides import parse_override
 from denseformer.datasets.sample import CLASSES
+from denseformer.inference import Predictor
 
 CONFIG = 'configs/upernet_dinat_nano_sample.py'
 SMALL = [
@@ -88,17 +92,47 @@ def test_a_checkpoint_is_not_used_for_other_classes_or_without_a_head(run, capsy
     assert 'trained with data_preprocessor.mean=' in asked(checkpoint, 'model.data_preprocessor.mean=[0.0, 0.0, 0.0]')
 
 
+def of_classes(*names: str) -> list[str]:
+    info = f"{{'classes': {list(names)}}}"
+    return [
+        f'num_classes={len(names)}',
+        *(f'{split}_dataloader.dataset.metainfo={info}' for split in ('train', 'val', 'test')),
+    ]
+
+
 def test_a_segmentor_of_other_classes_starts_from_a_whole_one(run):
     root, command = run
     checkpoint = (root / 'work/last_checkpoint').read_text().strip()
-    names = f"{{'classes': {[f'class {i}' for i in range(9)]}}}"
-    more = (
-        *('max_iters=2', 'num_classes=9'),
-        *(f'{split}_dataloader.dataset.metainfo={names}' for split in ('train', 'val', 'test')),
-    )
-    assert command('train', CONFIG, '--work-dir', str(root / 'nine'), '--load-from', checkpoint, more=more) == 0
-    (text,) = (root / 'nine').glob('2*/*.log')
-    assert 'decode_head.conv_seg.weight: left out, it has 8 outputs instead of 9' in text.read_text()
+    more = ('max_iters=2', *of_classes('star', 'heart'))
+    assert command('train', CONFIG, '--work-dir', str(root / 'two'), '--load-from', checkpoint, more=more) == 0
+    (text,) = (root / 'two').glob('2*/*.log')
+    assert 'decode_head.conv_seg.weight: left out, it has 8 outputs instead of 2' in text.read_text()
+
+
+def test_one_class_is_refused_with_the_two_ways_out(run, capsys):
+    root, command = run
+    assert command('train', CONFIG, '--work-dir', str(root / 'one'), more=tuple(of_classes('star'))) == 2
+    assert 'out_channels=1' in (said := capsys.readouterr().err)
+    assert "classes=('background', ...)" in said
+
+
+def test_two_classes_by_one_logit_train_score_and_predict(run):
+    root, command = run
+    binary = [
+        f'model.{head}.{key}' for head in ('decode_head', 'auxiliary_head')
+        for key in ('out_channels=1', 'loss_decode.use_sigmoid=True')
+    ]  # fmt: skip
+    more = ('max_iters=2', *of_classes('star', 'heart'), *binary)
+    work = root / 'logit'
+    assert command('train', CONFIG, '--work-dir', str(work), more=more) == 0
+    checkpoint = (work / 'last_checkpoint').read_text().strip()
+    assert command('test', CONFIG, checkpoint, '--work-dir', str(work), '--out', str(work / 's.json'), more=more) == 0
+    assert set(json.loads((work / 's.json').read_text())['per_class']) == {'star', 'heart'}
+    config = load_config(CONFIG, dict(parse_override(text) for text in (f'data_root={root}/sample', *SMALL, *more)))
+    image = next((root / 'sample/images/validation').iterdir())
+    (result,) = Predictor(config, checkpoint, device='cpu')(image)
+    assert result.plot().size == (160, 160)
+    assert set(np.unique(result.mask)) <= {0, 1}
 
 
 def test_test_time_augmentation_and_pictures(run):

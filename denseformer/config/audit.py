@@ -21,7 +21,14 @@ from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from denseformer.config.components import accepted_arguments, component_of, default_of, unknown_component
-from denseformer.config.counts import class_weights, hook_names, input_channels, label_counts, map_counts
+from denseformer.config.counts import (
+    class_weights,
+    hook_names,
+    input_channels,
+    label_counts,
+    map_counts,
+    single_classes,
+)
 from denseformer.config.errors import ConfigError
 from denseformer.config.findings import Finding, walk
 from denseformer.config.overrides import SHARED_KEYS
@@ -56,7 +63,7 @@ def audit(config: Config, *, data: bool = True) -> Iterator[Finding]:
     init_default_scope(config.get('default_scope') or 'mmengine')
     import_custom_modules(config)
     checks = [unknown_keys, unknown_components, class_counts, empty_schedules, missing_weights]
-    checks += [class_weights, label_counts, input_channels, map_counts, hook_names]
+    checks += [class_weights, single_classes, label_counts, input_channels, map_counts, hook_names]
     checks += [missing_data] if data else []
     where = SourceLocations(config.filename)
     for finding in distinct(finding for check in checks for finding in check(config)):

@@ -44,6 +44,18 @@ def class_weights(config: Config) -> Iterator[Finding]:
                 )
 
 
+def single_classes(config: Config) -> Iterator[Finding]:
+    """A segmentation head of one class, whose softmax is 1 everywhere."""
+    for key, part in heads(config):
+        if 'loss_decode' in part and part['num_classes'] == 1:
+            yield Finding(
+                f'{key}.num_classes',
+                'is 1: a softmax over one class is 1 everywhere. Make the background a class, num_classes=2 and '
+                "classes=('background', ...); then, if you like, let the head have one logit: out_channels=1, and "
+                'use_sigmoid=True in its loss.',
+            )
+
+
 def label_counts(config: Config) -> Iterator[Finding]:
     """num_classes of what loads labels or scores them."""
     count = config.get('num_classes')
