@@ -18,7 +18,7 @@ from mmengine.model import (
     is_model_wrapper,
     revert_sync_batchnorm,
 )
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 from mmengine.runner import Runner as MMEngineRunner
 from mmengine.runner.checkpoint import weights_to_cpu
@@ -158,16 +158,17 @@ class Runner(MMEngineRunner):
 
     def _warn_of_low_rates(self, scheduler: Any) -> None:
         length = self.describe_training()['epoch_length']
-        several = isinstance(scheduler, dict) and 'type' not in scheduler
+        several = isinstance(self.optim_wrapper, OptimWrapperDict)
+        named = isinstance(scheduler, dict) and 'type' not in scheduler  # each optimizer has its own
         for name, wrapper in self.optim_wrapper.items() if several else [('', self.optim_wrapper)]:
-            base = max(group['initial_lr'] for group in wrapper.param_groups)
+            parts = scheduler.get(name, []) if named else scheduler
+            base = max(group.get('initial_lr', group['lr']) for group in wrapper.param_groups)
             alone = OptimWrapper(torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=base))
-            parts = self._build_param_scheduler(scheduler[name] if several else scheduler, alone)
-            highest = highest_rate(parts, alone, self.max_iters, length)
+            highest = highest_rate(self._build_param_scheduler(parts, alone), alone, self.max_iters, length)
             if highest < 0.99 * base:
                 self.logger.warning(
-                    f'The learning rate {name or "of the config"}, {base:.3g}, is never reached: the highest of the '
-                    f'{self.max_iters} iterations is {highest:.3g}. Shorten the warm-up, or train for longer.'
+                    f'The learning rate{f" of {name}" if name else ""}, {base:.3g}, is never reached: the highest of '
+                    f'the {self.max_iters} iterations is {highest:.3g}. Shorten the warm-up, or train for longer.'
                 )
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
