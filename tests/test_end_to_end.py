@@ -131,7 +131,7 @@ def test_two_classes_by_one_logit_train_score_and_predict(run):
     config = load_config(CONFIG, dict(parse_override(text) for text in (f'data_root={root}/sample', *SMALL, *more)))
     image = next((root / 'sample/images/validation').iterdir())
     (result,) = Predictor(config, checkpoint, device='cpu')(image)
-    assert result.plot().size == result.mask.shape[::-1]
+    assert result.plot().width == result.mask.shape[1]
     assert set(np.unique(result.mask)) <= {0, 1}
 
 
@@ -149,6 +149,21 @@ def test_a_dry_run_says_what_training_will_cost(run, capsys):
     assert command('train', CONFIG, '--work-dir', str(root / 'dry'), '--dry-run', more=('max_iters=100',)) == 0
     assert 'seconds per iteration' in capsys.readouterr().out
     assert not list((root / 'dry').glob('*.pth'))
+
+
+def test_a_dry_run_prints_what_the_doctor_warns_of(run, capsys):
+    root, command = run
+    source = root / 'sample/images/training'
+    twice = sorted(source.iterdir())[0]
+    shown = root / 'sample/images/validation'
+    target = sorted(shown.iterdir())[0]
+    kept = target.read_bytes()
+    target.write_bytes(twice.read_bytes())
+    try:
+        assert command('train', CONFIG, '--work-dir', str(root / 'dry'), '--dry-run', more=('max_iters=100',)) == 0
+    finally:
+        target.write_bytes(kept)
+    assert 'is the same image as' in capsys.readouterr().out
 
 
 def test_bfloat16_training_runs_on_a_cpu(run):
