@@ -1,12 +1,12 @@
 """Counts in a config that must equal one another: classes, channels of images and maps, levels of a pyramid."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
 
 from denseformer.config.components import component_of, default_of
-from denseformer.config.findings import Finding, walk
+from denseformer.config.findings import Finding, is_list, walk
 from denseformer.suggestions import did_you_mean
 
 HOOKS = (
@@ -15,10 +15,6 @@ HOOKS = (
 )
 """Names in `default_hooks`, mmengine's first."""
 COLOR_CHANNELS = {'color': 3, 'color_ignore_orientation': 3, 'grayscale': 1}
-
-
-def is_list(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def heads(config: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:

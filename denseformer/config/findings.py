@@ -1,8 +1,8 @@
 """A finding of the audit, and the walk through a config by which they are made."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 
 @dataclass(frozen=True)
@@ -26,3 +26,8 @@ def walk(node: Any, key: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(node, (list, tuple)):
         for i, item in enumerate(node):
             yield from walk(item, f'{key}[{i}]')
+
+
+def is_list(value: Any) -> TypeGuard[Sequence[Any]]:
+    """Whether a value of a config is a list or a tuple, and no text."""
+    return isinstance(value, Sequence) and not isinstance(value, str)

@@ -16,6 +16,7 @@ from mmengine.registry import init_default_scope
 from denseformer.checkpoints import CheckpointError
 from denseformer.config.audit import metainfo
 from denseformer.config.components import component_of, default_of
+from denseformer.config.findings import is_list
 from denseformer.datasets.building import leaf_datasets
 
 RECORD = 'trained_with'
@@ -90,7 +91,7 @@ def disagreements(config: Config, meta: Mapping[str, Any], loader: str) -> Itera
     known = meta.get('dataset_meta') or {}
     trained = known.get('classes') or known.get('CLASSES') or meta.get('CLASSES')
     classes = next((names for dataset in datasets_in(config, loader) if (names := metainfo(dataset)[0])), None)
-    if is_list(trained) and is_list(classes):
+    if is_list(trained) and is_list(classes) and trained and classes:
         yield from class_disagreements(list(map(str, trained)), list(map(str, classes)))
     before = dict((meta.get(RECORD) or {}).get('inputs') or {})
     if 'reduce_zero_label' in known:
@@ -99,10 +100,6 @@ def disagreements(config: Config, meta: Mapping[str, Any], loader: str) -> Itera
     for name in before.keys() & now.keys():
         if not equal(before[name], now[name]):
             yield f'it was trained with {name}={before[name]}, the config says {now[name]}.'
-
-
-def is_list(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
 
 
 def class_disagreements(trained: Sequence[str], now: Sequence[str]) -> Iterator[str]:

@@ -38,4 +38,5 @@ class Pretrained:
         except CheckpointError as error:
             raise CheckpointError(f'{error} To start from random weights, pass --pretrained none.') from error
         entry = catalog_entry(self.checkpoint) if self.checkpoint.startswith(CATALOG) else None
-        return content[entry.key] if entry and isinstance(content.get(entry.key), Mapping) else content
+        key = entry.key if entry else None
+        return content[key] if key is not None and isinstance(content.get(key), Mapping) else content

@@ -26,7 +26,8 @@ def read_runs(folder: str | Path) -> dict[str, Series]:
     if not files:
         raise ValueError(f'{folder}: holds no */vis_data/scalars.json; is it the --work-dir of a run?')
     runs: dict[str, Series] = {}
-    current, series = None, defaultdict(dict)
+    current: str | None = None
+    series: Series = defaultdict(dict)
     for file in files:
         run = report_of(file).get('run')
         rows = [row for row in map(parse_line, file.read_text().splitlines()) if row.keys() - {'step'}]
