@@ -3,10 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from denseformer.cli import main
+from denseformer.config.loading import load_config
+from denseformer.config.overrides import parse_override
 from denseformer.datasets.sample import CLASSES
+from denseformer.inference import Predictor
 
 CONFIG = 'configs/upernet_dinat_nano_sample.py'
 SMALL = [
@@ -56,6 +61,80 @@ def test_train_resume_test_and_infer(run):
     assert len(list((out / 'masks').iterdir())) == 3
 
 
+def test_a_folder_with_a_run_is_not_begun_again_without_a_word(run, capsys):
+    root, command = run
+    assert command('train', CONFIG, '--work-dir', str(root / 'work'), more=('max_iters=2',)) == 2
+    assert 'holds a run already' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('ask', ['test', 'infer', 'export'])
+def test_a_checkpoint_is_not_used_for_other_classes_or_without_a_head(run, capsys, ask):
+    root, _ = run
+    checkpoint = (root / 'work/last_checkpoint').read_text().strip()
+    content = torch.load(checkpoint, weights_only=False)
+    headless = {k: v for k, v in content['state_dict'].items() if not k.startswith('decode_head')}
+    torch.save({**content, 'state_dict': headless}, root / 'headless.pth')
+    turned = list(reversed(CLASSES))
+    order = f"test_dataloader.dataset.metainfo={{'classes': {turned}}}"
+
+    def asked(path: str, *more: str) -> str:
+        places = {
+            'test': ['--work-dir', str(root / 'refused')],
+            'infer': [str(root / 'sample/images/validation'), '--out', str(root / 'refused')],
+            'export': ['--out', str(root / 'refused.onnx')],
+        }[ask]
+        options = ['--cfg-options', f'data_root={root}/sample', *SMALL, *more]
+        assert main([ask, CONFIG, path, *places, *options]) == 2
+        return capsys.readouterr().err
+
+    assert 'in another order' in asked(checkpoint, order)
+    assert 'which would be random: decode_head.' in asked(str(root / 'headless.pth'))
+    assert 'trained with data_preprocessor.mean=' in asked(checkpoint, 'model.data_preprocessor.mean=[0.0, 0.0, 0.0]')
+
+
+def of_classes(*names: str) -> list[str]:
+    info = f"{{'classes': {list(names)}}}"
+    return [
+        f'num_classes={len(names)}',
+        *(f'{split}_dataloader.dataset.metainfo={info}' for split in ('train', 'val', 'test')),
+    ]
+
+
+def test_a_segmentor_of_other_classes_starts_from_a_whole_one(run):
+    root, command = run
+    checkpoint = (root / 'work/last_checkpoint').read_text().strip()
+    more = ('max_iters=2', *of_classes('star', 'heart'))
+    assert command('train', CONFIG, '--work-dir', str(root / 'two'), '--load-from', checkpoint, more=more) == 0
+    (text,) = (root / 'two').glob('2*/*.log')
+    assert 'decode_head.conv_seg.weight: left out, it has 8 outputs instead of 2' in text.read_text()
+
+
+def test_one_class_is_refused_with_the_two_ways_out(run, capsys):
+    root, command = run
+    assert command('train', CONFIG, '--work-dir', str(root / 'one'), more=tuple(of_classes('star'))) == 2
+    assert 'out_channels=1' in (said := capsys.readouterr().err)
+    assert "classes=('background', ...)" in said
+
+
+def test_two_classes_by_one_logit_train_score_and_predict(run):
+    root, command = run
+    binary = [
+        f'model.{head}.{key}' for head in ('decode_head', 'auxiliary_head')
+        for key in ('out_channels=1', 'loss_decode.use_sigmoid=True')
+    ]  # fmt: skip
+    more = ('max_iters=2', *of_classes('star', 'heart'), *binary)
+    work = root / 'logit'
+    assert command('train', CONFIG, '--work-dir', str(work), more=more) == 0
+    checkpoint = (work / 'last_checkpoint').read_text().strip()
+    assert command('test', CONFIG, checkpoint, '--work-dir', str(work), '--out', str(work / 's.json'), more=more) == 0
+    assert set(json.loads((work / 's.json').read_text())['per_class']) == {'star', 'heart'}
+    config = load_config(CONFIG, dict(parse_override(text) for text in (f'data_root={root}/sample', *SMALL, *more)))
+    image = next((root / 'sample/images/validation').iterdir())
+    (result,) = Predictor(config, checkpoint, device='cpu')(image)
+    assert result.plot().width == result.mask.shape[1]
+    assert set(np.unique(result.mask)) <= {0, 1}
+
+
 def test_test_time_augmentation_and_pictures(run):
     root, command = run
     checkpoint = (root / 'work/last_checkpoint').read_text().strip()
@@ -70,6 +149,21 @@ def test_a_dry_run_says_what_training_will_cost(run, capsys):
     assert command('train', CONFIG, '--work-dir', str(root / 'dry'), '--dry-run', more=('max_iters=100',)) == 0
     assert 'seconds per iteration' in capsys.readouterr().out
     assert not list((root / 'dry').glob('*.pth'))
+
+
+def test_a_dry_run_prints_what_the_doctor_warns_of(run, capsys):
+    root, command = run
+    source = root / 'sample/images/training'
+    twice = sorted(source.iterdir())[0]
+    shown = root / 'sample/images/validation'
+    target = sorted(shown.iterdir())[0]
+    kept = target.read_bytes()
+    target.write_bytes(twice.read_bytes())
+    try:
+        assert command('train', CONFIG, '--work-dir', str(root / 'dry'), '--dry-run', more=('max_iters=100',)) == 0
+    finally:
+        target.write_bytes(kept)
+    assert 'is the same image as' in capsys.readouterr().out
 
 
 def test_bfloat16_training_runs_on_a_cpu(run):

@@ -9,6 +9,7 @@ numpy arrays, as Detectron2's do: it is read with an unpickler that allows nothi
 import pickle
 import re
 import struct
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def read_checkpoint(
     require_file(path)
     if path.suffix == '.safetensors':
         content = _read_safetensors(path)
-    elif path.suffix == '.pkl' and not trust:
+    elif path.suffix == '.pkl' and not trust and not zipfile.is_zipfile(path):
         content = _read_arrays(path)
     else:
         content = _read_pickle(path, map_location, trust, mmap)

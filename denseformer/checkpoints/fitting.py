@@ -25,11 +25,15 @@ def without_prefix(weights: StateDict, model: nn.Module) -> tuple[StateDict, str
 
     A prefix that all names share is removed; for a model that is part of the one in the file, the part's prefix.
     """
+    if len(model.state_dict()) == matches(model, weights):
+        return weights, ''
     prefixes = [*shared_prefixes(weights)]
     prefixes += [f'{prefix}{part}.' for prefix in prefixes for part in ('backbone', 'network', 'generator')]
     choices = [
         (prefix, {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}) for prefix in prefixes
     ]
+    if hasattr(model, 'network'):  # a restorer takes the weights of its network alone
+        choices += [(prefix, {f'network.{k}': v for k, v in inner.items()}) for prefix, inner in choices]
     prefix, best = max(choices, key=lambda choice: matches(model, choice[1]))
     return best, prefix
 

@@ -117,10 +117,11 @@ def fault(path: str | Path) -> str | None:
     return f'its part {broken} is damaged' if broken else None
 
 
-def newest_checkpoint(folder: str | Path) -> tuple[Path | None, list[str]]:
+def newest_checkpoint(folder: str | Path, run: str | None = None) -> tuple[Path | None, list[str]]:
     """The whole checkpoint of `folder` that is furthest in training, and why each one further was passed over.
 
-    Candidates are the `.pth` files of the folder that a run can be resumed from, and the one in `last_checkpoint`.
+    Candidates are the `.pth` files of the folder that a run can be resumed from, or, in a folder without any, the one
+    in `last_checkpoint`; with `run`, those of the run with this id.
     """
     folder = Path(folder)
     skipped: list[str] = []
@@ -130,6 +131,9 @@ def newest_checkpoint(folder: str | Path) -> tuple[Path | None, list[str]]:
             content = read_checkpoint(path, mmap=True)
             meta = content.get('meta')
             if 'optimizer' in content and isinstance(meta, Mapping):
+                if run is not None and meta.get('run') != run:
+                    skipped.append(f'Skipped {path}: it is of another run than the one that began here last.')
+                    continue
                 progress.append(((int(meta['iter']), path.stat().st_mtime_ns), path))
         except (CheckpointError, KeyError, TypeError, ValueError) as error:
             skipped.append(f'Skipped {error}' if str(path) in str(error) else f'Skipped {path}: {error}')
@@ -142,10 +146,20 @@ def newest_checkpoint(folder: str | Path) -> tuple[Path | None, list[str]]:
 
 
 def _candidates(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.glob('*.pth') if not path.name.startswith(('best_', 'nonfinite_')))
-    pointer = folder / 'last_checkpoint'
-    if pointer.is_file():
-        named = Path(pointer.read_text(errors='replace').strip() or '.')
-        if named.is_file() and named.resolve() not in {path.resolve() for path in found}:
-            found.append(named)
-    return found
+    found = sorted(path for path in folder.glob('*.pth') if not path.name.startswith(('best_', 'nan_')))
+    named = None if found else pointed_checkpoint(folder)
+    return [named] if named is not None and named.is_file() else found
+
+
+def pointed_checkpoint(folder: str | Path) -> Path | None:
+    """The file that the `last_checkpoint` of a run's folder means; None where the folder has no such record.
+
+    A file of that name in the folder itself comes first: the record holds the path that the folder had when it was
+    written, and it may have been copied or moved since.
+    """
+    record = Path(folder) / 'last_checkpoint'
+    if not record.is_file():
+        return None
+    named = Path(record.read_text(errors='replace').strip() or '.')
+    here = Path(folder) / named.name
+    return here if here.is_file() else named

@@ -11,7 +11,6 @@ import inspect
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,17 @@ from mmengine.registry.utils import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
-from denseformer.config.components import accepted_arguments, component_of, unknown_component
+from denseformer.config.components import accepted_arguments, component_of, default_of, unknown_component
+from denseformer.config.counts import (
+    class_weights,
+    hook_names,
+    input_channels,
+    label_counts,
+    map_counts,
+    single_classes,
+)
 from denseformer.config.errors import ConfigError
+from denseformer.config.findings import Finding, walk
 from denseformer.config.overrides import SHARED_KEYS
 from denseformer.datasets.building import leaf_datasets
 from denseformer.suggestions import did_you_mean
@@ -42,18 +50,6 @@ READ = re.compile(r'^(?:\$\{|\{\{ *_base_\.) *(\w+)')
 LISTED = 5
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing wrong: the dotted key, the file and line that set it (if found), the problem and its remedy."""
-
-    key: str
-    problem: str
-    origin: str = ''
-
-    def __str__(self) -> str:
-        return f'{self.key}{f" ({self.origin})" if self.origin else ""}: {self.problem}'
-
-
 def check_config(config: Config, *, data: bool = True) -> None:
     """Raise ConfigError with all findings; `data=False` leaves the datasets' files unread."""
     findings = list(audit(config, data=data))
@@ -67,6 +63,7 @@ def audit(config: Config, *, data: bool = True) -> Iterator[Finding]:
     init_default_scope(config.get('default_scope') or 'mmengine')
     import_custom_modules(config)
     checks = [unknown_keys, unknown_components, class_counts, empty_schedules, missing_weights]
+    checks += [class_weights, single_classes, label_counts, input_channels, map_counts, hook_names]
     checks += [missing_data] if data else []
     where = SourceLocations(config.filename)
     for finding in distinct(finding for check in checks for finding in check(config)):
@@ -136,17 +133,6 @@ def named_components(config: Config) -> list[tuple[str, Mapping[str, Any], Any]]
     opaque = [node[name] for _, node, component in named for name in getattr(component, 'opaque', ()) if name in node]
     foreign = [part for value in opaque for _, part in walk(value, '')]
     return [(key, node, component) for key, node, component in named if node not in foreign]
-
-
-def walk(node: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Every (dotted key, value) at and below `node`."""
-    yield key, node
-    if isinstance(node, Mapping):
-        for name in node:
-            yield from walk(node[name], f'{key}.{name}' if key else str(name))
-    elif isinstance(node, (list, tuple)):
-        for i, item in enumerate(node):
-            yield from walk(item, f'{key}[{i}]')
 
 
 def class_counts(config: Config) -> Iterator[Finding]:
@@ -254,14 +240,6 @@ def unmatched_labels(key: str, dataset: Mapping[str, Any], cls: type, images: Pa
         if alone:
             some = ', '.join(alone[:LISTED]) + (' ...' if len(alone) > LISTED else '')
             yield Finding(f'{key}.data_prefix', f'{len(alone)} of {len(names)} {kind}: {some}')
-
-
-def default_of(cls: type, argument: str) -> Any:
-    for base in cls.__mro__:
-        parameter = inspect.signature(vars(base).get('__init__', object.__init__)).parameters.get(argument)
-        if parameter is not None and parameter.default is not parameter.empty:
-            return parameter.default
-    return None
 
 
 def stems(folder: Path, suffix: str) -> set[str]:

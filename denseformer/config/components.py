@@ -75,3 +75,12 @@ def _named(signature: inspect.Signature) -> frozenset[str] | None:
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None
     return frozenset(p.name for p in parameters if p.kind is not p.VAR_POSITIONAL)
+
+
+def default_of(cls: type, argument: str) -> Any:
+    """The default of an argument of a class's constructor; None where it has none."""
+    for base in cls.__mro__:
+        parameter = inspect.signature(vars(base).get('__init__', object.__init__)).parameters.get(argument)
+        if parameter is not None and parameter.default is not parameter.empty:
+            return parameter.default
+    return None

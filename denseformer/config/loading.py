@@ -42,6 +42,8 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     rename_keys(values)
     add_maps(values)
     resolved = {key: resolve(value, values, (key,)) for key, value in values.items()}
+    if 'param_scheduler' in resolved:
+        resolved['param_scheduler'] = without_empty_warmups(resolved['param_scheduler'])
     return Config(resolved, cfg_text=config.text, filename=config.filename)
 
 
@@ -59,6 +61,20 @@ def add_maps(values: dict[str, Any]) -> None:
         values.setdefault('levels', tuple(range(len(values['channels']))))
         if 'pyramid' in values:
             values.setdefault('pyramid_channels', [values['pyramid']] * len(values['channels']))
+
+
+def without_empty_warmups(schedule: Any) -> Any:
+    """A schedule without warm-ups of no iteration, and of one, which mmengine would never end."""
+    if isinstance(schedule, Mapping) and 'type' not in schedule:
+        return {name: without_empty_warmups(part) for name, part in schedule.items()}
+    return [part for part in schedule if not is_empty_warmup(part)] if isinstance(schedule, (list, tuple)) else schedule
+
+
+def is_empty_warmup(part: Any) -> bool:
+    if not isinstance(part, Mapping) or not {'start_factor', 'factor'} & part.keys() or 'end' not in part:
+        return False
+    iterations = part['end'] - part.get('begin', 0)
+    return iterations == 0 or (iterations == 1 and not part.get('by_epoch', True))
 
 
 def described_maps(backbone: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

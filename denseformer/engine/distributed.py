@@ -54,6 +54,21 @@ def join_processes(launcher: str, config: Config) -> None:
     )
 
 
+def recognized_launcher(launcher: str, environment: Mapping[str, str]) -> str:
+    """The launcher that a command says; where it says 'none', that of the torchrun or mpirun that started it."""
+    if launcher != 'none':
+        return launcher
+    if 'TORCHELASTIC_RUN_ID' in environment:
+        return 'pytorch'
+    return 'mpi' if int(environment.get('OMPI_COMM_WORLD_SIZE', '1')) > 1 else 'none'
+
+
+def rank_in_environment(launcher: str, environment: Mapping[str, str]) -> int:
+    """The number of this process before it joins the others."""
+    name = {'none': '', 'slurm': SLURM['RANK'], 'mpi': MPI['RANK']}.get(launcher, 'RANK')
+    return int(environment.get(name, '0'))
+
+
 class LostRankError(RuntimeError):
     """Another process of the run died or hangs."""
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from denseformer.config.errors import ConfigError
 from denseformer.engine.launch import build_runner, prepare
+from denseformer.engine.runner import explain_small_batches
 from denseformer.inspection import doctor
 from denseformer.options import TrainOptions
 
@@ -29,13 +30,15 @@ def dry_run(config_path: str, options: TrainOptions) -> dict[str, Any]:
     check_data(config)
     runner = build_runner(config, options)
     runner.optim_wrapper = runner.build_optim_wrapper(config.optim_wrapper)
+    runner.build_param_scheduler(config.get('param_scheduler') or [])
     runner._init_model_weights()
     batches = iter(runner.train_dataloader)
     runner.model.train()
-    for _ in range(2):  # the first one warms up
-        started = time.perf_counter()
-        losses = runner.model.train_step(next(batches), runner.optim_wrapper)
-        seconds = time.perf_counter() - started
+    with explain_small_batches():
+        for _ in range(2):  # the first one warms up
+            started = time.perf_counter()
+            losses = runner.model.train_step(next(batches), runner.optim_wrapper)
+            seconds = time.perf_counter() - started
     if runner._val_dataloader is not None:
         runner.model.eval()
         with torch.no_grad():
@@ -58,10 +61,11 @@ def dry_run(config_path: str, options: TrainOptions) -> dict[str, Any]:
 
 
 def check_data(config: Config) -> None:
-    """Raise ConfigError when the doctor finds errors in a sample of each split."""
+    """Print what the doctor finds in a sample of each split. Raises ConfigError where errors are among it."""
     reports = doctor.examine(config, limit=SAMPLES)
-    if doctor.count_errors(reports):
+    if any(report.problems for report in reports.values()):
         doctor.print_reports(reports)
+    if doctor.count_errors(reports):
         raise ConfigError(f'{config.filename}: its data is not sound; `denseformer doctor` looks at all of it.')
 
 

@@ -8,8 +8,6 @@ from torch import nn
 
 from denseformer.checkpoints import CheckpointError, read_checkpoint
 from denseformer.checkpoints.addresses import CATALOG, catalog_entry
-from denseformer.checkpoints.files import weights_of
-from denseformer.checkpoints.fitting import fit
 from denseformer.engine.runner import load_weights
 from denseformer.registry import WEIGHT_INITIALIZERS
 
@@ -28,11 +26,10 @@ class Pretrained:
 
     def __call__(self, module: nn.Module) -> None:
         logger = MMLogger.get_current_instance()
-        weights, notes = fit(module, weights_of(self._content()))
-        notes += load_weights(module, weights, self.checkpoint)
+        notes = load_weights(module, dict(self._content()), self.checkpoint)
         logger.info(f'{type(module).__name__} starts from {self.checkpoint}')
         for note in notes:
-            logger.info(f'{self.checkpoint}: {note}')
+            logger.info(note)
 
     def _content(self) -> Mapping[str, Any]:
         """The file's content, or the entry of it that the catalog says holds the weights."""

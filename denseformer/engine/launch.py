@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from denseformer.config.errors import ConfigError
 from denseformer.config.loading import load_config
 from denseformer.engine.confusion_matrix import write_confusion
 from denseformer.engine.devices import use_device
-from denseformer.engine.distributed import join_processes
+from denseformer.engine.distributed import join_processes, rank_in_environment, recognized_launcher
 from denseformer.engine.hooks.preemption import parse_duration
+from denseformer.engine.run_folder import check_free, current_run, make_folder, new_run, owned
 from denseformer.engine.run_report import write_run_report
 from denseformer.engine.runner import Runner
 from denseformer.engine.trackers import add_trackers
@@ -36,11 +38,41 @@ AMP_WRAPPERS = {
 @takes_options(TrainOptions)
 def train(config_path: str, options: TrainOptions) -> Runner:
     """Train a config; returns the Runner, whose work_dir holds logs, the config as run, and checkpoints."""
-    runner = build_runner(prepare(config_path, options), options)
-    if runner.rank == 0:
-        write_run_report(runner)
-    runner.train()
+    config = prepare(config_path, options)
+    with own_folder(config, options):
+        runner = build_runner(config, options)
+        if runner.rank == 0:
+            write_run_report(runner)
+        runner.train()
     return runner
+
+
+@contextmanager
+def own_folder(config: Config, options: TrainOptions) -> Iterator[None]:
+    """Hold the folder of a run, which the first of its processes does for all.
+
+    Raises ConfigError while another process trains there, and, without --overwrite, where it holds another run.
+    """
+    if rank_in_environment(config.launcher, os.environ) != 0:
+        yield
+        return
+    with owned(config.work_dir):
+        if not options.overwrite and not continues(config.work_dir, options.resume):
+            check_free(config.work_dir)
+        yield
+
+
+def continues(folder: str, resume: str | bool) -> bool:
+    """Whether a run that resumes from `resume` is the one that the folder belongs to."""
+    run = current_run(folder)
+    if not isinstance(resume, str) or run is None or not Path(resume).is_file():
+        return bool(resume)
+    return run_of(resume) == run
+
+
+def run_of(path: str | Path) -> str | None:
+    """The id of the run that wrote a checkpoint; None where it has none."""
+    return (read_checkpoint(path, mmap=True).get('meta') or {}).get('run')
 
 
 @takes_options(EvaluationOptions)
@@ -78,7 +110,7 @@ def prepare(config_path: str, options: LaunchOptions) -> Config:
     """The config with everything that the options say, audited; its data is looked at, nothing is built."""
     config = load_config(config_path, options.cfg_options)
     config.work_dir = options.work_dir or config.get('work_dir') or str(Path('work_dirs') / Path(config_path).stem)
-    config.launcher = options.launcher
+    config.launcher = recognized_launcher(options.launcher, os.environ)
     if isinstance(options, TrainOptions):
         for apply in TRAIN_STEPS:
             apply(config, options)
@@ -170,7 +202,7 @@ def set_time_limit(config: Config, options: TrainOptions) -> None:
         return
     parse_duration(options.time_limit)
     hooks = config.get('default_hooks') or {}
-    if 'preemption' not in hooks:
+    if not hooks.get('preemption'):
         raise ConfigError("--time-limit: the config has no default_hooks.preemption ('denseformer.PreemptionHook').")
     hooks['preemption']['time_limit'] = options.time_limit
 
@@ -193,11 +225,13 @@ TRAIN_STEPS: tuple[Callable[[Config, TrainOptions], None], ...] = (
 def build_runner(config: Config, options: LaunchOptions) -> Runner:
     """The Runner of a prepared config, with distributed training set up by the launcher."""
     notes = choose_start(config, options.resume) if isinstance(options, TrainOptions) else []
-    if options.launcher != 'none':
+    if config.launcher != 'none':
         os.environ.setdefault('LOCAL_RANK', '0')
-        join_processes(options.launcher, config)
+        join_processes(config.launcher, config)
+    make_folder(config.work_dir)
     runner = Runner.from_cfg(config)
     runner.trust_checkpoint = options.trust_checkpoint
+    runner.run_id = run_of(config.load_from) if config.get('resume') else new_run()
     check_agreement(config)
     for note in notes:
         runner.logger.warning(note)
@@ -221,7 +255,7 @@ def choose_start(config: Config, resume: str | bool) -> list[str]:
         path = Path(resume)
         notes: list[str] = []
     else:
-        found, notes = newest_checkpoint(config.work_dir)
+        found, notes = newest_checkpoint(config.work_dir, current_run(config.work_dir))
         if found is None:
             config.resume = False
             return [*notes, f'{config.work_dir} has no checkpoint to resume from: the run starts at its beginning.']

@@ -29,6 +29,7 @@ def write_run_report(runner: Runner) -> Path:
 def describe(runner: Runner) -> dict[str, Any]:
     """The content of `run.json`."""
     return {
+        'run': getattr(runner, 'run_id', None),
         'command': sys.argv,
         'config': runner.cfg.filename,
         'seed': runner.seed,

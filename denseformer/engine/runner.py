@@ -1,12 +1,15 @@
 """mmengine's Runner with checkpoints that are read and written safely, and runs that can be stopped and resumed."""
 
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import mmengine
+import torch
 from mmengine.device import get_device
 from mmengine.model import (
     BaseTTAModel,
@@ -15,7 +18,8 @@ from mmengine.model import (
     is_model_wrapper,
     revert_sync_batchnorm,
 )
-from mmengine.runner import BaseLoop, IterBasedTrainLoop
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 from mmengine.runner import Runner as MMEngineRunner
 from mmengine.runner.checkpoint import weights_to_cpu
 from mmengine.utils import apply_to
@@ -23,13 +27,25 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of, write_checkpoint
+from denseformer.checkpoints.fitting import fit, without_prefix
+from denseformer.config.errors import ConfigError
 from denseformer.datasets.building import build_dataset, check_listed_files
+from denseformer.engine.agreement import RECORD, check_agreement, describe_training
 from denseformer.engine.distributed import explain_lost_ranks
 from denseformer.engine.hooks.nan_guard import optimizers
 from denseformer.engine.hooks.preemption import start_worker
 from denseformer.engine.reproducibility import ResumableEpochLoop, reproducible
+from denseformer.engine.resuming import highest_rate
+from denseformer.engine.resuming import resume as resume_run
+from denseformer.engine.run_folder import set_current_run
 from denseformer.engine.sharding import compile_units, is_sharded, shard, shard_state
 from denseformer.inspection.learnable import check_learnable
+
+MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+STATISTICS = ('running_mean', 'running_var')
+"""Ends of the names of buffers that are learned."""
+UNUSED_IN_PREDICTION = re.compile(r'^(auxiliary_head|discriminator|losses|perceptual)\b')
+"""Parts of a model that only its training needs."""
 
 
 class Runner(MMEngineRunner):
@@ -43,6 +59,11 @@ class Runner(MMEngineRunner):
     """
 
     trust_checkpoint = False
+    takes_whole_models = False
+    """Whether a checkpoint has to set all parameters, since the run does not learn them: a test, or a resumed run."""
+    run_id: str | None = None
+    compared_loader = 'test_dataloader'
+    """The loader whose classes and labels have to be the checkpoint's."""
     _train_dataloader: Any
     optim_wrapper: Any
 
@@ -51,13 +72,20 @@ class Runner(MMEngineRunner):
 
         The workers of an endless loader end here too; mmengine keeps them as long as the runner.
         """
+        if self.rank == 0 and self.run_id:
+            set_current_run(self.work_dir, self.run_id)
         try:
-            with explain_lost_ranks():
+            with explain_lost_ranks(), explain_small_batches():
                 return super().train()
         finally:
             self.call_hook('on_exit')
             if isinstance(self._train_loop, IterBasedTrainLoop):
                 del self._train_loop.dataloader_iterator
+
+    def test(self) -> dict:
+        """Score the checkpoint on the test set; it has to be whole."""
+        self.takes_whole_models = True
+        return super().test()
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """The training loop, over samples that depend on nothing but the seed and their place in the run."""
@@ -121,6 +149,54 @@ class Runner(MMEngineRunner):
                 shard_state(optimizer)
         return built
 
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        """The schedules; a warning says where they never bring the rate to what was asked."""
+        built = super().build_param_scheduler(scheduler)
+        if built is not scheduler:
+            self._warn_of_low_rates(scheduler)
+        return built
+
+    def _warn_of_low_rates(self, scheduler: Any) -> None:
+        length = self.describe_training()['epoch_length']
+        several = isinstance(self.optim_wrapper, OptimWrapperDict)
+        named = isinstance(scheduler, dict) and 'type' not in scheduler  # each optimizer has its own
+        for name, wrapper in self.optim_wrapper.items() if several else [('', self.optim_wrapper)]:
+            parts = scheduler.get(name, []) if named else scheduler
+            base = max(group.get('initial_lr', group['lr']) for group in wrapper.param_groups)
+            alone = OptimWrapper(torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=base))
+            highest = highest_rate(self._build_param_scheduler(parts, alone), alone, self.max_iters, length)
+            if highest < 0.99 * base:
+                self.logger.warning(
+                    f'The learning rate{f" of {name}" if name else ""}, {base:.3g}, is never reached: the highest of '
+                    f'the {self.max_iters} iterations is {highest:.3g}. Shorten the warm-up, or train for longer.'
+                )
+
+    def register_default_hooks(self, hooks: dict | None = None) -> None:
+        """mmengine's; any hook is left out by None, not only one of its own."""
+        super().register_default_hooks(
+            {name: hook for name, hook in (hooks or {}).items() if hook is not None or name in MMENGINE_HOOKS}
+        )
+
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: str | Callable = 'default',
+    ) -> None:
+        """Go on with the run of a checkpoint, by the settings of the config (`resuming`).
+
+        Raises CheckpointError when it is another model's, lacks a parameter, or was trained by another optimizer.
+        """
+        self.takes_whole_models, self.compared_loader = True, 'train_dataloader'
+        meta = read_checkpoint(filename, mmap=True, trust=self.trust_checkpoint).get('meta') or {}
+
+        def load(with_schedulers: bool) -> None:
+            schedulers = resume_param_scheduler and with_schedulers and self.param_schedulers is not None
+            super(Runner, self).resume(filename, resume_optimizer, schedulers, map_location)
+
+        resume_run(self, filename, meta, load)
+
     def load_checkpoint(
         self, filename: str, map_location: str | Callable = 'cpu', strict: bool = False, revise_keys: list | None = None
     ) -> dict:
@@ -128,12 +204,14 @@ class Runner(MMEngineRunner):
         checkpoint = read_checkpoint(filename, map_location=map_location, trust=self.trust_checkpoint)
         if isinstance(checkpoint.get('meta'), dict):
             checkpoint['meta'].pop('config', None)  # text that mmengine would execute
+        if self.takes_whole_models:
+            check_agreement(self.cfg, checkpoint.get('meta'), filename, self.compared_loader)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = self.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
-        for warning in load_weights(model, checkpoint, filename):
-            self.logger.warning(warning)
+        for note in load_weights(model, checkpoint, filename, whole=self.takes_whole_models):
+            self.logger.warning(note)
         self._has_loaded = True
         self.logger.info(f'Loaded {filename}')
         return checkpoint
@@ -180,6 +258,12 @@ class Runner(MMEngineRunner):
             content['param_schedulers'] = [scheduler.state_dict() for scheduler in schedulers]
         return content
 
+    def describe_training(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the settings of its run (`agreement`)."""
+        loop = self.train_loop
+        length = len(loop.dataloader) if isinstance(loop, EpochBasedTrainLoop) else None
+        return describe_training(self.cfg, processes=self.world_size, epoch_length=length)
+
     def _describe_run(self, by_epoch: bool) -> dict[str, Any]:
         meta = {
             'epoch': self.epoch + by_epoch,
@@ -190,18 +274,28 @@ class Runner(MMEngineRunner):
             'time': time.strftime('%Y%m%d_%H%M%S'),
             'mmengine_version': mmengine.__version__,
             'world_size': self.world_size,
+            'run': self.run_id,
+            RECORD: self.describe_training(),
         }
         dataset = self.train_dataloader.dataset
         return {**meta, 'dataset_meta': dataset.metainfo} if hasattr(dataset, 'metainfo') else meta
 
 
-def load_weights(model: nn.Module, checkpoint: dict, filename: str) -> list[str]:
-    """Load a checkpoint's weights into `model`; return a warning for all that did not match.
+def load_weights(model: nn.Module, checkpoint: dict, filename: str, *, whole: bool = False) -> list[str]:
+    """Load a checkpoint's weights into `model`; return notes on all that was changed for it and did not match.
 
-    Raises CheckpointError when nothing matches, or a tensor has another shape than the model's.
+    whole: the model is used as it then is. Otherwise it starts to learn from the weights, and may have layers of other
+    classes or inputs (`checkpoints.fitting`).
+    Raises CheckpointError when nothing matches, a tensor has another shape than the model's, or, with `whole`, a
+    parameter is not set that a prediction needs.
     """
     try:
         weights = weights_of(checkpoint)
+        if whole:
+            weights, prefix = without_prefix(weights, model)
+            notes = [f"without their prefix '{prefix}'"] if prefix else []
+        else:
+            weights, notes = fit(model, weights)
         left = model.load_state_dict(weights, strict=False)
     except ValueError as error:
         raise CheckpointError(f'{filename}: {error}') from error
@@ -211,18 +305,39 @@ def load_weights(model: nn.Module, checkpoint: dict, filename: str) -> list[str]
             f'{error}'
         ) from error
     names = {name for name, _ in model.named_parameters()}
-    missing = [key for key in left.missing_keys if key in names]
-    if len(missing) == len(names):
+    missing = [key for key in left.missing_keys if key in names or key.endswith(STATISTICS)]
+    if len(names.intersection(missing)) == len(names):
         raise CheckpointError(
             f'{filename}: none of its {len(weights)} tensors belongs to this model; it has {list(weights)[:3]}, the '
             f'model {sorted(names)[:3]}.'
         )
-    warnings = []
+    needed = [key for key in missing if not UNUSED_IN_PREDICTION.search(key)]
+    if whole and needed:
+        raise CheckpointError(
+            f'{filename}: does not set {len(needed)} parameters, which would be random: {_some(needed)}. It holds a '
+            'part of a model, or one of another config.'
+        )
+    notes = [f'{filename}: {note}' for note in notes]
     if missing:
-        warnings.append(f'{filename} does not set {len(missing)} parameters: {_some(missing)}')
+        notes.append(f'{filename} does not set {len(missing)} parameters: {_some(missing)}')
     if left.unexpected_keys:
-        warnings.append(f'{filename} has {len(left.unexpected_keys)} unknown tensors: {_some(left.unexpected_keys)}')
-    return warnings
+        notes.append(f'{filename} has {len(left.unexpected_keys)} unknown tensors: {_some(left.unexpected_keys)}')
+    return notes
+
+
+@contextmanager
+def explain_small_batches() -> Iterator[None]:
+    """Raise ConfigError with the ways out where BatchNorm is given one value of each channel."""
+    try:
+        yield
+    except ValueError as error:
+        if 'more than 1 value per channel' not in str(error):
+            raise
+        raise ConfigError(
+            'BatchNorm cannot train on a batch of one image whose map is one pixel, as behind pooling. Raise '
+            'batch_size to 2 or more, leave out the last batch of an epoch with train_dataloader.drop_last=True, or '
+            "choose another norm, as with norm_cfg=dict(type='GN', num_groups=32)."
+        ) from error
 
 
 def _to_cpu(state: Any) -> Any:

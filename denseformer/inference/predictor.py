@@ -1,6 +1,6 @@
 """From a config and a checkpoint, or a checkpoint alone, to predictions."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import nn
 from denseformer.checkpoints import read_checkpoint
 from denseformer.deprecation import renamed_arguments
 from denseformer.engine import load_config
+from denseformer.engine.agreement import check_agreement
 from denseformer.engine.devices import choose_device
 from denseformer.engine.runner import load_weights
 from denseformer.export.runtime import RUNNERS, ExportedModel, load_exported
@@ -104,8 +105,10 @@ def load_model(
     model = build_model(config)
     if checkpoint is not None:
         content = read_checkpoint(checkpoint, trust=trust)
-        for warning in load_weights(model, content, str(checkpoint)):
-            MMLogger.get_current_instance().warning(warning)
+        meta = content.get('meta')
+        check_agreement(config, meta if isinstance(meta, Mapping) else None, checkpoint)
+        for note in load_weights(model, content, str(checkpoint), whole=True):
+            MMLogger.get_current_instance().warning(note)
     return model, config
 
 

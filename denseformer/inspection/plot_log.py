@@ -14,22 +14,44 @@ NOT_A_SCORE = re.compile(r'time$|loss|[.]|^(base_lr|grad_norm|step|iter|epoch|me
 Series = dict[str, dict[int, float]]
 
 
-def read_run(folder: str | Path) -> Series:
-    """{key: {step: value}} of a run, over all its restarts; where they overlap, the later one counts.
+def read_runs(folder: str | Path) -> dict[str, Series]:
+    """{name: its curves} of the runs in a folder, in the order they began: the folder's name, with the time of the
+    start behind it where there are several.
 
-    Raises ValueError when the folder holds no log, or none with a curve in it.
+    Curves are {key: {step: value}}, over all restarts of a run; where they overlap, the later one counts. A start
+    whose `run.json` has another id than the one before begins a run. Raises ValueError when the folder holds no
+    log, or none with a curve in it.
     """
     files = sorted(Path(folder).rglob('vis_data/scalars.json'))
     if not files:
         raise ValueError(f'{folder}: holds no */vis_data/scalars.json; is it the --work-dir of a run?')
+    runs: dict[str, Series] = {}
+    current: str | None = None
     series: Series = defaultdict(dict)
     for file in files:
-        for row in map(parse_line, file.read_text().splitlines()):
+        run = report_of(file).get('run')
+        rows = [row for row in map(parse_line, file.read_text().splitlines()) if row.keys() - {'step'}]
+        if not any('step' in row for row in rows):
+            continue
+        if not runs or (run is not None and run != current):
+            current, series = run, defaultdict(dict)
+            runs[file.parent.parent.name] = series
+        for row in rows:
             for key, value in row.items():
                 series[key][int(row['step'])] = float(value)
-    if not series:
+    if not runs:
         raise ValueError(f'{folder}: has nothing to draw yet; its logs hold no steps.')
-    return dict(series)
+    names = [str(folder)] if len(runs) == 1 else [f'{folder} {start}' for start in runs]
+    return dict(zip(names, map(dict, runs.values()), strict=True))
+
+
+def report_of(log: Path) -> dict[str, Any]:
+    """The `run.json` of the start that wrote a log; empty where there is none."""
+    try:
+        report = json.loads((log.parent.parent / 'run.json').read_text())
+    except (OSError, ValueError):
+        return {}
+    return report if isinstance(report, dict) else {}
 
 
 def parse_line(line: str) -> Mapping[str, float]:
@@ -100,5 +122,5 @@ def plot(runs: Sequence[str | Path], out: str | Path, keys: Sequence[str] | None
     keys: what to draw; None draws loss, learning rate and the scores of validation. Raises ValueError for a folder
     without a log, or a key that no run has.
     """
-    series = {str(run): read_run(run) for run in runs}
+    series = {name: curves for run in runs for name, curves in read_runs(run).items()}
     draw(series, choose_keys(series.values(), keys), out)

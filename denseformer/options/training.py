@@ -44,6 +44,7 @@ class TrainOptions(LaunchOptions):
     resume: str | bool = option(
         False, 'resume from the newest checkpoint of the run, or from PATH', const=True, metavar='PATH'
     )
+    overwrite: bool = option(False, 'begin a new run in a folder that holds another one')
     load_from: str | None = option(
         None, 'start from these weights, of a run here or published by the authors (.pth, .safetensors)', metavar='PATH'
     )

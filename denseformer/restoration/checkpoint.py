@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.logging import print_log
 
 from denseformer.checkpoints.files import read_checkpoint, weights_of
+from denseformer.checkpoints.fitting import shared_prefixes
 from denseformer.checkpoints.keys import StateDict
 from denseformer.restoration.networks import RestorationNetwork
 
@@ -17,8 +18,7 @@ def from_checkpoint(path: str | Path) -> RestorationNetwork:
     the file, for one that cannot be read so, for weights of no known family, and for weights that do not fit the
     network they seem to belong to.
     """
-    state_dict = read_weights(path)
-    cls, options = recognize(state_dict, path)
+    state_dict, cls, options = recognize(read_weights(path), path)
     network = cls(**options)
     try:
         network.load_state_dict(state_dict)
@@ -41,12 +41,27 @@ def read_weights(path: str | Path) -> StateDict:
     return {key.removeprefix('module.'): value for key, value in own.items()} or weights
 
 
-def recognize(state_dict: StateDict, path: str | Path) -> tuple[type[RestorationNetwork], dict[str, Any]]:
-    """The family, and the options of its constructor, that a state dict from the file `path` belongs to."""
-    for cls in RestorationNetwork.families():
-        options = cls.infer_options(state_dict)
-        if options is not None:
-            return cls, options
+def recognize(state_dict: StateDict, path: str | Path) -> tuple[StateDict, type[RestorationNetwork], dict[str, Any]]:
+    """The family, and the options of its constructor, that a state dict from the file `path` belongs to.
+
+    Returns the state dict, too: without a beginning that all names share, such as '_orig_mod.', where it had one.
+    """
+    for prefix in shared_prefixes(state_dict):
+        weights = {key[len(prefix) :]: value for key, value in state_dict.items()}
+        for cls in RestorationNetwork.families():
+            options = options_of(cls, weights)
+            if options is not None:
+                if prefix:
+                    print_log(f"{path}: its tensors are taken without their prefix '{prefix}'", logger='current')
+                return weights, cls, options
     known = ', '.join(cls.__name__ for cls in RestorationNetwork.families())
     first = ', '.join(list(state_dict)[:5])
     raise ValueError(f'{path} holds weights of no known restoration network ({known}). Its first keys: {first}.')
+
+
+def options_of(cls: type[RestorationNetwork], weights: StateDict) -> dict[str, Any] | None:
+    """The options of a network of the family with these weights; None where they are of another one."""
+    try:
+        return cls.infer_options(weights)
+    except (LookupError, TypeError, ValueError, ArithmeticError):  # names like the family's, the rest is not there
+        return None

@@ -9,6 +9,7 @@ from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor, nn
 
 from denseformer.checkpoints.keys import StateDict
+from denseformer.checkpoints.writing import pointed_checkpoint
 from denseformer.deprecation import renamed_arguments
 from denseformer.registry import MODELS
 from denseformer.restoration.checkpoint import read_weights
@@ -114,10 +115,10 @@ def checkpoint_in(path: str) -> Path:
     """The checkpoint file that `path` means, itself or the last one of the run in that folder."""
     file = Path(path)
     if file.is_dir():
-        record = file / 'last_checkpoint'
-        if not record.is_file():
+        last = pointed_checkpoint(file)
+        if last is None:
             raise ValueError(f"pretrained: the folder '{path}' holds no finished run (no file last_checkpoint).")
-        file = Path(record.read_text().strip())
+        file = last
     if not file.is_file():
         raise ValueError(
             f"pretrained: there is no '{file}'. Train the config of that name first, give the weights with "

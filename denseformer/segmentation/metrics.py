@@ -30,7 +30,7 @@ class SegmentationMetric(IoUMetric):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Pixels per class of two maps (H, W): in both, in either, in the prediction, in the label; (K,) int64 each."""
         known = label != ignore_index
-        pred_label, label = pred_label[known], label[known]
+        pred_label, label = pred_label[known].long(), label[known].long()  # one logit is decided in floating point
         both, found, true = (
             torch.bincount(pixels, minlength=num_classes)[:num_classes].cpu()
             for pixels in (label[pred_label == label], pred_label, label)

@@ -32,6 +32,16 @@ def test_a_shipped_config_has_no_findings():
         ('model.auxiliary_head.num_classes', 19, "the dataset has 150: write '${num_classes}'"),
         ('max_iters', 1000, 'param_scheduler[1].end'),
         ('load_from', 'nowhere.pth', "there is no file 'nowhere.pth'"),
+        ('model.decode_head.loss_decode.class_weight', [1.0] * 149, 'has 149 numbers for 150 outputs: one per class'),
+        ('train_dataloader.dataset.pipeline.1.num_classes', 19, "is 19, num_classes is 150: write '${num_classes}'"),
+        ('backbone.in_channels', 4, 'has 3 numbers, the backbone takes in_channels=4'),
+        ('backbone.in_channels', 4, 'reads images of 3 channels, the backbone takes in_channels=4'),
+        ('model.data_preprocessor.std', [1.0], 'has 1 numbers, mean has 3'),
+        ('model.decode_head.in_channels', [64, 128, 256, 99], "the backbone's maps have [64, 128, 256, 512]"),
+        ('model.auxiliary_head.in_channels', 99, "is 99, the backbone's maps have 256: write '${channels[2]}'"),
+        ('model.decode_head.in_index', (0, 1, 2), 'names 3 maps, in_channels has 4 numbers'),
+        ('model.decode_head.in_index', (0, 1, 2, 4), 'the backbone has 4 maps, counted from 0'),
+        ('default_hooks.nan_gard', None, "no hook has this name. Did you mean 'nan_guard'"),
     ],
 )
 def test_a_mistake_is_named_with_its_remedy(key, value, words):
@@ -43,6 +53,26 @@ def test_a_mistake_is_named_with_its_remedy(key, value, words):
 def detector_findings(overrides, data=False) -> list[str]:
     config = load_config('configs/mask_rcnn_dinat_nano_strong_fruits.py', overrides)
     return [str(finding) for finding in audit(config, data=data)]
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'words'),
+    [
+        ('model.roi_head.bbox_head.loss_cls.class_weight', [1.0] * 3, 'one per class, the last one for no object'),
+        ('model.rpn_head.anchor_generator.strides', [4, 8], 'has 2 strides for num_outs=5 maps'),
+        ('model.neck.in_channels', [1, 2, 3, 4], "the backbone's maps have"),
+    ],
+)
+def test_counts_of_a_detector_are_compared(key, value, words):
+    found = detector_findings({key: value})
+    assert any(words in finding for finding in found), found
+
+
+@pytest.mark.parametrize('iterations', [0, 1])
+def test_a_warm_up_of_no_or_one_iteration_is_none(iterations):
+    config = load_config(CONFIG, {'warmup_iters': iterations})
+    assert [part['type'] for part in config.param_scheduler] == ['PolyLR']
+    assert not list(audit(config, data=False))
 
 
 def test_transforms_of_another_library_are_not_looked_up():

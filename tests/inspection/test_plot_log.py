@@ -5,7 +5,12 @@ import pytest
 import tiny
 
 from denseformer.cli import main
-from denseformer.inspection.plot_log import choose_keys, read_run
+from denseformer.inspection.plot_log import choose_keys, read_runs
+
+
+def read_run(folder):
+    (series,) = read_runs(folder).values()
+    return series
 
 
 @pytest.fixture
@@ -31,6 +36,19 @@ def test_a_half_line_is_left_out_and_a_restart_counts(run):
     later.mkdir(parents=True)
     (later / 'scalars.json').write_text('{"loss": 7.0, "step": 4}\n')
     assert read_run(run)['loss'][4] == 7.0
+
+
+def test_two_runs_in_one_folder_are_two_curves(tmp_path):
+    for start, run, losses in (('20260101_1', 'a', (9, 8)), ('20260101_2', 'a', (7, 6)), ('20260101_3', 'b', (5, 4))):
+        folder = tmp_path / start / 'vis_data'
+        folder.mkdir(parents=True)
+        (folder.parent / 'run.json').write_text(f'{{"run": "{run}"}}')
+        lines = (f'{{"loss": {loss}, "step": {step}}}\n' for step, loss in enumerate(losses, 1))
+        (folder / 'scalars.json').write_text(''.join(lines))
+    runs = read_runs(tmp_path)
+    assert [series['loss'] for series in runs.values()] == [{1: 7.0, 2: 6.0}, {1: 5.0, 2: 4.0}]
+    assert main(['plot', str(tmp_path), '--keys', 'loss', '--out', str(tmp_path / 'two.html')]) == 0
+    assert [(tmp_path / 'two.html').read_text().count(f'<!-- {name} -->') for name in runs] == [1, 1]
 
 
 def test_pictures_are_drawn(run, tmp_path):

@@ -18,7 +18,7 @@ def official(name: str) -> dict[str, torch.Tensor]:
     return refkit.fill_state_dict(refkit.load_reference(name)['shapes'])
 
 
-@pytest.mark.parametrize('wrapper', ['params_ema', 'params', 'state_dict', None])
+@pytest.mark.parametrize('wrapper', ['params_ema', 'params', 'state_dict', 'ema', 'generator', None])
 def test_weights_come_out_of_their_wrappers(tmp_path, wrapper):
     weights = official('cfsr/cfsr_x2')
     path = tmp_path / 'weights.pth'
@@ -40,6 +40,21 @@ def test_safetensors_and_a_parallel_wrapper(tmp_path):
     network = from_checkpoint(str(tmp_path / 'weights.safetensors'))
     assert (type(network), network.scale) == (SwinIR, 2)
     assert network.arch == SwinIR.archs['light']
+
+
+@pytest.mark.parametrize('prefix', ['_orig_mod.', 'model.', 'net_g.', 'module.net_g._orig_mod.'])
+def test_a_prefix_that_all_names_share_is_removed(tmp_path, prefix):
+    weights = official('cfsr/cfsr_x2')
+    torch.save({prefix + key: value for key, value in weights.items()}, tmp_path / 'prefixed.pth')
+    network = from_checkpoint(tmp_path / 'prefixed.pth')
+    assert torch.equal(network.conv_first.weight, weights['conv_first.weight'])
+
+
+def test_names_like_those_of_a_family_without_the_rest_are_of_no_known_network(tmp_path):
+    weights = {key: value for key, value in official('cfsr/cfsr_x2').items() if 'attn' not in key}
+    torch.save(weights, tmp_path / 'foreign.pth')
+    with pytest.raises(ValueError, match=r'foreign.pth holds weights of no known restoration network'):
+        from_checkpoint(tmp_path / 'foreign.pth')
 
 
 def test_own_weights_of_an_unpublished_variant(tmp_path):

@@ -46,9 +46,9 @@ class TinyModel(BaseModel):
 class TinyDataset(BaseDataset):
     """As many samples as asked for; each access adds noise, as augmentation does."""
 
-    def __init__(self, length: int = 12, noise: float = 1.0):
+    def __init__(self, length: int = 12, noise: float = 1.0, metainfo: dict | None = None):
         self.length, self.noise = length, noise
-        super().__init__(serialize_data=False)
+        super().__init__(serialize_data=False, metainfo=metainfo)
 
     def load_data_list(self):
         return [{'img_path': f'folder/{index}.png'} for index in range(self.length)]

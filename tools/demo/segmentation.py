@@ -33,7 +33,7 @@ def train_score_and_predict(config: str, run: Path) -> int:
 def train_and_score(config: str, run: Path, console: Console) -> str | None:
     """The checkpoint of a run into the folder `run`, with its scores beside it; None when a step failed."""
     console.rule('train')
-    if main(['train', config, '--work-dir', str(run), '--seed', '0']):
+    if main(['train', config, '--work-dir', str(run), '--seed', '0', '--overwrite']):
         return None
     checkpoint = (run / 'last_checkpoint').read_text().strip()
     console.rule('test')
