@@ -44,6 +44,7 @@ from denseformer.layers import (
     BottleneckDownsample,
     ConvNorm,
     DepthwiseConv,
+    ImageNorm,
     Linear,
     Mlp,
     PreNormBlock,
@@ -61,7 +62,6 @@ REDUCTIONS = (8, 4, 2, None)
 GROUPS = {8: (196, 56, 28), 4: (49, 14, 7), 2: (2, 1), None: ()}
 SHARES = {3: (1, 2, 1), 2: (1, 1)}
 layer_norm = partial(nn.LayerNorm, eps=1e-6)
-group_norm = partial(nn.GroupNorm, 1)
 
 
 class Stem(nn.Module):
@@ -72,9 +72,9 @@ class Stem(nn.Module):
 
     def __init__(self, in_channels: int, dim: int, grid: int):
         super().__init__()
-        self.conv1 = ConvNorm(in_channels, dim, 3, 2, norm=group_norm, act=nn.GELU)
-        self.conv2 = ConvNorm(dim, dim, 3, norm=group_norm, act=nn.GELU)
-        self.conv3 = ConvNorm(dim, dim, 3, 2, norm=group_norm)
+        self.conv1 = ConvNorm(in_channels, dim, 3, 2, norm=ImageNorm, act=nn.GELU)
+        self.conv2 = ConvNorm(dim, dim, 3, norm=ImageNorm, act=nn.GELU)
+        self.conv3 = ConvNorm(dim, dim, 3, 2, norm=ImageNorm)
         self.norm = nn.LayerNorm(dim)
         self.pos_embed = nn.Parameter(waves(grid, dim))
 
@@ -270,7 +270,7 @@ class SGFormer(Backbone):
                 else:
                     attn = GuidedAttention(width, heads, GROUPS[reduction])
                 blocks.append(Block(width, attn, rate))
-            downsample = BottleneckDownsample(widths[i - 1], width, norm=group_norm) if i else None
+            downsample = BottleneckDownsample(widths[i - 1], width, norm=ImageNorm) if i else None
             stages.append(GuidedStage(blocks, downsample))
         return stages
 

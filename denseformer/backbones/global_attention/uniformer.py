@@ -259,6 +259,7 @@ class UniFormer(Backbone):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """See `Backbone`; the memory of the pruned stages is handed from one to the next."""
+        self.check_image(image)
         x, memory = self.patch_embed(image), None
         outs = []
         for i, (stage, norm) in enumerate(zip(self.stages, self.out_norms, strict=True)):
