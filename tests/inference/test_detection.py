@@ -209,6 +209,8 @@ def test_a_panoptic_map_has_nothing_where_classes_are_left_out(panoptic, squares
     assert set(result.segments) == {0}
 
 
-def test_panoptic_maps_are_not_made_of_tiles(panoptic, squares):
-    with pytest.raises(ValueError, match='leave out --tile'):
-        predict(task(panoptic, tile=300), squares)
+def test_panoptic_maps_of_tiles_are_that_of_the_whole_image(panoptic, squares):
+    whole, tiled = predict(task(panoptic), squares), predict(task(panoptic, tile=300), squares)
+    assert sorted(tiled.segments) == sorted(whole.segments) == [0, 0, 0, 0, 1]
+    pairs = np.unique(np.stack([whole.panoptic, tiled.panoptic]).reshape(2, -1), axis=1)
+    assert pairs.shape[1] == 5  # each segment of one map is one segment of the other
