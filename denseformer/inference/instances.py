@@ -128,7 +128,7 @@ def covered_parts(merged: Instances, is_whole: np.ndarray) -> np.ndarray:
 def share_of_tiles(
     groups: Sequence[list[int]], boxes: np.ndarray, candidates: Candidates, tiles: Sequence[TileInstances]
 ) -> np.ndarray:
-    """(groups,) the share of tiles that found a group, whose box is in `boxes`, of these and those that see all of it."""
+    """The share of tiles that found a group, out of these and all that see the whole of its box: (groups,)."""
     seen = np.stack([tile.seen for tile in tiles])
     shares = np.ones(len(groups))
     for i, group in enumerate(groups):
