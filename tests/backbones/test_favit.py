@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from denseformer.backbones import FaViT
-from denseformer.backbones.global_attention.favit import window_summary, window_positions
+from denseformer.backbones.global_attention.favit import window_positions, window_summary
 
 PARAMETERS = {'b0': 3_170_704, 'b1': 12_445_568, 'b2': 24_406_896, 'b3': 47_977_440}
 

@@ -39,6 +39,7 @@ from denseformer.layers import (
 )
 from denseformer.layers.initializers import narrow
 from denseformer.network import Source
+from denseformer.precision import at_least_float32
 from denseformer.registry import MODELS
 
 Size = tuple[int, int]
@@ -62,8 +63,8 @@ class GlobalLocalFilter(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         near, far = self.norm_in(x).chunk(2, dim=-1)
         size = far.shape[1:3]
-        waves = torch.fft.rfft2(far.permute(0, 3, 1, 2).float(), norm='ortho')  # (B, C/2, H, W/2 + 1)
-        spectrum = resize_spectrum(self.spectrum.float(), waves.shape[2:])
+        waves = torch.fft.rfft2(at_least_float32(far.permute(0, 3, 1, 2)), norm='ortho')  # (B, C/2, H, W/2 + 1)
+        spectrum = resize_spectrum(at_least_float32(self.spectrum), waves.shape[2:])
         far = torch.fft.irfft2(waves * torch.view_as_complex(spectrum), s=size, norm='ortho').permute(0, 2, 3, 1)
         both = torch.stack([self.local(near), far.to(x.dtype)], dim=-1).flatten(-2)  # (B, H, W, C)
         return self.norm_out(both)

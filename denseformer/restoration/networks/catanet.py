@@ -38,6 +38,7 @@ from denseformer.checkpoints.keys import StateDict, count, linear_from_pointwise
 from denseformer.layers import DepthwiseConv, Linear, PreNormBlock, to_channels_last
 from denseformer.layers.initializers import linears
 from denseformer.network import Source
+from denseformer.precision import at_least_float32
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationNetwork, RestorationOptions
 from denseformer.restoration.networks.layers import conv3x3, convolve, shuffle_factors
@@ -111,8 +112,8 @@ class TokenBlock(nn.Module):
         """The buffers are handed in, so that a checkpointed block sees them as they were; also returns the centres."""
         tokens = self.norm1(x).flatten(1, 2)  # (B, N, C)
         with torch.autocast(x.device.type, enabled=False):
-            exact = tokens.float()
-            centres = self.find_centres(exact, means.float(), initted)
+            exact = at_least_float32(tokens)
+            centres = self.find_centres(exact, at_least_float32(means), initted)
             index = nearest_centre(exact.detach(), centres.detach())
         x = x + self.attn(tokens, index, centres.to(tokens.dtype)).view(x.shape)
         return x + self.mlp(self.norm2(x)), centres
