@@ -14,7 +14,9 @@ part of the sorted tokens that does not divide into groups is stretched to a who
 evenly spread; positions are interpolated bicubically from those of a square image of `image_size` pixels. At
 multiples of 224 nothing is padded or stretched. The authors sort twice, by rows and by columns, which makes a
 difference only between tokens of equal significance; here they are sorted once. An order is not continuous: where
-significances nearly agree rounding alone changes it, so equal code in another precision differs by a few percent.
+significances nearly agree rounding alone changes it, so equal code in another precision differs by a few percent:
+outputs in bfloat16 deviate by up to 0.14 of their standard deviation from those in float32, where Swin's deviate by
+0.01 (`python -m benchmarks.precision SGFormer:small:224 Swin:tiny:224`, made-up weights).
 
 Legend: B batch, H W map, C channels, N tokens, n windows per map, h heads, d head width.
 """
