@@ -2,7 +2,7 @@
 
 Every contender goes through mmcv's own functions; what differs is the extension that these call. Where mmcv was built
 without a compiler ours stands alone; `make install-ops` builds it with one. mmcv has no compiled deformable attention
-and focal loss for a processor: there ours is beside the PyTorch code that mmcv and mmdetection run instead.
+and focal loss on CPU: there ours is beside the PyTorch code that mmcv and mmdetection run instead.
 """
 
 import math

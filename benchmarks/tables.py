@@ -15,7 +15,7 @@ from rich.table import Table
 from benchmarks.harness import Measurement
 
 RESULTS = Path(__file__).parent / 'results'
-HEADERS = ('', 'time', 'processor time', 'ours / this', 'in processor time', 'memory', 'GFLOP/s', 'of matmul')
+HEADERS = ('', 'time', 'CPU time', 'ours / this', 'in CPU time', 'memory', 'GFLOP/s', 'of matmul')
 
 
 def rows(measurements: list[Measurement]) -> Iterator[tuple[str, ...]]:
@@ -45,7 +45,7 @@ def print_table(title: str, measurements: list[Measurement]) -> None:
 def machine() -> dict[str, object]:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
-        'processor': processor_name(),
+        'cpu': cpu_name(),
         'gpu': gpu,
         'threads': torch.get_num_threads(),
         'torch': torch.__version__,
@@ -53,7 +53,7 @@ def machine() -> dict[str, object]:
     }
 
 
-def processor_name() -> str:
+def cpu_name() -> str:
     with suppress(OSError):
         lines = Path('/proc/cpuinfo').read_text().splitlines()
         return next((line.split(':')[1].strip() for line in lines if line.startswith('model name')), platform.machine())

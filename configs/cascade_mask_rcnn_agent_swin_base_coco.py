@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='base', drop_path_rate=0.4)
+backbone = dict(arch='base', pretrained='imagenet1k', drop_path_rate=0.4)
 published = dict(metric='bbox_mAP', value=52.6, segm_mAP=45.3, source='LeapLabTHU/Agent-Attention, downstream/detection/README.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='small', drop_path_rate=0.1)
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.1)
 published = dict(metric='bbox_mAP', value=52.6, segm_mAP=45.5, source='LeapLabTHU/Agent-Attention, downstream/detection/README.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='base', drop_path_rate=0.6)
+backbone = dict(arch='base', pretrained='imagenet22k', drop_path_rate=0.6)
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.8, decay_by='group', layers=12, vector_decay=False))
 published = dict(metric='bbox_mAP', value=54.0, segm_mAP=46.9, source='facebookresearch/ConvNeXt, object_detection/README.md')

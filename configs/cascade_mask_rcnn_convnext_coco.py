@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='tiny', drop_path_rate=0.4)
+backbone = dict(arch='tiny', pretrained='imagenet1k_dense', drop_path_rate=0.4)
 optim_wrapper = dict(optimizer=dict(lr=2e-4), paramwise_cfg=dict(layer_decay=0.7, decay_by='group', layers=6, vector_decay=False))
 published = dict(metric='bbox_mAP', value=50.4, segm_mAP=43.7, source='facebookresearch/ConvNeXt, object_detection/README.md')

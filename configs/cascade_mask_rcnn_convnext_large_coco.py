@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='large', drop_path_rate=0.7)
+backbone = dict(arch='large', pretrained='imagenet1k', drop_path_rate=0.7)
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.7, decay_by='group', layers=12, vector_decay=False))
 published = dict(metric='bbox_mAP', value=54.8, segm_mAP=47.6, source='facebookresearch/ConvNeXt, object_detection/README.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='xlarge', drop_path_rate=0.8)
+backbone = dict(arch='xlarge', pretrained='imagenet22k', drop_path_rate=0.8)
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.7, decay_by='group', layers=12, vector_decay=False))
 published = dict(metric='bbox_mAP', value=55.2, segm_mAP=47.7, source='facebookresearch/ConvNeXt, object_detection/README.md')

@@ -6,5 +6,5 @@ _base_ = [
     './_base_/runtime/epochs.py',
 ]
 # Of the authors' recipe only the schedule is published; the drop path rate is that of their segmentation models.
-backbone = dict(arch='small', drop_path_rate=0.4)
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.4)
 published = dict(metric='bbox_mAP', value=53.7, segm_mAP=46.4, source='microsoft/CSWin-Transformer, README.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='mini', dilations='coco', drop_path_rate=0.2)
+backbone = dict(arch='mini', pretrained='imagenet1k', dilations='coco', drop_path_rate=0.2)
 published = dict(metric='bbox_mAP', value=51.2, segm_mAP=44.4, source='SHI-Labs/Neighborhood-Attention-Transformer, DiNAT.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='base', dilations='coco', drop_path_rate=0.6)
+backbone = dict(arch='base', pretrained='imagenet1k', dilations='coco', drop_path_rate=0.6)
 optim_wrapper = dict(optimizer=dict(lr=7.5e-5))
 published = dict(metric='bbox_mAP', value=52.6, segm_mAP=45.3, source='SHI-Labs/Neighborhood-Attention-Transformer, DiNAT.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='large', dilations='coco', drop_path_rate=0.6)
+backbone = dict(arch='large', pretrained='imagenet22k', dilations='coco', drop_path_rate=0.6)
 optim_wrapper = dict(optimizer=dict(lr=5e-5))
 published = dict(metric='bbox_mAP', value=54.8, segm_mAP=47.2, source='SHI-Labs/Neighborhood-Attention-Transformer, DiNAT.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='small', dilations='coco', drop_path_rate=0.5)
+backbone = dict(arch='small', pretrained='imagenet1k', dilations='coco', drop_path_rate=0.5)
 published = dict(metric='bbox_mAP', value=52.3, segm_mAP=45.2, source='SHI-Labs/Neighborhood-Attention-Transformer, DiNAT.md')

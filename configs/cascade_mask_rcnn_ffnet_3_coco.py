@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='3', drop_path_rate=0.6)
+backbone = dict(arch='3', pretrained='imagenet1k', drop_path_rate=0.6)
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.8, decay_by='group', layers=12, vector_decay=False))
 published = dict(metric='bbox_mAP', value=52.8, segm_mAP=45.6, source='ysj9909/FFNet, detection/README.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='tiny_lrf', windows=(11, 9, 9, 7), drop_path_rate=0.3)
+backbone = dict(arch='tiny_lrf', pretrained='imagenet1k', windows=(11, 9, 9, 7), drop_path_rate=0.3)
 published = dict(metric='bbox_mAP', value=51.5, source='microsoft/FocalNet, README.md')

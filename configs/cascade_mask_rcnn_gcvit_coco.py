@@ -5,5 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='tiny', drop_path_rate=0.2)
+backbone = dict(arch='tiny', pretrained='imagenet1k', drop_path_rate=0.2)
+warmup_iters = 2500
 published = dict(metric='bbox_mAP', value=51.6, segm_mAP=44.6, source='NVlabs/GCVit, detection/README.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='large_gf', drop_path_rate=0.7)
+backbone = dict(arch='large_gf', pretrained='imagenet22k_dense', drop_path_rate=0.7)
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.7, decay_by='group', layers=12, blocks_per_layer=2, vector_decay=False))
 published = dict(metric='bbox_mAP', value=56.0, segm_mAP=48.6, source='raoyongming/HorNet, object_detection/README.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='small', drop_path_rate=0.6)
+backbone = dict(arch='small', pretrained='imagenet1k_dense', drop_path_rate=0.6)
 optim_wrapper = dict(optimizer=dict(lr=2e-4), paramwise_cfg=dict(layer_decay=0.7, decay_by='group', layers=12, blocks_per_layer=2, vector_decay=False))
 published = dict(metric='bbox_mAP', value=52.7, segm_mAP=45.6, source='raoyongming/HorNet, object_detection/README.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='tiny_gf', filter_sizes=((14, 8), (7, 4)), drop_path_rate=0.4)
+backbone = dict(arch='tiny_gf', pretrained='imagenet1k_dense', filter_sizes=((14, 8), (7, 4)), drop_path_rate=0.4)
 optim_wrapper = dict(optimizer=dict(lr=2e-4), paramwise_cfg=dict(layer_decay=0.7, decay_by='group', layers=12, blocks_per_layer=2, vector_decay=False))
 published = dict(metric='bbox_mAP', value=52.4, segm_mAP=45.6, source='raoyongming/HorNet, object_detection/README.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='mini', drop_path_rate=0.2)
+backbone = dict(arch='mini', pretrained='imagenet1k', drop_path_rate=0.2)
 published = dict(metric='bbox_mAP', value=50.3, segm_mAP=43.6, source='SHI-Labs/Neighborhood-Attention-Transformer, NAT.md')

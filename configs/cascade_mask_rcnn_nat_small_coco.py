@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='small', drop_path_rate=0.3)
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.3)
 published = dict(metric='bbox_mAP', value=52.0, segm_mAP=44.9, source='SHI-Labs/Neighborhood-Attention-Transformer, NAT.md')

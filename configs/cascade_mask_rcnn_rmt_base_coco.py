@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='base', drop_path_rate=0.4)
+backbone = dict(arch='base', pretrained='imagenet1k', drop_path_rate=0.4)
 optim_wrapper = dict(optimizer=dict(lr=2e-4))
 published = dict(metric='bbox_mAP', value=54.5, segm_mAP=47.2, source='qhfan/RMT, detect/RMT_det.png')

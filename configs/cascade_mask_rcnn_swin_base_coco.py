@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='base', drop_path_rate=0.3)
+backbone = dict(arch='base', pretrained='imagenet1k', drop_path_rate=0.3)
 published = dict(metric='bbox_mAP', value=51.9, segm_mAP=45.0, source='SwinTransformer/Swin-Transformer-Object-Detection, README.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='small', windows='hybrid14', drop_path_rate=0.2)
+backbone = dict(arch='small', pretrained='imagenet1k', windows='hybrid14', drop_path_rate=0.2)
 published = dict(metric='bbox_mAP', value=52.1, segm_mAP=45.2, source='Sense-X/UniFormer, object_detection/README.md')

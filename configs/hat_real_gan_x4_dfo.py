@@ -7,3 +7,4 @@ _base_ = [
 ]
 scale = 4
 pretrained = 'work_dirs/hat_real_x4_dfo'
+rotate = False

@@ -6,3 +6,4 @@ _base_ = [
     './_base_/runtime/restoration_ema.py',
 ]
 scale = 4
+rotate = False

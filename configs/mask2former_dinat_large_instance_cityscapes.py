@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/mask2former_90k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='large', kernel_size=11, dilations='mask2former', drop_path_rate=0.3)
+backbone = dict(arch='large', pretrained='imagenet22k_dinat_large_11x11', kernel_size=11, dilations='mask2former', drop_path_rate=0.3)
 head = dict(num_queries=200)
 published = dict(metric='segm_mAP', value=45.1, source='SHI-Labs/Neighborhood-Attention-Transformer, DiNAT.md')

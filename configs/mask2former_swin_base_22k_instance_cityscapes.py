@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/mask2former_90k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='base', window_size=12, drop_path_rate=0.3)
+backbone = dict(arch='base', pretrained='imagenet22k_384', window_size=12, drop_path_rate=0.3)
 published = dict(metric='segm_mAP', value=42.0, source='facebookresearch/Mask2Former, MODEL_ZOO.md')

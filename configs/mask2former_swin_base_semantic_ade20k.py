@@ -5,6 +5,7 @@ _base_ = [
     './_base_/schedules/mask2former_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='base', window_size=12, drop_path_rate=0.3)
+backbone = dict(arch='base', pretrained='imagenet1k_384', window_size=12, drop_path_rate=0.3)
 image_scale, crop_size = (2560, 640), (640, 640)
+cat_max_ratio = 1.0
 published = dict(metric='mIoU', value=52.4, multi_scale=53.7, source='facebookresearch/Mask2Former, MODEL_ZOO.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/mask2former_90k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(drop_path_rate=0.3)
+backbone = dict(pretrained='imagenet1k', drop_path_rate=0.3)
 published = dict(metric='segm_mAP', value=39.7, source='facebookresearch/Mask2Former, MODEL_ZOO.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/mask2former_100e.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='large', drop_path_rate=0.3)
+backbone = dict(arch='large', pretrained='imagenet22k_384', drop_path_rate=0.3)
 head = dict(num_queries=200)
 published = dict(metric='segm_mAP', value=50.1, source='facebookresearch/Mask2Former, MODEL_ZOO.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/mask2former_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='large', drop_path_rate=0.3)
+backbone = dict(arch='large', pretrained='imagenet22k_384', drop_path_rate=0.3)
 head = dict(num_queries=200)
 published = dict(metric='PQ', value=48.1, segm_mAP=34.2, mIoU=54.5, source='facebookresearch/Mask2Former, MODEL_ZOO.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/mask2former_90k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(drop_path_rate=0.3)
+backbone = dict(pretrained='imagenet1k', drop_path_rate=0.3)
 published = dict(metric='PQ', value=63.9, segm_mAP=39.1, mIoU=80.5, source='facebookresearch/Mask2Former, MODEL_ZOO.md')

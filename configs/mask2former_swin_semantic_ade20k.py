@@ -5,5 +5,6 @@ _base_ = [
     './_base_/schedules/mask2former_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(drop_path_rate=0.3)
+backbone = dict(pretrained='imagenet1k', drop_path_rate=0.3)
+cat_max_ratio = 1.0
 published = dict(metric='mIoU', value=47.7, multi_scale=49.6, source='facebookresearch/Mask2Former, MODEL_ZOO.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/mask2former_90k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='small', drop_path_rate=0.3)
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.3)
 published = dict(metric='segm_mAP', value=41.8, source='facebookresearch/Mask2Former, MODEL_ZOO.md')

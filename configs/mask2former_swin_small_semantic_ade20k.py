@@ -5,5 +5,6 @@ _base_ = [
     './_base_/schedules/mask2former_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='small', drop_path_rate=0.3)
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.3)
+cat_max_ratio = 1.0
 published = dict(metric='mIoU', value=51.3, multi_scale=52.4, source='facebookresearch/Mask2Former, MODEL_ZOO.md')

@@ -5,5 +5,6 @@ _base_ = [
     './_base_/schedules/mask2former_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='small', drop_path_rate=0.5)
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.5)
+optim_wrapper = dict(paramwise_cfg=dict(vector_decay=False))
 published = dict(metric='mIoU', value=54.1, source='DaiShiResearch/TransNeXt, segmentation/mask2former/README.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='large', drop_path_rate=0.2)
+backbone = dict(arch='large', pretrained='imagenet1k', drop_path_rate=0.2)
 optim_wrapper = dict(optimizer=dict(lr=2e-4, weight_decay=1e-4))
 published = dict(metric='bbox_mAP', value=46.9, segm_mAP=42.8, source='LeapLabTHU/Agent-Attention, downstream/detection/README.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='medium', drop_path_rate=0.1)
+backbone = dict(arch='medium', pretrained='imagenet1k', drop_path_rate=0.1)
 optim_wrapper = dict(optimizer=dict(lr=2e-4, weight_decay=1e-4))
 published = dict(metric='bbox_mAP', value=45.9, segm_mAP=42.0, source='LeapLabTHU/Agent-Attention, downstream/detection/README.md')

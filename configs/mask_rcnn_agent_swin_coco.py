@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='tiny', drop_path_rate=0.1)
+backbone = dict(arch='tiny', pretrained='imagenet1k', drop_path_rate=0.1)
 published = dict(metric='bbox_mAP', value=47.3, segm_mAP=42.7, source='LeapLabTHU/Agent-Attention, downstream/detection/README.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='base', windows_per_side=16, norm_eval=True, drop_path_rate=0.3)
+backbone = dict(arch='base', pretrained='imagenet1k', windows_per_side=16, norm_eval=True, drop_path_rate=0.3)
 published = dict(metric='bbox_mAP', value=48.6, segm_mAP=43.7, source='rayleizhu/BiFormer, object_detection/README.md')

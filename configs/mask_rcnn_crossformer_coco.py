@@ -6,6 +6,6 @@ _base_ = [
     './_base_/runtime/epochs.py',
 ]
 # Of the authors' 3x recipe only the result is published; this is their 1x, longer and at many scales.
-backbone = dict(arch='small', drop_path_rate=0.2)
-optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.2)
+optim_wrapper = dict(constructor='DefaultOptimWrapperConstructor', optimizer=dict(weight_decay=1e-4))
 published = dict(metric='bbox_mAP', value=48.7, segm_mAP=43.9, source='cheerss/CrossFormer, README.md')

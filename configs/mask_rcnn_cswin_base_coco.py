@@ -6,5 +6,5 @@ _base_ = [
     './_base_/runtime/epochs.py',
 ]
 # Of the authors' recipe only the schedule is published; the drop path rate is that of their segmentation models.
-backbone = dict(arch='base', drop_path_rate=0.6)
+backbone = dict(arch='base', pretrained='imagenet1k', drop_path_rate=0.6)
 published = dict(metric='bbox_mAP', value=50.8, segm_mAP=44.9, source='microsoft/CSWin-Transformer, README.md')

@@ -6,5 +6,5 @@ _base_ = [
     './_base_/runtime/epochs.py',
 ]
 # Of the authors' recipe only the schedule is published; the drop path rate is that of their segmentation models.
-backbone = dict(arch='tiny', drop_path_rate=0.3)
+backbone = dict(arch='tiny', pretrained='imagenet1k', drop_path_rate=0.3)
 published = dict(metric='bbox_mAP', value=49.0, segm_mAP=43.6, source='microsoft/CSWin-Transformer, README.md')

@@ -6,5 +6,5 @@ _base_ = [
     './_base_/runtime/epochs.py',
 ]
 # Drop path rates of the larger variants are not published; this is the tiny one's.
-backbone = dict(arch='base', drop_path_rate=0.2)
+backbone = dict(arch='base', pretrained='imagenet1k', drop_path_rate=0.2)
 published = dict(metric='bbox_mAP', value=49.9, segm_mAP=44.6, source='dingmyu/davit, README.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='small', dilations='coco', drop_path_rate=0.35)
+backbone = dict(arch='small', pretrained='imagenet1k', dilations='coco', drop_path_rate=0.35)
 published = dict(metric='bbox_mAP', value=48.6, segm_mAP=43.5, source='SHI-Labs/Neighborhood-Attention-Transformer, DiNAT.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='l2', layer_scale=1.0, drop_path_rate=0.2)
+backbone = dict(arch='l2', pretrained='imagenet1k', layer_scale=1.0, drop_path_rate=0.2)
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.95, decay_by='group', layers=6, vector_decay=False))
 published = dict(metric='bbox_mAP', value=47.0, segm_mAP=42.1, source='hkzhang-git/FcaFormer, README.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_1x_multiscale.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='tiny_srf', drop_path_rate=0.1)
+backbone = dict(arch='tiny_srf', pretrained='imagenet1k', drop_path_rate=0.1)
 steps = [9, 11]
 published = dict(metric='bbox_mAP', value=45.9, segm_mAP=41.3, source='microsoft/FocalNet, README.md')

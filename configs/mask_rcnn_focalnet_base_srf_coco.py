@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='base_srf', drop_path_rate=0.5)
+backbone = dict(arch='base_srf', pretrained='imagenet1k', drop_path_rate=0.5)
 published = dict(metric='bbox_mAP', value=49.6, segm_mAP=44.1, source='microsoft/FocalNet, README.md')

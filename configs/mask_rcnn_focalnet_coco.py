@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='tiny_srf', drop_path_rate=0.3)
+backbone = dict(arch='tiny_srf', pretrained='imagenet1k', drop_path_rate=0.3)
 published = dict(metric='bbox_mAP', value=47.6, segm_mAP=42.6, source='microsoft/FocalNet, README.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_1x_multiscale.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='small_srf', drop_path_rate=0.2)
+backbone = dict(arch='small_srf', pretrained='imagenet1k', drop_path_rate=0.2)
 steps = [9, 11]
 published = dict(metric='bbox_mAP', value=48.0, segm_mAP=42.7, source='microsoft/FocalNet, README.md')

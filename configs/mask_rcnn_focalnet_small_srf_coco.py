@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='small_srf', drop_path_rate=0.5)
+backbone = dict(arch='small_srf', pretrained='imagenet1k', drop_path_rate=0.5)
 published = dict(metric='bbox_mAP', value=48.9, segm_mAP=43.6, source='microsoft/FocalNet, README.md')

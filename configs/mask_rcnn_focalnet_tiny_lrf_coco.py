@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='tiny_lrf', drop_path_rate=0.3)
+backbone = dict(arch='tiny_lrf', pretrained='imagenet1k', drop_path_rate=0.3)
 published = dict(metric='bbox_mAP', value=48.0, segm_mAP=42.9, source='microsoft/FocalNet, README.md')

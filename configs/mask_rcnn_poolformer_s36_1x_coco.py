@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='s36')
+backbone = dict(arch='s36', pretrained='imagenet1k')
 optim_wrapper = dict(optimizer=dict(lr=2e-4, weight_decay=1e-4))
 published = dict(metric='bbox_mAP', value=41.0, segm_mAP=37.7, source='sail-sg/poolformer, detection/README.md')

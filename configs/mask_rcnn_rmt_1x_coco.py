@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='tiny', drop_path_rate=0.1)
+backbone = dict(arch='tiny', pretrained='imagenet1k', drop_path_rate=0.1)
 optim_wrapper = dict(optimizer=dict(lr=4e-4))
 published = dict(metric='bbox_mAP', value=47.1, segm_mAP=42.6, source='qhfan/RMT, detect/RMT_det.png')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='base', drop_path_rate=0.4)
+backbone = dict(arch='base', pretrained='imagenet1k', drop_path_rate=0.4)
 optim_wrapper = dict(optimizer=dict(lr=4e-4))
 published = dict(metric='bbox_mAP', value=51.1, segm_mAP=45.5, source='qhfan/RMT, detect/RMT_det.png')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='small', drop_path_rate=0.15)
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.15)
 optim_wrapper = dict(optimizer=dict(lr=4e-4))
 published = dict(metric='bbox_mAP', value=50.7, segm_mAP=44.9, source='qhfan/RMT, detect/RMT_det.png')

@@ -6,6 +6,6 @@ _base_ = [
     './_base_/runtime/epochs.py',
 ]
 # Of the authors' recipe only the schedule is published; rate and decay are those of PVT.
-backbone = dict(arch='large')
-optim_wrapper = dict(optimizer=dict(lr=2e-4, weight_decay=1e-4))
+backbone = dict(arch='large', pretrained='imagenet1k')
+optim_wrapper = dict(constructor='DefaultOptimWrapperConstructor', optimizer=dict(lr=2e-4, weight_decay=1e-4))
 published = dict(metric='bbox_mAP', value=47.0, segm_mAP=42.2, source='fudan-zvg/SOFT, README.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='tiny', image_size=800, drop_path_rate=0.4)
+backbone = dict(arch='tiny', pretrained='imagenet1k', image_size=800, drop_path_rate=0.4)
 published = dict(metric='bbox_mAP', value=49.9, segm_mAP=44.6, source='DaiShiResearch/TransNeXt, detection/maskrcnn/README.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='base', image_size=800, drop_path_rate=0.7)
+backbone = dict(arch='base', pretrained='imagenet1k', image_size=800, drop_path_rate=0.7)
 published = dict(metric='bbox_mAP', value=51.7, segm_mAP=45.9, source='DaiShiResearch/TransNeXt, detection/maskrcnn/README.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='small', image_size=800, drop_path_rate=0.6)
+backbone = dict(arch='small', pretrained='imagenet1k', image_size=800, drop_path_rate=0.6)
 published = dict(metric='bbox_mAP', value=51.1, segm_mAP=45.5, source='DaiShiResearch/TransNeXt, detection/maskrcnn/README.md')

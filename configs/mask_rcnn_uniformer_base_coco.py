@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='base', windows='hybrid14', drop_path_rate=0.3)
+backbone = dict(arch='base', pretrained='imagenet1k', windows='hybrid14', drop_path_rate=0.3)
 published = dict(metric='bbox_mAP', value=50.3, segm_mAP=44.8, source='Sense-X/UniFormer, object_detection/README.md')

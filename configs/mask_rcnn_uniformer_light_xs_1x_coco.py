@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='light_xs', drop_path_rate=0.15)
+backbone = dict(arch='light_xs', pretrained='imagenet1k', drop_path_rate=0.15)
 published = dict(metric='bbox_mAP', value=44.6, segm_mAP=40.9, source='Sense-X/UniFormer, object_detection/README.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='pp_base', drop_path_rate=0.3)
-optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))
+backbone = dict(arch='pp_base', pretrained='imagenet1k', drop_path_rate=0.3)
+optim_wrapper = dict(constructor='DefaultOptimWrapperConstructor', optimizer=dict(weight_decay=1e-4))
 published = dict(metric='bbox_mAP', value=46.6, source='cheerss/CrossFormer, README.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='tiny', drop_path_rate=0.2)
+backbone = dict(arch='tiny', pretrained='imagenet1k', drop_path_rate=0.2)
 published = dict(metric='bbox_mAP', value=46.5, source='dingmyu/davit, README.md')

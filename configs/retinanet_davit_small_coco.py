@@ -6,5 +6,5 @@ _base_ = [
     './_base_/runtime/epochs.py',
 ]
 # Drop path rates of the larger variants are not published; this is the tiny one's.
-backbone = dict(arch='small', drop_path_rate=0.2)
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.2)
 published = dict(metric='bbox_mAP', value=48.2, source='dingmyu/davit, README.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='s24')
+backbone = dict(arch='s24', pretrained='imagenet1k')
 optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))
 published = dict(metric='bbox_mAP', value=38.9, source='sail-sg/poolformer, detection/README.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='large', drop_path_rate=0.5)
-optim_wrapper = dict(optimizer=dict(lr=2e-4, weight_decay=1e-4))
+backbone = dict(arch='large', pretrained='imagenet1k', drop_path_rate=0.5)
+optim_wrapper = dict(constructor='DefaultOptimWrapperConstructor', optimizer=dict(lr=2e-4, weight_decay=1e-4))
 published = dict(metric='bbox_mAP', value=49.4, source='qhfan/RMT, detect/RMT_det.png')

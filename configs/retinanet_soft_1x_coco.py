@@ -6,6 +6,6 @@ _base_ = [
     './_base_/runtime/epochs.py',
 ]
 # Of the authors' recipe only the schedule is published; rate and decay are those of PVT.
-backbone = dict(arch='tiny')
-optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))
+backbone = dict(arch='tiny', pretrained='imagenet1k')
+optim_wrapper = dict(constructor='DefaultOptimWrapperConstructor', optimizer=dict(weight_decay=1e-4))
 published = dict(metric='bbox_mAP', value=40.0, source='fudan-zvg/SOFT, README.md')

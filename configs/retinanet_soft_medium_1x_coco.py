@@ -6,6 +6,6 @@ _base_ = [
     './_base_/runtime/epochs.py',
 ]
 # Of the authors' recipe only the schedule is published; rate and decay are those of PVT.
-backbone = dict(arch='medium')
-optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))
+backbone = dict(arch='medium', pretrained='imagenet1k')
+optim_wrapper = dict(constructor='DefaultOptimWrapperConstructor', optimizer=dict(weight_decay=1e-4))
 published = dict(metric='bbox_mAP', value=44.3, source='fudan-zvg/SOFT, README.md')

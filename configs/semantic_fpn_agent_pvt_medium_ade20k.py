@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/semantic_fpn_40k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='medium', drop_path_rate=0.2)
+backbone = dict(arch='medium', pretrained='imagenet1k', drop_path_rate=0.2)
 auto_scale_lr = dict(base_batch_size=16)
 published = dict(metric='mIoU', value=44.3, source='LeapLabTHU/Agent-Attention, downstream/segmentation/README.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/semantic_fpn_40k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='small', drop_path_rate=0.1)
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.1)
 auto_scale_lr = dict(base_batch_size=16)
 published = dict(metric='mIoU', value=44.18, source='LeapLabTHU/Agent-Attention, downstream/segmentation/README.md')

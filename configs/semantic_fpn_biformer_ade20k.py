@@ -5,6 +5,7 @@ _base_ = [
     './_base_/schedules/semantic_fpn_80k_cosine.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='small', drop_path_rate=0.15)
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.15)
 batch_size = 4
+test_multiple = 32
 published = dict(metric='mIoU', value=48.9, source='rayleizhu/BiFormer, semantic_segmentation/README.md')

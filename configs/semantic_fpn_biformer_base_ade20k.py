@@ -5,6 +5,7 @@ _base_ = [
     './_base_/schedules/semantic_fpn_80k_cosine.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='base', drop_path_rate=0.3)
+backbone = dict(arch='base', pretrained='imagenet1k', drop_path_rate=0.3)
 batch_size = 4
+test_multiple = 32
 published = dict(metric='mIoU', value=49.9, source='rayleizhu/BiFormer, semantic_segmentation/README.md')

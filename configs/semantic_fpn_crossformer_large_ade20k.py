@@ -5,5 +5,6 @@ _base_ = [
     './_base_/schedules/semantic_fpn_80k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='large', group_sizes=(14, 14, 7, 7), intervals=(16, 8, 2, 1), drop_path_rate=0.5)
+backbone = dict(arch='large', pretrained='imagenet1k', group_sizes=(14, 14, 7, 7), intervals=(16, 8, 2, 1), drop_path_rate=0.5)
+test_multiple = 32
 published = dict(metric='mIoU', value=49.1, source='cheerss/CrossFormer, README.md')

@@ -5,5 +5,6 @@ _base_ = [
     './_base_/schedules/semantic_fpn_80k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='pp_base', drop_path_rate=0.3)
+backbone = dict(arch='pp_base', pretrained='imagenet1k', drop_path_rate=0.3)
+test_multiple = 32
 published = dict(metric='mIoU', value=48.6, source='cheerss/CrossFormer, README.md')

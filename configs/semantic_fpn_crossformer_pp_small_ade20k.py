@@ -5,5 +5,6 @@ _base_ = [
     './_base_/schedules/semantic_fpn_80k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='pp_small', drop_path_rate=0.2)
+backbone = dict(arch='pp_small', pretrained='imagenet1k', drop_path_rate=0.2)
+test_multiple = 32
 published = dict(metric='mIoU', value=47.4, source='cheerss/CrossFormer, README.md')

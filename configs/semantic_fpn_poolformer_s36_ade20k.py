@@ -5,6 +5,7 @@ _base_ = [
     './_base_/schedules/semantic_fpn_40k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='s36')
+backbone = dict(arch='s36', pretrained='imagenet1k')
 batch_size = 4
+test_multiple = 32
 published = dict(metric='mIoU', value=42.0, source='sail-sg/poolformer, segmentation/README.md')

@@ -5,6 +5,7 @@ _base_ = [
     './_base_/schedules/semantic_fpn_80k_cosine.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='small', windows='global', drop_path_rate=0.1)
+backbone = dict(arch='small', pretrained='imagenet1k', windows='global', drop_path_rate=0.1)
 batch_size = 4
+test_multiple = 32
 published = dict(metric='mIoU', value=46.6, source='Sense-X/UniFormer, semantic_segmentation/README.md')

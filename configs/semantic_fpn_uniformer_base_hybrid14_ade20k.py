@@ -5,6 +5,7 @@ _base_ = [
     './_base_/schedules/semantic_fpn_80k_cosine.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='base', windows='hybrid14', drop_path_rate=0.2)
+backbone = dict(arch='base', pretrained='imagenet1k', windows='hybrid14', drop_path_rate=0.2)
 batch_size = 4
+test_multiple = 32
 published = dict(metric='mIoU', value=47.0, source='Sense-X/UniFormer, semantic_segmentation/README.md')

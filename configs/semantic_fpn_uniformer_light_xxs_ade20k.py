@@ -5,6 +5,7 @@ _base_ = [
     './_base_/schedules/semantic_fpn_80k_cosine.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='light_xxs')
+backbone = dict(arch='light_xxs', pretrained='imagenet1k')
 batch_size = 4
+test_multiple = 32
 published = dict(metric='mIoU', value=42.3, source='Sense-X/UniFormer, semantic_segmentation/README.md')

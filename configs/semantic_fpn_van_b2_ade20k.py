@@ -5,6 +5,7 @@ _base_ = [
     './_base_/schedules/semantic_fpn_40k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='b2', drop_path_rate=0.2)
+backbone = dict(arch='b2', pretrained='imagenet1k', drop_path_rate=0.2)
 batch_size = 4
+test_multiple = 32
 published = dict(metric='mIoU', value=46.7, source='Visual-Attention-Network/VAN-Segmentation, README.md')

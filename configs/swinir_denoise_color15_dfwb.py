@@ -7,4 +7,5 @@ _base_ = [
 ]
 network = dict(arch='denoising')
 sigma, test_root = 15, 'data/CBSD68'
+betas = (0.9, 0.999)
 published = dict(metric='PSNR', value=34.42, data='CBSD68', source='JingyunLiang/SwinIR, figs')

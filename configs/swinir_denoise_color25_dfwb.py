@@ -2,9 +2,11 @@ _base_ = [
     './_base_/networks/swinir.py',
     './_base_/restorers/charbonnier.py',
     './_base_/datasets/denoising.py',
-    './_base_/schedules/adam_1600k.py',
+    './_base_/schedules/adam_800k_half_rate.py',
     './_base_/runtime/restoration_ema.py',
 ]
 network = dict(arch='denoising')
 sigma, test_root = 25, 'data/CBSD68'
+betas = (0.9, 0.999)
+pretrained = 'work_dirs/swinir_denoise_color15_dfwb'
 published = dict(metric='PSNR', value=31.78, data='CBSD68', source='JingyunLiang/SwinIR, figs')

@@ -7,4 +7,5 @@ _base_ = [
 ]
 network = dict(arch='denoising', in_channels=1)
 sigma, channels, protocol, test_root = 15, 1, 'y', 'data/Set12'
+betas = (0.9, 0.999)
 published = dict(metric='PSNR', value=33.36, data='Set12', source='JingyunLiang/SwinIR, figs')

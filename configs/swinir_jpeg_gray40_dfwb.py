@@ -7,4 +7,5 @@ _base_ = [
 ]
 network = dict(arch='jpeg', in_channels=1)
 quality = 40
+betas = (0.9, 0.999)
 published = dict(metric='PSNR', value=34.52, ssim=0.9082, data='Classic5', source='JingyunLiang/SwinIR, figs')

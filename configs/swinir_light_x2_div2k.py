@@ -8,4 +8,5 @@ _base_ = [
 scale = 2
 network = dict(arch='light')
 batch_size, base_batch_size = 8, 64  # on 8 GPUs
+betas = (0.9, 0.999)
 published = dict(metric='PSNR', value=38.14, ssim=0.9611, data='Set5', source='JingyunLiang/SwinIR, figs')

@@ -8,3 +8,4 @@ _base_ = [
 scale = 4
 network = dict(arch='real')
 pretrained = 'work_dirs/swinir_real_x4_dfo'
+betas = (0.9, 0.999)

@@ -7,3 +7,4 @@ _base_ = [
 ]
 scale = 4
 network = dict(arch='real_large')
+betas = (0.9, 0.999)

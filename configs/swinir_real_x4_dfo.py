@@ -7,3 +7,4 @@ _base_ = [
 ]
 scale = 4
 network = dict(arch='real')
+betas = (0.9, 0.999)

@@ -6,4 +6,5 @@ _base_ = [
     './_base_/runtime/restoration_ema.py',
 ]
 scale = 2
+betas = (0.9, 0.999)
 published = dict(metric='PSNR', value=38.42, ssim=0.9623, data='Set5', source='JingyunLiang/SwinIR, figs')

@@ -7,4 +7,5 @@ _base_ = [
 ]
 scale = 2
 patch_size = 48
+betas = (0.9, 0.999)
 published = dict(metric='PSNR', value=38.35, ssim=0.962, data='Set5', source='JingyunLiang/SwinIR, figs')

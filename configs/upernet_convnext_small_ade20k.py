@@ -5,7 +5,7 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='small', drop_path_rate=0.3)
+backbone = dict(arch='small', pretrained='imagenet1k_dense', drop_path_rate=0.3)
 optim_wrapper = dict(optimizer=dict(lr=1e-4, weight_decay=0.05), paramwise_cfg=dict(layer_decay=0.9, decay_by='stage', layers=12, vector_decay=False))
 model = dict(test_cfg=dict(mode='slide', crop_size=(512, 512), stride=(341, 341)))
 published = dict(metric='mIoU', value=48.7, multi_scale=49.6, source='facebookresearch/ConvNeXt, semantic_segmentation/README.md')

@@ -5,5 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='pp_base', drop_path_rate=0.3)
+backbone = dict(arch='pp_base', pretrained='imagenet1k', drop_path_rate=0.3)
+test_multiple = 32
 published = dict(metric='mIoU', value=50.7, multi_scale=51.0, source='cheerss/CrossFormer, README.md')

@@ -5,5 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='pp_small', drop_path_rate=0.2)
+backbone = dict(arch='pp_small', pretrained='imagenet1k', drop_path_rate=0.2)
+test_multiple = 32
 published = dict(metric='mIoU', value=49.4, multi_scale=50.8, source='cheerss/CrossFormer, README.md')

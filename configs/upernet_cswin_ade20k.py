@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='tiny', drop_path_rate=0.3)
+backbone = dict(arch='tiny', pretrained='imagenet1k', drop_path_rate=0.3)
 published = dict(metric='mIoU', value=49.3, multi_scale=50.7, source='microsoft/CSWin-Transformer, segmentation/README.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='base', drop_path_rate=0.6)
+backbone = dict(arch='base', pretrained='imagenet1k', drop_path_rate=0.6)
 published = dict(metric='mIoU', value=51.1, multi_scale=52.2, source='microsoft/CSWin-Transformer, segmentation/README.md')

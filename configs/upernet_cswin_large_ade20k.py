@@ -7,5 +7,5 @@ _base_ = [
 ]
 # The drop path rate of the ImageNet-22K models is not published; this is the ImageNet-1K base model's.
 image_scale, crop_size = (2560, 640), (640, 640)
-backbone = dict(arch='large', drop_path_rate=0.6)
+backbone = dict(arch='large', pretrained='imagenet22k', drop_path_rate=0.6)
 published = dict(metric='mIoU', value=53.4, multi_scale=55.7, source='microsoft/CSWin-Transformer, README.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='small', drop_path_rate=0.4)
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.4)
 published = dict(metric='mIoU', value=50.4, multi_scale=51.5, source='microsoft/CSWin-Transformer, segmentation/README.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='large', drop_path_rate=0.3)
+backbone = dict(arch='large', pretrained='imagenet22k', drop_path_rate=0.3)
 published = dict(metric='mIoU', value=54.0, multi_scale=54.9, source='SHI-Labs/Neighborhood-Attention-Transformer, DiNAT.md')

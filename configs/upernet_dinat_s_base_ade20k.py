@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='base', drop_path_rate=0.3)
+backbone = dict(arch='base', pretrained='imagenet1k', drop_path_rate=0.3)
 published = dict(metric='mIoU', value=49.4, multi_scale=50.2, source='SHI-Labs/Neighborhood-Attention-Transformer, DiNAT.md')

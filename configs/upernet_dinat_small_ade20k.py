@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='small', drop_path_rate=0.5)
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.5)
 published = dict(metric='mIoU', value=48.9, multi_scale=49.9, source='SHI-Labs/Neighborhood-Attention-Transformer, DiNAT.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='tiny_srf', drop_path_rate=0.3)
+backbone = dict(arch='tiny_srf', pretrained='imagenet1k', drop_path_rate=0.3)
 published = dict(metric='mIoU', value=46.5, multi_scale=47.2, source='microsoft/FocalNet, README.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='tiny_lrf', drop_path_rate=0.3)
+backbone = dict(arch='tiny_lrf', pretrained='imagenet1k', drop_path_rate=0.3)
 published = dict(metric='mIoU', value=46.8, multi_scale=47.8, source='microsoft/FocalNet, README.md')

@@ -6,7 +6,7 @@ _base_ = [
     './_base_/runtime/default.py',
 ]
 image_scale, crop_size = (2560, 640), (640, 640)
-backbone = dict(arch='large', drop_path_rate=0.4)
+backbone = dict(arch='large', pretrained='imagenet22k_dense', drop_path_rate=0.4)
 optim_wrapper = dict(optimizer=dict(lr=1e-4, weight_decay=0.05), paramwise_cfg=dict(layer_decay=0.8, decay_by='stage', layers=12, vector_decay=False))
 model = dict(test_cfg=dict(mode='slide', crop_size=(640, 640), stride=(426, 426)))
 published = dict(metric='mIoU', value=54.1, multi_scale=54.5, source='raoyongming/HorNet, semantic_segmentation/README.md')

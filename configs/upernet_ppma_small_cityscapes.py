@@ -6,7 +6,7 @@ _base_ = [
     './_base_/runtime/default.py',
 ]
 crop_size, train_dataloader = (1024, 1024), dict(batch_size=1)
-backbone = dict(arch='small', drop_path_rate=0.15)
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.15)
 optim_wrapper = dict(optimizer=dict(weight_decay=0.05))
 model = dict(test_cfg=dict(mode='slide', crop_size='${crop_size}', stride=(341, 341)))
 published = dict(metric='mIoU', value=83.7, multi_scale=84.0, source='zhongchenzhao/PPMA, README.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='small', drop_path_rate=0.15)
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.15)
 published = dict(metric='mIoU', value=49.8, source='qhfan/RMT, segmentation/seg_res.png')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='large', drop_path_rate=0.5)
+backbone = dict(arch='large', pretrained='imagenet1k', drop_path_rate=0.5)
 published = dict(metric='mIoU', value=52.8, source='qhfan/RMT, segmentation/seg_res.png')

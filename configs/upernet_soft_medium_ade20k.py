@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='medium')
+backbone = dict(arch='medium', pretrained='imagenet1k')
 published = dict(metric='mIoU', value=48.0, source='fudan-zvg/SOFT, README.md')

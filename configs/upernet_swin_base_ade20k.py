@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='base', drop_path_rate=0.3)
+backbone = dict(arch='base', pretrained='imagenet1k', drop_path_rate=0.3)
 published = dict(metric='mIoU', value=48.13, multi_scale=49.72, source='SwinTransformer/Swin-Transformer-Semantic-Segmentation, README.md')

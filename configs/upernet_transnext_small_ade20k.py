@@ -5,7 +5,7 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='small', drop_path_rate=0.6)
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.6)
 optim_wrapper = dict(optimizer=dict(weight_decay=0.05))
 model = dict(test_cfg=dict(mode='slide', crop_size=(512, 512), stride=(341, 341)))
 published = dict(metric='mIoU', value=52.2, multi_scale=52.5, source='DaiShiResearch/TransNeXt, segmentation/upernet/README.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='base', windows='global', drop_path_rate=0.4)
+backbone = dict(arch='base', pretrained='imagenet1k', windows='global', drop_path_rate=0.4)
 published = dict(metric='mIoU', value=50.0, multi_scale=50.8, source='Sense-X/UniFormer, semantic_segmentation/README.md')

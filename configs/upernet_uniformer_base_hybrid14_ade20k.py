@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='base', windows='hybrid14', drop_path_rate=0.4)
+backbone = dict(arch='base', pretrained='imagenet1k', windows='hybrid14', drop_path_rate=0.4)
 published = dict(metric='mIoU', value=48.9, multi_scale=50.0, source='Sense-X/UniFormer, semantic_segmentation/README.md')

@@ -5,5 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='b1', drop_path_rate=0.1)
+backbone = dict(arch='b1', pretrained='imagenet1k', drop_path_rate=0.1)
+test_multiple = 32
 published = dict(metric='mIoU (multi-scale)', value=44.9, source='Visual-Attention-Network/VAN-Segmentation, README.md')

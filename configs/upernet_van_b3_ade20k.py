@@ -5,5 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='b3', drop_path_rate=0.3)
+backbone = dict(arch='b3', pretrained='imagenet1k', drop_path_rate=0.3)
+test_multiple = 32
 published = dict(metric='mIoU (multi-scale)', value=50.6, source='Visual-Attention-Network/VAN-Segmentation, README.md')

@@ -6,4 +6,5 @@ _base_ = [
     './_base_/runtime/default.py',
 ]
 backbone = dict(arch='b6', drop_path_rate=0.5)
+test_multiple = 32
 published = dict(metric='mIoU (multi-scale)', value=54.7, source='Visual-Attention-Network/VAN-Segmentation, README.md')

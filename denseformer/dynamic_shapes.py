@@ -36,7 +36,7 @@ def padding_to_multiple(size: int, multiple: int) -> int:
 
 
 def reflect(position: Tensor, size: int, *, repeat_edge: bool = False) -> Tensor:
-    """Positions >= 0 on an axis that runs on from 0 .. size - 1 by turning back and forth, as those they stand for.
+    """Positions on an axis that runs on from 0 .. size - 1, both ways, by turning back and forth, as those they mean.
 
     repeat_edge: the first and the last position come twice in a row where the direction turns, otherwise once.
     """

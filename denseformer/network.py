@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from inspect import signature
 from pathlib import Path
-from typing import Any, ClassVar, Never, TypedDict
+from typing import Any, ClassVar, Never, Self, TypedDict
 
 import torch
 from mmengine.model import BaseModule
@@ -189,7 +189,7 @@ class Network(BaseModule):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @classmethod
-    def families(cls) -> list[type['Network']]:
+    def families(cls) -> list[type[Self]]:
         """The registered networks that derive from `cls`, by name."""
         found = {kind for kind in MODELS.module_dict.values() if isinstance(kind, type) and issubclass(kind, cls)}
         return sorted(found, key=lambda kind: kind.__name__)
@@ -225,7 +225,7 @@ class Network(BaseModule):
             count = known.get(name)
             if isinstance(count, int):
                 known[name] = min(count, most[0])
-            elif count is not None and len(count) == len(most):
+            elif count is not None and len(count) <= len(most):
                 known[name] = tuple(map(min, count, most))
         return known
 

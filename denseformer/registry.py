@@ -35,7 +35,7 @@ class ScopeRegistry(Registry):
         return found
 
 
-MODELS = ScopeRegistry(root.MODELS, ['backbones', 'restoration'], last_modules=['detection'])
+MODELS = ScopeRegistry(root.MODELS, ['backbones', 'necks', 'plugins', 'restoration'], last_modules=['detection'])
 DATASETS = ScopeRegistry(root.DATASETS, ['datasets'])
 TRANSFORMS = ScopeRegistry(root.TRANSFORMS, ['datasets'])
 METRICS = ScopeRegistry(root.METRICS, ['segmentation', 'detection', 'restoration'])

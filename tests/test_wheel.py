@@ -46,14 +46,14 @@ def bare(wheel, tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp('environment')
     venv.create(root, symlinks=True)
     python = root / 'bin/python'
-    pip = [sys.executable, '-m', 'pip', '--python', python, 'install', '--quiet', '--no-deps', '--no-index', wheel]
-    subprocess.run(pip, check=True)
+    run(sys.executable, '-m', 'pip', '--python', python, 'install', '--no-deps', '--no-index', wheel, folder=root)
     (packages,) = root.glob('lib/python*/site-packages')
     (packages / 'dependencies.pth').write_text(sysconfig.get_path('purelib'))
     return root / 'bin'
 
 
 def run(*command: str | Path, folder: Path) -> str:
+    """What a command prints in a folder that nothing leads out of."""
     environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -9,17 +9,21 @@ File, operator (paper, arXiv number) and the networks that use it:
     contextual       contextual attention (Generative Image Inpainting, 1801.07892): PEPSI
     dilated_windows  dilated windows (CrossFormer, 2108.00154) and grids (MaxViT, 2204.01697): CrossFormer, MaxViT
     dynamic_conv     dynamic depth-wise convolution (2106.04263): DLGSANet
-    foveal           aggregated pixel-focused attention (TransNeXt, 2311.17132): TransNeXt
+    foveal           aggregated pixel-focused attention (TransNeXt, 2311.17132): TransNeXt, MoH
     halo             halo attention (HaloNet, 2103.12731): HaloNet
+    hashing          hashed attention (EcoFormer, 2209.09004): EcoFormer
     linear           linear attention (2006.16236) and its injective form (InLine, 2412.06590): L2ViT, InLine
     neighborhood     neighborhood attention (NAT, 2204.07143), dilated (DiNAT, 2209.15001): NAT, DiNAT, DiNATs
-    overlapping      overlapping windows (HAT, 2205.04437): HAT
+    outlook          outlook attention (VOLO, 2106.13112): VOLO
+    overlapping      overlapping windows (HAT, 2205.04437): HAT, STViTR
     rotary           rotary position embedding (RoFormer, 2104.09864): RMT
     routing          bi-level routing attention (BiFormer, 2303.08810): BiFormer
     shifted          attention in shifted windows (Swin, 2103.14030): Swin, SwinV2, DaViT, SwinIR, HAT, DRCT, RGT ...
     significance     tokens merged by the attention they receive (SG-Former, 2308.12216): SGFormer
     softmax_free     softmax-free attention (SOFT, 2110.11945): SOFT
+    spectral         global filters (GFNet, 2107.00645): HorNet, SpectFormer
     super_tokens     super token attention (STViT, 2211.11167): STViT
+    wavelets         dual-tree complex wavelet transform (SVT, 2311.01310): SVT
 
 They are built from `windows` (maps cut into windows, relative positions), `patches` (overlapping cuts), `neighbors_3x3`
 (3 x 3 neighborhoods) and `softmax` (softmax attention over many windows). How they are computed faster than by their

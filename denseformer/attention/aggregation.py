@@ -1,6 +1,6 @@
-"""Token aggregation: tokens sorted by the centre they resemble, attention in groups of the sorted sequence.
+"""Token aggregation: tokens sorted by the center they resemble, attention in groups of the sorted sequence.
 
-Legend: B batch, N tokens, C channels, T centres, g group size, n groups, L = (n + 1) * g, h heads, d
+Legend: B batch, N tokens, C channels, T centers, g group size, n groups, L = (n + 1) * g, h heads, d
 head width, e width of the values.
 """
 
@@ -23,20 +23,20 @@ def chunk_means(tokens: Tensor, chunks: int) -> Tensor:
     return continued.view(B, chunks, -1, C).mean(2)
 
 
-def nearest_centre(tokens: Tensor, centres: Tensor) -> Tensor:
-    """(B, N) index of the centre with the largest cosine: tokens (B, N, C), centres (B or 1, T, C)."""
-    return (tokens @ F.normalize(centres, dim=-1).transpose(1, 2)).argmax(-1)
+def nearest_center(tokens: Tensor, centers: Tensor) -> Tensor:
+    """(B, N) index of the center with the largest cosine: tokens (B, N, C), centers (B or 1, T, C)."""
+    return (tokens @ F.normalize(centers, dim=-1).transpose(1, 2)).argmax(-1)
 
 
-def k_means_step(tokens: Tensor, centres: Tensor) -> Tensor:
-    """One step of spherical k-means over the whole batch: tokens (B, N, C), centres (T, C) -> (T, C), of unit length.
+def k_means_step(tokens: Tensor, centers: Tensor) -> Tensor:
+    """One step of spherical k-means over the whole batch: tokens (B, N, C), centers (T, C) -> (T, C), of unit length.
 
-    A centre that no token is nearest to stays. Differentiable in the tokens.
+    A center that no token is nearest to stays. Differentiable in the tokens.
     """
-    tokens, centres = F.normalize(tokens, dim=-1), F.normalize(centres, dim=-1)
-    member = F.one_hot(nearest_centre(tokens, centres[None]).flatten(), len(centres)).to(tokens.dtype)  # (B*N, T)
+    tokens, centers = F.normalize(tokens, dim=-1), F.normalize(centers, dim=-1)
+    member = F.one_hot(nearest_center(tokens, centers[None]).flatten(), len(centers)).to(tokens.dtype)  # (B*N, T)
     moved = F.normalize(member.T @ tokens.flatten(0, 1), dim=-1)
-    return torch.where(member.any(0)[:, None], moved, centres)
+    return torch.where(member.any(0)[:, None], moved, centers)
 
 
 def grouping_order(index: Tensor, group: int, stable: bool = True) -> Tensor:

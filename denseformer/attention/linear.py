@@ -20,6 +20,19 @@ def linear_attention(q: Tensor, k: Tensor, v: Tensor, *, floor: float) -> Tensor
     return out.to(v.dtype)
 
 
+def averaging_linear_attention(q: Tensor, k: Tensor, v: Tensor, *, eps: float) -> Tensor:
+    """Attention whose weights are q . k, not negative, over the sum of all and `eps` per key.
+
+    q: (B, h, N, d), k, v: (B, h, M, d), q and k not negative -> (B, h, N, d). Means are taken in float32 at least.
+    """
+    wide = torch.promote_types(v.dtype, torch.float32)
+    with torch.autocast(v.device.type, enabled=False):
+        q, k, values = (x.to(wide) for x in (q, k, v))
+        mean = q @ k.mean(-2).unsqueeze(-1)  # (B, h, N, 1)
+        out = q @ (k.mT @ values / k.shape[-2]) / (mean + eps)
+    return out.to(v.dtype)
+
+
 def injective_linear_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """InLine attention, whose weights add up to 1 without a division: q . k less its mean over the keys, plus 1 / M.
 

@@ -15,9 +15,13 @@ def overlapping_windows(x: Tensor, window: int, overlap: int) -> Tensor:
 
     overlap: how much longer a side of the larger windows is, in all; even. H and W are multiples of `window`.
     """
-    margin, side = overlap // 2, window + overlap
-    x = F.pad(x, (0, 0, margin, margin, margin, margin))
-    x = x.unfold(1, side, window).unfold(2, side, window)  # (B, H/w, W/w, C, W', W')
+    margin = overlap // 2
+    return sliding_windows(F.pad(x, (0, 0, margin, margin, margin, margin)), window + overlap, window)
+
+
+def sliding_windows(x: Tensor, side: int, stride: int) -> Tensor:
+    """All windows of a side that begin at multiples of `stride`: (B, H, W, C) -> (B * n, side * side, C)."""
+    x = x.unfold(1, side, stride).unfold(2, side, stride)  # (B, rows, columns, C, side, side)
     return x.permute(0, 1, 2, 4, 5, 3).reshape(-1, side * side, x.shape[3])
 
 

@@ -24,8 +24,35 @@ def row_major_rotation(size: tuple[int, int], width: int, device: torch.device) 
     return angle.sin(), angle.cos()
 
 
+@cached_constant(32)
+def axial_rotation(size: tuple[int, int], width: int, device: torch.device) -> Rotation:
+    """Sine and cosine, (H, W, 1, d/2) each: half of the pairs are turned by the row, the other half by the column.
+
+    Either half's frequencies run geometrically from 1 down to 1/10000, both included.
+    """
+    H, W = size
+    frequency = 1 / 10000 ** torch.linspace(0, 1, width // 4, device=device)
+    down, across = (torch.arange(side, dtype=torch.float32, device=device)[:, None] * frequency for side in size)
+    angle = torch.cat([down[:, None].expand(-1, W, -1), across.expand(H, -1, -1)], -1)[:, :, None]
+    return angle.sin(), angle.cos()
+
+
+@cached_constant(32)
+def resized_rotation(size: tuple[int, int], trained: int, width: int, device: torch.device) -> Rotation:
+    """Sine and cosine, (H, W, d/2) each: half of the pairs are turned by the row, the other half by the column.
+
+    EVA-02's: rows and columns are counted as if there were `trained` of either, on a map of any size. Either half's
+    frequencies run geometrically from 1 towards 1/10000, which is left out.
+    """
+    frequency = 10000 ** (torch.arange(width // 4, device=device) * (-4 / width))
+    turns = [torch.arange(side, device=device)[:, None] * (trained / side) * frequency for side in size]
+    down, across = turns[0][:, None].expand(-1, size[1], -1), turns[1].expand(size[0], -1, -1)
+    angle = torch.cat([down, across], -1)
+    return angle.sin(), angle.cos()
+
+
 def rotate(x: Tensor, rotation: Rotation) -> Tensor:
-    """Turn each pair of successive channels by its angle: (B, H, W, h, d) -> the same."""
+    """Turn each pair of successive channels by its angle: (B, H, W, .., d) -> the same."""
     sin, cos = rotation
     a, b = x[..., ::2], x[..., 1::2]
     return torch.stack([a * cos - b * sin, b * cos + a * sin], -1).flatten(-2).to(x.dtype)

@@ -10,7 +10,7 @@ from denseformer.attention.neighbors_3x3 import fold_3x3, shifts_3x3
 from denseformer.attention.windows import window_partition, window_reverse
 
 
-def neighbouring_tokens(tokens: Tensor) -> Tensor:
+def neighboring_tokens(tokens: Tensor) -> Tensor:
     """The 3 x 3 super tokens around every cell, 0 outside the grid: (B, Hs, Ws, C) -> (B, Hs * Ws, T, C)."""
     return torch.stack(list(shifts_3x3(tokens)), 3).flatten(1, 2)
 
@@ -25,7 +25,7 @@ def gather_super_tokens(x: Tensor, cell: int) -> tuple[Tensor, Tensor]:
     grid = H // cell, W // cell
     pixels = window_partition(x, (cell, cell))  # (B, Hs*Ws, P, C)
     with torch.no_grad():
-        means = neighbouring_tokens(pixels.mean(2).view(B, *grid, C))
+        means = neighboring_tokens(pixels.mean(2).view(B, *grid, C))
         shares = (pixels @ means.transpose(2, 3) * C**-0.5).softmax(-1)  # (B, Hs*Ws, P, T)
         mass = fold_3x3(shares.sum(2).view(B, *grid, 9, 1))  # (B, Hs, Ws, 1)
     tokens = fold_3x3((shares.to(pixels.dtype).transpose(2, 3) @ pixels).view(B, *grid, 9, C))
@@ -35,4 +35,4 @@ def gather_super_tokens(x: Tensor, cell: int) -> tuple[Tensor, Tensor]:
 def scatter_super_tokens(tokens: Tensor, shares: Tensor, cell: int) -> Tensor:
     """Hand each pixel its shares of the super tokens around it: (B, Hs, Ws, C) -> (B, H, W, C)."""
     size = tokens.shape[1] * cell, tokens.shape[2] * cell
-    return window_reverse(shares.to(tokens.dtype) @ neighbouring_tokens(tokens), (cell, cell), size)
+    return window_reverse(shares.to(tokens.dtype) @ neighboring_tokens(tokens), (cell, cell), size)

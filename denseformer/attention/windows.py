@@ -75,6 +75,18 @@ def relative_position_index(window: Size, device: torch.device = CPU) -> Tensor:
     return offset[..., 0] * (2 * ww - 1) + offset[..., 1]
 
 
+@cached_constant(32)
+def distance_index(window: Size, device: torch.device = CPU) -> Tensor:
+    """(N, N) index of the distances (|dy|, |dx|) of query and key into a table of wh * ww rows, row-major, as in LeViT.
+
+    Shared by all callers; do not write to it.
+    """
+    wh, ww = window
+    coords = torch.cartesian_prod(torch.arange(wh, device=device), torch.arange(ww, device=device))  # (N, 2)
+    distance = (coords[:, None] - coords[None]).abs()
+    return distance[..., 0] * ww + distance[..., 1]
+
+
 def position_bias(table: Tensor, window: Size) -> Tensor:
     """A table of ((2 wh - 1) * (2 ww - 1), h) rows -> the bias (h, N, N)."""
     index = relative_position_index(window, table.device)

@@ -5,47 +5,75 @@ from denseformer.backbones.convolution.convnext import ConvNeXt
 from denseformer.backbones.convolution.ffnet import FFNet
 from denseformer.backbones.convolution.focalnet import FocalNet
 from denseformer.backbones.convolution.hornet import HorNet
+from denseformer.backbones.convolution.mambaout import MambaOut
 from denseformer.backbones.convolution.poolformer import PoolFormer
 from denseformer.backbones.convolution.van import VAN
 from denseformer.backbones.global_attention.biformer import BiFormer
+from denseformer.backbones.global_attention.cvt import CvT
 from denseformer.backbones.global_attention.favit import FaViT
 from denseformer.backbones.global_attention.fcaformer import FcaFormer
+from denseformer.backbones.global_attention.moh import MoH
 from denseformer.backbones.global_attention.ppma import PPMA
 from denseformer.backbones.global_attention.rmt import RMT
 from denseformer.backbones.global_attention.sgformer import SGFormer
 from denseformer.backbones.global_attention.stvit import STViT
 from denseformer.backbones.global_attention.transnext import TransNeXt
 from denseformer.backbones.global_attention.uniformer import UniFormer
+from denseformer.backbones.global_attention.volo import VOLO
+from denseformer.backbones.light.care import CARE
+from denseformer.backbones.light.casvit import CASViT
+from denseformer.backbones.light.efficientvit import EfficientViT
+from denseformer.backbones.light.lsnet import LSNet
+from denseformer.backbones.light.lwganet import LWGANet
+from denseformer.backbones.light.shvit import SHViT
 from denseformer.backbones.linear_attention.agent import AgentPVT, AgentSwin
+from denseformer.backbones.linear_attention.ecoformer import EcoFormer
 from denseformer.backbones.linear_attention.inline import InLinePVT, InLineSwin
 from denseformer.backbones.linear_attention.l2vit import L2ViT
 from denseformer.backbones.linear_attention.soft import SOFT
 from denseformer.backbones.neighborhood.dinat import NAT, DiNAT, DiNATs
+from denseformer.backbones.spectral.spectformer import SpectFormer
+from denseformer.backbones.spectral.svt import SVT
+from denseformer.backbones.state_space.a2mamba import A2Mamba
+from denseformer.backbones.state_space.mobilemamba import MobileMamba
+from denseformer.backbones.state_space.vcmamba import VCMamba
+from denseformer.backbones.state_space.vim import Vim
+from denseformer.backbones.state_space.vssd import VSSD
 from denseformer.backbones.windows.crossformer import CrossFormer
 from denseformer.backbones.windows.cswin import CSWin
 from denseformer.backbones.windows.davit import DaViT
 from denseformer.backbones.windows.gcvit import GCViT
 from denseformer.backbones.windows.halonet import HaloNet
 from denseformer.backbones.windows.maxvit import MaxViT
+from denseformer.backbones.windows.stvit_r import STViTR
 from denseformer.backbones.windows.swin import Swin
 from denseformer.backbones.windows.swinv2 import SwinV2
 
 __all__ = [
+    'CARE',
     'NAT',
     'PPMA',
     'RMT',
     'SOFT',
+    'SVT',
     'VAN',
+    'VOLO',
+    'VSSD',
+    'A2Mamba',
     'AgentPVT',
     'AgentSwin',
     'Backbone',
     'BiFormer',
+    'CASViT',
     'CSWin',
     'ConvNeXt',
     'CrossFormer',
+    'CvT',
     'DaViT',
     'DiNAT',
     'DiNATs',
+    'EcoFormer',
+    'EfficientViT',
     'FFNet',
     'FaViT',
     'FcaFormer',
@@ -56,12 +84,22 @@ __all__ = [
     'InLinePVT',
     'InLineSwin',
     'L2ViT',
+    'LSNet',
+    'LWGANet',
+    'MambaOut',
     'MaxViT',
+    'MoH',
+    'MobileMamba',
     'PoolFormer',
     'SGFormer',
+    'SHViT',
     'STViT',
+    'STViTR',
+    'SpectFormer',
     'Swin',
     'SwinV2',
     'TransNeXt',
     'UniFormer',
+    'VCMamba',
+    'Vim',
 ]

@@ -11,11 +11,12 @@ from typing_extensions import Unpack
 from denseformer.checkpoints.keys import StateDict
 from denseformer.layers.initializers import linears
 from denseformer.network import Checkpointing, Description, Network, NetworkOptions
+from denseformer.registry import MODELS
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneDescription(Description):
-    """channels, strides: of the four maps; input_size: the square input the variant was published at, in pixels."""
+    """channels, strides: of the maps, finest first; input_size: the square input it was published at, in pixels."""
 
     channels: tuple[int, ...]
     strides: tuple[int, ...]
@@ -37,10 +38,11 @@ class BackboneOptions(NetworkOptions, total=False):
     """The options that every backbone hands on to `Backbone`, which documents them and holds their defaults."""
 
     in_channels: int
-    out_indices: Sequence[int]
+    out_indices: Sequence[int] | None
     frozen_stages: int
     norm_eval: bool
     with_cp: bool
+    plugins: Sequence[Mapping[str, Any]]
 
 
 class Stage(Checkpointing, nn.Module):
@@ -68,16 +70,20 @@ class Backbone(Network):
 
     A subclass's constructor is keyword-only: `arch`, `drop_path_rate`, what is the paper's own, and
     `**common: Unpack[BackboneOptions]`. It calls `super().__init__(arch=arch, **common)` and hands its parts to
-    `assemble`. Its arch records have a field or property `widths`, the channels of the four stages.
+    `assemble`. Its arch records have a field or property `widths`, the channels of the stages.
 
     Args of every backbone:
         arch: a published variant's name, or a dict of the fields of its arch record.
         in_channels: channels of the image.
         drop_path_rate: stochastic depth of the last block; it grows linearly from 0 at the first.
-        out_indices: the stages whose maps are returned, ascending; stages after the last one are not built.
+        out_indices: the stages whose maps are returned, ascending, None for all; stages after the last one are not
+            built.
         frozen_stages: -1 trains all; n >= 0 freezes the patch embedding and the stages 0 .. n-1.
         norm_eval: keep BatchNorm statistics fixed while training.
         with_cp: recompute each block in the backward pass instead of storing its activations.
+        plugins: what comes behind stages, in the form of mmcv's ResNets: dict(cfg=dict(type='denseformer.ELA'),
+            stages=(False, True, True, True)), all stages unless told; each works on (B, C, H, W) and has
+            `in_channels`.
         init_cfg: mmengine's, usually dict(type='Pretrained', checkpoint=...).
     """
 
@@ -97,14 +103,16 @@ class Backbone(Network):
         *,
         arch: str | Mapping[str, Any],
         in_channels: int = 3,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
+        out_indices: Sequence[int] | None = None,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
+        plugins: Sequence[Mapping[str, Any]] = (),
         **common: Unpack[NetworkOptions],
     ):
         super().__init__(arch=arch, **common)
         stages = len(self.arch.widths)
+        out_indices = range(stages) if out_indices is None else out_indices
         if not out_indices or list(out_indices) != sorted(set(out_indices)) or not 0 <= out_indices[-1] < stages:
             raise ValueError(f'out_indices must be ascending stages out of 0..{stages - 1}, got {tuple(out_indices)}.')
         if not -1 <= frozen_stages <= stages:
@@ -118,6 +126,16 @@ class Backbone(Network):
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.with_cp = with_cp
+        self.plugins = nn.ModuleList(
+            nn.Sequential(
+                *(
+                    MODELS.build({**plugin['cfg'], 'in_channels': width})
+                    for plugin in plugins
+                    if plugin.get('stages', (True,) * stages)[i]
+                )
+            )
+            for i, width in enumerate(self.arch.widths[: out_indices[-1] + 1])
+        )
 
     def assemble(
         self, *, patch_embed: nn.Module, stages: Sequence[Stage], out_norms: Sequence[nn.Module] | None = None
@@ -147,7 +165,7 @@ class Backbone(Network):
         x = self.patch_embed(image)
         outs = []
         for i, (stage, norm) in enumerate(zip(self.stages, self.out_norms, strict=True)):
-            x = stage(x)
+            x = self.plug_in(i, stage(x))
             out = norm(x) if self.norm_feeds_next or i in self.out_indices else x
             x = out if self.norm_feeds_next else x
             if i in self.out_indices:
@@ -161,6 +179,12 @@ class Backbone(Network):
                 "with in_channels=... for images of other channels; a config's data_preprocessor has as many in mean "
                 'and std.'
             )
+
+    def plug_in(self, stage: int, x: Tensor) -> Tensor:
+        """What a stage's plugins make of its output, in the layout of the blocks."""
+        if not len(self.plugins[stage]) or not self.channels_last:
+            return self.plugins[stage](x)
+        return self.plugins[stage](x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
     def train(self, mode: bool = True) -> 'Backbone':
         super().train(mode)
@@ -176,7 +200,8 @@ class Backbone(Network):
         if self.frozen_stages < 0:
             return []
         norms = [norm for i, norm in enumerate(self.out_norms) if i < self.frozen_stages]
-        return [self.patch_embed, *self.stages[: self.frozen_stages], *norms]
+        frozen = slice(self.frozen_stages)
+        return [self.patch_embed, *self.stages[frozen], *self.plugins[frozen], *norms]
 
     def drop_keys_of_unbuilt_parts(self, state_dict: StateDict) -> StateDict:
         unbuilt = [f'stages.{i}.' for i in range(len(self.stages), len(self.arch.widths))]
@@ -201,6 +226,8 @@ class Backbone(Network):
             if part == 'stages':
                 block = int(rest[2]) if rest[1] == 'blocks' else 0
                 return first_block[int(rest[0])] + block + 1
+            if part == 'plugins':
+                return first_block[int(rest[0])] + len(self.stages[int(rest[0])].blocks)
             return self.depth + 1 if part == 'out_norms' else 0
 
         return {

@@ -8,6 +8,8 @@ from torch import Tensor
 
 StateDict = dict[str, Tensor]
 Rule = tuple[str, str | Callable[[re.Match], str]]
+CONV_NORM: tuple[Rule, ...] = ((r'\.c\.(weight|bias)$', r'.conv.\1'), (r'\.bn\.', '.norm.'))
+"""Rules from LeViT's names of a convolution and its BatchNorm, which many networks took over, to `ConvNorm`'s."""
 
 
 def rename(state_dict: StateDict, *rules: Rule) -> StateDict:

@@ -40,14 +40,29 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     values = {key: value for key, value in config.items() if not key.startswith('_')}
     apply_overrides(values, overrides or {})
     rename_keys(values)
-    if 'channels' not in values and isinstance(values.get('backbone'), Mapping):
-        values |= described_channels(values['backbone'])
+    add_maps(values)
     resolved = {key: resolve(value, values, (key,)) for key, value in values.items()}
     return Config(resolved, cfg_text=config.text, filename=config.filename)
 
 
-def described_channels(backbone: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """{'channels': widths of the maps} of a backbone of this project that has an `arch`, else nothing.
+def add_maps(values: dict[str, Any]) -> None:
+    """Set what follows from the maps of the backbone, finest first, unless a file did.
+
+    `channels` and `strides` of the maps, as the backbone describes itself; `levels`, their indices; and where a head
+    has a `pyramid`, how wide its levels are, `pyramid_channels`, as wide for each map.
+    """
+    if 'backbone' not in values:
+        return
+    if 'channels' not in values and isinstance(values['backbone'], Mapping):
+        values |= {**described_maps(values['backbone']), **values}
+    if 'channels' in values:
+        values.setdefault('levels', tuple(range(len(values['channels']))))
+        if 'pyramid' in values:
+            values.setdefault('pyramid_channels', [values['pyramid']] * len(values['channels']))
+
+
+def described_maps(backbone: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """`channels` and `strides` of a backbone of this project that has an `arch`, else nothing.
 
     Raises ConfigError for a backbone in the scope `denseformer` that does not exist.
     """
@@ -61,4 +76,5 @@ def described_channels(backbone: Mapping[str, Any]) -> dict[str, tuple[int, ...]
     if not (isinstance(cls, type) and issubclass(cls, Backbone) and 'arch' in backbone):
         return {}
     options = {key: backbone[key] for key in ('out_indices',) if key in backbone}
-    return {'channels': cls.describe(backbone['arch'], **options).channels}
+    description = cls.describe(backbone['arch'], **options)
+    return {'channels': description.channels, 'strides': description.strides}

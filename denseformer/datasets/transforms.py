@@ -1,5 +1,6 @@
 """Transforms that mmcv and mmseg lack."""
 
+import mmcv
 from mmcv.transforms import Resize
 
 from denseformer.registry import TRANSFORMS
@@ -15,12 +16,19 @@ class ResizeImage(Resize):
     Args:
         scale: (long side, short side) in pixels.
         ratio: factor for both.
+        multiple: both sides are then stretched up to multiples of so many pixels, as much as each needs.
     """
 
-    def __init__(self, scale: tuple[int, int], ratio: float = 1.0):
+    def __init__(self, scale: tuple[int, int], ratio: float = 1.0, multiple: int = 1):
         super().__init__(scale=tuple(int(side * ratio) for side in scale), keep_ratio=True)
+        self.multiple = multiple
 
     def transform(self, results: dict) -> dict:
         results['scale'] = self.scale
         self._resize_img(results)
+        height, width = results['img'].shape[:2]
+        stretched = tuple(-(-side // self.multiple) * self.multiple for side in (width, height))
+        if stretched != (width, height):
+            results['img'] = mmcv.imresize(results['img'], stretched, interpolation=self.interpolation)
+            results['img_shape'] = results['img'].shape[:2]
         return results

@@ -2,7 +2,7 @@
 
 from denseformer.config.errors import ConfigError
 from denseformer.config.loading import load_config
-from denseformer.engine.hooks import CheckpointHook, NaNGuardHook, PreemptionHook, RestoredImagesHook
+from denseformer.engine.hooks import AuxiliaryLossHook, CheckpointHook, NaNGuardHook, PreemptionHook, RestoredImagesHook
 from denseformer.engine.initializers import Pretrained
 from denseformer.engine.optim import LayerDecayOptimWrapperConstructor
 from denseformer.engine.reproducibility import IterationSeedHook
@@ -10,6 +10,7 @@ from denseformer.engine.runner import Runner
 from denseformer.engine.trackers import WandbTracker
 
 __all__ = [
+    'AuxiliaryLossHook',
     'CheckpointHook',
     'ConfigError',
     'IterationSeedHook',

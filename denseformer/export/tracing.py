@@ -22,6 +22,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import denseformer.attention.neighborhood  # noqa: F401  defines the operator named below
 from denseformer.attention.neighborhood.plain import gathered_attention
+from denseformer.attention.selective_scan import doubling_scan
 from denseformer.export.runtime import META, RUNNERS, Run, Sizes
 
 TOLERANCE = 1e-3
@@ -35,6 +36,7 @@ def sort(x: Tensor, *, stable: bool | None, dim: int = -1, descending: bool = Fa
 
 ONNX_DECOMPOSITIONS = {
     torch.ops.denseformer.neighborhood_attention.default: gathered_attention,
+    torch.ops.denseformer.selective_scan.default: doubling_scan,
     torch.ops.aten.sort.stable: sort,
     torch.ops.aten.argsort.stable: lambda x, **options: sort(x, **options)[1],
 }

@@ -11,6 +11,7 @@ A `forward` states its definition in plain PyTorch and hands over in one line wh
     channels         products of the channels of narrow heads
     depthwise        the gradient of wide depth-wise convolutions
     dynamic_conv     convolutions with a kernel for each pixel, in strips
+    mamba_ssm        the compiled scans of that package, on CUDA
     double_backward  gradients of these gradients, which gradient penalties need
     recompute        activations that are computed again for the gradient, on any device
 

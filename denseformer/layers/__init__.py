@@ -10,9 +10,13 @@ from denseformer.layers.conv import (
     BottleneckDownsample,
     ConvBatchNormDownsample,
     ConvNorm,
+    ConvNormStem,
     ConvStem,
     DepthwiseConv,
     DepthwiseConv2d,
+    DilatedDepthwiseConv,
+    TwinConv,
+    fuse_conv_norm,
 )
 from denseformer.layers.drop_path import DropPath, drop_path_rates
 from denseformer.layers.dynamic_position import DynamicPositionBias
@@ -27,7 +31,7 @@ from denseformer.layers.embed import (
 from denseformer.layers.global_attention import GlobalAttention
 from denseformer.layers.layer_scale import apply_layer_scale, make_layer_scale
 from denseformer.layers.linear import Linear, Pointwise
-from denseformer.layers.mlp import ConvMlp, ConvMlp2d, Mlp, Mlp2d
+from denseformer.layers.mlp import ConvMlp, ConvMlp2d, ConvNormMlp, Mlp, Mlp2d
 from denseformer.layers.neighborhood_attention import NeighborhoodAttention
 from denseformer.layers.norm import ChannelLastBatchNorm, ImageNorm, LayerNorm2d
 from denseformer.layers.padding import (
@@ -35,11 +39,12 @@ from denseformer.layers.padding import (
     pad_to_multiple,
     reflect_image_to,
     reflect_image_to_multiple,
+    reflect_margin,
 )
 from denseformer.layers.pooling import average_to_grid
 from denseformer.layers.position import resize_positions
-from denseformer.layers.position_bias import CachedBias, RelativePositionBias
-from denseformer.layers.squeeze import SqueezeExcite
+from denseformer.layers.position_bias import CachedBias, DistanceBias, RelativePositionBias
+from denseformer.layers.squeeze import SqueezeExcite, squeezed
 from denseformer.layers.window_attention import ShiftedWindowAttention
 
 __all__ = [
@@ -52,9 +57,13 @@ __all__ = [
     'ConvMlp',
     'ConvMlp2d',
     'ConvNorm',
+    'ConvNormMlp',
+    'ConvNormStem',
     'ConvStem',
     'DepthwiseConv',
     'DepthwiseConv2d',
+    'DilatedDepthwiseConv',
+    'DistanceBias',
     'DropPath',
     'DynamicPositionBias',
     'GlobalAttention',
@@ -75,14 +84,18 @@ __all__ = [
     'RelativePositionBias',
     'ShiftedWindowAttention',
     'SqueezeExcite',
+    'TwinConv',
     'apply_layer_scale',
     'average_to_grid',
     'drop_path_rates',
+    'fuse_conv_norm',
     'make_layer_scale',
     'pad_image_to_multiple',
     'pad_to_multiple',
     'reflect_image_to',
     'reflect_image_to_multiple',
+    'reflect_margin',
     'resize_positions',
+    'squeezed',
     'to_channels_last',
 ]

@@ -25,10 +25,11 @@ class ConvEmbed(nn.Module):
         kernel_size: int,
         stride: int,
         padding: int,
+        bias: bool = True,
         norm: Callable[[int], nn.Module] = nn.Identity,
     ):
         super().__init__()
-        self.proj = nn.Conv2d(in_channels, dim, kernel_size, stride, padding)
+        self.proj = nn.Conv2d(in_channels, dim, kernel_size, stride, padding, bias=bias)
         self.norm = norm(dim)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -64,10 +64,10 @@ class PatchMerging(nn.Module):
 class ConvDownsample(nn.Module):
     """3 x 3 stride-2 convolution, then LayerNorm: (B, H, W, C) -> (B, ceil(H/2), ceil(W/2), out_dim)."""
 
-    def __init__(self, dim: int, out_dim: int, bias: bool = False):
+    def __init__(self, dim: int, out_dim: int, bias: bool = False, eps: float = 1e-5):
         super().__init__()
         self.reduction = nn.Conv2d(dim, out_dim, 3, 2, 1, bias=bias)
-        self.norm = nn.LayerNorm(out_dim)
+        self.norm = nn.LayerNorm(out_dim, eps)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.reduction(x.permute(0, 3, 1, 2))  # (B, C, H, W)

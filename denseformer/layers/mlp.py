@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from denseformer import kernels
-from denseformer.layers.conv import DepthwiseConv
+from denseformer.layers.conv import ConvNorm, DepthwiseConv
 from denseformer.layers.linear import Linear, Pointwise
 
 
@@ -66,3 +66,15 @@ class Mlp2d(ChannelFirst, Mlp):
 
 class ConvMlp2d(ChannelFirst, ConvMlp):
     """`ConvMlp` of a channel-first map: (B, C, H, W) -> the same."""
+
+
+class ConvNormMlp(nn.Module):
+    """An MLP of two 1 x 1 convolutions with BatchNorm, the second starting at zero: (B, C, H, W) -> the same."""
+
+    def __init__(self, dim: int, hidden: int, act: Callable[[], nn.Module] = nn.ReLU):
+        super().__init__()
+        self.fc1 = ConvNorm(dim, hidden, act=act)
+        self.fc2 = ConvNorm(hidden, dim, zero_init=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(self.fc1(x))

@@ -36,3 +36,14 @@ def reflect_image_to(image: Tensor, target: tuple[int, int]) -> Tensor:
         if needs_padding(length - side):
             image = image.index_select(axis, reflect(torch.arange(length, device=image.device), side))
     return image
+
+
+def reflect_margin(image: Tensor, before: int, after: int) -> Tensor:
+    """Reflect an image at the top and on the left by `before` pixels, at the bottom and on the right by `after`.
+
+    A side too short for the padding is reflected to and fro: (B, C, H, W) -> (B, C, H + before + after, ..).
+    """
+    for axis in (2, 3):
+        side = image.shape[axis]
+        image = image.index_select(axis, reflect(torch.arange(-before, side + after, device=image.device), side))
+    return image

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from denseformer.attention.windows import Size, position_bias
+from denseformer.attention.windows import Size, distance_index, position_bias
 from denseformer.caching import CachesInEval
 
 
@@ -28,3 +28,16 @@ class RelativePositionBias(CachedBias):
 
     def build(self) -> Tensor:
         return position_bias(self.table, self.window).contiguous()
+
+
+class DistanceBias(CachedBias):
+    """A learned bias per head and distance (|dy|, |dx|) between query and key in a window, as LeViT introduced it."""
+
+    def __init__(self, window: Size, heads: int):
+        super().__init__()
+        self.window = window
+        self.table = nn.Parameter(torch.zeros(heads, window[0] * window[1]))
+
+    def build(self) -> Tensor:
+        index = distance_index(self.window, self.table.device)
+        return self.table.index_select(1, index.flatten()).view(-1, *index.shape)  # (h, N, N)

@@ -22,3 +22,8 @@ class SqueezeExcite(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         gain = self.fc2(self.act(self.fc1(x.mean((2, 3))))).sigmoid()  # (B, C)
         return x * gain[:, :, None, None]
+
+
+def squeezed(dim: int, ratio: float = 0.25, multiple: int = 8) -> int:
+    """A hidden width: `dim` times `ratio`, rounded to a multiple, as timm's `SqueezeExcite` has it."""
+    return max(multiple, int(dim * ratio + multiple / 2) // multiple * multiple)

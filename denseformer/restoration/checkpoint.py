@@ -7,7 +7,6 @@ from mmengine.logging import print_log
 
 from denseformer.checkpoints.files import read_checkpoint, weights_of
 from denseformer.checkpoints.keys import StateDict
-from denseformer.restoration import networks
 from denseformer.restoration.networks import RestorationNetwork
 
 
@@ -44,15 +43,10 @@ def read_weights(path: str | Path) -> StateDict:
 
 def recognize(state_dict: StateDict, path: str | Path) -> tuple[type[RestorationNetwork], dict[str, Any]]:
     """The family, and the options of its constructor, that a state dict from the file `path` belongs to."""
-    for cls in families():
+    for cls in RestorationNetwork.families():
         options = cls.infer_options(state_dict)
         if options is not None:
             return cls, options
-    known = ', '.join(cls.__name__ for cls in families())
+    known = ', '.join(cls.__name__ for cls in RestorationNetwork.families())
     first = ', '.join(list(state_dict)[:5])
     raise ValueError(f'{path} holds weights of no known restoration network ({known}). Its first keys: {first}.')
-
-
-def families() -> list[type[RestorationNetwork]]:
-    members = (vars(networks)[name] for name in networks.__all__)
-    return [cls for cls in members if cls is not RestorationNetwork and issubclass(cls, RestorationNetwork)]

@@ -26,12 +26,16 @@ def neighbours(position: int, length: int, kernel_size: int, dilation: int) -> t
     return [key * dilation + group for key in keys], [key - member + kernel_size - 1 for key in keys]
 
 
+Dilation = int | tuple[int, int]
+
+
 def attend_one(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, at: tuple[int, int], kernel_size: int, dilation: int
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, at: tuple[int, int], kernel_size: int, dilation: Dilation
 ) -> Tensor:
     """The definition: (B, h, d), the output at one position."""
-    rows, row_offsets = neighbours(at[0], k.shape[1], kernel_size, dilation)
-    columns, column_offsets = neighbours(at[1], k.shape[2], kernel_size, dilation)
+    down, across = (dilation, dilation) if isinstance(dilation, int) else dilation
+    rows, row_offsets = neighbours(at[0], k.shape[1], kernel_size, down)
+    columns, column_offsets = neighbours(at[1], k.shape[2], kernel_size, across)
     logits = torch.einsum('bhd,brchd->bhrc', q[:, at[0], at[1]], k[:, rows][:, :, columns]) / q.shape[-1] ** 0.5
     if bias is not None:
         logits = logits + bias[:, row_offsets][:, :, column_offsets]
@@ -39,7 +43,9 @@ def attend_one(
     return torch.einsum('bhrc,brchd->bhd', weights, v[:, rows][:, :, columns])
 
 
-def attend_everywhere(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int) -> Tensor:
+def attend_everywhere(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: Dilation
+) -> Tensor:
     rows = [
         torch.stack([attend_one(q, k, v, bias, (i, j), kernel_size, dilation) for j in range(q.shape[2])], 1)
         for i in range(q.shape[1])
@@ -98,6 +104,17 @@ def test_without_bias_with_scale_and_strides():
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
     expected = attend_everywhere(q * 0.3 * WIDTH**0.5, k, v, None, 5, 2)
     torch.testing.assert_close(neighborhood_attention(q, k, v, kernel_size=5, dilation=2, scale=0.3), expected)
+
+
+def test_rows_and_columns_may_be_dilated_differently():
+    inputs = [x.requires_grad_() for x in random_inputs(11, 13, 5)]
+    out = neighborhood_attention(*inputs[:3], kernel_size=5, dilation=(2, 1), bias=inputs[3])
+    expected = attend_everywhere(*inputs, 5, (2, 1))
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-12)
+    weights = torch.randn_like(out)
+    grads, goals = (torch.autograd.grad(y, inputs, weights) for y in (out, expected))
+    for grad, goal in zip(grads, goals, strict=True):
+        torch.testing.assert_close(grad, goal, rtol=0, atol=1e-11)
 
 
 def test_views_of_a_joint_projection_and_mixed_strides():
@@ -259,7 +276,7 @@ def test_compiles_to_one_graph():
 def test_operator_is_registered_correctly():
     q, k, v, bias = (x.float().requires_grad_() for x in random_inputs(9, 9, 3))
     for table in (bias, None):
-        assert set(torch.library.opcheck(attention_op, (q, k, v, table, 3, 2, 0.5)).values()) == {'SUCCESS'}
+        assert set(torch.library.opcheck(attention_op, (q, k, v, table, 3, (2, 2), 0.5)).values()) == {'SUCCESS'}
 
 
 def test_parameters_do_not_depend_on_the_dilation():

@@ -23,5 +23,5 @@ def test_agrees_with_the_operator(size, padded, dilation, with_bias):
     q = torch.randn(2, *size, 3, 8, generator=generator)
     k, v = torch.randn(2, 2, *padded, 3, 8, generator=generator)
     bias = torch.randn(3, 13, 13, generator=generator) if with_bias else None
-    arguments = (q, k, v, bias, 7, dilation, 0.3)
+    arguments = (q, k, v, bias, 7, (dilation, dilation), 0.3)
     torch.testing.assert_close(gathered_attention(*arguments), unchecked_attention(*arguments), rtol=1e-5, atol=1e-5)

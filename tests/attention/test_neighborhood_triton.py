@@ -31,7 +31,7 @@ def largest_errors(
     q, grad = torch.randn(2, 2, *query_size, 2, 12, generator=generator)
     side = 2 * kernel_size - 1
     bias = torch.randn(2, side, side, generator=generator) if with_bias else None
-    options = (kernel_size, dilation, 0.3)
+    options = (kernel_size, (dilation, dilation), 0.3)
 
     def difference(ours: Tensor, theirs: Tensor) -> float:
         return (ours - theirs).abs().max().item()

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from denseformer.backbones import FFNet
-from denseformer.backbones.convolution.ffnet import TwinConv
 
 MILLIONS = {'1': 13.14, '2': 26.50, '3': 48.05, '4': 78.85}
 
@@ -12,16 +11,6 @@ MILLIONS = {'1': 13.14, '2': 26.50, '3': 48.05, '4': 78.85}
 @pytest.mark.parametrize('arch', FFNet.archs)
 def test_has_the_published_number_of_parameters(arch):
     assert round(FFNet.describe(arch).parameters / 1e6, 2) == MILLIONS[arch]
-
-
-@pytest.mark.parametrize('stride', [1, 2])
-def test_the_merged_kernel_gives_what_the_two_convolutions_give(stride):
-    twin = TwinConv(4, 8, stride)
-    for step in range(3):  # statistics other than 0 and 1
-        twin(torch.randn(4, 4, 9, 11) * (step + 1) + step)
-    twin.eval()
-    x = torch.randn(2, 4, 9, 11)
-    torch.testing.assert_close(twin(x), twin.large(x) + twin.small(x), rtol=1e-4, atol=1e-5)
 
 
 def test_an_imagenet_checkpoint_loads_and_its_classifier_is_dropped():

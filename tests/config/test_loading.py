@@ -60,6 +60,16 @@ def test_channels_follow_from_the_backbone(write):
     assert load_config(path, {'backbone.arch': 'large'}).head.c == (192, 384, 768, 1536)
 
 
+def test_strides_levels_and_a_pyramids_channels_follow_from_the_backbone_too(write):
+    path = write(
+        "backbone = dict(type='denseformer.SHViT', arch='s1')\npyramid = 64\n"
+        "head = dict(strides='${strides}', levels='${levels}', channels='${pyramid_channels}')"
+    )
+    head = load_config(path).head
+    assert (head.strides, head.levels, head.channels) == ((16, 32, 64), (0, 1, 2), [64, 64, 64])
+    assert load_config(path, {'backbone.out_indices': [1, 2], 'pyramid': 8}).head.channels == [8, 8]
+
+
 def test_a_misspelt_backbone_is_named_with_the_nearest(write):
     with pytest.raises(ConfigError, match=r"backbone\.type: .*Did you mean 'denseformer.DiNAT'"):
         load_config(write("backbone = dict(type='denseformer.DiNATT', arch='tiny')\nhead = dict(c='${channels}')"))

@@ -193,7 +193,7 @@ def test_deformable_attention_is_its_definition():
         assert torch.allclose(got, wanted, atol=1e-4)
 
 
-def test_mmcvs_module_attends_with_ours_on_a_processor(monkeypatch):
+def test_mmcvs_module_attends_with_ours_on_cpu(monkeypatch):
     from mmcv.ops import MultiScaleDeformableAttention, multi_scale_deform_attn
 
     torch.manual_seed(0)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from denseformer.restoration.networks import RGT
-from denseformer.restoration.networks.rgt import GeneralisedAttention, reductions
+from denseformer.restoration.networks.rgt import GeneralizedAttention, reductions
 
 PARAMETERS = [
     ('small', 2, 10.051e6),
@@ -48,8 +48,8 @@ def test_every_second_local_attention_is_shifted():
 @pytest.mark.parametrize('compressed', [6, 24])
 @torch.no_grad()
 def test_queries_narrower_or_wider_than_values_attend_by_the_definition(compressed):
-    attn, x = GeneralisedAttention(12, 2, compressed).eval(), torch.randn(1, 32, 48, 12)
-    tokens = attn.generalise(x)
+    attn, x = GeneralizedAttention(12, 2, compressed).eval(), torch.randn(1, 32, 48, 12)
+    tokens = attn.generalize(x)
     v = attn.v(tokens)
     maps = attn.q(x), attn.k(tokens), v + attn.cpe(v)
     q, k, v = (t.flatten(1, 2).unflatten(2, (2, -1)).transpose(1, 2) for t in maps)  # (1, 2, N, d)

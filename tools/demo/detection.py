@@ -1,4 +1,4 @@
-"""Detection on one small data set: train, score boxes and masks, predict a folder. `make demo-detection` runs it."""
+"""Detection on one small dataset: train, score boxes and masks, predict a folder. `make demo-detection` runs it."""
 
 from pathlib import Path
 

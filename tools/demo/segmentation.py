@@ -1,4 +1,4 @@
-"""The whole of denseformer on one small data set: train, test, predict a folder. `make demo` runs it."""
+"""The whole of denseformer on one small dataset: train, test, predict a folder. `make demo` runs it."""
 
 import shutil
 from pathlib import Path

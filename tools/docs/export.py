@@ -1,7 +1,7 @@
 """The table of what can be exported: every backbone and restoration network, written, run and compared.
 
 `python -m tools.docs.export docs/export.md` measures all networks, each in a process of its own and
-for `SECONDS` of processor time at most, and writes their rows into the page as it goes; names behind the page measure
+for `SECONDS` of CPU time at most, and writes their rows into the page as it goes; names behind the page measure
 those alone.
 """
 
@@ -24,9 +24,7 @@ from denseformer.export.exporting import DYNAMIC, with_stable_order
 from denseformer.export.runtime import Sizes
 from denseformer.export.tracing import DOWNSAMPLED_MAPS, SMALL_MAPS, WRITERS, ExportError, Graph, Written, trace, write
 from denseformer.network import Network
-from denseformer.restoration import networks
 from denseformer.restoration.networks import RestorationNetwork
-from tools.docs.zoo import families
 
 HEAD = '| network | parts of | ONNX | difference | torch.export | difference |'
 SECONDS = 360
@@ -46,9 +44,7 @@ class Maps(nn.Module):
 
 def exportable() -> dict[str, type[Network]]:
     """All networks by name, backbones first."""
-    restoring = [cls for cls in vars(networks).values() if isinstance(cls, type)]
-    restoring = [cls for cls in restoring if issubclass(cls, RestorationNetwork) and cls is not RestorationNetwork]
-    return {cls.__name__: cls for cls in (*families(), *sorted(restoring, key=lambda cls: cls.__name__))}
+    return {cls.__name__: cls for cls in (*Backbone.families(), *RestorationNetwork.families())}
 
 
 def graph_of(cls: type[Network]) -> Graph:

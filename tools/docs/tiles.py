@@ -52,10 +52,10 @@ def draw() -> str:
         square(FIRST, FIRST, 1, ONE_COLOUR),
         *grid(),
         square(halo, halo, KERNEL, 'none', ONE_COLOUR),
-        text(280, 24, f'one product of {TILE**2} x {SPAN**2}, masked outside each {KERNEL} x {KERNEL} neighbourhood'),
+        text(280, 24, f'one product of {TILE**2} x {SPAN**2}, masked outside each {KERNEL} x {KERNEL} neighborhood'),
         *mask(280, 40, 4.5),
         text(280, 215, 'Rows: queries. Columns: keys, row by row of the map. Light: masked.'),
-        text(280, 235, 'Orange: the first query of the tile and its neighbourhood.'),
+        text(280, 235, 'Orange: the first query of the tile and its neighborhood.'),
     ]
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 745 275">{"".join(shapes)}</svg>\n'
 

@@ -16,7 +16,6 @@ import torch
 from mmengine.config import Config
 
 from benchmarks.flops import multiply_adds
-from denseformer import backbones
 from denseformer.backbones import Backbone
 from denseformer.config.shipped import published_scores
 from denseformer.registry import MODELS
@@ -31,6 +30,10 @@ variant of each family, as CPU time of one thread: 512 x 512, batch 1, float32, 
 too (`python -m benchmarks backbones --only '*, inference*' --threads 1 --rounds 3`). Results are those that the authors
 published, and the config beside one trains it: mIoU of a single scale, and of more where given; AP and PQ on the
 validation set.
+
+![Published mIoU of all backbones against their CPU time and their parameters](images/ranking.svg)
+
+Drawn by `python -m tools.docs.ranking docs/images/ranking.svg` from what `python -m benchmarks.ranking` measured.
 """
 COLUMNS = ('variant', 'channels', 'parameters, M', 'GFLOPs 224', 'GFLOPs 512', 'ms')
 RESULT_COLUMNS = ('system', 'data', 'variant', 'training', 'published', 'config')
@@ -43,11 +46,6 @@ SYSTEMS = {
     'cascade_mask_rcnn': 'Cascade Mask R-CNN',
 }
 DATA = {'ade20k': 'ADE20K', 'cityscapes': 'Cityscapes', 'coco': 'COCO'}
-
-
-def families() -> list[type[Backbone]]:
-    found = (vars(backbones)[name] for name in backbones.__all__)
-    return sorted((cls for cls in found if cls is not Backbone and hasattr(cls, 'archs')), key=lambda cls: cls.__name__)
 
 
 @cache
@@ -74,7 +72,7 @@ def gflops(cls: type[Backbone], arch: str, side: int) -> float:
 
     def count(device: str) -> float:
         with torch.device(device), torch.inference_mode():
-            network = MODELS.build({'type': f'denseformer.{registered_name(cls)}', 'arch': arch}).eval()
+            network = MODELS.build({'type': f'denseformer.{registered_name(cls)}', 'arch': arch}).eval().requires_grad_(False)
             return multiply_adds(lambda: network(torch.zeros(1, 3, side, side)))
 
     try:
@@ -112,7 +110,7 @@ def registered_name(cls: type[Backbone]) -> str:
 
 def page() -> Iterator[str]:
     yield HEAD
-    for cls in families():
+    for cls in Backbone.families():
         source = cls.source
         yield f'\n## {registered_name(cls)}\n'
         yield f'{source.paper}. [Code of the authors]({source.code}), {source.license}.\n'

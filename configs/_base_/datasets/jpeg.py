@@ -3,5 +3,16 @@ _base_ = './parts/same_size.py'
 batch_size, base_batch_size = 1, 8  # per GPU, on all
 channels, patch_size, protocol = 1, 126, 'y'
 test_root = 'data/Classic5'
+# Patches are cut from compressed squares that are 8 pixels larger, half of them at the corner: JPEG's blocks of 8 begin
+# anywhere in the others. Authors' gray images are the luma of half of the colored ones, here OpenCV's gray of all.
+compressed_size = 134
+train_pipeline = [
+    dict(type='denseformer.LoadImagePair', channels='${channels}'),
+    dict(type='denseformer.PairedRandomCrop', size='${compressed_size}'),
+    dict(type='denseformer.RandomOrientation'),
+    '${train_degradation}',
+    dict(type='denseformer.PairedRandomCrop', size='${patch_size}', corner=0.5),
+    dict(type='denseformer.PackRestoration'),
+]
 train_degradation = dict(type='denseformer.CompressJPEG', quality='${quality}')
 test_degradation = '${train_degradation}'

@@ -1,11 +1,12 @@
 # Mask R-CNN, https://arxiv.org/abs/1703.06870, on a feature pyramid.
-# Needs of the other bases: backbone (channels follow from it), num_classes.
+# Needs of the other bases: backbone (channels and strides follow from it), num_classes.
 _base_ = './parts/pyramid.py'
+pyramid_strides = [4, 8, 16, 32, 64]
 anchor_scale = 8  # side of the anchors in strides
 
 # 1. Proposals: one anchor of each shape at each place of each level.
 _anchors = dict(
-    type='AnchorGenerator', strides=[4, 8, 16, 32, 64], scales=['${anchor_scale}'], ratios=[0.5, 1.0, 2.0]
+    type='AnchorGenerator', strides='${pyramid_strides}', scales=['${anchor_scale}'], ratios=[0.5, 1.0, 2.0]
 )
 _proposals = dict(min_bbox_size=0, nms_pre=1000, nms=dict(type='nms', iou_threshold=0.7), max_per_img=1000)
 _train_proposals = dict(

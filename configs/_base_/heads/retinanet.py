@@ -1,18 +1,19 @@
 # RetinaNet, https://arxiv.org/abs/1708.02002, on a feature pyramid of strides 8 to 128.
-# Needs of the other bases: backbone (channels follow from it), num_classes.
+# Needs of the other bases: backbone (channels and strides follow from it), num_classes.
 _base_ = './parts/pyramid.py'
+pyramid_strides = [8, 16, 32, 64, 128]
 anchor_scale = 4  # side of the smallest anchors in strides
-find_unused_parameters = True  # the pyramid leaves out the backbone's first map, and with it that map's norm
+find_unused_parameters = True  # the pyramid leaves out a backbone's map at stride 4, and with it that map's norm
 _anchors = dict(
     type='AnchorGenerator',
-    strides=[8, 16, 32, 64, 128],
+    strides='${pyramid_strides}',
     octave_base_scale='${anchor_scale}',
     scales_per_octave=3,
     ratios=[0.5, 1.0, 2.0],
 )
 model = dict(
     type='RetinaNet',
-    neck=dict(start_level=1, add_extra_convs='on_input'),
+    neck=dict(extra_convs=True),
     bbox_head=dict(
         type='RetinaHead',
         in_channels='${pyramid}',

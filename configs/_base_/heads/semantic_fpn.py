@@ -1,19 +1,20 @@
 # Semantic FPN, "Panoptic Feature Pyramid Networks", https://arxiv.org/abs/1901.02446.
-# Needs of the other bases: backbone (channels follow from it), num_classes, crop_size.
+# Needs of the other bases: backbone (channels and strides follow from it), num_classes, crop_size.
 _base_ = './parts/segmentor.py'
 pyramid = 256  # channels of every level
 model = dict(
     neck=dict(
-        type='FPN',
-        in_channels=['${channels[0]}', '${channels[1]}', '${channels[2]}', '${channels[3]}'],
+        type='denseformer.FPN',
+        in_channels='${channels}',
+        in_strides='${strides}',
         out_channels='${pyramid}',
-        num_outs=4,
+        out_strides='${strides}',
     ),
     decode_head=dict(
         type='FPNHead',
-        in_channels=['${pyramid}'] * 4,
-        in_index=(0, 1, 2, 3),
-        feature_strides=(4, 8, 16, 32),
+        in_channels='${pyramid_channels}',
+        in_index='${levels}',
+        feature_strides='${strides}',
         channels=128,
         dropout_ratio=0.1,
         num_classes='${num_classes}',

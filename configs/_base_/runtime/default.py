@@ -17,6 +17,7 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     iteration_seed=dict(type='denseformer.IterationSeedHook'),
+    auxiliary_losses=dict(type='denseformer.AuxiliaryLossHook'),
     nan_guard=dict(type='denseformer.NaNGuardHook', skip=0),
     preemption=dict(type='denseformer.PreemptionHook'),
 )

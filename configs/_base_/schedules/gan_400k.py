@@ -2,7 +2,7 @@
 _base_ = './adam_500k.py'
 max_iters = 400_000
 milestones = (400_000,)
-_part = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99)))
+_part = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4, betas='${betas}'))
 optim_wrapper = dict(
     _delete_=True,
     constructor='denseformer.GANOptimWrapperConstructor',

@@ -236,11 +236,16 @@ class MapTiles:
 
 @lru_cache(maxsize=128)
 def map_tiles(
-    shape: tuple[int, int, int, int], key_size: tuple[int, int], kernel_size: int, dilation: int, device: torch.device
+    shape: tuple[int, int, int, int],
+    key_size: tuple[int, int],
+    kernel_size: int,
+    dilation: tuple[int, int],
+    device: torch.device,
 ) -> MapTiles:
     """The tiles of queries (B, H, W, h) that attend to keys of maps as large or larger."""
     batch, *size, heads = shape
-    rows, columns = (tile_axis(*lengths, kernel_size, dilation) for lengths in zip(size, key_size, strict=True))
+    axes = zip(size, key_size, dilation, strict=True)
+    rows, columns = (tile_axis(length, keys, kernel_size, step) for length, keys, step in axes)
     return MapTiles(rows, columns, batch, heads, kernel_size, device)
 
 

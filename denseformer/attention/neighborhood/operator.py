@@ -1,7 +1,7 @@
 """Neighbourhood attention as one operator of PyTorch, which `torch.compile` need not look into, and its gradient."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any
@@ -18,7 +18,7 @@ from denseformer.kernels.switch import VARIABLE
 
 @torch.library.custom_op('denseformer::neighborhood_attention', mutates_args=())
 def attention_op(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: Sequence[int], scale: float
 ) -> Tensor:
     """`unchecked_attention` by kernels: a fused one in Triton on CUDA where it is installed, tiles everywhere else."""
     with torch.autocast(q.device.type, enabled=False):
@@ -33,21 +33,32 @@ def float32_for_float16(x: Tensor) -> Tensor:
 
 
 @attention_op.register_kernel('cuda')
-def _(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float) -> Tensor:
+def _(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: Sequence[int], scale: float
+) -> Tensor:
     kernels = triton_kernels()
     with torch.cuda.device_of(q), torch.autocast('cuda', enabled=False):
-        run = kernels.fused_attention if kernels and kernels.supports(q) else tiled_attention
+        run = kernels.fused_attention if kernels and kernels.supports(q, dilation) else tiled_attention
         return run(q, k, v, bias, kernel_size, dilation, scale)
 
 
 @attention_op.register_fake
-def _(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float) -> Tensor:
+def _(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: Sequence[int], scale: float
+) -> Tensor:
     return torch.empty_like(q, memory_format=torch.contiguous_format)
 
 
 @torch.library.custom_op('denseformer::neighborhood_attention_backward', mutates_args=())
 def attention_op_backward(
-    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+    grad: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    bias: Tensor | None,
+    kernel_size: int,
+    dilation: Sequence[int],
+    scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients of q, k, v and bias (zeros of one head without a bias)."""
     with torch.autocast(q.device.type, enabled=False):
@@ -58,11 +69,20 @@ def attention_op_backward(
 
 @attention_op_backward.register_kernel('cuda')
 def _(
-    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+    grad: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    bias: Tensor | None,
+    kernel_size: int,
+    dilation: Sequence[int],
+    scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     kernels = triton_kernels()
     with torch.cuda.device_of(q), torch.autocast('cuda', enabled=False):
-        run = kernels.fused_attention_backward if kernels and kernels.supports(q) else tiled_attention_backward
+        run = (
+            kernels.fused_attention_backward if kernels and kernels.supports(q, dilation) else tiled_attention_backward
+        )
         *grads, grad_bias = run(grad, q, k, v, bias, kernel_size, dilation, scale)
     return *grads, grad_bias if bias is None else grad_bias.to(bias.dtype)
 
@@ -91,7 +111,14 @@ def warn_unless_run_on(device: str, known: Collection[str]) -> None:
 
 @attention_op_backward.register_fake
 def _(
-    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+    grad: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    bias: Tensor | None,
+    kernel_size: int,
+    dilation: Sequence[int],
+    scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     side = 2 * kernel_size - 1
     grad_bias = q.new_empty(1, side, side, dtype=torch.float32) if bias is None else torch.empty_like(bias)

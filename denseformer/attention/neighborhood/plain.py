@@ -3,16 +3,18 @@
 Legend: B batch, H W map of queries, H' W' map of keys, h heads, d head width, k kernel.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 
 def gathered_attention(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: Sequence[int], scale: float
 ) -> Tensor:
     """`neighborhood.unchecked_attention` by its definition: q (B, H, W, h, d); k, v (B, H', W', h, d) -> like q."""
-    rows, down = axis_neighbors(q[0, :, 0], k[0, :, 0], kernel_size, dilation)
-    columns, across = axis_neighbors(q[0, 0], k[0, 0], kernel_size, dilation)
+    rows, down = axis_neighbors(q[0, :, 0], k[0, :, 0], kernel_size, dilation[0])
+    columns, across = axis_neighbors(q[0, 0], k[0, 0], kernel_size, dilation[1])
     keys, values = (pick(pick(x, 1, rows), 3, columns) for x in (k, v))  # (B, H, k, W, k, h, d)
     keys = keys.permute(0, 1, 3, 5, 6, 2, 4).flatten(5)  # (B, H, W, h, d, k*k)
     logits = (q * scale)[..., None, :] @ keys  # (B, H, W, h, 1, k*k)

@@ -13,7 +13,7 @@ Legend: B batch, H W map, h heads, d head width, k kernel, n tiles, Nq Nk querie
 differ.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -25,10 +25,10 @@ from denseformer.kernels.attention import LOG2_E, in_range
 
 
 def tiled_attention(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: Sequence[int], scale: float
 ) -> Tensor:
     """q: (B, H, W, h, d); k, v: (B, H', W', h, d), H' >= H, W' >= W; bias: (h, 2k-1, 2k-1) -> (B, H, W, h, d)."""
-    tiles = map_tiles(q.shape[:4], k.shape[1:3], kernel_size, dilation, q.device)
+    tiles = map_tiles(q.shape[:4], k.shape[1:3], kernel_size, tuple(dilation), q.device)
     masks = tiles.masks(bias_table(bias, q, kernel_size).to(q.dtype))
     (q_rows,), q_steps = head_rows(q)
     (k_rows, v_rows), k_steps = head_rows(k, v)
@@ -48,10 +48,17 @@ def tiled_attention(
 
 
 def tiled_attention_backward(
-    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+    grad: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    bias: Tensor | None,
+    kernel_size: int,
+    dilation: Sequence[int],
+    scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients of q, k, v and of the bias (zeros without one)."""
-    tiles = map_tiles(q.shape[:4], k.shape[1:3], kernel_size, dilation, q.device)
+    tiles = map_tiles(q.shape[:4], k.shape[1:3], kernel_size, tuple(dilation), q.device)
     table = bias_table(bias, q, kernel_size)
     masks = tiles.masks(table.to(q.dtype))
     grad_masks = torch.zeros_like(masks, dtype=table.dtype)

@@ -8,6 +8,8 @@ The backward pass runs the forward kernel once more for the statistics of the so
 Legend: B batch, H W map, h heads, d head width, k kernel, member: position within a group of equal remainders.
 """
 
+from collections.abc import Sequence
+
 import torch
 import triton
 import triton.language as tl
@@ -22,31 +24,42 @@ RUN_ON: tuple[str, ...] = ()
 """Devices on which the kernels have been run against the definition, by their names in CUDA."""
 
 
-def supports(q: Tensor) -> bool:
-    return q.dtype in (torch.float16, torch.bfloat16, torch.float32) and q.shape[-1] <= WIDEST_HEAD
+def supports(q: Tensor, dilation: Sequence[int]) -> bool:
+    known = q.dtype in (torch.float16, torch.bfloat16, torch.float32) and q.shape[-1] <= WIDEST_HEAD
+    return known and dilation[0] == dilation[1]
 
 
 def fused_attention(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: Sequence[int], scale: float
 ) -> Tensor:
-    """q: (B, H, W, h, d); k, v: (B, H', W', h, d), H' >= H, W' >= W; bias: (h, 2k-1, 2k-1) -> (B, H, W, h, d)."""
-    k, v = (_completed(x, kernel_size * dilation) for x in (k, v))
-    return _forward(q, k, v, bias, kernel_size, dilation, scale)[0]
+    """q: (B, H, W, h, d); k, v: (B, H', W', h, d), H' >= H, W' >= W; bias: (h, 2k-1, 2k-1) -> (B, H, W, h, d).
+
+    dilation: of rows and of columns, which must be the same.
+    """
+    k, v = (_completed(x, kernel_size * dilation[0]) for x in (k, v))
+    return _forward(q, k, v, bias, kernel_size, dilation[0], scale)[0]
 
 
 def fused_attention_backward(
-    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, kernel_size: int, dilation: int, scale: float
+    grad: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    bias: Tensor | None,
+    kernel_size: int,
+    dilations: Sequence[int],
+    scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients of q, k, v and of the bias (zeros of one head without one)."""
-    sides = k.shape[1:3]
+    sides, dilation = k.shape[1:3], dilations[0]
     k, v = (_completed(x, kernel_size * dilation) for x in (k, v))
     q, k, v, grad = (_dense_heads(x) for x in (q, k, v, grad))
-    out, normaliser = _forward(q, k, v, bias, kernel_size, dilation, scale)
+    out, normalizer = _forward(q, k, v, bias, kernel_size, dilation, scale)
     delta = (out.float() * grad.float()).sum(-1)  # (B, H, W, h)
     grad_q, grad_k, grad_v = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k, v))
     heads, side = 1 if bias is None else q.shape[3], 2 * kernel_size - 1
     grad_bias = q.new_zeros(BIAS_COPIES, heads, side, side, dtype=torch.float32)
-    shared = (q, k, v, q if bias is None else bias.contiguous(), grad, normaliser, delta)
+    shared = (q, k, v, q if bias is None else bias.contiguous(), grad, normalizer, delta)
     strides = [stride for x in (q, k, v, grad) for stride in x.stride()[:4]]
     sizes = (*q.shape[1:3], *k.shape[1:3], q.shape[3], q.shape[4], dilation, scale)
     options = _options(q, bias, kernel_size)
@@ -83,14 +96,14 @@ def _forward(
     """The output, and the logarithm of each row's sum of exponentials (B, H, W, h)."""
     q, k, v = (_dense_heads(x) for x in (q, k, v))
     out = torch.empty_like(q, memory_format=torch.contiguous_format)
-    normaliser = q.new_empty(q.shape[:4], dtype=torch.float32)
+    normalizer = q.new_empty(q.shape[:4], dtype=torch.float32)
     strides = [stride for x in (q, k, v) for stride in x.stride()[:4]]
     sizes = (*q.shape[1:3], *k.shape[1:3], q.shape[3], q.shape[4], dilation, scale)
     table = q if bias is None else bias.contiguous()
     _forward_kernel[_grid(q, q, dilation)](
-        q, k, v, table, out, normaliser, *strides, *sizes, **_options(q, bias, kernel_size)
+        q, k, v, table, out, normalizer, *strides, *sizes, **_options(q, bias, kernel_size)
     )
-    return out, normaliser
+    return out, normalizer
 
 
 def _dense_heads(x: Tensor) -> Tensor:
@@ -167,7 +180,7 @@ def _pairs(query_row, query_column, key_row, key_column, row_members, column_mem
 
 @triton.jit
 def _forward_kernel(
-    q, k, v, bias, out, normaliser,
+    q, k, v, bias, out, normalizer,
     q_batch, q_row, q_column, q_head, k_batch, k_row, k_column, k_head, v_batch, v_row, v_column, v_head,
     height, width, key_height, key_width, heads, head_width, dilation, scale,
     K: tl.constexpr, HAS_BIAS: tl.constexpr, WIDTH: tl.constexpr, TILE: tl.constexpr, BLOCK: tl.constexpr,
@@ -216,7 +229,7 @@ def _forward_kernel(
         largest = new_largest
     exponentials = tl.where(mine, exponentials, 1.0)
     pixel = ((image * height + map_row) * width + map_column) * heads + head
-    tl.store(normaliser + pixel, largest + tl.log(exponentials), mask=mine)
+    tl.store(normalizer + pixel, largest + tl.log(exponentials), mask=mine)
     _store(
         out + (image * height * width * heads + head) * head_width, map_row, map_column, width * heads * head_width,
         heads * head_width, mine, head_width, result / exponentials[:, None], WIDTH,
@@ -225,7 +238,7 @@ def _forward_kernel(
 
 @triton.jit
 def _grad_query_kernel(
-    q, k, v, bias, grad, normaliser, delta, grad_q, grad_bias,
+    q, k, v, bias, grad, normalizer, delta, grad_q, grad_bias,
     q_batch, q_row, q_column, q_head, k_batch, k_row, k_column, k_head, v_batch, v_row, v_column, v_head,
     g_batch, g_row, g_column, g_head,
     height, width, key_height, key_width, heads, head_width, dilation, scale,
@@ -243,7 +256,7 @@ def _grad_query_kernel(
     queries = _load(q + image * q_batch + head * q_head, map_row, map_column, q_row, q_column, mine, head_width, WIDTH)
     grads = _load(grad + image * g_batch + head * g_head, map_row, map_column, g_row, g_column, mine, head_width, WIDTH)
     pixel = ((image * height + map_row) * width + map_column) * heads + head
-    logarithm = tl.load(normaliser + pixel, mask=mine, other=0.0)
+    logarithm = tl.load(normalizer + pixel, mask=mine, other=0.0)
     mean = tl.load(delta + pixel, mask=mine, other=0.0)
 
     top, bottom = _window(tile_row, row_members, K), _window(tile_row + TILE - 1, row_members, K) + K
@@ -285,7 +298,7 @@ def _grad_query_kernel(
 
 @triton.jit
 def _grad_key_kernel(
-    q, k, v, bias, grad, normaliser, delta, grad_k, grad_v,
+    q, k, v, bias, grad, normalizer, delta, grad_k, grad_v,
     q_batch, q_row, q_column, q_head, k_batch, k_row, k_column, k_head, v_batch, v_row, v_column, v_head,
     g_batch, g_row, g_column, g_head,
     height, width, key_height, key_width, heads, head_width, dilation, scale,
@@ -327,7 +340,7 @@ def _grad_key_kernel(
             head_width, WIDTH,
         )  # fmt: skip
         pixel = ((image * height + query_map_row) * width + query_map_column) * heads + head
-        logarithm = tl.load(normaliser + pixel, mask=there, other=0.0)
+        logarithm = tl.load(normalizer + pixel, mask=there, other=0.0)
         mean = tl.load(delta + pixel, mask=there, other=0.0)
         logits = tl.dot(keys, tl.trans(queries), input_precision='ieee') * scale  # keys x queries
         inside, place = _pairs(

@@ -15,45 +15,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, BackboneOptions, Stage
-from denseformer.checkpoints.keys import StateDict, linear_mlps_from_pointwise, rename, strip_classifier
+from denseformer.checkpoints.keys import CONV_NORM, StateDict, linear_mlps_from_pointwise, rename, strip_classifier
 from denseformer.layers import (
     ConvNorm,
+    ConvNormStem,
     DepthwiseConv2d,
     LayerNorm2d,
     Mlp2d,
     PreNormBlock,
+    TwinConv,
     drop_path_rates,
-    to_channels_last,
 )
 from denseformer.layers.initializers import narrow
 from denseformer.network import Source
 from denseformer.registry import MODELS
-
-
-class TwinConv(nn.Module):
-    """7 x 7 and 3 x 3 depth-wise convolutions, each with BatchNorm, summed.
-
-    Shape: (B, C, H, W) -> (B, out_dim, ceil(H / stride), ceil(W / stride)).
-    """
-
-    def __init__(self, dim: int, out_dim: int, stride: int = 1):
-        super().__init__()
-        self.large = ConvNorm(dim, out_dim, 7, stride, groups=dim)
-        self.small = ConvNorm(dim, out_dim, 3, stride, groups=dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.training:
-            return self.large(x) + self.small(x)
-        (weight, bias), (small_weight, small_bias) = self.large.folded(), self.small.folded()
-        conv = self.large.conv
-        weight = weight + F.pad(small_weight, (2, 2, 2, 2))
-        return F.conv2d(x, weight, bias + small_bias, conv.stride, conv.padding, groups=conv.groups)
 
 
 class TokenMixer(nn.Module):
@@ -86,16 +66,6 @@ class ChannelMixer(Mlp2d):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(self.conv(x))
-
-
-class Stem(nn.Sequential):
-    """Two 3 x 3 stride-2 convolutions: (B, C, H, W) -> (B, dim, ceil(H/4), ceil(W/4))."""
-
-    def __init__(self, in_channels: int, dim: int):
-        super().__init__(ConvNorm(in_channels, 64, 3, 2, act=nn.GELU), ConvNorm(64, dim, 3, 2))
-
-    def forward(self, image: Tensor) -> Tensor:
-        return super().forward(to_channels_last(image))
 
 
 class Downsample(nn.Module):
@@ -150,7 +120,7 @@ class FFNet(Backbone):
             blocks = [self._block(i, rate) for rate in rates]
             stages.append(Stage(blocks, Downsample(widths[i - 1], widths[i]) if i else None))
         self.assemble(
-            patch_embed=Stem(self.in_channels, widths[0]),
+            patch_embed=ConvNormStem(self.in_channels, (64, widths[0]), act=nn.GELU),
             stages=stages,
             out_norms=[LayerNorm2d(width, 1e-6) for width in widths],
         )
@@ -185,8 +155,7 @@ class FFNet(Backbone):
             (r'\.channel_mixer\.main\.', '.mlp.'),
             (r'\.(conv|fc1|fc2|reduction)\.conv\.(c|bn)\.', r'.\1.large.\2.'),
             (r'\.(conv|fc1|fc2|reduction)\.conv1\.(c|bn)\.', r'.\1.small.\2.'),
-            (r'\.c\.weight$', '.conv.weight'),
-            (r'\.bn\.', '.norm.'),
+            *CONV_NORM,
             (r'^norm(\d)\.', r'out_norms.\1.'),
         )
         return linear_mlps_from_pointwise(renamed)

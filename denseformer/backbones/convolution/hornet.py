@@ -19,15 +19,14 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+from denseformer.attention.spectral import global_filter, resize_spectrum
 from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.backbones.convolution.convnext import EPS, rename_skeleton
 from denseformer.checkpoints.keys import StateDict, linear_from_pointwise, rename
-from denseformer.dynamic_shapes import same_size
 from denseformer.layers import (
     DepthwiseConv,
     Linear,
@@ -39,7 +38,6 @@ from denseformer.layers import (
 )
 from denseformer.layers.initializers import narrow
 from denseformer.network import Source
-from denseformer.precision import at_least_float32
 from denseformer.registry import MODELS
 
 Size = tuple[int, int]
@@ -62,20 +60,9 @@ class GlobalLocalFilter(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         near, far = self.norm_in(x).chunk(2, dim=-1)
-        size = far.shape[1:3]
-        waves = torch.fft.rfft2(at_least_float32(far.permute(0, 3, 1, 2)), norm='ortho')  # (B, C/2, H, W/2 + 1)
-        spectrum = resize_spectrum(at_least_float32(self.spectrum), waves.shape[2:])
-        far = torch.fft.irfft2(waves * torch.view_as_complex(spectrum), s=size, norm='ortho').permute(0, 2, 3, 1)
+        far = global_filter(far.permute(0, 3, 1, 2), self.spectrum).permute(0, 2, 3, 1)
         both = torch.stack([self.local(near), far.to(x.dtype)], dim=-1).flatten(-2)  # (B, H, W, C)
         return self.norm_out(both)
-
-
-def resize_spectrum(spectrum: Tensor, size: Size) -> Tensor:
-    """(C, h, w, 2) -> (C, *size, 2), bilinearly, corners on corners."""
-    if same_size(spectrum.shape[1:3], size):
-        return spectrum
-    parts = F.interpolate(spectrum.permute(3, 0, 1, 2), size=size, mode='bilinear', align_corners=True)
-    return parts.permute(1, 2, 3, 0).contiguous()
 
 
 class RecursiveGatedConv(nn.Module):

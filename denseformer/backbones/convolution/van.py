@@ -18,11 +18,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from denseformer.attention.dilated_windows import dilated_partition, dilated_reverse
 from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import (
     StateDict,
@@ -32,36 +30,10 @@ from denseformer.checkpoints.keys import (
     stages_from_numbers,
     strip_classifier,
 )
-from denseformer.layers import ConvEmbed, ConvMlp2d, LayerNorm2d, PreNormBlock, drop_path_rates, pad_to_multiple
+from denseformer.layers import ConvEmbed, ConvMlp2d, DilatedDepthwiseConv, LayerNorm2d, PreNormBlock, drop_path_rates
 from denseformer.layers.initializers import fan_out
 from denseformer.network import Source
 from denseformer.registry import MODELS
-
-
-class DilatedDepthwiseConv(nn.Conv2d):
-    """A dilated depth-wise convolution that keeps the size of a map: (B, C, H, W) -> the same.
-
-    On the CPU the d x d sub-maps of positions that lie d apart are convolved without dilation, as one larger batch:
-    the same sums, several times faster.
-    """
-
-    def __init__(self, dim: int, kernel_size: int, dilation: int):
-        padding = kernel_size // 2 * dilation
-        super().__init__(dim, dim, kernel_size, padding=padding, dilation=dilation, groups=dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != 'cpu':
-            return super().forward(x)
-        H, W = x.shape[2:]
-        d = self.dilation[0]
-        x = pad_to_multiple(x.permute(0, 2, 3, 1), d)  # (B, H', W', C)
-        B, Hp, Wp, C = x.shape
-        sub_map = Hp // d, Wp // d
-        x = dilated_partition(x, sub_map, (d, d)).reshape(-1, *sub_map, C).permute(0, 3, 1, 2)  # (B*d*d, C, ..)
-        x = F.conv2d(x, self.weight, self.bias, padding=self.kernel_size[0] // 2, groups=C)
-        x = x.permute(0, 2, 3, 1).reshape(B, -1, sub_map[0] * sub_map[1], C)
-        x = dilated_reverse(x, sub_map, (d, d), (Hp, Wp))  # (B, H', W', C)
-        return x.permute(0, 3, 1, 2)[:, :, :H, :W]
 
 
 class LargeKernelAttention(nn.Module):

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import expm1, log
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -122,6 +122,12 @@ class CosineAttention(nn.Module):
         """Queries (..., h, d) for the logits of a softmax over `keys` many keys."""
         return ((q + self.query_embedding) * F.softplus(self.temperature) * keys.log()).to(q.dtype)
 
+    def join(self, heads: Tensor, gates: Tensor | None) -> Tensor:
+        """What the heads found (B, H, W, h, d), each times its gate (B, H, W, h) if it has one -> (B, H, W, C)."""
+        if gates is not None:
+            heads = heads * gates[..., None].to(heads.dtype)
+        return self.proj(heads.flatten(-2))
+
 
 class GlobalAttention(CosineAttention):
     """Attention of all tokens to all: (B, H, W, C) -> the same."""
@@ -130,7 +136,7 @@ class GlobalAttention(CosineAttention):
         super().__init__(dim, heads, cpb)
         self.qkv = Linear(dim, 3 * dim)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, gates: Tensor | None = None) -> Tensor:
         size = x.shape[1], x.shape[2]
         q, k, v = self.split(self.qkv(x).flatten(1, 2))  # each (B, N, h, d)
         keys = torch.scalar_tensor(size[0] * size[1], device=x.device)
@@ -138,7 +144,7 @@ class GlobalAttention(CosineAttention):
         bias = self.cpb(size, size).to(q.dtype)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # each (B, h, N, d)
         out = F.scaled_dot_product_attention(q, k, v.to(q.dtype), attn_mask=bias[None], scale=1.0)
-        return self.proj(out.transpose(1, 2).reshape(x.shape))
+        return self.join(out.transpose(1, 2).unflatten(1, size), gates)
 
 
 class AggregatedAttention(CosineAttention):
@@ -157,7 +163,7 @@ class AggregatedAttention(CosineAttention):
         nn.init.trunc_normal_(self.local_bias, std=0.0004)
         nn.init.trunc_normal_(self.tokens, std=0.02)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, gates: Tensor | None = None) -> Tensor:
         _, H, W, _ = x.shape
         pooled = max(H // self.reduction, 1), max(W // self.reduction, 1)
         q = F.normalize(self.split(self.q(x))[0], dim=-1)
@@ -173,7 +179,7 @@ class AggregatedAttention(CosineAttention):
             self.cpb((H, W), pooled),
             torch.einsum('byxhd,hdt->byxht', q, self.tokens.to(q.dtype)) + self.token_bias,
         )
-        return self.proj(out.flatten(3))
+        return self.join(out, gates)
 
     def pool(self, x: Tensor, size: Size) -> Tensor:
         x = F.gelu(self.sr(x)).permute(0, 3, 1, 2)  # (B, C, H, W)
@@ -231,6 +237,7 @@ class TransNeXt(Backbone):
     norm_feeds_next = True
     no_weight_decay = ('norm', 'query_embedding', 'local_bias', 'cpb', 'temperature')
     initial_weights = staticmethod(fan_out)
+    stage_class: ClassVar[type[Stage]] = Stage
 
     def __init__(
         self,
@@ -249,8 +256,8 @@ class TransNeXt(Backbone):
         self.assemble(
             patch_embed=OverlapPatchEmbed(self.in_channels, widths[0]),
             stages=[
-                Stage(
-                    [self._block(i, rate) for rate in rates[i]],
+                self.stage_class(
+                    [self.make_block(i, rate) for rate in rates[i]],
                     ConvDownsample(widths[i - 1], widths[i], bias=True) if i else None,
                 )
                 for i in range(len(widths))
@@ -258,14 +265,19 @@ class TransNeXt(Backbone):
             out_norms=[norm(width) for width in widths],
         )
 
-    def _block(self, i: int, drop_path: float) -> PreNormBlock:
+    def make_block(self, i: int, drop_path: float) -> PreNormBlock:
+        """A block of stage `i`, on maps (B, H, W, C)."""
+        attn = self.make_attention(i)
+        mlp = ConvGLU(self.arch.widths[i], self.arch.mlp_ratios[i])
+        return PreNormBlock(self.arch.widths[i], attn, mlp, norm=norm, drop_path=drop_path)
+
+    def make_attention(self, i: int) -> CosineAttention:
         dim, reduction, stride = self.arch.widths[i], self.arch.reductions[i], self.strides[i]
         side = self.image_size and self.image_size // stride
         trained = None if side is None else (side, side // reduction)
         heads = dim // 24
         cpb = ContinuousPositionBias(heads, pretrained=PRETRAINED_SIZE // stride, trained=trained)
-        attn = GlobalAttention(dim, heads, cpb) if reduction == 1 else AggregatedAttention(dim, heads, cpb, reduction)
-        return PreNormBlock(dim, attn, ConvGLU(dim, self.arch.mlp_ratios[i]), norm=norm, drop_path=drop_path)
+        return GlobalAttention(dim, heads, cpb) if reduction == 1 else AggregatedAttention(dim, heads, cpb, reduction)
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'TransNeXt') -> StateDict:

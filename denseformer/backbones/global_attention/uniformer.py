@@ -269,6 +269,7 @@ class UniFormer(Backbone):
                 x, memory = stage(x, memory)
             else:
                 x = stage(x)
+            x = self.plug_in(i, x)
             if i in self.out_indices:
                 outs.append(norm(x).permute(0, 3, 1, 2))  # (B, C, H, W)
         return tuple(outs)

@@ -1,0 +1,1 @@
+"""Backbones whose tokens attend to the tokens nearest to them."""

@@ -96,22 +96,32 @@ class PairedRandomCrop(BaseTransform):
     Args:
         size: its side in `img`, or in a target that is alone.
         scale: how many times larger it is in `gt_img` than in `img`.
+        corner: probability of the square at the top left corner, where JPEG's blocks of 8 begin.
     """
 
-    def __init__(self, *, size: int, scale: int = 1):
+    def __init__(self, *, size: int, scale: int = 1, corner: float = 0.0):
         self.size = size
         self.scale = scale
+        self.corner = corner
 
     def transform(self, results: dict) -> dict:
-        return crop_pair(results, self.size, self.scale)
+        at_corner = self.corner > 0 and np.random.random() < self.corner
+        return crop_pair(results, self.size, self.scale, at_corner=at_corner)
 
 
 @TRANSFORMS.register_module()
 class RandomOrientation(BaseTransform):
-    """Rotate by a random multiple of 90 degrees and flip at random, both images alike."""
+    """Rotate by a random multiple of 90 degrees and flip at random, both images alike.
+
+    Args:
+        rotate: False only flips, left to right.
+    """
+
+    def __init__(self, *, rotate: bool = True):
+        self.rotate = rotate
 
     def transform(self, results: dict) -> dict:
-        turn, mirror = np.random.randint(4), np.random.randint(2)
+        turn, mirror = np.random.randint(4) if self.rotate else 0, np.random.randint(2)
         for key in ('img', 'gt_img'):
             if key in results:
                 image = np.rot90(results[key], turn)
@@ -158,9 +168,9 @@ def enlarge_to(image: np.ndarray, side: int) -> np.ndarray:
     return with_channels(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
-def crop_pair(results: dict, size: int, scale: int) -> dict:
+def crop_pair(results: dict, size: int, scale: int, *, at_corner: bool = False) -> dict:
     image = results.get('img', results['gt_img'])
-    top, left = random_corner(image, 1, size, results['gt_path'])
+    top, left = (0, 0) if at_corner else random_corner(image, 1, size, results['gt_path'])
     if 'img' not in results:
         results['gt_img'] = crop(image, top, left, size)
         return results

@@ -3,7 +3,7 @@
 Official: https://github.com/facebookresearch/Mask2Former (MIT). The network and its losses are mmdetection's; here its
 numbers are stated once, masks are matched and compared with labels by `points`, and the authors' weights load.
 
-Legend: B batch, Q queries, K classes, G labels, n matched masks, P points, H W image, h w a quarter of it.
+Legend: B batch, Q queries, K classes, G labels, n matched masks, P points, H W image, h w the finest map.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ from denseformer.registry import MODELS
 patch_mmcv_deform_attention()
 
 LEVELS = 3
-"""Maps that the deformable encoder and the decoder attend to: strides 8, 16 and 32."""
+"""Maps that the deformable encoder and the decoder attend to, the coarsest; mostly strides 8, 16 and 32."""
 
 
 def positional_encoding(width: int) -> dict:
@@ -73,7 +73,8 @@ class PlainHead:
     """Mixin before mmdetection's or mmsegmentation's head, which state most of these numbers in several places.
 
     Args:
-        in_channels: of the maps at strides 4, 8, 16 and 32.
+        in_channels: of the backbone's three or four maps, finest first, each half as high and wide as the one before.
+            Masks are as fine as the first.
         num_classes: of things and stuff together; things stand first.
         num_stuff: how many of them are stuff.
         num_queries: the most masks that are found in an image.
@@ -116,11 +117,12 @@ class PlainHead:
             raise ValueError(f'num_stuff={num_stuff} of num_classes={num_classes}: the stuff is a part of the classes.')
         if width % 32 or width % num_heads:
             raise ValueError(f'width={width} must be a multiple of 32 and of num_heads={num_heads}.')
+        if not LEVELS <= len(in_channels) <= LEVELS + 1:
+            raise ValueError(f'{LEVELS} or {LEVELS + 1} maps are needed, not {len(in_channels)}: {tuple(in_channels)}.')
         weights = [1.0] * num_classes + [void_weight]
         mean = dict(use_sigmoid=True, reduction='mean')
         options = ConfigDict(
             in_channels=list(in_channels),
-            strides=[4, 8, 16, 32],
             feat_channels=width,
             out_channels=width,
             num_things_classes=num_classes - num_stuff,

@@ -1,8 +1,9 @@
 """The hooks of a run, by their names in `default_hooks` and `custom_hooks` of a config."""
 
+from denseformer.engine.hooks.auxiliary_losses import AuxiliaryLossHook
 from denseformer.engine.hooks.checkpoint import CheckpointHook
 from denseformer.engine.hooks.nan_guard import NaNGuardHook
 from denseformer.engine.hooks.preemption import PreemptionHook
 from denseformer.engine.hooks.restored_images import RestoredImagesHook
 
-__all__ = ['CheckpointHook', 'NaNGuardHook', 'PreemptionHook', 'RestoredImagesHook']
+__all__ = ['AuxiliaryLossHook', 'CheckpointHook', 'NaNGuardHook', 'PreemptionHook', 'RestoredImagesHook']

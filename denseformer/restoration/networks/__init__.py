@@ -7,6 +7,7 @@ from denseformer.restoration.networks.dlgsanet import DLGSANet
 from denseformer.restoration.networks.drct import DRCT
 from denseformer.restoration.networks.drsformer import DRSformer
 from denseformer.restoration.networks.essaformer import ESSAformer
+from denseformer.restoration.networks.ffnetsr import FFNetSR
 from denseformer.restoration.networks.hat import HAT
 from denseformer.restoration.networks.pepsi import PEPSI, RegionDiscriminator
 from denseformer.restoration.networks.rgt import RGT
@@ -22,6 +23,7 @@ __all__ = [
     'DLGSANet',
     'DRSformer',
     'ESSAformer',
+    'FFNetSR',
     'RegionDiscriminator',
     'RestorationNetwork',
     'SwinIR',

@@ -33,7 +33,7 @@ from denseformer.attention.aggregation import (
     grouped_attention,
     grouping_order,
     k_means_step,
-    nearest_centre,
+    nearest_center,
 )
 from denseformer.attention.patches import average_patches, extract_patches, stepped_starts, take_tokens
 from denseformer.attention.softmax import window_softmax_attention
@@ -46,7 +46,7 @@ from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationNetwork, RestorationOptions
 from denseformer.restoration.networks.layers import conv3x3, convolve, shuffle_factors
 
-CENTRE_DECAY = 0.999
+CENTER_DECAY = 0.999
 
 
 class EnhancedMlp(nn.Module):
@@ -116,12 +116,12 @@ class TokenBlock(nn.Module):
         tokens = self.norm1(x).flatten(1, 2)  # (B, N, C)
         with torch.autocast(x.device.type, enabled=False):
             exact = at_least_float32(tokens)
-            centres = self.find_centres(exact, at_least_float32(means), initted)
-            index = nearest_centre(exact.detach(), centres.detach())
+            centres = self.find_centers(exact, at_least_float32(means), initted)
+            index = nearest_center(exact.detach(), centres.detach())
         x = x + self.attn(tokens, index, centres.to(tokens.dtype)).view(x.shape)
         return x + self.mlp(self.norm2(x)), centres
 
-    def find_centres(self, tokens: Tensor, means: Tensor, initted: Tensor) -> Tensor:
+    def find_centers(self, tokens: Tensor, means: Tensor, initted: Tensor) -> Tensor:
         """The centres of tokens (B, N, C): (B, T, C). Only the last step of k-means is differentiable."""
         with torch.no_grad():
             centres = torch.where(initted, means, chunk_means(tokens, len(means)))
@@ -136,7 +136,7 @@ class TokenBlock(nn.Module):
     def update_means(self, centres: Tensor) -> None:
         """Move the buffers towards the centres of a training batch, (B, T, C), all alike; the first one is copied."""
         new = centres[0].to(self.means.dtype)
-        self.means.copy_(torch.where(self.initted, self.means.lerp(new, 1 - CENTRE_DECAY), new))
+        self.means.copy_(torch.where(self.initted, self.means.lerp(new, 1 - CENTER_DECAY), new))
         self.initted.fill_(True)
 
 

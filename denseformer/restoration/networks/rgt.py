@@ -93,7 +93,7 @@ class RectangleAttention(nn.Module):
         return scatter_windows(out, plan, B, (H, W))
 
 
-class GeneralisedAttention(nn.Module):
+class GeneralizedAttention(nn.Module):
     """Cross-attention of all pixels to the map reduced recursively by 4: (B, H, W, C) -> the same.
 
     compressed: channels of the queries and keys.
@@ -114,14 +114,14 @@ class GeneralisedAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         B, H, W, _ = x.shape
-        tokens = self.generalise(x)
+        tokens = self.generalize(x)
         v = self.v(tokens)
         q, k, v = self.q(x), self.k(tokens), v + self.cpe(v)
         q, k, v = (t.flatten(1, 2).unflatten(2, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))  # (B, h, N, d)
         out = window_softmax_attention(q, k, v)  # (B, N, C)
         return self.proj(out.view(B, H, W, -1))
 
-    def generalise(self, x: Tensor) -> Tensor:
+    def generalize(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H', W', compressed): the M = H' * W' tokens that keys and values are made of."""
         _, H, W, _ = x.shape
         tokens = x.permute(0, 3, 1, 2)  # (B, C, H, W)
@@ -231,7 +231,7 @@ class RGT(SwinIRBase):
         """Local attention in even blocks; every second of them shifted, from the first on in odd groups."""
         arch = self.arch
         if block % 2:
-            return GeneralisedAttention(arch.dim, arch.heads, arch.compressed)
+            return GeneralizedAttention(arch.dim, arch.heads, arch.compressed)
         shifted = block % 4 == (0 if group % 2 else 2)
         return RectangleAttention(arch.dim, arch.heads, rectangle=tuple(arch.rectangle), shifted=shifted)
 

@@ -222,3 +222,16 @@ def test_the_old_name_of_gray_noise_works():
     noisy = step({'gt_img': np.full((8, 8, 3), 90, np.uint8)})['img']
     assert step.gray
     assert (noisy == noisy[..., :1]).all()
+
+
+def test_orientations_without_rotation_are_the_image_and_its_mirror():
+    image = picture(8, 12)
+    found = {transform('RandomOrientation', rotate=False)({'gt_img': image})['gt_img'].tobytes() for _ in range(20)}
+    assert found == {image.tobytes(), np.ascontiguousarray(image[:, ::-1]).tobytes()}
+
+
+def test_a_share_of_the_crops_begins_at_the_corner():
+    image = np.arange(16 * 16, dtype=np.uint8).reshape(16, 16, 1)
+    crop = transform('PairedRandomCrop', size=8, corner=0.5)
+    firsts = [crop({'img': image, 'gt_img': image, 'gt_path': 'a.png'})['img'][0, 0, 0] for _ in range(200)]
+    assert 80 < sum(first == 0 for first in firsts) < 125

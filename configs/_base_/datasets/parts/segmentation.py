@@ -3,6 +3,8 @@
 image_scale = (2048, 512)
 crop_size = (512, 512)
 scale_range = (0.5, 2.0)  # training images are resized to image_scale times a factor out of this range
+test_multiple = 1  # sides of test images are stretched to multiples of this
+cat_max_ratio = 0.75  # crops of which one class fills more are drawn again
 reduce_zero_label = False
 batch_size = 2  # per GPU
 num_workers = 4
@@ -12,7 +14,7 @@ train_pipeline = [
     dict(type='denseformer.LoadImage'),
     dict(type='denseformer.LoadSegmentation', num_classes='${num_classes}', reduce_zero_label='${reduce_zero_label}'),
     dict(type='RandomResize', scale='${image_scale}', ratio_range='${scale_range}', keep_ratio=True),
-    dict(type='RandomCrop', crop_size='${crop_size}', cat_max_ratio=0.75),
+    dict(type='RandomCrop', crop_size='${crop_size}', cat_max_ratio='${cat_max_ratio}'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PhotoMetricDistortion'),
     dict(type='PackSegInputs'),
@@ -21,7 +23,7 @@ test_pipeline = [
     dict(type='denseformer.LoadImage'),
     # The label map is read first, at the image's own size, and is not resized: scores are taken at that size.
     dict(type='denseformer.LoadSegmentation', num_classes='${num_classes}', reduce_zero_label='${reduce_zero_label}'),
-    dict(type='denseformer.ResizeImage', scale='${image_scale}'),
+    dict(type='denseformer.ResizeImage', scale='${image_scale}', multiple='${test_multiple}'),
     dict(type='PackSegInputs'),
 ]
 tta_pipeline = [
@@ -30,7 +32,7 @@ tta_pipeline = [
     dict(
         type='TestTimeAug',
         transforms=[
-            [dict(type='denseformer.ResizeImage', scale='${image_scale}', ratio=r) for r in (0.5, 0.75, 1, 1.25, 1.5, 1.75)],
+            [dict(type='denseformer.ResizeImage', scale='${image_scale}', ratio=r, multiple='${test_multiple}') for r in (0.5, 0.75, 1, 1.25, 1.5, 1.75)],
             [dict(type='RandomFlip', prob=prob) for prob in (0.0, 1.0)],
             [dict(type='PackSegInputs')],
         ],

@@ -1,11 +1,13 @@
-# Detectors on a feature pyramid. Needs of the other bases: backbone (channels follow from it).
+# Detectors on a feature pyramid. Needs of the other bases: backbone (channels and strides follow from it),
+# pyramid_strides (of the levels).
 _base_ = './detector.py'
 pyramid = 256  # channels of every level
 model = dict(
     neck=dict(
-        type='FPN',
-        in_channels=['${channels[0]}', '${channels[1]}', '${channels[2]}', '${channels[3]}'],
+        type='denseformer.FPN',
+        in_channels='${channels}',
+        in_strides='${strides}',
         out_channels='${pyramid}',
-        num_outs=5,
+        out_strides='${pyramid_strides}',
     )
 )

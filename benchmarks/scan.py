@@ -1,0 +1,104 @@
+"""Recurrences over the positions of a map: ours beside a loop over them, and beside mambapy where it is installed.
+
+Sizes are those of networks: 384 channels of 16 states, as in Vision Mamba's tiny variant, and 448 channels of one state
+in two groups, as in MobileMamba's; maps at stride 16 of images from 256 to 2048 pixels.
+"""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from benchmarks.harness import Comparison, Contender
+from denseformer.attention.selective_scan import selective_scan
+from denseformer.attention.state_space_duality import state_space_duality
+
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+STRIDE = 16
+SIDES = (512, 256, 1024, 2048)
+"""Sides of images in pixels; the first is the one that the others are compared with."""
+Inputs = tuple[Tensor, ...]
+Scan = Callable[..., Tensor]
+
+
+def comparisons() -> Iterator[Comparison]:
+    shapes = {'384 channels, 16 states': (384, 1, 16), '448 channels, 1 state': (448, 2, 1)}
+    for name, shape in shapes.items():
+        for backward in (False, True):
+            task = 'and backward' if backward else 'forward'
+            contenders = [
+                contend(label, scan, shape, SIDES[0], backward)
+                for label, scan in {'ours': selective_scan, 'loop': loop, **mambapy()}.items()
+            ]
+            yield Comparison(f'selective scan, 32 x 32 map, {name}, {task}', tuple(contenders))
+        contenders = [contend(f'{side} x {side} image', selective_scan, shape, side, False) for side in SIDES]
+        yield Comparison(f'selective scan, size of the image, {name}', tuple(contenders))
+    contenders = [contend(f'{side} x {side} image', duality, (384, 1, 64), side, False) for side in SIDES]
+    yield Comparison('state-space duality, size of the image, 6 heads of 64 channels, 64 states', tuple(contenders))
+
+
+def mambapy() -> dict[str, Scan]:
+    return {'mambapy': parallel_scan} if importlib.util.find_spec('mambapy') else {}
+
+
+def contend(name: str, scan: Scan, shape: tuple[int, int, int], side: int, backward: bool) -> Contender:
+    """shape: channels, groups of them that share B and C, states of a channel; side: of the image, in pixels."""
+    length = (side // STRIDE) ** 2
+    return Contender(name, partial(step, scan, length, shape, backward), units=length, countable=False)
+
+
+def step(scan: Scan, length: int, shape: tuple[int, int, int], backward: bool) -> Callable[[], object]:
+    inputs = random_inputs(length, *shape)
+    for x in inputs:
+        x.requires_grad_(backward)
+
+    def run() -> None:
+        with torch.set_grad_enabled(backward):
+            y = scan(*inputs)
+        if backward:
+            torch.autograd.grad(y.sum(), inputs)
+
+    return run
+
+
+def random_inputs(length: int, channels: int, groups: int, states: int) -> Inputs:
+    """u, delta, A, B, C and D of one sequence."""
+    sequence, shared = (1, length, channels), (1, length, groups, states)
+    u, delta, entry, readout = (torch.randn(shape, device=DEVICE) for shape in (sequence, sequence, shared, shared))
+    return u, delta, -torch.rand(channels, states, device=DEVICE), entry, readout, torch.randn(channels, device=DEVICE)
+
+
+def duality(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+    """The same inputs in heads of 64 channels, which decay as the first channel's first state does."""
+    heads = u.shape[2] // 64
+    dt = torch.nn.functional.softplus(delta[..., :heads])
+    return state_space_duality(u.unflatten(2, (heads, 64)), dt, A[:heads, 0], B, C, D[:heads])
+
+
+def spread(u: Tensor, delta: Tensor, A: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:
+    """The decay of each state at each position, and its entry, both (1, L, D, N)."""
+    dt = torch.nn.functional.softplus(delta)
+    B = B.repeat_interleave(u.shape[2] // B.shape[2], 2)
+    return (dt[..., None] * A).exp(), (dt * u)[..., None] * B
+
+
+def read(states: Tensor, u: Tensor, C: Tensor, D: Tensor) -> Tensor:
+    C = C.repeat_interleave(u.shape[2] // C.shape[2], 2)
+    return (states * C).sum(-1) + u * D
+
+
+def loop(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+    decay, entry = spread(u, delta, A, B)
+    state, states = torch.zeros_like(entry[:, 0]), []
+    for left, new in zip(decay.unbind(1), entry.unbind(1), strict=True):
+        state = torch.addcmul(new, left, state)
+        states.append(state)
+    return read(torch.stack(states, 1), u, C, D)
+
+
+def parallel_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+    from mambapy.pscan import pscan
+
+    return read(pscan(*spread(u, delta, A, B)), u, C, D)

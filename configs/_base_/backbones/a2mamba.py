@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.A2Mamba', arch='nano')

@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.CARE', arch='s0')

@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.MobileMamba', arch='t2')

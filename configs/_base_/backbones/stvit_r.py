@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.STViTR', arch='swin_small')

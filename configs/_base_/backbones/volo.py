@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.VOLO', arch='d1', image_size=512)

@@ -1,0 +1,1 @@
+network = dict(type='denseformer.FFNetSR', arch='light', scale='${scale}')

@@ -1,0 +1,9 @@
+_base_ = [
+    './_base_/backbones/lsnet.py',
+    './_base_/heads/mask_rcnn.py',
+    './_base_/datasets/coco_instance.py',
+    './_base_/schedules/adamw_1x.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='base', norm_eval=True)
+published = dict(metric='bbox_mAP', value=40.8, segm_mAP=37.8, source='jameslahm/lsnet, detection/README.md')

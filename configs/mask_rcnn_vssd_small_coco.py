@@ -1,0 +1,11 @@
+# The authors show no config of this size: its drop path rate is the one of their 1x config.
+_base_ = [
+    './_base_/backbones/vssd.py',
+    './_base_/heads/mask_rcnn.py',
+    './_base_/datasets/coco_instance.py',
+    './_base_/schedules/adamw_3x.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='small', drop_path_rate=0.4)
+warmup_iters = 1000
+published = dict(metric='bbox_mAP', value=50.0, segm_mAP=44.6, source='YuHengsss/VSSD, readme.md')

@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/backbones/lsnet.py',
+    './_base_/heads/retinanet.py',
+    './_base_/datasets/coco_detection.py',
+    './_base_/schedules/adamw_1x.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='tiny', norm_eval=True)
+model = dict(neck=dict(extra_convs=False))
+published = dict(metric='bbox_mAP', value=34.2, source='jameslahm/lsnet, detection/README.md')

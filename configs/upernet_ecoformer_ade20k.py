@@ -1,0 +1,9 @@
+# No dense result was published: this is the common recipe of attention backbones.
+_base_ = [
+    './_base_/backbones/ecoformer.py',
+    './_base_/heads/upernet.py',
+    './_base_/datasets/ade20k.py',
+    './_base_/schedules/adamw_160k.py',
+    './_base_/runtime/default.py',
+]
+backbone = dict(drop_path_rate=0.1)

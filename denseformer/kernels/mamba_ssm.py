@@ -1,0 +1,28 @@
+"""The compiled kernels of `mamba_ssm`, which run on CUDA where that package is installed."""
+
+import importlib
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
+
+
+@torch.compiler.assume_constant_result
+def mamba_kernel(module: str, function: str, device: str) -> Callable[..., Tensor] | None:
+    """`function` of `mamba_ssm.ops`'s `module` for tensors on a device of that type, None where it cannot run."""
+    return load_kernel(module, function, device)
+
+
+@cache
+def load_kernel(module: str, function: str, device: str) -> Callable[..., Tensor] | None:
+    """The same, looked up once; then the log of the run says which implementation computes the function."""
+    kernel = None
+    if device == 'cuda':
+        with suppress(ImportError, OSError):  # not installed, or compiled for another PyTorch
+            kernel = getattr(importlib.import_module(f'mamba_ssm.ops.{module}'), function)
+    chosen = 'plain PyTorch' if kernel is None else 'the compiled kernel of mamba_ssm'
+    print_log(f'{function} on {device}: {chosen}', logger='current')
+    return kernel

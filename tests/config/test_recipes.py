@@ -1,0 +1,108 @@
+"""The values of optimizers, warm-up and starting weights that the authors of each family train with.
+
+Each line states what the source has; `source` is the repository and file in which it was read.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from denseformer.checkpoints.catalog import starting_weights
+from denseformer.config.loading import load_config
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+
+
+class Recipe(NamedTuple):
+    config: str
+    expected: dict
+    source: str
+
+
+def decay(rate: float, by: str, layers: int, **more) -> dict:
+    return {'layer_decay': rate, 'decay_by': by, 'layers': layers, 'vector_decay': False, **more}
+
+
+PARAMWISE = [
+    Recipe('upernet_convnext_ade20k', decay(0.9, 'stage', 6), 'ConvNeXt: upernet_convnext_tiny_512_160k_ade20k_ss.py'),
+    Recipe('upernet_convnext_small_ade20k', decay(0.9, 'stage', 12), 'ConvNeXt: upernet_convnext_small_512_...'),
+    Recipe('upernet_convnext_xlarge_ade20k', decay(0.9, 'stage', 12), 'ConvNeXt: upernet_convnext_xlarge_640_...'),
+    Recipe('cascade_mask_rcnn_convnext_coco', decay(0.7, 'group', 6), 'ConvNeXt: cascade_..._tiny_..._in1k.py'),
+    Recipe('cascade_mask_rcnn_convnext_base_coco', decay(0.8, 'group', 12), 'ConvNeXt: cascade_..._base_..._in1k.py'),
+    Recipe('mask_rcnn_convnext_coco', decay(0.95, 'group', 6), 'ConvNeXt: mask_rcnn_convnext_tiny_..._in1k.py'),
+    Recipe('upernet_hornet_ade20k', decay(0.9, 'stage', 6), 'HorNet: upernet_hornet_tiny_7x7_512_160k_ade20k.py'),
+    Recipe('upernet_hornet_large_ade20k', decay(0.8, 'stage', 12), 'HorNet: upernet_hornet_large_7x7_640_...'),
+    Recipe(
+        'cascade_mask_rcnn_hornet_base_coco',
+        decay(0.8, 'group', 12, blocks_per_layer=2),
+        'HorNet: cascade_mask_rcnn_hornet_base_7x7_3x_coco_in1k.py',
+    ),
+    Recipe('upernet_fcaformer_ade20k', decay(0.9, 'stage', 6), 'FcaFormer: upernet_fcaformer_l2_160k_ade20k_ms.py'),
+    Recipe('mask_rcnn_fcaformer_coco', decay(0.95, 'group', 6), 'FcaFormer: mask_rcnn_fcaformer_l2_set1_..._in1k.py'),
+    Recipe('upernet_ffnet_3_ade20k', decay(0.9, 'group', 12), 'FFNet: upernet_ffnet_3_512_160k_ade20k.py'),
+    Recipe('cascade_mask_rcnn_ffnet_coco', decay(0.8, 'group', 12), 'FFNet: casc_mask_rcnn_ffnet_2_fpn_3x_coco.py'),
+    Recipe('mask2former_transnext_semantic_ade20k', {'vector_decay': False}, 'TransNeXt: mask2former_transnext_...'),
+]  # fmt: skip
+
+TOP_LEVEL = [
+    Recipe('mask_rcnn_gcvit_coco', {'warmup_iters': 2500}, 'GCVit: detection/configs/_base_/schedules/schedule_3x.py'),
+    Recipe('mask2former_swin_semantic_ade20k', {'cat_max_ratio': 1.0}, 'Mask2Former: Base-ADE20K-...yaml'),
+    Recipe('mask2former_transnext_semantic_ade20k', {'cat_max_ratio': 0.75}, 'TransNeXt: mmsegmentation pipelines'),
+    Recipe('semantic_fpn_poolformer_ade20k', {'test_multiple': 32}, 'poolformer: segmentation, ade20k.py'),
+    Recipe('upernet_swin_ade20k', {'test_multiple': 1}, 'Swin-Transformer-Semantic-Segmentation: ade20k.py'),
+    Recipe('swinir_x4_df2k', {'betas': (0.9, 0.999)}, 'KAIR: utils/utils_option.py'),
+    Recipe('hat_x4_df2k', {'betas': (0.9, 0.99)}, 'HAT: options/train/train_HAT_SRx4_from_scratch.yml'),
+    Recipe('hat_real_x4_dfo', {'rotate': False}, 'HAT: train_Real_HAT_SRx4_mse_model.yml'),
+    Recipe('swinir_denoise_color50_dfwb', {'max_iters': 800_000}, 'KAIR: docs/README_SwinIR.md'),
+]  # fmt: skip
+
+RATES = [
+    Recipe('swinir_x3_df2k', {'lr': 1e-4}, 'KAIR: docs/README_SwinIR.md'),
+    Recipe('swinir_jpeg_color10_dfwb', {'lr': 1e-4}, 'KAIR: docs/README_SwinIR.md'),
+    Recipe('swinir_x2_df2k', {'lr': 2e-4}, 'KAIR: train_swinir_sr_classical.json'),
+    Recipe('catanet_x3_div2k', {'lr': 2e-4}, 'CATANet: options/train'),
+]
+
+
+def name_of(recipe: Recipe) -> str:
+    return recipe.config
+
+
+@pytest.mark.parametrize('recipe', PARAMWISE, ids=name_of)
+def test_decays_rates_and_weights_as_the_authors_do(recipe):
+    config = load_config(CONFIGS / f'{recipe.config}.py')
+    assert recipe.expected.items() <= dict(config.optim_wrapper.paramwise_cfg).items(), recipe.source
+
+
+@pytest.mark.parametrize('recipe', TOP_LEVEL, ids=name_of)
+def test_has_the_authors_schedule_and_augmentation(recipe):
+    config = load_config(CONFIGS / f'{recipe.config}.py')
+    assert {key: config[key] for key in recipe.expected} == recipe.expected, recipe.source
+
+
+@pytest.mark.parametrize('recipe', RATES, ids=name_of)
+def test_learns_at_the_authors_rate(recipe):
+    config = load_config(CONFIGS / f'{recipe.config}.py')
+    assert config.optim_wrapper.optimizer.lr == recipe.expected['lr'], recipe.source
+
+
+@pytest.mark.parametrize(
+    'name', ['mask_rcnn_crossformer_coco', 'retinanet_biformer_1x_coco', 'retinanet_rmt_small_1x_coco']
+)
+def test_decays_everything_where_the_authors_exempt_nothing(name):
+    config = load_config(CONFIGS / f'{name}.py')
+    assert config.optim_wrapper.constructor == 'DefaultOptimWrapperConstructor'
+    assert 'paramwise_cfg' not in config.optim_wrapper
+
+
+def test_every_named_start_is_a_published_file():
+    named = 0
+    for path in sorted(CONFIGS.glob('*.py')):
+        if 'pretrained=' not in path.read_text():
+            continue
+        backbone = load_config(path).backbone
+        file = starting_weights(backbone.type.removeprefix('denseformer.'), backbone.arch, backbone.pretrained)
+        assert file.kind in ('imagenet', 'ssl'), path
+        named += 1
+    assert named > 290
