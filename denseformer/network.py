@@ -1,7 +1,7 @@
 """The class of all published networks: variants by name, the authors' keys, a cheap description, checkpointing."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from inspect import signature
@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Never, Self, TypedDict
 
 import torch
 from mmengine.model import BaseModule
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
@@ -59,9 +61,32 @@ class Checkpointing:
     with_cp: bool
 
     def run(self, block: Callable[..., Any], *inputs: Any) -> Any:
-        if self.with_cp and torch.is_grad_enabled():
+        if not (self.with_cp and torch.is_grad_enabled()):
+            return block(*inputs)
+        if torch.compiler.is_compiling():  # recomputes activations alone
             return checkpoint(block, *inputs, use_reentrant=False)
-        return block(*inputs)
+        return checkpoint(
+            block, *inputs, use_reentrant=False, context_fn=lambda: (nullcontext(), unchanged_statistics(block))
+        )
+
+
+@contextmanager
+def unchanged_statistics(block: Callable[..., Any]) -> Iterator[None]:
+    """A context in which BatchNorm, where it is training, leaves its running statistics and its count as they are.
+
+    It still reads them, so that a checkpointed block saves the same tensors as it did the first time.
+    """
+    modules = block.modules() if isinstance(block, nn.Module) else ()
+    norms = [module for module in modules if isinstance(module, _BatchNorm) and module.training]
+    kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm, (_, count) in zip(norms, kept, strict=True):
+        norm.momentum = 0.0
+        norm.num_batches_tracked = None if count is None else count.clone()
+    try:
+        yield
+    finally:
+        for norm, (momentum, count) in zip(norms, kept, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count
 
 
 class Network(BaseModule):

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from denseformer import kernels
+from denseformer.precision import at_least_float32
 
 
 def channel_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -33,8 +34,8 @@ def channel_cosines(q: Tensor, k: Tensor) -> Tensor:
 
 
 def token_norms(x: Tensor) -> Tensor:
-    """Lengths over all tokens, in float32: (B, N, h, d) -> (B, h, d)."""
-    return x.float().square().sum(1).clamp_min(1e-24).sqrt()
+    """Lengths over all tokens, in float32 at least: (B, N, h, d) -> (B, h, d)."""
+    return at_least_float32(x).square().sum(1).clamp_min(1e-24).sqrt()
 
 
 def mix_channels(v: Tensor, mixture: Tensor) -> Tensor:
@@ -47,7 +48,7 @@ def mix_channels(v: Tensor, mixture: Tensor) -> Tensor:
 
 def top_k_mixture(logits: Tensor, counts: Sequence[int], gains: Tensor) -> Tensor:
     """The sum over i of gains[i] * softmax over the counts[i] largest entries of each row: (..., d) -> (..., d)."""
-    exact = logits.float()
+    exact = at_least_float32(logits)
     mixtures = [gain * top_k_softmax(exact, count) for gain, count in zip(gains.unbind(), counts, strict=True)]
     return torch.stack(mixtures).sum(0).to(logits.dtype)
 
@@ -64,7 +65,7 @@ def spectral_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     Queries and keys are centred over their channels, squared and divided by their sum. Keys then get unit length over
     the tokens, queries over the channels, which undoes their division: it is left out.
     """
-    q, k = ((x.float() - x.float().mean(-1, keepdim=True)).square() for x in (q, k))
+    q, k = ((x - x.mean(-1, keepdim=True)).square() for x in map(at_least_float32, (q, k)))
     q = F.normalize(q, dim=-1, eps=1e-19)
     k = F.normalize(k / (k.sum(-1, keepdim=True) + 1e-7), dim=1)
     context = (k.mT.to(v.dtype) @ v) / v.shape[1] ** 0.5  # (B, C, C)

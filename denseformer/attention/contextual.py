@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from denseformer.precision import at_least_float32
+
 SHARPNESS = 50.0
 
 
@@ -24,7 +26,7 @@ def contextual_attention(x: Tensor, known: Tensor) -> Tensor:
     """
     B, C, H, W = x.shape
     with torch.autocast(x.device.type, enabled=False):
-        x, known = x.float(), known.float()
+        x, known = at_least_float32(x), at_least_float32(known)
         kept = x * known
         products = (x.flatten(2).mT @ kept.flatten(2)).view(B, H, W, H, W)
         likeness = diagonal_sum(F.pad(products, (0, 0, 0, 0, 1, 1, 1, 1)))  # (B, H, W, H - 2, W - 2)

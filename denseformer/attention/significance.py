@@ -8,13 +8,18 @@ from torch import Tensor
 
 from denseformer.attention.patches import take_tokens
 from denseformer.dynamic_shapes import ceil_div, is_symbolic
+from denseformer.precision import at_least_float32
 
 QUERIES_AT_ONCE = 4096
 
 
 @torch.no_grad()
 def attention_received(q: Tensor, k: Tensor) -> Tensor:
-    """The mean weight that softmax attention gives to each key: q (B, h, N, d), k (B, h, M, d) -> (B, M)."""
+    """The mean weight that softmax attention gives to each key: q (B, h, N, d), k (B, h, M, d) -> (B, M).
+
+    In float32 at least: tokens are sorted by it, and in bfloat16 many are equal.
+    """
+    q, k = at_least_float32(q), at_least_float32(k)
     parts = [q] if is_symbolic(q.shape[2]) else q.split(QUERIES_AT_ONCE, dim=2)
     received = sum(torch.softmax(part @ k.transpose(-2, -1) * q.shape[-1] ** -0.5, -1).sum((1, 2)) for part in parts)
     return received / (q.shape[1] * q.shape[2])
@@ -24,13 +29,13 @@ def window_attention_received(qkv: Tensor, heads: int, inside: Tensor | None = N
     """Softmax attention inside each window, and the mean weight that each token receives in it.
 
     qkv: (B, n, N, 3C), laid out (3, h, d) on the last axis; inside: (n, N), False for padding, which neither attends
-    nor is attended to -> (B, n, N, C), (B, n, N).
+    nor is attended to -> (B, n, N, C), (B, n, N), the latter in float32 at least.
     """
     q, k, v = qkv.unflatten(-1, (3, heads, -1)).permute(3, 0, 1, 4, 2, 5)  # each (B, n, h, N, d)
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
     if inside is not None:
         scores = scores.masked_fill(~inside[:, None, None, :], float('-inf'))
-    weights = scores.softmax(-1)
+    weights = at_least_float32(scores).softmax(-1)
     received = weights.detach().mean(2)  # (B, n, N, N)
     if inside is None:
         received = received.mean(-2)

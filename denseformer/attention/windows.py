@@ -93,11 +93,11 @@ def position_bias(table: Tensor, window: Size) -> Tensor:
     return table.T.contiguous().index_select(1, index.flatten()).view(-1, *index.shape)
 
 
-def resize_position_table(table: Tensor, rows: int) -> Tensor:
-    """Resize a square table of relative positions bicubically: (s * s, h) -> (rows, h), the rule of Swin and BEiT."""
+def resize_position_table(table: Tensor, rows: int, mode: str = 'bicubic') -> Tensor:
+    """Resize a square table of relative positions: (s * s, h) -> (rows, h); bicubically, as Swin and BEiT do."""
     if table.shape[0] == rows:
         return table
     source, target = round(table.shape[0] ** 0.5), round(rows**0.5)
     grid = table.T.reshape(1, -1, source, source).float()
-    grid = F.interpolate(grid, size=(target, target), mode='bicubic', align_corners=False)
+    grid = F.interpolate(grid, size=(target, target), mode=mode, align_corners=False)
     return grid.flatten(2)[0].T.to(table.dtype)

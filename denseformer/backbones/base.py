@@ -117,6 +117,8 @@ class Backbone(Network):
             raise ValueError(f'out_indices must be ascending stages out of 0..{stages - 1}, got {tuple(out_indices)}.')
         if not -1 <= frozen_stages <= stages:
             raise ValueError(f'frozen_stages must be -1..{stages}, got {frozen_stages}.')
+        if in_channels < 1:
+            raise ValueError(f'in_channels must be at least 1, got {in_channels}.')
         self.in_channels = in_channels
         self.out_indices = tuple(out_indices)
         self.out_channels = tuple(self.arch.widths[i] for i in out_indices)
@@ -155,7 +157,11 @@ class Backbone(Network):
             module.requires_grad_(False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """image: (B, in_channels, H, W), normalised, H and W >= 32 -> one (B, C_i, H_i, W_i) per out index."""
+        """image: (B, in_channels, H, W), normalised, H and W >= 32 -> one (B, C_i, H_i, W_i) per out index.
+
+        Raises ValueError for an image of other channels.
+        """
+        self.check_image(image)
         x = self.patch_embed(image)
         outs = []
         for i, (stage, norm) in enumerate(zip(self.stages, self.out_norms, strict=True)):
@@ -165,6 +171,14 @@ class Backbone(Network):
             if i in self.out_indices:
                 outs.append(out.permute(0, 3, 1, 2) if self.channels_last else out)  # (B, C, H, W)
         return tuple(outs)
+
+    def check_image(self, image: Tensor) -> None:
+        if image.ndim != 4 or image.shape[1] != self.in_channels:
+            raise ValueError(
+                f'{type(self).__name__} takes images (B, {self.in_channels}, H, W), got {tuple(image.shape)}. Build it '
+                "with in_channels=... for images of other channels; a config's data_preprocessor has as many in mean "
+                'and std.'
+            )
 
     def plug_in(self, stage: int, x: Tensor) -> Tensor:
         """What a stage's plugins make of its output, in the layout of the blocks."""

@@ -25,13 +25,14 @@ from denseformer.inference.coco import Categories, annotations_of, segments_of, 
 from denseformer.inference.drawing import LegendEntry, draw_instances, tinted, with_legend
 from denseformer.inference.instances import Instances, TileInstances, encoded, merge_tiles, moved
 from denseformer.inference.memory import is_out_of_memory
+from denseformer.inference.panoptic import PanopticTile, merge_panoptic
 from denseformer.inference.results import Color, Output, Result, import_supervision, save_jpeg
 from denseformer.inference.task import PreparedItem, Task, class_names, prediction_pipeline
 from denseformer.inference.tiling import Tiling, plan_spans
 from denseformer.options import PredictionOptions
 
-OVERLAP = 128
-"""Pixels that neighboring tiles share, where the settings name none."""
+OVERLAP = 1 / 4
+"""The share of a tile that it has in common with its neighbor, where the settings name no overlap."""
 SMALLEST_TILE = 256
 INSTANCE_OFFSET = 1000  # mmdetection's panoptic ids are class + 1000 * instance
 
@@ -146,7 +147,6 @@ class DetectionTask(Task):
         if settings.classes:
             self.wanted = [index_of(name, self.classes) for name in settings.classes]
         self.pipeline = prediction_pipeline(config, native=settings.native)
-        self.overlap = OVERLAP if settings.overlap is None else settings.overlap
         self.tile = settings.tile
         if self.tile is not None:
             self._tiling(self.tile)  # raises for sizes that are too small
@@ -168,8 +168,9 @@ class DetectionTask(Task):
             try:
                 if side == longest:
                     samples = self._run([prepared.inputs for prepared in batch])
-                    return [self._result(*pair) for pair in zip(batch, samples, strict=True)]
-                return [self._result(prepared, self._in_tiles(prepared, side)) for prepared in batch]
+                    found = [(self.instances_of(sample), *self.panoptic_of(sample)) for sample in samples]
+                    return [self._result(prepared, *parts) for prepared, parts in zip(batch, found, strict=True)]
+                return [self._result(prepared, *self._in_tiles(prepared, side)) for prepared in batch]
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or not self._shrink(side):
                     raise
@@ -186,14 +187,17 @@ class DetectionTask(Task):
         """Halve the tiles' size; False when they would be too small."""
         if side // 2 < SMALLEST_TILE:
             return False
-        self.tile, self.overlap = side // 2, min(self.overlap, side // 4)
+        self.tile = side // 2
         MMLogger.get_current_instance().warning(
             f'Out of memory at {side} pixels: continuing with tiles of {self.tile}.'
         )
         return True
 
     def _tiling(self, side: int) -> Tiling:
-        return Tiling(side, margin=self.overlap // 2, fade=0, multiple=1)
+        overlap = int(OVERLAP * side) if self.settings.overlap is None else self.settings.overlap
+        if self.tile != self.settings.tile:  # halved because memory ran out
+            overlap = min(overlap, side // 2)
+        return Tiling(side, margin=overlap // 2, fade=0, multiple=1)
 
     def _sample(self, pixels: np.ndarray) -> dict[str, Any]:
         size = pixels.shape[:2]
@@ -205,10 +209,9 @@ class DetectionTask(Task):
         with self.autocast():
             return self.model.test_step(batch)
 
-    def _result(self, prepared: PreparedItem, found: Any) -> DetectionResult:
-        """The result of `found`: a `DetDataSample`, or the instances merged from tiles."""
-        panoptic, segments = (None, []) if isinstance(found, Instances) else self.panoptic_of(found)
-        instances = found if isinstance(found, Instances) else self.instances_of(found)
+    def _result(
+        self, prepared: PreparedItem, instances: Instances, panoptic: np.ndarray | None, segments: Sequence[int]
+    ) -> DetectionResult:
         image = np.ascontiguousarray(prepared.source.as_bgr8()[..., ::-1])
         return DetectionResult(prepared.name, image, instances, self.classes, self.palette, panoptic, segments)
 
@@ -233,26 +236,31 @@ class DetectionTask(Task):
         numbers = np.where(wanted, np.cumsum(wanted), 0)
         return numbers[segments.reshape(found.sem_seg.shape[-2:])].astype(np.int32), labels[wanted].tolist()
 
-    def _in_tiles(self, prepared: PreparedItem, side: int) -> Instances:
+    def _in_tiles(self, prepared: PreparedItem, side: int) -> tuple[Instances, np.ndarray | None, list[int]]:
+        """The instances of at least the settings' score, the panoptic map if there is one, and its segments."""
         tiling, pixels = self._tiling(side), prepared.source.as_bgr8()
         H, W = pixels.shape[:2]
         spans = [(row, column) for row in plan_spans(H, tiling) for column in plan_spans(W, tiling)]
         size = self.settings.batch_size or 1
-        tiles = []
+        tiles, maps = [], []
         for batch in (spans[i : i + size] for i in range(0, len(spans), size)):
             parts = [np.ascontiguousarray(pixels[row.start : row.stop, col.start : col.stop]) for row, col in batch]
             for (row, column), sample in zip(batch, self._run([self._sample(part) for part in parts]), strict=True):
-                if 'pred_panoptic_seg' in sample:
-                    raise ValueError(
-                        'Panoptic maps are made of whole images: leave out --tile, or make images smaller.'
-                    )
                 found = moved(self.instances_of(sample), column.start, row.start, (H, W))
                 tiles.append(TileInstances(np.array([column.start, row.start, column.stop, row.stop]), found))
-        return merge_tiles(tiles)
+                segments, labels = self.panoptic_of(sample)
+                if segments is not None:
+                    maps.append(PanopticTile(row, column, segments, labels))
+        instances = merge_tiles(tiles)
+        instances = instances[np.flatnonzero(instances.scores >= self.settings.score)]
+        return (instances, *(merge_panoptic(maps, (H, W), self._things()) if maps else (None, [])))
+
+    def _things(self) -> int:
+        """How many classes, the first ones, are countable."""
+        return getattr(self.model, 'num_things_classes', len(self.classes))
 
     def run_files(self, root: Path, record: Mapping[str, dict[str, Any]]) -> dict[str, Callable[[Path], None]]:
-        things = getattr(self.model, 'num_things_classes', len(self.classes))
-        categories = Categories(self.classes, self.palette, things)
+        categories = Categories(self.classes, self.palette, self._things())
         writers = {'instances': write_instances, 'panoptic': write_panoptic}
         made = {kind for entry in record.values() for kind in writers if kind in entry}
         return {

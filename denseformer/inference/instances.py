@@ -4,7 +4,7 @@ Legend: H W image, h w tile, n instances.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,12 @@ from pycocotools import mask as rle
 
 SAME = 0.5
 """Instances of neighboring tiles are one when they agree by so much."""
+INSIDE = 0.7
+"""What a border cuts belongs to a whole instance that covers so much of it."""
 NEAR = 4
-"""An instance that ends so many pixels from a border that its tile does not share with the image may be cut there."""
+"""An instance that ends so many pixels from a border that its tile does not share with the image may be cut there,"""
+NEAR_SHARE = 0.05
+"""or so large a share of its own side, as detectors place the sides of large boxes less exactly."""
 Mask = dict[str, Any]
 """COCO's run-length encoding, column by column: {'size': [H, W], 'counts': bytes}."""
 
@@ -29,6 +33,11 @@ class Instances:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def __getitem__(self, chosen: np.ndarray) -> 'Instances':
+        """The instances at these indices."""
+        masks = None if self.masks is None else [self.masks[i] for i in chosen]
+        return Instances(self.boxes[chosen], self.scores[chosen], self.labels[chosen], masks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,21 +90,53 @@ class Candidates:
 
 
 def merge_tiles(tiles: Sequence[TileInstances]) -> Instances:
-    """The instances of overlapping tiles: those that several tiles see, or a border cuts, become one.
+    """The instances of overlapping tiles, each once, best first.
 
     Instances are one when they are of the same class and of different tiles, and agree in the part that both tiles see;
-    so an instance that crosses many tiles is put together pair by pair. It has the largest score, and the box around
-    the boxes and the union of the masks of those that no border cuts, or of all.
+    so an instance that crosses many tiles is put together pair by pair. It has the box and the mask of the best of
+    those that no border cuts, else the box around all and the union of their masks. Parts that a border cuts are left
+    out where a whole instance of their class covers them.
+
+    The score is the largest one times the share of tiles that found the instance, among those that see all of it: an
+    error of the detector is not made twice as likely where it looks twice.
     """
     candidates = candidates_of(tiles)
     found, groups = candidates.found, groups_of(candidates)
-    members = [[i for i in group if not candidates.cut[i]] or group for group in groups]
+    members = [next(([i] for i in group if not candidates.cut[i]), group) for group in groups]
     boxes = [np.concatenate([found.boxes[group, :2].min(0), found.boxes[group, 2:].max(0)]) for group in members]
     masks = found.masks
     if masks is not None:
         masks = [rle.merge([masks[i] for i in group]) for group in members]
     best = [group[0] for group in groups]
-    return Instances(np.array(boxes, found.boxes.dtype).reshape(-1, 4), found.scores[best], found.labels[best], masks)
+    merged = Instances(np.array(boxes, found.boxes.dtype).reshape(-1, 4), found.scores[best], found.labels[best], masks)
+    is_whole = np.array([not candidates.cut[group[0]] for group in members], bool)
+    shares = share_of_tiles(groups, merged.boxes, candidates, tiles).astype(found.scores.dtype)
+    weighted = replace(merged, scores=merged.scores * shares)
+    chosen = np.flatnonzero(~covered_parts(merged, is_whole))
+    return weighted[chosen[np.argsort(-weighted.scores[chosen], kind='stable')]]
+
+
+def covered_parts(merged: Instances, is_whole: np.ndarray) -> np.ndarray:
+    """(n,) whether an instance is a part that a whole one of the same class covers."""
+    covered = np.zeros(len(merged), bool)
+    for i in np.flatnonzero(~is_whole):
+        wholes = merged.boxes[is_whole & (merged.labels == merged.labels[i])]
+        covered[i] = (area(intersection(merged.boxes[i], wholes)) >= INSIDE * area(merged.boxes[i])).any()
+    return covered
+
+
+def share_of_tiles(
+    groups: Sequence[list[int]], boxes: np.ndarray, candidates: Candidates, tiles: Sequence[TileInstances]
+) -> np.ndarray:
+    """The share of tiles that found a group, out of these and all that see the whole of its box: (groups,)."""
+    seen = np.stack([tile.seen for tile in tiles])
+    shares = np.ones(len(groups))
+    for i, group in enumerate(groups):
+        found_by = np.isin(np.arange(len(tiles)), candidates.tile[group])
+        whole = np.array([area(intersection(boxes[i], part)) >= area(boxes[i]) for part in seen])
+        able = whole & ~are_cut(np.repeat(boxes[i : i + 1], len(tiles), 0), seen, seen)
+        shares[i] = found_by.sum() / (found_by | able).sum()
+    return shares
 
 
 def candidates_of(tiles: Sequence[TileInstances]) -> Candidates:
@@ -111,9 +152,18 @@ def candidates_of(tiles: Sequence[TileInstances]) -> Candidates:
         encodings = [mask for part in found for mask in part.masks or ()]
         masks = [encodings[i] for i in best_first]
     parts = np.stack([tile.seen for tile in tiles])  # (tiles, 4)
-    inner = parts != np.concatenate([parts[:, :2].min(0), parts[:, 2:].max(0)])  # sides that are not the image's
-    cut = ((np.abs(boxes - parts[tile]) <= NEAR) & inner[tile]).any(1)
+    cut = are_cut(boxes, parts[tile], parts)
     return Candidates(Instances(boxes, scores, labels, masks), tile, parts[tile], cut)
+
+
+def are_cut(boxes: np.ndarray, seen: np.ndarray, tiles: np.ndarray) -> np.ndarray:
+    """(n,) whether a box (n, 4) ends near a border of the tile (n, 4) that saw it which is not the image's.
+
+    tiles: (tiles, 4) all that the image is made of.
+    """
+    inner = seen != np.concatenate([tiles[:, :2].min(0), tiles[:, 2:].max(0)])  # sides that are not the image's
+    near = np.maximum(NEAR, NEAR_SHARE * np.tile(boxes[:, 2:] - boxes[:, :2], 2))
+    return ((np.abs(boxes - seen) <= near) & inner).any(1)
 
 
 def groups_of(candidates: Candidates) -> list[list[int]]:
@@ -135,7 +185,7 @@ def groups_of(candidates: Candidates) -> list[list[int]]:
 
 
 def agreement(
-    box: np.ndarray, seen: np.ndarray, cut: bool, boxes: np.ndarray, seen_by: np.ndarray, are_cut: np.ndarray
+    box: np.ndarray, seen: np.ndarray, cut: bool, boxes: np.ndarray, seen_by: np.ndarray, others_cut: np.ndarray
 ) -> np.ndarray:
     """Agreement of a tile's box (4,) with others (n, 4) in the part that both tiles see: (n,) in [0, 1].
 
@@ -147,7 +197,7 @@ def agreement(
     both, one, other = area(intersection(box, boxes)), area(box), area(boxes)
     whole = one + other - both
     whole = np.minimum(whole, np.where(cut, one, whole))
-    whole = np.minimum(whole, np.where(are_cut, other, whole))
+    whole = np.minimum(whole, np.where(others_cut, other, whole))
     return np.divide(both, whole, out=np.zeros_like(whole), where=whole > 0)
 
 

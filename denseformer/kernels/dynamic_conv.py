@@ -18,10 +18,11 @@ def applies() -> bool:
 
 
 def dynamic_depthwise(x: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor, kernel_size: int) -> Tensor:
-    """x (B, C, H, W), zero outside, convolved with kernels `weight @ hidden + bias` -> (B, C, H, W), in float32.
+    """x (B, C, H, W), zero outside, convolved with kernels `weight @ hidden + bias` -> (B, C, H, W).
 
     hidden: (B, r, H, W); weight: (g * K, r) and bias: (g * K,). The rows of a strip, as wide as those of the padded
-    map, follow each other without a gap, so that an offset is one long stretch of the map.
+    map, follow each other without a gap, so that an offset is one long stretch of the map. Sums are taken in float32 at
+    least.
     """
     (B, C, H, W), offsets = x.shape, kernel_size**2
     groups = bias.shape[0] // offsets
@@ -34,12 +35,13 @@ def dynamic_depthwise(x: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor, k
     )  # (B, r + 1, H, W + k - 1), ones for the bias
     weight = torch.cat((weight, bias[:, None]), 1)
     rows = max(STRIP // (B * bias.shape[0] * wide), 1)
+    exact = torch.promote_types(x.dtype, torch.float32)
     strips = []
     for top in range(0, H, rows):
         near = padded[..., top : top + rows + kernel_size - 1, :].flatten(3)
         kernels = weight @ hidden[:, :, top : top + rows].flatten(2)  # (B, g * K, R * (W + k - 1))
-        out = convolve_strip(near.float(), kernels.float().unflatten(1, (groups, offsets)), wide)
-        strips.append(out.unflatten(3, (-1, wide))[..., :W])  # (B, g, C/g, R, W)
+        out = convolve_strip(near.to(exact), kernels.to(exact).unflatten(1, (groups, offsets)), wide)
+        strips.append(out.unflatten(3, (-1, wide))[..., :W].to(x.dtype))  # (B, g, C/g, R, W)
     return torch.cat(strips, 3).flatten(1, 2)
 
 

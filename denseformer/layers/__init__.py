@@ -33,7 +33,7 @@ from denseformer.layers.layer_scale import apply_layer_scale, make_layer_scale
 from denseformer.layers.linear import Linear, Pointwise
 from denseformer.layers.mlp import ConvMlp, ConvMlp2d, ConvNormMlp, Mlp, Mlp2d
 from denseformer.layers.neighborhood_attention import NeighborhoodAttention
-from denseformer.layers.norm import ChannelLastBatchNorm, LayerNorm2d
+from denseformer.layers.norm import ChannelLastBatchNorm, ImageNorm, LayerNorm2d
 from denseformer.layers.padding import (
     pad_image_to_multiple,
     pad_to_multiple,
@@ -67,6 +67,7 @@ __all__ = [
     'DropPath',
     'DynamicPositionBias',
     'GlobalAttention',
+    'ImageNorm',
     'LayerNorm2d',
     'Linear',
     'Mlp',

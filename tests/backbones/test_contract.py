@@ -1,5 +1,6 @@
 """Every backbone in the registry keeps the contract; a new family costs no line here."""
 
+import copy
 import json
 from itertools import pairwise
 
@@ -97,6 +98,58 @@ def test_fewer_outputs_build_fewer_stages_and_still_load_everything(family):
     assert not left.unexpected_keys
     assert part.out_channels == whole.out_channels[inner]
     assert sum(p.numel() for p in part.parameters()) < sum(p.numel() for p in whole.parameters())
+
+
+def test_checkpointing_changes_neither_outputs_nor_gradients_nor_buffers(family):
+    torch.manual_seed(0)
+    plain = family(arch=family.truncated_arch(), drop_path_rate=0.1).train()
+    sparing = family(arch=family.truncated_arch(), drop_path_rate=0.1, with_cp=True).train()
+    sparing.load_state_dict(plain.state_dict())
+    image = torch.randn(2, 3, 64, 64)
+    for network in (plain, sparing):
+        torch.manual_seed(1)
+        sum(m.square().mean() for m in network(image)).backward()
+    for (name, one), other in zip(plain.named_buffers(), sparing.buffers(), strict=True):
+        assert torch.equal(one, other), name
+    for (name, one), other in zip(plain.named_parameters(), sparing.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, msg=name)
+
+
+def test_trains_however_many_stages_are_frozen(family):
+    network = family(arch=family.truncated_arch(), frozen_stages=0)
+    image = torch.randn(2, 3, 64, 64)
+    for frozen in range(len(network.stages) + 1):
+        freeze(network, frozen)
+        network.zero_grad()
+        loss = sum(m.square().mean() for m in network.train()(image))
+        if loss.requires_grad:
+            loss.backward()
+        for name, parameter in network.named_parameters():
+            assert (parameter.grad is not None) == parameter.requires_grad, name
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def freeze(network: Backbone, stages: int) -> None:
+    """As if `network` had been built with so many frozen stages; building each anew would take the time of the test."""
+    network.frozen_stages = stages
+    for module in network._frozen_modules():
+        module.requires_grad_(False)
+
+
+@pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float64, 1e-4), (torch.bfloat16, 0.1)], ids=str)
+def test_predicts_in_other_precisions(network, dtype, tolerance):
+    image = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        exact, maps = network(image), copy.deepcopy(network).to(dtype)(image.to(dtype))
+    for a, b in zip(exact, maps, strict=True):
+        assert b.dtype is dtype
+        assert (a - b).norm() / a.norm() < tolerance
+
+
+def test_an_image_of_other_channels_is_refused(family):
+    network = family.on_meta_device(arch=family.smallest(), in_channels=4)
+    with pytest.raises(ValueError, match=r'takes images \(B, 4, H, W\), got \(1, 3, 64, 64\)'):
+        network(torch.zeros(1, 3, 64, 64, device='meta'))
 
 
 def test_frozen_stages_take_no_gradient_and_stay_in_eval_mode(family):

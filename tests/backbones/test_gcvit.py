@@ -38,6 +38,14 @@ def test_global_queries_carry_context_between_windows():
     assert difference > 1e-4
 
 
+@pytest.mark.parametrize(
+    ('windows', 'halved'), [(24, True), ((7, 7, 14, 7), False), ((12, 12, 24, 12), False), ((24, 24, 14, 24), False)]
+)
+def test_the_third_stage_halves_its_map_unless_its_window_is_the_whole_map_of_pre_training(windows, halved):
+    network = GCViT.on_meta_device(arch='xxtiny', window_size=windows)
+    assert [isinstance(stage.query.pool, torch.nn.MaxPool2d) for stage in network.stages] == [True, True, halved, False]
+
+
 def test_a_list_of_the_wrong_length_is_refused():
     with pytest.raises(ValueError, match='one per stage'):
         GCViT(arch='xxtiny', window_size=(7, 7))

@@ -23,7 +23,11 @@ def test_timms_classifier_loads_into_wider_windows():
     left = network.load_state_dict(refkit.fill_state_dict(classifier), strict=False)
     assert not left.unexpected_keys
     assert all(key.endswith('num_batches_tracked') for key in left.missing_keys)
-    assert network.stages[0].blocks[0].grid.attn.relative_position_bias_table.shape == (23 * 23, 2)
+    table = network.stages[0].blocks[0].grid.attn.relative_position_bias_table
+    key = 'stages.0.blocks.0.attn_grid.attn.rel_pos.relative_position_bias_table'
+    grid = torch.from_numpy(refkit.fill_weight(key, classifier[key])).flip(1, 2)[None]  # (1, h, 13, 13)
+    resized = torch.nn.functional.interpolate(grid, (23, 23), mode='bilinear')  # tf.image.resize, the authors' rule
+    torch.testing.assert_close(table.data, resized[0].flatten(1).T)
 
 
 def test_a_grid_joins_tokens_from_all_over_the_map():

@@ -110,6 +110,68 @@ def test_tiles_give_each_instance_once(squares, tile):
     assert np.array_equal(whole.masks[order], tiled.masks[order_tiled])
 
 
+class HastyDetector(BaseDetector):
+    """Also takes some gray spots for squares, others in each tile that it sees, and doubts the lower half of a square.
+
+    A spot's place in the tile decides: an error of a detector depends on what it sees around.
+    """
+
+    def find(self, pixels) -> DetDataSample:
+        sample = super().find(pixels)
+        squares = sample.pred_instances.bboxes
+        lower = squares.clone()
+        lower[:, 1] = squares[:, 1] * 0.4 + squares[:, 3] * 0.6
+        gray = super().find(np.where((pixels > 64) & (pixels < 128), 255, 0)).pred_instances.bboxes
+        spots = gray[(gray[:, :2].sum(1) // 7) % 3 == 0]
+        scores = [torch.full((len(boxes),), score) for boxes, score in ((squares, 0.9), (lower, 0.2), (spots, 0.5))]
+        boxes = torch.cat([squares, lower, spots])
+        sample.pred_instances = InstanceData(
+            bboxes=boxes, scores=torch.cat(scores), labels=torch.zeros(len(boxes), dtype=torch.long)
+        )
+        return sample
+
+
+@pytest.fixture
+def mosaic():
+    """3 x 3 scenes of 160 pixels, in each a few bright squares and gray spots; and the squares' boxes."""
+    rng = np.random.default_rng(0)
+    pixels, boxes = np.zeros((480, 480, 3), np.uint8), []
+    for scene in range(9):
+        top, left = np.array(divmod(scene, 3)) * 160
+        cells = rng.permutation(9)
+        for cell, (value, side) in zip(cells, [(255, 44), (255, 36), (90, 8), (90, 9), (90, 7), (90, 8)], strict=False):
+            y, x = np.array([top, left]) + np.array(divmod(cell, 3)) * 52 + rng.integers(2, 7, 2)
+            pixels[y : y + side, x : x + side] = value
+            if value == 255:
+                boxes.append([x, y, x + side, y + side])
+    return pixels, np.array(boxes)
+
+
+def precision_and_recall(found, expected):
+    """At an intersection over union of 0.5."""
+    corners = np.minimum(found[:, None, 2:], expected[None, :, 2:]) - np.maximum(
+        found[:, None, :2], expected[None, :, :2]
+    )
+    both = corners.clip(min=0).prod(-1)
+    sizes = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (found, expected)]
+    right = both / (sizes[0][:, None] + sizes[1] - both) >= 0.5
+    return right.any(0).sum() / len(found), right.any(0).mean()
+
+
+@pytest.mark.parametrize('tile', [128, 160, 200, 256, 300])
+def test_tiles_find_every_object_and_no_more_errors_than_the_whole_image(mosaic, tile):
+    pixels, expected = mosaic
+    whole = precision_and_recall(predict(task(HastyDetector()), pixels).boxes, expected)
+    tiled = precision_and_recall(predict(task(HastyDetector(), tile=tile), pixels).boxes, expected)
+    assert tiled[1] == whole[1] == 1
+    assert tiled[0] > whole[0] - 0.05
+
+
+def test_neighbors_share_a_quarter_of_a_tile_unless_the_settings_name_an_overlap():
+    assert task(tile=400)._tiling(400).overlap == 100
+    assert task(tile=400, overlap=50)._tiling(400).overlap == 50
+
+
 def test_running_out_of_memory_goes_on_in_tiles(squares):
     detector = BaseDetector()
     detector.largest = 500
@@ -209,6 +271,8 @@ def test_a_panoptic_map_has_nothing_where_classes_are_left_out(panoptic, squares
     assert set(result.segments) == {0}
 
 
-def test_panoptic_maps_are_not_made_of_tiles(panoptic, squares):
-    with pytest.raises(ValueError, match='leave out --tile'):
-        predict(task(panoptic, tile=300), squares)
+def test_panoptic_maps_of_tiles_are_that_of_the_whole_image(panoptic, squares):
+    whole, tiled = predict(task(panoptic), squares), predict(task(panoptic, tile=300), squares)
+    assert sorted(tiled.segments) == sorted(whole.segments) == [0, 0, 0, 0, 1]
+    pairs = np.unique(np.stack([whole.panoptic, tiled.panoptic]).reshape(2, -1), axis=1)
+    assert pairs.shape[1] == 5  # each segment of one map is one segment of the other

@@ -63,6 +63,27 @@ def test_an_instance_joins_the_neighbor_that_it_agrees_with_most():
     assert listed(found) == [(*better[0], 0.9, 0), (60, 20, 100, 60, 0.6, 0)]
 
 
+def test_what_one_of_two_tiles_saw_alone_counts_half():
+    both, alone, outside = ((62, 20, 78, 60), 0.9, 0), ((64, 70, 80, 90), 0.8, 0), ((10, 20, 30, 60), 0.7, 0)
+    left = tile_of((0, 0, 100, 100), both, alone, outside)
+    right = tile_of((50, 0, 150, 100), both)
+    assert listed(merge_tiles([left, right])) == [(*both[0], 0.9, 0), (*outside[0], 0.7, 0), (*alone[0], 0.4, 0)]
+
+
+def test_a_whole_instance_absorbs_the_parts_that_a_border_cuts():
+    whole = ((60, 20, 120, 60), 0.8, 0)
+    parts = [((66, 22, 100, 58), 0.9, 0), ((70, 40, 99, 60), 0.6, 0)]
+    other_class = ((66, 22, 100, 58), 0.9, 1)
+    found = merge_tiles([tile_of((0, 0, 100, 100), *parts, other_class), tile_of((50, 0, 150, 100), whole)])
+    assert listed(found) == [(60, 20, 120, 60, 0.9, 0), (66, 22, 100, 58, 0.45, 1)]
+
+
+def test_a_merged_instance_has_the_box_of_its_best_whole_member():
+    better, worse = ((62, 20, 78, 60), 0.9, 0), ((60, 18, 80, 62), 0.8, 0)
+    found = merge_tiles([tile_of((0, 0, 100, 100), worse), tile_of((50, 0, 150, 100), better)])
+    assert listed(found) == [(*better[0], 0.9, 0)]
+
+
 def test_classes_are_kept_apart():
     tiles = [
         tile_of((0, 0, 100, 100), ((60, 20, 90, 60), 0.9, 0)),

@@ -93,6 +93,28 @@ def test_predicts_in_half_precision(family, dtype):
     assert (out.float() - exact).std() < 0.1 * exact.std()
 
 
+@pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float64, 1e-4), (torch.bfloat16, 0.1)], ids=str)
+def test_predicts_in_other_precisions(family, dtype, tolerance):
+    network = small(family).eval()
+    image = image_for(network, (24, 40))
+    with torch.no_grad():
+        exact, out = network(image), network.to(dtype)(image.to(dtype))
+    assert out.dtype is dtype
+    assert (out - exact).std() < tolerance * exact.std()
+
+
+def test_checkpointing_changes_neither_gradients_nor_buffers(family):
+    plain, sparing = small(family).train(), small(family, with_cp=True).train()
+    image = image_for(plain, (16, 16), batch=2)
+    for network in (plain, sparing):
+        torch.manual_seed(1)
+        network(image).square().mean().backward()
+    for (name, one), other in zip(plain.named_buffers(), sparing.buffers(), strict=True):
+        assert torch.equal(one, other), name
+    for (name, one), other in zip(plain.named_parameters(), sparing.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, msg=name)
+
+
 def test_prediction_does_not_depend_on_earlier_inputs(family):
     network = small(family).eval()
     image = image_for(network, (24, 40))

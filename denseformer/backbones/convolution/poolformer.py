@@ -12,7 +12,6 @@ Legend: B batch, H W map, C channels.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch.nn.functional as F
@@ -27,12 +26,10 @@ from denseformer.checkpoints.keys import (
     rename,
     strip_classifier,
 )
-from denseformer.layers import ConvEmbed, Mlp2d, PreNormBlock, drop_path_rates
+from denseformer.layers import ConvEmbed, ImageNorm, Mlp2d, PreNormBlock, drop_path_rates
 from denseformer.layers.initializers import narrow
 from denseformer.network import Source
 from denseformer.registry import MODELS
-
-ImageNorm = partial(nn.GroupNorm, 1)
 
 
 class Pooling(nn.Module):

@@ -22,6 +22,7 @@ from denseformer.backbones.global_attention.rmt import RMT, RotaryAttention, glo
 from denseformer.checkpoints.keys import StateDict, rename
 from denseformer.layers import Linear
 from denseformer.network import Source
+from denseformer.precision import at_least_float32
 from denseformer.registry import MODELS
 
 
@@ -43,8 +44,7 @@ class PathDecay(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         steps = self.linear(x.unflatten(-1, (self.heads, -1)))  # (B, H, W, h, 2)
-        steps = steps.to(torch.promote_types(steps.dtype, torch.float32))
-        steps = F.softplus(steps + self.bias[:, None]) * self.log_rate.exp()[:, None]
+        steps = F.softplus(at_least_float32(steps) + self.bias[:, None]) * self.log_rate.exp()[:, None]
         along_row, along_column = steps.unbind(-1)
         return path_decay(along_row.transpose(2, 3)), path_decay(along_column.permute(0, 2, 3, 1))
 

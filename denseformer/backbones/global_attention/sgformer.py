@@ -14,7 +14,9 @@ part of the sorted tokens that does not divide into groups is stretched to a who
 evenly spread; positions are interpolated bicubically from those of a square image of `image_size` pixels. At
 multiples of 224 nothing is padded or stretched. The authors sort twice, by rows and by columns, which makes a
 difference only between tokens of equal significance; here they are sorted once. An order is not continuous: where
-significances nearly agree rounding alone changes it, so equal code in another precision differs by a few percent.
+significances nearly agree rounding alone changes it, so equal code in another precision differs by a few percent:
+outputs in bfloat16 deviate by up to 0.14 of their standard deviation from those in float32, where Swin's deviate by
+0.01 (`python -m benchmarks.precision SGFormer:small:224 Swin:tiny:224`, made-up weights).
 
 Legend: B batch, H W map, C channels, N tokens, n windows per map, h heads, d head width.
 """
@@ -44,6 +46,7 @@ from denseformer.layers import (
     BottleneckDownsample,
     ConvNorm,
     DepthwiseConv,
+    ImageNorm,
     Linear,
     Mlp,
     PreNormBlock,
@@ -61,7 +64,6 @@ REDUCTIONS = (8, 4, 2, None)
 GROUPS = {8: (196, 56, 28), 4: (49, 14, 7), 2: (2, 1), None: ()}
 SHARES = {3: (1, 2, 1), 2: (1, 1)}
 layer_norm = partial(nn.LayerNorm, eps=1e-6)
-group_norm = partial(nn.GroupNorm, 1)
 
 
 class Stem(nn.Module):
@@ -72,9 +74,9 @@ class Stem(nn.Module):
 
     def __init__(self, in_channels: int, dim: int, grid: int):
         super().__init__()
-        self.conv1 = ConvNorm(in_channels, dim, 3, 2, norm=group_norm, act=nn.GELU)
-        self.conv2 = ConvNorm(dim, dim, 3, norm=group_norm, act=nn.GELU)
-        self.conv3 = ConvNorm(dim, dim, 3, 2, norm=group_norm)
+        self.conv1 = ConvNorm(in_channels, dim, 3, 2, norm=ImageNorm, act=nn.GELU)
+        self.conv2 = ConvNorm(dim, dim, 3, norm=ImageNorm, act=nn.GELU)
+        self.conv3 = ConvNorm(dim, dim, 3, 2, norm=ImageNorm)
         self.norm = nn.LayerNorm(dim)
         self.pos_embed = nn.Parameter(waves(grid, dim))
 
@@ -270,7 +272,7 @@ class SGFormer(Backbone):
                 else:
                     attn = GuidedAttention(width, heads, GROUPS[reduction])
                 blocks.append(Block(width, attn, rate))
-            downsample = BottleneckDownsample(widths[i - 1], width, norm=group_norm) if i else None
+            downsample = BottleneckDownsample(widths[i - 1], width, norm=ImageNorm) if i else None
             stages.append(GuidedStage(blocks, downsample))
         return stages
 

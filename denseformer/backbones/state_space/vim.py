@@ -188,6 +188,7 @@ class Vim(Backbone):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """See `Backbone`."""
+        self.check_image(image)
         x = self.patch_embed(image)
         outs = []
         for i, (column, level) in enumerate(zip(self.stages, self.out_norms, strict=True)):

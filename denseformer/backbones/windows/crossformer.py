@@ -28,7 +28,7 @@ from denseformer.attention.dilated_windows import dilated_window_attention
 from denseformer.attention.windows import Size
 from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, BackboneOptions, Stage
-from denseformer.checkpoints.keys import StateDict, rename, stages_from, strip_classifier
+from denseformer.checkpoints.keys import StateDict, drop, rename, stages_from, strip_classifier
 from denseformer.layers import (
     DepthwiseConv,
     DynamicPositionBias,
@@ -201,9 +201,12 @@ class CrossFormer(Backbone):
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'CrossFormer') -> StateDict:
-        """From `layers.i`, where merging closes the stage before; the position network's parts are renumbered."""
+        """From `layers.i`, where merging closes the stage before; the position network's parts are renumbered.
+
+        ImageNet checkpoints also hold the offsets it is given, which are constants.
+        """
         return rename(
-            strip_classifier(state_dict, official=r'^layers\.'),
+            drop(strip_classifier(state_dict, official=r'^layers\.'), r'\.attn\.(biases|relative_position_index)$'),
             *stages_from('layers'),
             (r'\.reductions\.', '.projs.'),
             (r'\.ex_conv\.', '.cooling.conv.'),

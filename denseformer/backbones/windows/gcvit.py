@@ -9,7 +9,9 @@ and shrunk to the size of one window, and these queries look into every window. 
 after the normalisation, and the padding is attended to, as the published models were trained.
 
 Windows have 24 x 24 tokens in the dense models and 7, 7, 14, 7 on ImageNet; position tables are resized bicubically
-when a checkpoint of the other kind is loaded.
+when a checkpoint of the other kind is loaded. The third stage halves its map on the way to the queries, as the first
+two do, unless its window is the stage's whole map of an image of the pre-training size: on ImageNet it is, in the dense
+models it is not.
 
 Legend: B batch, H W map, C channels, n windows per map, N tokens per window, h heads, d head width.
 """
@@ -171,6 +173,17 @@ class Arch(DoublingArch):
     layer_scale: float | None = None
 
 
+def pretraining_size(windows: Sequence[int]) -> int:
+    """The side in pixels of the images that a network with these windows, one per stage, was pre-trained on.
+
+    ImageNet's windows are (w, w, 2w, w), those of the last two stages their whole maps of 32 w pixels: 224, 384 or 512.
+    All others are of dense models, which are pre-trained at 224.
+    """
+    first, *middle, last = windows
+    is_imagenet = first == last and middle == [last, 2 * last]
+    return GCViT.strides[-1] * last if is_imagenet else GCViT.input_size
+
+
 @MODELS.register_module()
 class GCViT(Backbone):
     """Global Context Vision Transformer.
@@ -222,7 +235,8 @@ class GCViT(Backbone):
                 )
                 for j, rate in enumerate(rates)
             ]
-            query = GlobalQuery(width, window, convs=max(3 - i, 1), halve=i < 2)
+            covers_map = window * self.strides[i] == pretraining_size(self.window_sizes)
+            query = GlobalQuery(width, window, convs=max(3 - i, 1), halve=i < 2 or (i == 2 and not covers_map))
             stages.append(GlobalStage(blocks, query, Downsample(arch.widths[i - 1], width) if i else None))
         return stages
 

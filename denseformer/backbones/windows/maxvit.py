@@ -154,7 +154,7 @@ class MaxViT(Backbone):
 
     Args:
         window_size: side of windows and grids in tokens. Published checkpoints have 7, 12 and 16, made for images of
-            224, 384 and 512 pixels; tables of another size are resized when they are loaded.
+            224, 384 and 512 pixels; tables of another size are resized bilinearly when they are loaded.
         The others are described in `Backbone`.
     """
 
@@ -216,7 +216,7 @@ def adapt(key: str, value: Tensor, window: int) -> Tensor:
         return value
     if value.ndim == 3:
         value = value.flip(1, 2).flatten(1).T  # (rows * columns, h) of query - key
-    return resize_position_table(value, (2 * window - 1) ** 2)
+    return resize_position_table(value, (2 * window - 1) ** 2, 'bilinear')
 
 
 MaxViT.archs = {
