@@ -45,7 +45,10 @@ def read_weights(path: str | Path) -> StateDict:
 def recognize(state_dict: StateDict, path: str | Path) -> tuple[type[RestorationNetwork], dict[str, Any]]:
     """The family, and the options of its constructor, that a state dict from the file `path` belongs to."""
     for cls in families():
-        options = cls.infer_options(state_dict)
+        try:
+            options = cls.infer_options(state_dict)
+        except LookupError:  # some names are this family's, and a tensor that each of its networks has is not there
+            continue
         if options is not None:
             return cls, options
     known = ', '.join(cls.__name__ for cls in families())
