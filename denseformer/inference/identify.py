@@ -37,7 +37,7 @@ from denseformer.checkpoints.signatures import (
     training_state,
 )
 from denseformer.config.loading import load_config
-from denseformer.network import Network, on_meta
+from denseformer.network import Network, without_weights
 from denseformer.registry import MODELS
 
 PARTS = ('', 'backbone.', 'network.', 'generator.')
@@ -310,8 +310,7 @@ _CACHE: dict[str, nn.Module] = {}
 
 def _built(name: str, settings: Settings) -> nn.Module:
     if name not in _CACHE:
-        with on_meta():
-            _CACHE[name] = MODELS.build({**settings})
+        _CACHE[name] = without_weights(settings)
     return _CACHE[name]
 
 

@@ -17,8 +17,7 @@ import denseformer.backbones  # noqa: F401 (registers)
 from denseformer.checkpoints.signatures import DESIGN_FREE, without_numbers
 from denseformer.config.loading import load_config
 from denseformer.config.shipped import base_names, config_folder, config_names
-from denseformer.network import Network, on_meta
-from denseformer.registry import MODELS
+from denseformer.network import Network, without_weights
 from denseformer.restoration import networks  # noqa: F401 (registers)
 
 REFERENCES = Path(__file__).parents[2] / 'tests' / 'references'
@@ -79,11 +78,10 @@ def main(out: str) -> None:
         name = f'denseformer.{cls.registered_name()}'
         for arch in getattr(cls, 'archs', ()):
             layouts[name]['denseformer'] |= without_numbers(cls.on_meta_device(arch=arch).state_dict())
-    with on_meta():
-        for config in configs.values():
-            network = MODELS.build({**config['network']})
-            layout = 'denseformer' if isinstance(network, Network) else 'OpenMMLab'
-            layouts[config['network']['type']][layout] |= without_numbers(network.state_dict())
+    for settings in {repr(config['network']): config['network'] for config in configs.values()}.values():
+        network = without_weights(settings)
+        layout = 'denseformer' if isinstance(network, Network) else 'OpenMMLab'
+        layouts[settings['type']][layout] |= without_numbers(network.state_dict())
     index = json.loads((REFERENCES / 'index.json').read_text())
     for path, network in index.items():
         shapes = json.loads((REFERENCES / f'{path}.json').read_text())['shapes']
