@@ -19,12 +19,12 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-import denseformer.backbones
-import denseformer.restoration.networks  # noqa: F401 (registers)
+import denseformer.backbones  # noqa: F401 (registers)
 from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of
 from denseformer.checkpoints.addresses import local_file
 from denseformer.checkpoints.fitting import as_loaded, shared_prefixes
 from denseformer.checkpoints.keys import StateDict
+from denseformer.checkpoints.layouts import as_authors
 from denseformer.checkpoints.onnx_file import OnnxFile, read_onnx
 from denseformer.checkpoints.signatures import (
     DESIGN_FREE,
@@ -39,6 +39,7 @@ from denseformer.checkpoints.signatures import (
 from denseformer.config.loading import load_config
 from denseformer.network import Network, without_weights
 from denseformer.registry import MODELS
+from denseformer.restoration.networks import RestorationNetwork
 
 PARTS = ('', 'backbone.', 'network.', 'generator.')
 """Where the network lies inside the model of a file."""
@@ -49,6 +50,10 @@ OPEN = (
     *('extrapolate', 'cells', 'kernel_size', 'pretrained_windows'),
 )
 """Options of networks that change what they compute, and in some families no shape."""
+FITS_ONNX = 0.5
+"""The same for an ONNX graph, whose exporter folds and renames some of them."""
+NOT_OPEN = ('in_channels', 'layer_scale')
+"""Options whose values in several settings are one thing: the usual channels, by name or not, and an initial value."""
 SIDES = (*range(3, 33), 48, 56, 64)
 """Windows and kernels that are tried where none that ships fits a file's tables."""
 
@@ -124,7 +129,8 @@ class Identity:
             yield 'network', f'none that is known here{near}{share}'
         else:
             options = ', '.join(f'{name}={value!r}' for name, value in self.settings.items() if name != 'type')
-            yield 'network', f'{_short(self.settings["type"])}({options})'
+            kinds = ' or '.join(map(_short, self.open.get('type', [self.settings['type']])))
+            yield 'network', f'{kinds}({options})'
             yield 'layout', f'names of {self.layout}' + (f', below {self.prefix!r}' if self.prefix else '')
         if self.in_channels:
             yield 'channels', f'{self.in_channels} of the input'
@@ -137,6 +143,8 @@ class Identity:
         for kind, keys in (('missing', self.missing), ('other shapes', self.other), ('unknown', self.unknown)):
             yield kind, f'{len(keys)}: {", ".join(keys[:4])}{" ..." if len(keys) > 4 else ""}' if keys else ''
         for name, values in self.open.items():
+            if name == 'type':
+                continue
             yield 'open', f'{name}, which no tensor tells; usual: {" or ".join(map(repr, values))}'
         progress = [f'{key} {self.state[key]}' for key in self.state if key not in ('holds', 'classes')]
         yield 'training', ', '.join([*self.state.get('holds', []), *progress]) or 'weights only'
@@ -177,19 +185,19 @@ def identify_weights(weights: StateDict, **known: Any) -> Identity:
     if not candidates:
         return Identity(head=head, **known)
     nearest = candidates[0][2]
-    best: tuple[list[Fit], str, Resemblance] | None = None
-    for prefix, part, resemblance in _first_of_each(candidates, most=4):
-        fits = _best_fits(resemblance.network, part)
-        if best is None or fits[0].error < best[0][0].error:
-            best = fits, prefix, resemblance
-        if fits[0].error == (0, 0):
-            break
-    if best is None or best[0][0].share < FITS:
+    found = [
+        (fit, prefix, resemblance)
+        for prefix, part, resemblance in _first_of_each(candidates, most=4)
+        for fit in _best_fits(resemblance.network, part)
+    ]
+    least = min((fit.error for fit, _, _ in found), default=(0, 0))
+    best = [one for one in found if one[0].error == least]
+    if not best or best[0][0].share < (FITS if known.get('onnx') is None else FITS_ONNX):
         return Identity(head=head, nearest=nearest if nearest.share >= LEAST / 2 else None, **known)
-    fits, prefix, resemblance = best
-    fit = fits[0]
+    fit, prefix, resemblance = best[0]
+    fits = [one[0] for one in best]
     return Identity(
-        settings={key: value for key, value in fit.settings.items() if not _is_open(key, fits)},
+        settings={key: value for key, value in fit.settings.items() if key == 'type' or not _is_open(key, fits)},
         layout=resemblance.layout,
         prefix=prefix,
         head=head,
@@ -244,33 +252,61 @@ def shipped_settings(network: str) -> list[Settings]:
     return found
 
 
-def trials(network: str, weights: StateDict) -> list[Settings]:
-    """The settings that a network is tried with: those that ship, all variants, and what the weights say themselves."""
+def trials(network: str) -> list[Settings]:
+    """The settings that a network is tried with: those that ship, and its published variants where none does."""
     cls = MODELS.get(network)
-    settings = list(shipped_settings(network))
-    variants = [{'type': network, 'arch': arch} for arch in getattr(cls, 'archs', ())]
-    if hasattr(cls, 'infer_options'):
-        try:
-            options = cls.infer_options(weights)
-        except LookupError:  # another network with some of the names
-            options = None
-        variants = [{'type': network, **options}] if options else []
-        variants = variants or [{'type': network, 'arch': arch} for arch in cls.archs]
-    return settings + [variant for variant in variants if variant not in settings]
+    shipped = shipped_settings(network)
+    known = [settings.get('arch') for settings in shipped]
+    restores = issubclass(cls, RestorationNetwork)  # a variant alone leaves out its scale
+    return shipped + [
+        {'type': network, 'arch': arch} for arch in getattr(cls, 'archs', ()) if not (restores and arch in known)
+    ]
+
+
+def inferred_settings(network: str, weights: StateDict) -> list[Settings]:
+    """What a restoration network reads from weights of no shipped variant; empty for other networks."""
+    cls = MODELS.get(network)
+    if not issubclass(cls, RestorationNetwork):
+        return []
+    try:
+        options = cls.infer_options(as_authors(cls.__name__, weights))
+    except LookupError:  # another network, with some of the names
+        options = None
+    return [{'type': network, **options}] if options else []
 
 
 def _best_fits(network: str, weights: StateDict) -> list[Fit]:
-    """All settings of a network that agree with the weights equally well, and better than any other."""
+    """All settings of a network that agree with the weights equally well, and better than any other.
+
+    One setting of each variant is built at first; the others only of the variants that agree best.
+    """
+    by_arch: dict[str, list[Settings]] = {}
+    for settings in trials(network):
+        group = by_arch.setdefault(repr(settings.get('arch')), [])
+        if settings not in group:
+            group.append(settings)
+    first = {arch: fit_of(group[0], weights) for arch, group in by_arch.items()}
+    least = min(fit.error[0] for fit in first.values())
+    best = _ties(
+        [
+            fit
+            for arch, group in by_arch.items()
+            if first[arch].error[0] <= 1.5 * least
+            for fit in [first[arch], *(fit_of(settings, weights) for settings in group[1:])]
+        ]
+    )
+    if best[0].error != (0, 0):
+        inferred = (_try(settings, weights) for settings in inferred_settings(network, weights))
+        best = _ties([*best, *(fit for fit in inferred if fit)])
     channels = _first_channels(weights)
-    fits = [fit_of(settings, weights) for settings in trials(network, weights)]
-    best = _ties(fits)
     if best[0].other and channels not in (None, 3):
-        best = _ties([*best, *(fit_of({**fit.settings, 'in_channels': channels}, weights) for fit in best)])
+        tries = (_try({**fit.settings, 'in_channels': channels}, weights) for fit in best)
+        best = _ties([*best, *(fit for fit in tries if fit)])
     if best[0].resized:
         for name in ('window_size', 'kernel_size'):
             if name in _parameters(network):
-                tries = ({**best[0].settings, name: side} for side in SIDES)
-                best = _ties([*best, *(fit for one in tries if (fit := _try(one, weights)))])
+                tries = (_try({**best[0].settings, name: side}, weights) for side in SIDES)
+                best = _ties([*best, *(fit for fit in tries if fit)])
     return best
 
 
@@ -338,7 +374,7 @@ def _values(name: str, fits: list[Fit]) -> list[Any]:
     found: list[Any] = []
     for fit in fits:
         value = fit.settings.get(name, _default(fit.settings['type'], name))
-        if value not in found:
+        if value not in found and (name in fit.settings or name in _parameters(fit.settings['type'])):
             found.append(value)
     return found
 
@@ -353,7 +389,7 @@ def _default(network: str, name: str) -> Any:
 
 
 def _is_open(name: str, fits: list[Fit]) -> bool:
-    return name != 'type' and len(_values(name, fits)) > 1
+    return name not in NOT_OPEN and len(_values(name, fits)) > 1
 
 
 def _open_options(fits: list[Fit]) -> dict[str, list[Any]]:

@@ -35,9 +35,7 @@ def pixels_first(weight: Tensor) -> Tensor:
 
 
 def convnext(state_dict: StateDict) -> StateDict:
-    return rename(
-        state_dict, (r'\.depthwise_conv\.', '.dwconv.'), (r'\.pointwise_conv([12])\.', r'.pwconv\1.')
-    )
+    return rename(state_dict, (r'\.depthwise_conv\.', '.dwconv.'), (r'\.pointwise_conv([12])\.', r'.pwconv\1.'))
 
 
 LAYOUTS = {
