@@ -13,13 +13,17 @@ NEST = r'^(?:swin|swinv2|convnext|focalnet|nat|dinat)\.'
 BLOCK = (
     (r'\.layernorm_before\.', '.norm1.'),
     (r'\.layernorm_after\.', '.norm2.'),
-    (r'\.attention\.output\.dense\.', '.attn.proj.'),
+    (r'\.attention\.(?:output\.dense|o_proj)\.', '.attn.proj.'),
+    (r'\.attention\.q_proj\.', '.attn.query.'),
+    (r'\.attention\.k_proj\.', '.attn.key.'),
+    (r'\.attention\.v_proj\.', '.attn.value.'),
+    (r'\.attention\.relative_position_bias\.', '.attn.'),
     (r'\.attention\.self\.(query|key|value)\.', r'.attn.\1.'),
     (r'\.attention\.self\.', '.attn.'),
     (r'\.intermediate\.dense\.', '.mlp.fc1.'),
     (r'\.output\.dense\.', '.mlp.fc2.'),
 )
-"""The names that blocks of Swin, Swin V2, NAT and DiNAT share."""
+"""The names that blocks of Swin, Swin V2, NAT and DiNAT share, in files and, where they differ, in memory."""
 
 
 def swin(state_dict: StateDict) -> StateDict:
