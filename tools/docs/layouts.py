@@ -1,7 +1,7 @@
 """Names and shapes of other packages' networks, which tests hold our layouts against without those packages.
 
-`python -m tools.docs.layouts tests/references/layouts [PACKAGE ...]` writes a file for each package that is named, all of
-them by default. It needs timm and transformers, each with its own requirements; mmsegmentation is one of ours.
+`python -m tools.docs.layouts tests/references/layouts [PACKAGE ...]` writes a file for each package that is named, all
+of them by default. It needs timm and transformers, each with its own requirements; mmsegmentation is one of ours.
 """
 
 import json
