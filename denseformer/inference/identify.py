@@ -50,6 +50,8 @@ OPEN = (
     *('extrapolate', 'cells', 'kernel_size', 'pretrained_windows'),
 )
 """Options of networks that change what they compute, and in some families no shape."""
+SAME = 0.02
+"""Difference in the share of names below which two networks, as NAT and DiNAT, may have the same names."""
 FITS_ONNX = 0.5
 """The same for an ONNX graph, whose exporter folds and renames some of them."""
 NOT_OPEN = ('in_channels', 'layer_scale')
@@ -185,11 +187,11 @@ def identify_weights(weights: StateDict, **known: Any) -> Identity:
     if not candidates:
         return Identity(head=head, **known)
     nearest = candidates[0][2]
-    found = [
-        (fit, prefix, resemblance)
-        for prefix, part, resemblance in _first_of_each(candidates, most=4)
-        for fit in _best_fits(resemblance.network, part)
-    ]
+    found: list[tuple[Fit, str, Resemblance]] = []
+    for prefix, part, resemblance in _first_of_each(candidates, most=4):
+        if found and found[0][0].error == (0, 0) and resemblance.share < found[0][2].share - SAME:
+            break
+        found += [(fit, prefix, resemblance) for fit in _best_fits(resemblance.network, part)]
     least = min((fit.error for fit, _, _ in found), default=(0, 0))
     best = [one for one in found if one[0].error == least]
     if not best or best[0][0].share < (FITS if known.get('onnx') is None else FITS_ONNX):
