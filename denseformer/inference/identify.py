@@ -6,11 +6,13 @@ alike cannot be told apart: they are reported as open, with the values that the 
 """
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from inspect import signature
+from math import isqrt
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -56,8 +58,6 @@ FITS_ONNX = 0.5
 """The same for an ONNX graph, whose exporter folds and renames some of them."""
 NOT_OPEN = ('in_channels', 'layer_scale')
 """Options whose values in several settings are one thing: the usual channels, by name or not, and an initial value."""
-SIDES = (*range(3, 33), 48, 56, 64)
-"""Windows and kernels that are tried where none that ships fits a file's tables."""
 
 Settings = dict[str, Any]
 
@@ -307,9 +307,18 @@ def _best_fits(network: str, weights: StateDict) -> list[Fit]:
     if best[0].resized:
         for name in ('window_size', 'kernel_size'):
             if name in _parameters(network):
-                tries = (_try({**best[0].settings, name: side}, weights) for side in SIDES)
+                tries = (_try({**best[0].settings, name: side}, weights) for side in sides_of_tables(weights))
                 best = _ties([*best, *(fit for fit in tries if fit)])
     return best
+
+
+def sides_of_tables(weights: StateDict) -> list[int]:
+    """Windows and kernels that tables of relative positions may be for: k of ((2k - 1)^2, h) or (h, 2k - 1, 2k - 1)."""
+    spans = set()
+    for key, value in weights.items():
+        if re.search(r'table$|rpb$', key):
+            spans |= {isqrt(value.shape[0])} if value.ndim == 2 else set(value.shape[-1:])
+    return sorted((span + 1) // 2 for span in spans if span % 2)
 
 
 def _ties(fits: list[Fit]) -> list[Fit]:
