@@ -67,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_prepare(commands)
     add_list(commands)
     add_weights(commands)
+    add_identify(commands)
     return parser
 
 
@@ -115,7 +116,7 @@ def add_infer(commands: Commands) -> None:
         'paths',
         nargs='+',
         metavar='[CONFIG] CHECKPOINT SOURCE',
-        help=f'CHECKPOINT: {CHECKPOINT}; a restoration network needs no CONFIG, and the name of a '
+        help=f'CHECKPOINT: {CHECKPOINT}; one that tells what it is needs no CONFIG, and the name of a '
         'shipped CONFIG alone takes the published one. SOURCE: an image, a folder, '
         'a video, a glob in quotes, or a .txt file that lists images',
     )
@@ -206,6 +207,12 @@ def add_weights(commands: Commands) -> None:
         kind.set_defaults(run=run_weights)
 
 
+def add_identify(commands: Commands) -> None:
+    help_text = 'say of a checkpoint which network, head and layout it has, and which config fits'
+    parser = add_command(commands, 'identify', run_identify, help_text)
+    parser.add_argument('files', nargs='+', metavar='FILE', help=f'{CHECKPOINT}, or an ONNX file')
+
+
 def run_train(options: argparse.Namespace) -> int:
     with exit_on_signal():  # until training begins, which saves first
         from denseformer.engine import launch
@@ -293,6 +300,13 @@ def run_weights(options: argparse.Namespace) -> int:
         command.remove_all(options.names)
     else:
         return 1 if command.print_faults() else 0
+    return 0
+
+
+def run_identify(options: argparse.Namespace) -> int:
+    from denseformer.inference.identify import identify
+
+    print('\n\n'.join(str(identify(file)) for file in options.files))
     return 0
 
 

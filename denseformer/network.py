@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from denseformer.checkpoints.addresses import CATALOG, is_address
 from denseformer.checkpoints.keys import StateDict
+from denseformer.checkpoints.layouts import as_authors
 from denseformer.registry import MODELS
 
 TEST_DEPTHS = {'depths': (2, 2, 2, 2), 'blocks': (2, 2, 2, 2), 'groups': (1,)}
@@ -182,9 +183,14 @@ class Network(BaseModule):
         """`state_dict`, in our layout, without entries of parts that this instance was asked not to build."""
         return state_dict
 
+    def own_names(self, state_dict: StateDict) -> StateDict:
+        """`state_dict`, in any layout, in ours, without parts that this instance was asked not to build; pure."""
+        official = as_authors(type(self).__name__, state_dict)
+        return self.drop_keys_of_unbuilt_parts(self.remap_official_keys(official, self))
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        own = self.drop_keys_of_unbuilt_parts(self.remap_official_keys(own, self))
+        own = self.own_names(own)
         state_dict.update({prefix + key: value for key, value in own.items()})
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -235,6 +241,13 @@ def on_meta() -> Iterator[None]:
     """A context in which modules have shapes and no storage: nothing is allocated, and no initial weight is drawn."""
     with torch.device('meta'), SkipInit():
         yield
+
+
+def without_weights(settings: Mapping[str, Any]) -> nn.Module:
+    """The component that a config's `settings` name: one of this project on the meta device, others as they are."""
+    cls = MODELS.get(settings['type'])
+    with on_meta() if isinstance(cls, type) and issubclass(cls, Network) else nullcontext():
+        return MODELS.build({**settings})
 
 
 class SkipInit(TorchFunctionMode):

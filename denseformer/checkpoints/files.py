@@ -2,14 +2,14 @@
 
 A `.safetensors` file holds tensors only. A `.pth` file is a pickle, which can run code when it is opened: it is read
 with PyTorch's restricted unpickler, never without, unless the user says that the file is trusted. What mmengine writes
-about a run beside the weights (history buffers, numpy arrays) is on the list of allowed types. A `.pkl` file holds
-numpy arrays, as Detectron2's do: it is read with an unpickler that allows nothing else.
+about a run beside the weights (history buffers, numpy arrays) is on the list of allowed types. A bare pickle of
+numpy arrays, as Detectron2's `.pkl` files are, is read with an unpickler that allows nothing else. The content of a
+file says which of these it is, whatever its suffix.
 """
 
 import pickle
 import re
 import struct
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ WRAPPERS = (
     *('model_state', 'model_state_dict', 'net', 'network', 'generator', 'module', 'weights'),
 )
 """Keys that authors nest the weights under, the preferred one first: averaged weights are what was published."""
+ZIP = b'PK'
+"""The beginning of what `torch.save` writes. A safetensors file begins with a small number, in 8 bytes, and a brace."""
 BROKEN = (
     *(RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError),
     *(AttributeError, AssertionError, OverflowError, MemoryError, struct.error),
@@ -48,15 +50,21 @@ def read_checkpoint(
     """
     path = local_file(path)
     require_file(path)
-    if path.suffix == '.safetensors':
+    start = _first_bytes(path)
+    if start[3:9] == b'\0\0\0\0\0{' or (path.suffix == '.safetensors' and not start.startswith(ZIP)):
         content = _read_safetensors(path)
-    elif path.suffix == '.pkl' and not trust and not zipfile.is_zipfile(path):
+    elif path.suffix == '.pkl' and not trust and not start.startswith(ZIP):
         content = _read_arrays(path)
     else:
-        content = _read_pickle(path, map_location, trust, mmap)
+        content = _read_pickle(path, map_location, trust, mmap and start.startswith(ZIP))
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{path}: holds a {type(content).__name__}, not a mapping of names to tensors.')
     return dict(content)
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open('rb') as file:
+        return file.read(16)
 
 
 def require_file(path: str | Path) -> None:

@@ -47,11 +47,11 @@ def as_loaded(model: nn.Module, weights: StateDict) -> StateDict:
     """The weights under the names that they have once each network inside `model` has renamed its own."""
     renamed = dict(weights)
     for name, module in model.named_modules():
-        if not hasattr(module, 'remap_official_keys'):
+        if not hasattr(module, 'own_names'):
             continue
         prefix = f'{name}.' if name else ''
         own = {key[len(prefix) :]: renamed.pop(key) for key in list(renamed) if key.startswith(prefix)}
-        own = module.drop_keys_of_unbuilt_parts(module.remap_official_keys(own, module)) if own else own
+        own = module.own_names(own) if own else own
         renamed |= {prefix + key: value for key, value in own.items()}
     return renamed
 

@@ -19,6 +19,8 @@ from denseformer.engine.devices import choose_device
 from denseformer.engine.runner import load_weights
 from denseformer.export.runtime import RUNNERS, ExportedModel, load_exported
 from denseformer.images.formats import checked_suffix
+from denseformer.inference.identify import config_of, identify_content
+from denseformer.inference.pretrained import save_model, saved_parts
 from denseformer.inference.published import published_checkpoint
 from denseformer.inference.restoration import RestorationTask
 from denseformer.inference.segmentation import SegmentationTask
@@ -35,8 +37,8 @@ WEIGHTS = ('.pth', '.pt', '.ckpt', '.safetensors')
 class Predictor:
     """A trained model that predicts on images, as its config tests it, at each image's own size.
 
-    `Predictor('CFSR_x2.pth')('photographs')` needs no config: a restoration network is recognised by its weights, and
-    an exported file (.onnx, .pt2) says what it is.
+    `Predictor('CFSR_x2.pth')('photographs')` needs no config: a restoration network is recognised by its weights, a
+    segmentor or detector too where they leave nothing open, and an exported file (.onnx, .pt2) says what it is.
 
     Raises ValueError for a config or checkpoint that cannot be used.
     """
@@ -75,9 +77,31 @@ class Predictor:
         self.task = task_of(self.config, self.model, self.settings)
 
     @classmethod
-    def from_pretrained(cls, name: str, **options: Any) -> 'Predictor':
-        """The finished model that was published for the shipped config `name`; options: as for the constructor."""
-        return cls(name, published_checkpoint(name), **options)
+    def from_pretrained(cls, name: str | Path, **options: Any) -> 'Predictor':
+        """The finished model of a folder that `save_pretrained` wrote, or the one published for a shipped config.
+
+        name: the folder, or the config's name; options: as for the constructor.
+        """
+        if not Path(name).is_dir():
+            return cls(name, published_checkpoint(name), **options)
+        config, weights = saved_parts(name)
+        return cls(config, weights, **options) if config else cls(weights, **options)
+
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        *,
+        scores: Mapping[str, float] | None = None,
+        license: str | None = None,
+        command: str | None = None,
+    ) -> Path:
+        """Write weights, config, scores and a card into a folder, for `from_pretrained`; returns it.
+
+        scores: of a validation, by metric; license: of the weights; command: by which the model was trained.
+        """
+        if isinstance(self.model, ExportedModel):
+            raise ValueError('an exported file is saved already: share the file itself.')
+        return save_model(self.model, self.config, folder, scores=scores, license=license, command=command)
 
     def __call__(self, source: Source | Iterable[Source]) -> Iterator[Any]:
         """Predict on every image and frame of a source, one by one; the first bad image raises ValueError."""
@@ -98,7 +122,13 @@ def load_model(
     if suffix in (*WEIGHTS, *RUNNERS):
         if checkpoint is not None:
             raise ValueError(f"'{config}' holds a whole model; before the checkpoint a config is expected.")
-        return load_exported(Path(config)) if suffix in RUNNERS else (from_checkpoint(config), None)
+        if suffix in RUNNERS:
+            return load_exported(Path(config))
+        content = read_checkpoint(config, trust=trust)
+        identity = identify_content(content, str(config))
+        if identity.head is None:
+            return from_checkpoint(config), None
+        config, checkpoint = config_of(identity, content), config
     if checkpoint is None and is_shipped_name(config):
         checkpoint = published_checkpoint(config)
     config = config if isinstance(config, Config) else load_config(config)

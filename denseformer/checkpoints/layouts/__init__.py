@@ -1,0 +1,25 @@
+"""Layouts of other packages: their names of a family's tensors to the names of its authors.
+
+A network asks for its family whenever weights are loaded into it; weights in no foreign layout pass unchanged.
+"""
+
+from denseformer.checkpoints.keys import StateDict
+from denseformer.checkpoints.layouts import openmmlab, timm, transformers
+from denseformer.checkpoints.layouts.layout import Layout
+
+PACKAGES = {'timm': timm.LAYOUTS, 'transformers': transformers.LAYOUTS, 'OpenMMLab': openmmlab.LAYOUTS}
+
+
+def foreign_layout(family: str, state_dict: StateDict) -> tuple[str, Layout] | None:
+    """The package whose names of the `family` a state dict has, and its layout; None for the authors' and for ours."""
+    for package, layouts in PACKAGES.items():
+        layout = layouts.get(family)
+        if layout is not None and layout.matches(state_dict):
+            return package, layout
+    return None
+
+
+def as_authors(family: str, state_dict: StateDict) -> StateDict:
+    """`state_dict`, in whatever layout, under the authors' names where it has another package's; pure."""
+    found = foreign_layout(family, state_dict)
+    return found[1].convert(state_dict) if found else state_dict

@@ -1,0 +1,118 @@
+"""Layouts of Hugging Face transformers, https://github.com/huggingface/transformers (Apache-2.0).
+
+Models with a head nest the network under its name (`swin.`), backbones and bare models do not. Queries, keys and values
+are three layers there and one with the authors.
+"""
+
+import re
+
+from denseformer.checkpoints.keys import StateDict, drop, join, rename
+from denseformer.checkpoints.layouts.layout import Layout
+
+NEST = r'^(?:swin|swinv2|convnext|focalnet|nat|dinat)\.'
+BLOCK = (
+    (r'\.layernorm_before\.', '.norm1.'),
+    (r'\.layernorm_after\.', '.norm2.'),
+    (r'\.attention\.(?:output\.dense|o_proj)\.', '.attn.proj.'),
+    (r'\.attention\.q_proj\.', '.attn.query.'),
+    (r'\.attention\.k_proj\.', '.attn.key.'),
+    (r'\.attention\.v_proj\.', '.attn.value.'),
+    (r'\.attention\.relative_position_bias\.', '.attn.'),
+    (r'\.attention\.self\.(query|key|value)\.', r'.attn.\1.'),
+    (r'\.attention\.self\.', '.attn.'),
+    (r'\.intermediate\.dense\.', '.mlp.fc1.'),
+    (r'\.output\.dense\.', '.mlp.fc2.'),
+)
+"""The names that blocks of Swin, Swin V2, NAT and DiNAT share, in files and, where they differ, in memory."""
+
+
+def swin(state_dict: StateDict) -> StateDict:
+    renamed = rename(
+        state_dict,
+        (NEST, ''),
+        (r'^embeddings\.patch_embeddings\.projection\.', 'patch_embed.proj.'),
+        (r'^embeddings\.norm\.', 'patch_embed.norm.'),
+        (r'^encoder\.layers\.', 'layers.'),
+        (r'^layernorm\.', 'norm.'),
+        (r'^classifier\.', 'head.'),
+        (r'^hidden_states_norms\.stage(\d)\.', lambda match: f'norm{int(match[1]) - 1}.'),
+        *BLOCK,
+    )
+    return join(drop(renamed, r'^embeddings\.mask_token$', r'^pooler\.'), ('query', 'key', 'value'), 'qkv')
+
+
+def swinv2(state_dict: StateDict) -> StateDict:
+    """Keys have no bias; the authors keep the biases of queries and values beside the joint weight."""
+    named = rename(
+        state_dict,
+        (r'\.attention\.self\.query\.bias$', '.attention.self.q_bias'),
+        (r'\.attention\.self\.value\.bias$', '.attention.self.v_bias'),
+        (r'\.continuous_position_bias_mlp\.', '.cpb_mlp.'),
+    )
+    return swin(named)
+
+
+def convnext(state_dict: StateDict) -> StateDict:
+    return rename(
+        state_dict,
+        (NEST, ''),
+        (r'^embeddings\.patch_embeddings\.', 'downsample_layers.0.0.'),
+        (r'^embeddings\.layernorm\.', 'downsample_layers.0.1.'),
+        (r'^encoder\.stages\.(\d)\.downsampling_layer\.', r'downsample_layers.\1.'),
+        (r'^encoder\.stages\.(\d)\.layers\.', r'stages.\1.'),
+        (r'\.layernorm\.', '.norm.'),
+        (r'\.layer_scale_parameter$', '.gamma'),
+        (r'^layernorm\.', 'norm.'),
+        (r'^classifier\.', 'head.'),
+        (r'^hidden_states_norms\.stage(\d)\.', lambda match: f'norm{int(match[1]) - 1}.'),
+    )
+
+
+def focalnet(state_dict: StateDict) -> StateDict:
+    renamed = rename(
+        state_dict,
+        (NEST, ''),
+        (r'^embeddings\.patch_embeddings\.projection\.', 'patch_embed.proj.'),
+        (r'^embeddings\.norm\.', 'patch_embed.norm.'),
+        (r'^encoder\.stages\.(\d)\.layers\.', r'layers.\1.blocks.'),
+        (r'^encoder\.stages\.(\d)\.downsample\.projection\.', r'layers.\1.downsample.proj.'),
+        (r'^encoder\.stages\.(\d)\.downsample\.', r'layers.\1.downsample.'),
+        (r'\.modulation\.projection_in\.', '.modulation.f.'),
+        (r'\.modulation\.projection_context\.', '.modulation.h.'),
+        (r'\.modulation\.projection_out\.', '.modulation.proj.'),
+        (r'\.modulation\.layernorm\.', '.modulation.ln.'),
+        (r'^layernorm\.', 'norm.'),
+        (r'^classifier\.', 'head.'),
+    )
+    return drop(renamed, r'^embeddings\.mask_token$')
+
+
+def neighborhood(state_dict: StateDict) -> StateDict:
+    renamed = rename(
+        state_dict,
+        (NEST, ''),
+        (r'^embeddings\.patch_embeddings\.projection\.', 'patch_embed.proj.'),
+        (r'^embeddings\.norm\.', 'patch_embed.norm.'),
+        (r'^encoder\.levels\.(\d)\.layers\.', r'levels.\1.blocks.'),
+        (r'^encoder\.levels\.', 'levels.'),
+        (r'^layernorm\.', 'norm.'),
+        (r'^classifier\.', 'head.'),
+        (r'^hidden_states_norms\.stage(\d)\.', lambda match: f'norm{int(match[1]) - 1}.'),
+        *BLOCK,
+    )
+    gains = {key: renamed.pop(key) for key in list(renamed) if key.endswith('.layer_scale_parameters')}
+    for key, value in gains.items():
+        for i in (0, 1):
+            renamed[re.sub('layer_scale_parameters$', f'gamma{i + 1}', key)] = value[i]
+    return join(renamed, ('query', 'key', 'value'), 'qkv')
+
+
+MARK = r'^(\w+\.)?embeddings\.'
+LAYOUTS = {
+    'Swin': Layout(MARK, swin),
+    'SwinV2': Layout(MARK, swinv2),
+    'ConvNeXt': Layout(MARK, convnext),
+    'FocalNet': Layout(MARK, focalnet),
+    'NAT': Layout(MARK, neighborhood),
+    'DiNAT': Layout(MARK, neighborhood),
+}

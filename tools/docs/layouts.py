@@ -1,0 +1,88 @@
+"""Names and shapes of other packages' networks, which tests hold our layouts against without those packages.
+
+`python -m tools.docs.layouts tests/references/layouts [PACKAGE ...]` writes a file for each package that is named, all
+of them by default. It needs timm and transformers, each with its own requirements; mmsegmentation is one of ours.
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+
+TIMM = {
+    'Swin': ('tiny', 'swin_tiny_patch4_window7_224'),
+    'SwinV2': ('tiny', 'swinv2_tiny_window8_256'),
+    'ConvNeXt': ('tiny', 'convnext_tiny'),
+    'FocalNet': ('tiny_srf', 'focalnet_tiny_srf'),
+    'DaViT': ('tiny', 'davit_tiny'),
+    'GCViT': ('xxtiny', 'gcvit_xxtiny'),
+    'PoolFormer': ('s12', 'poolformer_s12'),
+    'MaxViT': ('tiny', 'maxvit_tiny_tf_224'),
+    'HaloNet': ('26t', 'halonet26t'),
+}
+"""Family -> (arch here, name there)."""
+TRANSFORMERS = {
+    'Swin': ('tiny', 'Swin', {}),
+    'SwinV2': ('tiny', 'Swinv2', {}),
+    'ConvNeXt': ('tiny', 'ConvNext', {}),
+    'FocalNet': ('tiny_srf', 'FocalNet', {}),
+}
+"""Family -> (arch here, prefix of the classes there, their options)."""
+
+
+def shapes_of(state_dict: dict[str, torch.Tensor]) -> dict[str, list[int]]:
+    return {key: list(value.shape) for key, value in state_dict.items()}
+
+
+def timm() -> Iterator[dict[str, Any]]:
+    package = import_module('timm')
+    for family, (arch, name) in TIMM.items():
+        with torch.device('meta'):
+            network = package.create_model(name)
+        yield {'network': family, 'arch': arch, 'shapes': shapes_of(network.state_dict())}
+
+
+def transformers() -> Iterator[dict[str, Any]]:
+    """The names of files, which can be others than those in memory: each model is saved once."""
+    package = import_module('transformers')
+    for family, (arch, name, options) in TRANSFORMERS.items():
+        model = getattr(package, f'{name}ForImageClassification')(getattr(package, f'{name}Config')(**options))
+        with tempfile.TemporaryDirectory() as folder:
+            model.save_pretrained(folder)
+            with safe_open(Path(folder) / 'model.safetensors', 'pt') as file:
+                shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+        yield {'network': family, 'arch': arch, 'shapes': shapes}
+
+
+def mmseg() -> Iterator[dict[str, Any]]:
+    network = import_module('mmseg.models').SwinTransformer()
+    yield {'network': 'Swin', 'arch': 'tiny', 'shapes': shapes_of(network.state_dict())}
+
+
+PACKAGES = {'timm': (timm, 'timm'), 'transformers': (transformers, 'transformers'), 'mmseg': (mmseg, 'OpenMMLab')}
+
+
+def version_of(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return import_module(package).__version__
+
+
+def main(out: str, *names: str) -> None:
+    for name in names or PACKAGES:
+        networks, layout = PACKAGES[name]
+        entries = [{'layout': layout, **network} for network in networks()]
+        lines = ',\n'.join(json.dumps(entry, separators=(',', ':')) for entry in entries)
+        text = f'{{"package": "{name}", "version": "{version_of(name)}", "networks": [\n{lines}\n]}}\n'
+        Path(out, f'{name}.json').write_text(text)
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])
