@@ -107,7 +107,7 @@ class GatheredScan(nn.Module):
 class Mixer(nn.Module):
     """Attention of two reaches, what augments it, then position encoding, gate and projection.
 
-    Shape: (B, H, W, C) -> the same. Behind the gate all is float32 at least, autocast or not.
+    Shape: (B, H, W, C) -> the same. Behind the gate all has the precision of the weights, autocast or not.
     """
 
     def __init__(self, dim: int, heads: int, kernel_size: int):
@@ -132,7 +132,7 @@ class Mixer(nn.Module):
         q, k = rotate(q, rotation), rotate(k, rotation)
         mixed = self.augment(self.reaches(q, k, v, cascade=True).flatten(3), q, k)
         mixed = self.norm(mixed) + self.pos_embed(v.flatten(3))
-        wide = torch.promote_types(mixed.dtype, torch.float32)
+        wide = self.proj_norm.weight.dtype
         with torch.autocast(x.device.type, enabled=False):
             return self.proj(self.proj_norm(mixed.to(wide) * gate.to(wide)))
 
