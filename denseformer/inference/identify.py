@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from inspect import signature
-from math import isqrt
 from itertools import chain
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
