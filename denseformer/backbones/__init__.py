@@ -21,6 +21,7 @@ from denseformer.backbones.linear_attention.inline import InLinePVT, InLineSwin
 from denseformer.backbones.linear_attention.l2vit import L2ViT
 from denseformer.backbones.linear_attention.soft import SOFT
 from denseformer.backbones.neighborhood.dinat import NAT, DiNAT, DiNATs
+from denseformer.backbones.plain.vit import ViT
 from denseformer.backbones.windows.crossformer import CrossFormer
 from denseformer.backbones.windows.cswin import CSWin
 from denseformer.backbones.windows.davit import DaViT
@@ -64,4 +65,5 @@ __all__ = [
     'SwinV2',
     'TransNeXt',
     'UniFormer',
+    'ViT',
 ]

@@ -39,7 +39,9 @@ from denseformer.layers.padding import (
 from denseformer.layers.pooling import average_to_grid
 from denseformer.layers.position import resize_positions
 from denseformer.layers.position_bias import CachedBias, RelativePositionBias
+from denseformer.layers.self_attention import QueryKeyValue, SelfAttention
 from denseformer.layers.squeeze import SqueezeExcite
+from denseformer.layers.swiglu import SwiGLU
 from denseformer.layers.window_attention import ShiftedWindowAttention
 
 __all__ = [
@@ -71,9 +73,12 @@ __all__ = [
     'Pointwise',
     'PostNormBlock',
     'PreNormBlock',
+    'QueryKeyValue',
     'RelativePositionBias',
+    'SelfAttention',
     'ShiftedWindowAttention',
     'SqueezeExcite',
+    'SwiGLU',
     'apply_layer_scale',
     'average_to_grid',
     'drop_path_rates',
