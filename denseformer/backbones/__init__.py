@@ -21,6 +21,7 @@ from denseformer.backbones.linear_attention.inline import InLinePVT, InLineSwin
 from denseformer.backbones.linear_attention.l2vit import L2ViT
 from denseformer.backbones.linear_attention.soft import SOFT
 from denseformer.backbones.neighborhood.dinat import NAT, DiNAT, DiNATs
+from denseformer.backbones.plain.dinov2 import DINOv2
 from denseformer.backbones.plain.vit import ViT
 from denseformer.backbones.windows.crossformer import CrossFormer
 from denseformer.backbones.windows.cswin import CSWin
@@ -44,6 +45,7 @@ __all__ = [
     'CSWin',
     'ConvNeXt',
     'CrossFormer',
+    'DINOv2',
     'DaViT',
     'DiNAT',
     'DiNATs',
