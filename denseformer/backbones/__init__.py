@@ -22,6 +22,7 @@ from denseformer.backbones.linear_attention.l2vit import L2ViT
 from denseformer.backbones.linear_attention.soft import SOFT
 from denseformer.backbones.neighborhood.dinat import NAT, DiNAT, DiNATs
 from denseformer.backbones.plain.dinov2 import DINOv2
+from denseformer.backbones.plain.dinov3 import DINOv3
 from denseformer.backbones.plain.vit import ViT
 from denseformer.backbones.windows.crossformer import CrossFormer
 from denseformer.backbones.windows.cswin import CSWin
@@ -46,6 +47,7 @@ __all__ = [
     'ConvNeXt',
     'CrossFormer',
     'DINOv2',
+    'DINOv3',
     'DaViT',
     'DiNAT',
     'DiNATs',
