@@ -23,6 +23,7 @@ from denseformer.backbones.linear_attention.soft import SOFT
 from denseformer.backbones.neighborhood.dinat import NAT, DiNAT, DiNATs
 from denseformer.backbones.plain.dinov2 import DINOv2
 from denseformer.backbones.plain.dinov3 import DINOv3
+from denseformer.backbones.plain.sam import SAM
 from denseformer.backbones.plain.vit import ViT
 from denseformer.backbones.windows.crossformer import CrossFormer
 from denseformer.backbones.windows.cswin import CSWin
@@ -37,6 +38,7 @@ __all__ = [
     'NAT',
     'PPMA',
     'RMT',
+    'SAM',
     'SOFT',
     'VAN',
     'AgentPVT',
