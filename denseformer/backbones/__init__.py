@@ -23,6 +23,7 @@ from denseformer.backbones.linear_attention.soft import SOFT
 from denseformer.backbones.neighborhood.dinat import NAT, DiNAT, DiNATs
 from denseformer.backbones.plain.dinov2 import DINOv2
 from denseformer.backbones.plain.dinov3 import DINOv3
+from denseformer.backbones.plain.hiera import Hiera
 from denseformer.backbones.plain.sam import SAM
 from denseformer.backbones.plain.vit import ViT
 from denseformer.backbones.windows.crossformer import CrossFormer
@@ -59,6 +60,7 @@ __all__ = [
     'FocalNet',
     'GCViT',
     'HaloNet',
+    'Hiera',
     'HorNet',
     'InLinePVT',
     'InLineSwin',
