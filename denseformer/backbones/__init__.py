@@ -25,6 +25,7 @@ from denseformer.backbones.plain.dinov2 import DINOv2
 from denseformer.backbones.plain.dinov3 import DINOv3
 from denseformer.backbones.plain.hiera import Hiera
 from denseformer.backbones.plain.sam import SAM
+from denseformer.backbones.plain.sam2 import SAM2
 from denseformer.backbones.plain.vit import ViT
 from denseformer.backbones.windows.crossformer import CrossFormer
 from denseformer.backbones.windows.cswin import CSWin
@@ -40,6 +41,7 @@ __all__ = [
     'PPMA',
     'RMT',
     'SAM',
+    'SAM2',
     'SOFT',
     'VAN',
     'AgentPVT',
