@@ -26,6 +26,7 @@ from denseformer.backbones.plain.dinov3 import DINOv3
 from denseformer.backbones.plain.hiera import Hiera
 from denseformer.backbones.plain.sam import SAM
 from denseformer.backbones.plain.sam2 import SAM2
+from denseformer.backbones.plain.tips import TIPS
 from denseformer.backbones.plain.vit import ViT
 from denseformer.backbones.windows.crossformer import CrossFormer
 from denseformer.backbones.windows.cswin import CSWin
@@ -43,6 +44,7 @@ __all__ = [
     'SAM',
     'SAM2',
     'SOFT',
+    'TIPS',
     'VAN',
     'AgentPVT',
     'AgentSwin',
