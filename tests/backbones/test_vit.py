@@ -68,6 +68,29 @@ def test_a_table_without_a_row_for_the_class_token_loads_with_zeros_there():
     assert not network.patch_embed.positions.table[:, 0].any()
 
 
+def test_mmsegmentations_layout_loads():
+    network = ViT(arch=PROBE, image_size=64, norm_outputs=True)
+    names = {
+        'patch_embed.patches.proj.': 'patch_embed.projection.',
+        'patch_embed.cls_token': 'cls_token',
+        'patch_embed.positions.table': 'pos_embed',
+        'blocks.': 'layers.',
+        '.norm': '.ln',
+        'attn.qkv.': 'attn.attn.in_proj_',
+        'attn.proj.': 'attn.attn.out_proj.',
+        'mlp.fc1.': 'ffn.layers.0.0.',
+        'mlp.fc2.': 'ffn.layers.1.',
+    }
+    state = {}
+    for key, value in network.state_dict().items():
+        for ours, theirs in names.items():
+            key = key.replace(ours, theirs)
+        state['ln1.' + key[5:] if key.startswith('norm.') else key] = value + 1
+    expected = {key: value + 1 for key, value in network.state_dict().items()}
+    network.load_state_dict(state)
+    assert all(torch.equal(value, expected[key]) for key, value in network.state_dict().items())
+
+
 def test_a_distilled_deit_computes_with_its_second_token_as_a_register():
     network = ViT(arch=PROBE, image_size=64, registers=1)
     state = network.state_dict()

@@ -176,10 +176,20 @@ class PlainBackbone(Checkpointing, Backbone):
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: Any) -> StateDict:
-        """From the names that the families' official code and timm share; tables and kernels at `network`'s sizes."""
+        """From the names that the families' official code and timm share, and from mmsegmentation's.
+
+        Position tables and kernels come at `network`'s sizes.
+        """
         state_dict = rename(
             drop(state_dict, r'(^|\.)mask_token$', r'^(head|head_dist|fc_norm|decoder\w*)\.', r'^decoder_pos_embed$'),
             (r'^(encoder|backbone)\.', ''),
+            (r'^layers\.(\d+)\.', r'blocks.\1.'),
+            (r'(^|\.)ln([12])\.', r'\1norm\2.'),
+            (r'^norm1\.', 'norm.'),
+            (r'\.attn\.attn\.in_proj_', '.attn.qkv.'),
+            (r'\.attn\.attn\.out_proj\.', '.attn.proj.'),
+            (r'\.ffn\.layers\.(0\.0|1)\.', lambda match: f'.mlp.fc{1 if match[1] == "0.0" else 2}.'),
+            (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
             (r'^blocks\.\d+\.(\d+)\.', r'blocks.\1.'),  # chunks, whose blocks are numbered through
             (r'^cls_token$', 'patch_embed.cls_token'),
             (r'^(reg_token|register_tokens|storage_tokens)$', 'patch_embed.register_tokens'),

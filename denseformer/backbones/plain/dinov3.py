@@ -107,6 +107,7 @@ class DINOv3(PlainBackbone):
 
 LARGE = dict(width=1024, blocks=24, heads=16, out_indices=(4, 11, 17, 23))
 DINOv3.archs = {
+    'tiny': Arch(width=192, blocks=12, heads=3),  # distilled by others
     'small': Arch(width=384, blocks=12, heads=6),
     'small_plus': Arch(width=384, blocks=12, heads=6, hidden=1536, swiglu=True),
     'base': Arch(width=768, blocks=12, heads=12),
