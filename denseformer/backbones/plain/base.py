@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.backbones.base import Backbone, BackboneOptions, ParamGroup
-from denseformer.backbones.plain.embedding import Size, TokenEmbed, resize_patch_kernel, square
+from denseformer.backbones.plain.embedding import PositionTable, Size, TokenEmbed, resize_patch_kernel, square
 from denseformer.checkpoints.keys import StateDict, drop, rename
 from denseformer.network import Checkpointing
 
@@ -51,7 +51,7 @@ class PlainOptions(BackboneOptions, total=False):
 
     patch_size: int | None
     image_size: int | Size | None
-    norm_outputs: bool | None
+    norm_outputs: bool | str | None
     output_tokens: bool
 
 
@@ -70,12 +70,13 @@ class PlainBackbone(Checkpointing, Backbone):
             size are resampled when they are loaded.
         image_size: the side, or height and width, that position tables are made for; None for the variant's own.
             Images of any size are taken. Tables of another size are resized when they are loaded.
-        norm_outputs: whether maps pass through the final norm; None for what the authors' dense code does.
+        norm_outputs: whether maps pass through the final norm; 'last' for that of the network's last block alone;
+            None for what the authors' dense code does.
         output_tokens: return (map, tokens) for each block in place of a map; tokens: (B, P, C), the class token and
             the registers.
     """
 
-    normed_outputs: ClassVar[bool] = False
+    normed_outputs: ClassVar[bool | str] = False
     """Whether the authors' dense code sends maps through the final norm."""
     has_final_norm: ClassVar[bool] = True
     no_weight_decay: ClassVar[tuple[str, ...]] = ('norm', 'positions', '_token', 'gamma')
@@ -87,7 +88,7 @@ class PlainBackbone(Checkpointing, Backbone):
         out_indices: Sequence[int] | None = None,
         patch_size: int | None = None,
         image_size: int | Size | None = None,
-        norm_outputs: bool | None = None,
+        norm_outputs: bool | str | None = None,
         output_tokens: bool = False,
         **common: Unpack[BackboneOptions],
     ):
@@ -116,7 +117,7 @@ class PlainBackbone(Checkpointing, Backbone):
             raise ValueError(f'{type(self).__name__} has no tokens besides patches: output_tokens must be False.')
         self.patch_embed = patch_embed
         self.blocks = nn.ModuleList(blocks[: self.out_indices[-1] + 1])
-        self.norm = norm if norm is not None and self.norm_outputs else nn.Identity()
+        self.norm = norm if norm is not None and self._is_normed(self.out_indices[-1]) else nn.Identity()
         self.apply(self.initial_weights)
         for module in self._frozen_modules():
             module.requires_grad_(False)
@@ -136,8 +137,11 @@ class PlainBackbone(Checkpointing, Backbone):
         for i, block in enumerate(self.blocks):
             x = self.run(block, x, *context)
             if i in self.out_indices:
-                outs.append(self.output(self.norm(x), size))
+                outs.append(self.output(self.norm(x) if self._is_normed(i) else x, size))
         return tuple(outs)
+
+    def _is_normed(self, block: int) -> bool:
+        return block == self.arch.blocks - 1 if self.norm_outputs == 'last' else bool(self.norm_outputs)
 
     def output(self, x: Tensor, size: Size) -> Tensor | tuple[Tensor, Tensor]:
         prefix = self.patch_embed.prefix
@@ -200,7 +204,7 @@ class PlainBackbone(Checkpointing, Backbone):
         )
         table, kernel = 'patch_embed.positions.table', 'patch_embed.patches.proj.weight'
         positions = network.patch_embed.positions
-        if table in state_dict and positions is not None:
+        if table in state_dict and isinstance(positions, PositionTable):
             state_dict[table] = positions.fit(state_dict[table])
         if kernel in state_dict:
             state_dict[kernel] = resize_patch_kernel(state_dict[kernel], network.patch_size)

@@ -83,21 +83,25 @@ class PositionTable(CachesInEval):
         nn.init.normal_(self.table, std=INIT_STD)
 
     def forward(self, size: Size) -> Tensor:
-        if same_size(size, self.grid):
-            return self.table
         return self.cached(size, lambda: self.resize(self.table, self.grid, size))
 
     def resize(self, table: Tensor, grid: Size, size: Size) -> Tensor:
         """A table of `grid` to one of `size`: (1, rows + h * w, C) -> (1, rows + H * W, C)."""
         fixed, places = table[:, : self.rows], table[:, self.rows :]
-        places = places.transpose(1, 2).unflatten(2, grid)  # (1, C, h, w)
-        places = places.to(torch.promote_types(places.dtype, torch.float32))
+        if not same_size(size, grid):
+            places = places.transpose(1, 2).unflatten(2, grid)  # (1, C, h, w)
+            places = self.interpolate(places.to(torch.promote_types(places.dtype, torch.float32)), size)
+            places = places.flatten(2).transpose(1, 2).to(table.dtype)
+        return torch.cat([fixed, places], 1)
+
+    def interpolate(self, places: Tensor, size: Size) -> Tensor:
+        """(1, C, h, w) -> (1, C, H, W)."""
         if self.offset is None:
-            places = F.interpolate(places, size, mode=self.mode, align_corners=False, antialias=self.antialias)
-        else:
-            rows, columns = (cubic_weights(old, new, self.offset, places) for old, new in zip(grid, size, strict=True))
-            places = rows @ places @ columns.T
-        return torch.cat([fixed, places.flatten(2).transpose(1, 2).to(table.dtype)], 1)
+            return F.interpolate(places, size, mode=self.mode, align_corners=False, antialias=self.antialias)
+        rows, columns = (
+            cubic_weights(old, new, self.offset, places) for old, new in zip(places.shape[2:], size, strict=True)
+        )
+        return rows @ places @ columns.T
 
     def fit(self, table: Tensor) -> Tensor:
         """The table of a checkpoint, of any square grid and with or without the fixed rows, as one of this grid."""
@@ -113,8 +117,6 @@ class PositionTable(CachesInEval):
                 f'A position table of {count} rows belongs to an image that is not square, of a size unknown here. '
                 'Build the network with the image_size that the checkpoint was trained at.'
             )
-        if (side, side) == self.grid:
-            return table
         return self.resize(table, (side, side), self.grid)
 
 
@@ -132,7 +134,7 @@ class TokenEmbed(nn.Module):
         *,
         cls_token: bool = True,
         registers: int = 0,
-        positions: PositionTable | None = None,
+        positions: nn.Module | None = None,
     ):
         super().__init__()
         self.patches = patches
