@@ -21,6 +21,7 @@ from denseformer.backbones.linear_attention.inline import InLinePVT, InLineSwin
 from denseformer.backbones.linear_attention.l2vit import L2ViT
 from denseformer.backbones.linear_attention.soft import SOFT
 from denseformer.backbones.neighborhood.dinat import NAT, DiNAT, DiNATs
+from denseformer.backbones.plain.croco import CroCo
 from denseformer.backbones.plain.dinov2 import DINOv2
 from denseformer.backbones.plain.dinov3 import DINOv3
 from denseformer.backbones.plain.hiera import Hiera
@@ -52,6 +53,7 @@ __all__ = [
     'BiFormer',
     'CSWin',
     'ConvNeXt',
+    'CroCo',
     'CrossFormer',
     'DINOv2',
     'DINOv3',
