@@ -62,7 +62,7 @@ class PlainBackbone(Checkpointing, Backbone):
     of the map's size, and hands them to `build`.
 
     Args of every plain backbone, besides those of `Backbone`, whose stages are blocks here:
-        out_indices: the numbers of the blocks, from 0, whose maps are returned, ascending; None for those that the
+        out_indices: the numbers of the blocks, from 0, whose maps are returned, ascending; left out, those that the
             authors' dense heads take. Blocks after the last one are not built.
         frozen_stages: -1 trains all; n >= 0 freezes the embedding of patches, tokens and positions, and the first n
             blocks; the final norm is frozen with the last block.
@@ -85,7 +85,6 @@ class PlainBackbone(Checkpointing, Backbone):
         self,
         *,
         arch: str | Mapping[str, Any],
-        out_indices: Sequence[int] | None = None,
         patch_size: int | None = None,
         image_size: int | Size | None = None,
         norm_outputs: bool | str | None = None,
@@ -95,9 +94,8 @@ class PlainBackbone(Checkpointing, Backbone):
         if norm_outputs and not self.has_final_norm:
             raise ValueError(f'{type(self).__name__} has no final norm: norm_outputs must be False.')
         record = self.resolve_arch(arch)
-        super().__init__(
-            arch=arch, out_indices=record.default_out_indices if out_indices is None else out_indices, **common
-        )
+        common.setdefault('out_indices', record.default_out_indices)
+        super().__init__(arch=arch, **common)
         self.patch_size = patch_size or record.patch_size
         self.image_size = square(image_size or record.image_size)
         self.grid = self.image_size[0] // self.patch_size, self.image_size[1] // self.patch_size

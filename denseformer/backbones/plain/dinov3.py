@@ -105,14 +105,13 @@ class DINOv3(PlainBackbone):
         return PlainBackbone.remap_official_keys(state_dict, network)
 
 
-LARGE = dict(width=1024, blocks=24, heads=16, out_indices=(4, 11, 17, 23))
 DINOv3.archs = {
     'tiny': Arch(width=192, blocks=12, heads=3),  # distilled by others
     'small': Arch(width=384, blocks=12, heads=6),
     'small_plus': Arch(width=384, blocks=12, heads=6, hidden=1536, swiglu=True),
     'base': Arch(width=768, blocks=12, heads=12),
-    'large': Arch(**LARGE),
-    'large_plus': Arch(**LARGE, hidden=4096, swiglu=True),
+    'large': Arch(width=1024, blocks=24, heads=16, out_indices=(4, 11, 17, 23)),
+    'large_plus': Arch(width=1024, blocks=24, heads=16, hidden=4096, swiglu=True, out_indices=(4, 11, 17, 23)),
     'huge_plus': Arch(width=1280, blocks=32, heads=20, hidden=5120, swiglu=True),
     '7b': Arch(width=4096, blocks=40, heads=32, hidden=8192, swiglu=True, qv_bias=False),
 }

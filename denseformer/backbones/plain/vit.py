@@ -186,22 +186,21 @@ class ViT(PlainBackbone):
         return state_dict
 
 
-TINY = dict(width=192, blocks=12, heads=3)
-SMALL = dict(width=384, blocks=12, heads=6)
-BASE = dict(width=768, blocks=12, heads=12)
-LARGE = dict(width=1024, blocks=24, heads=16)
-HUGE = dict(width=1280, blocks=32, heads=16, patch_size=14)
 ViT.archs = {
-    'tiny': Arch(**TINY),
-    'small': Arch(**SMALL),
-    'base': Arch(**BASE),
-    'large': Arch(**LARGE),
-    'huge': Arch(**HUGE),
-    'deit3_small': Arch(**SMALL, layer_scale=1e-6),
+    'tiny': Arch(width=192, blocks=12, heads=3),
+    'small': Arch(width=384, blocks=12, heads=6),
+    'base': Arch(width=768, blocks=12, heads=12),
+    'large': Arch(width=1024, blocks=24, heads=16),
+    'huge': Arch(width=1280, blocks=32, heads=16, patch_size=14),
+    'deit3_small': Arch(width=384, blocks=12, heads=6, layer_scale=1e-6),
     'deit3_medium': Arch(width=512, blocks=12, heads=8, layer_scale=1e-6),
-    'deit3_base': Arch(**BASE, layer_scale=1e-6),
-    'deit3_large': Arch(**LARGE, layer_scale=1e-6),
-    'deit3_huge': Arch(**HUGE, layer_scale=1e-6),
-    'beit_base': Arch(**BASE, layer_scale=0.1, relative_positions=True, out_indices=(3, 5, 7, 11)),
-    'beit_large': Arch(**LARGE, layer_scale=1e-6, relative_positions=True, out_indices=(7, 11, 15, 23)),
+    'deit3_base': Arch(width=768, blocks=12, heads=12, layer_scale=1e-6),
+    'deit3_large': Arch(width=1024, blocks=24, heads=16, layer_scale=1e-6),
+    'deit3_huge': Arch(width=1280, blocks=32, heads=16, patch_size=14, layer_scale=1e-6),
+    'beit_base': Arch(
+        width=768, blocks=12, heads=12, layer_scale=0.1, relative_positions=True, out_indices=(3, 5, 7, 11)
+    ),
+    'beit_large': Arch(
+        width=1024, blocks=24, heads=16, layer_scale=1e-6, relative_positions=True, out_indices=(7, 11, 15, 23)
+    ),
 }
