@@ -27,6 +27,7 @@ from denseformer.backbones.plain.dinov3 import DINOv3
 from denseformer.backbones.plain.hiera import Hiera
 from denseformer.backbones.plain.sam import SAM
 from denseformer.backbones.plain.sam2 import SAM2
+from denseformer.backbones.plain.smarties import SMARTIES
 from denseformer.backbones.plain.tips import TIPS
 from denseformer.backbones.plain.vit import ViT
 from denseformer.backbones.windows.crossformer import CrossFormer
@@ -44,6 +45,7 @@ __all__ = [
     'RMT',
     'SAM',
     'SAM2',
+    'SMARTIES',
     'SOFT',
     'TIPS',
     'VAN',
