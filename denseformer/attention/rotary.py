@@ -56,3 +56,47 @@ def rotate(x: Tensor, rotation: Rotation) -> Tensor:
     sin, cos = rotation
     a, b = x[..., ::2], x[..., 1::2]
     return torch.stack([a * cos - b * sin, b * cos + a * sin], -1).flatten(-2).to(x.dtype)
+
+
+def rotate_halves(x: Tensor, rotation: Rotation) -> Tensor:
+    """Turn each channel of a part's first half with its fellow of the second half: (..., N, d) -> the same.
+
+    rotation: sine and cosine of the angles, (N, parts, d / parts / 2) each; `parts` of the channels turn by themselves.
+    """
+    sin, cos = rotation
+    parts = x.to(torch.promote_types(x.dtype, sin.dtype)).unflatten(-1, (sin.shape[-2], -1))
+    a, b = parts.chunk(2, -1)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1).flatten(-2).to(x.dtype)
+
+
+@cached_constant(32)
+def centered_rotation(
+    size: tuple[int, int], width: int, base: float, prefix: int, device: torch.device, dtype: torch.dtype
+) -> Rotation:
+    """Sine and cosine, (prefix + H * W, 1, d/2) each, of angles by where a patch's center lies in the image: DINOv3.
+
+    Rows and columns run from -1 to 1 whatever the map's size; the first d/4 angles are the row's, the others the
+    column's, with periods from 1 up to nearly `base`. The `prefix` tokens in front are not turned.
+    """
+    period = base ** (torch.arange(width // 4, device=device, dtype=dtype) / (width // 4))
+    rows, columns = ((torch.arange(side, device=device, dtype=dtype) + 0.5) / side * 2 - 1 for side in size)
+    angle = torch.cat(of_places(2 * torch.pi * rows[:, None] / period, 2 * torch.pi * columns[:, None] / period), -1)
+    angle = torch.cat([angle.new_zeros(prefix, width // 2), angle])[:, None]
+    return angle.sin(), angle.cos()
+
+
+@cached_constant(32)
+def counted_rotation(
+    size: tuple[int, int], width: int, base: float, device: torch.device, dtype: torch.dtype
+) -> Rotation:
+    """Sine and cosine, (H * W, 2, d/4) each, of angles by a patch's row, then its column, from 0: CroCo v2."""
+    frequency = base ** (-torch.arange(width // 4, device=device, dtype=dtype) / (width // 4))
+    rows, columns = (torch.arange(side, device=device, dtype=dtype)[:, None] * frequency for side in size)
+    angle = torch.stack(of_places(rows, columns), 1)
+    return angle.sin(), angle.cos()
+
+
+def of_places(rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+    """What belongs to rows (H, K) and columns (W, K), for each place of a map: (H * W, K) each."""
+    H, W = rows.shape[0], columns.shape[0]
+    return rows[:, None].expand(-1, W, -1).flatten(0, 1), columns[None].expand(H, -1, -1).flatten(0, 1)

@@ -32,6 +32,15 @@ from denseformer.backbones.linear_attention.inline import InLinePVT, InLineSwin
 from denseformer.backbones.linear_attention.l2vit import L2ViT
 from denseformer.backbones.linear_attention.soft import SOFT
 from denseformer.backbones.neighborhood.dinat import NAT, DiNAT, DiNATs
+from denseformer.backbones.plain.croco import CroCo
+from denseformer.backbones.plain.dinov2 import DINOv2
+from denseformer.backbones.plain.dinov3 import DINOv3
+from denseformer.backbones.plain.hiera import Hiera
+from denseformer.backbones.plain.sam import SAM
+from denseformer.backbones.plain.sam2 import SAM2
+from denseformer.backbones.plain.smarties import SMARTIES
+from denseformer.backbones.plain.tips import TIPS
+from denseformer.backbones.plain.vit import ViT
 from denseformer.backbones.spectral.spectformer import SpectFormer
 from denseformer.backbones.spectral.svt import SVT
 from denseformer.backbones.state_space.a2mamba import A2Mamba
@@ -54,8 +63,12 @@ __all__ = [
     'NAT',
     'PPMA',
     'RMT',
+    'SAM',
+    'SAM2',
+    'SMARTIES',
     'SOFT',
     'SVT',
+    'TIPS',
     'VAN',
     'VOLO',
     'VSSD',
@@ -67,8 +80,11 @@ __all__ = [
     'CASViT',
     'CSWin',
     'ConvNeXt',
+    'CroCo',
     'CrossFormer',
     'CvT',
+    'DINOv2',
+    'DINOv3',
     'DaViT',
     'DiNAT',
     'DiNATs',
@@ -80,6 +96,7 @@ __all__ = [
     'FocalNet',
     'GCViT',
     'HaloNet',
+    'Hiera',
     'HorNet',
     'InLinePVT',
     'InLineSwin',
@@ -101,5 +118,6 @@ __all__ = [
     'TransNeXt',
     'UniFormer',
     'VCMamba',
+    'ViT',
     'Vim',
 ]

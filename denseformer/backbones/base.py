@@ -122,7 +122,6 @@ class Backbone(Network):
         self.in_channels = in_channels
         self.out_indices = tuple(out_indices)
         self.out_channels = tuple(self.arch.widths[i] for i in out_indices)
-        self.out_strides = tuple(self.strides[i] for i in out_indices)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.with_cp = with_cp
@@ -136,6 +135,11 @@ class Backbone(Network):
             )
             for i, width in enumerate(self.arch.widths[: out_indices[-1] + 1])
         )
+
+    @property
+    def out_strides(self) -> tuple[int, ...]:
+        """The strides of the returned maps."""
+        return tuple(self.strides[i] for i in self.out_indices)
 
     def assemble(
         self, *, patch_embed: nn.Module, stages: Sequence[Stage], out_norms: Sequence[nn.Module] | None = None

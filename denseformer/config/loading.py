@@ -91,6 +91,6 @@ def described_maps(backbone: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         raise ConfigError(f"backbone.type: no backbone is called '{name}'.{hint}")
     if not (isinstance(cls, type) and issubclass(cls, Backbone) and 'arch' in backbone):
         return {}
-    options = {key: backbone[key] for key in ('out_indices',) if key in backbone}
+    options = {key: backbone[key] for key in ('out_indices', 'neck') if key in backbone}
     description = cls.describe(backbone['arch'], **options)
     return {'channels': description.channels, 'strides': description.strides}

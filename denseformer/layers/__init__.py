@@ -44,7 +44,9 @@ from denseformer.layers.padding import (
 from denseformer.layers.pooling import average_to_grid
 from denseformer.layers.position import resize_positions
 from denseformer.layers.position_bias import CachedBias, DistanceBias, RelativePositionBias
+from denseformer.layers.self_attention import QueryKeyValue, SelfAttention
 from denseformer.layers.squeeze import SqueezeExcite, squeezed
+from denseformer.layers.swiglu import SwiGLU
 from denseformer.layers.window_attention import ShiftedWindowAttention
 
 __all__ = [
@@ -81,9 +83,12 @@ __all__ = [
     'Pointwise',
     'PostNormBlock',
     'PreNormBlock',
+    'QueryKeyValue',
     'RelativePositionBias',
+    'SelfAttention',
     'ShiftedWindowAttention',
     'SqueezeExcite',
+    'SwiGLU',
     'TwinConv',
     'apply_layer_scale',
     'average_to_grid',

@@ -38,3 +38,14 @@ def test_an_imagenet_checkpoint_lacks_nothing_but_the_output_norms():
     assert (network.stages[3].downsample.reduction.weight == 0.25).all()
     assert (network.stages[3].blocks[0].attn.weight == 0.125).all()
     assert (network.stages[3].blocks[0].mlp.fc2.bias == 2).all()
+
+
+def test_dinov3s_weights_load_where_the_last_map_alone_is_normed():
+    network = ConvNeXt(arch='tiny', norm_last_only=True)
+    state = network.state_dict()
+    for name in ('weight', 'bias'):
+        state[f'norms.3.{name}'] = state[f'norm.{name}'] = state.pop(f'out_norms.3.{name}')
+    state['downsample_layers.0.0.weight'] = state.pop('patch_embed.proj.weight')
+    left = network.load_state_dict(state)
+    assert not left.missing_keys
+    assert not left.unexpected_keys

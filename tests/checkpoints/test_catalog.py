@@ -78,8 +78,25 @@ def test_an_unknown_label_lists_the_known_ones_and_how_to_do_without():
         starting_weights('Swin', 'tiny', 'imagenet')
 
 
+@pytest.mark.parametrize(
+    ('network', 'arch', 'label', 'name'),
+    [
+        ('DINOv2', 'small', 'lvd142m', 'dinov2_small_lvd142m_518'),
+        ('DINOv2', 'large', 'reg4_lvd142m', 'dinov2_large_reg4_lvd142m_518'),
+        ('DINOv3', 'base', 'lvd1689m', 'dinov3_base_lvd1689m'),
+        ('ConvNeXt', 'tiny', 'dinov3_lvd1689m', 'convnext_tiny_dinov3_lvd1689m'),
+        ('Hiera', 'base_plus', 'imagenet1k', 'hiera_base_plus_imagenet1k'),
+        ('SAM', 'base', 'sa_1b_1024_timm', 'sam_base_sa_1b_1024_timm'),
+    ],
+)
+def test_a_label_names_a_file_of_a_plain_backbone(network, arch, label, name):
+    assert starting_weights(network, arch, label).name == name
+
+
 def test_a_head_alone_is_no_start_for_a_backbone():
-    assert all(file.is_whole for file in of_variant('DINOv2', 'vit_small_14'))
+    files = of_variant('DINOv2', 'small')
+    assert files
+    assert all(file.is_whole for file in files)
 
 
 def test_an_unknown_name_suggests_the_nearest():

@@ -58,6 +58,7 @@ class ConvNeXt(Backbone):
     Args:
         layer_scale: where the gain of each residual branch starts. The ImageNet recipe starts at 1e-6; the dense ones
             at 1, which a loaded checkpoint overrides.
+        norm_last_only: return the maps of all stages but the last as they are, as DINOv3's ConvNeXts do.
         The others are described in `Backbone`.
     """
 
@@ -74,11 +75,13 @@ class ConvNeXt(Backbone):
         *,
         arch: str | Mapping[str, Any] = 'tiny',
         layer_scale: float = 1e-6,
+        norm_last_only: bool = False,
         drop_path_rate: float = 0.0,
         **common: Unpack[BackboneOptions],
     ):
         super().__init__(arch=arch, **common)
         widths = self.arch.widths
+        last = len(widths) - 1
         stages = []
         for i, rates in enumerate(drop_path_rates(drop_path_rate, self.arch.depths)):
             blocks = [Block(widths[i], drop_path=rate, layer_scale=layer_scale) for rate in rates]
@@ -86,13 +89,18 @@ class ConvNeXt(Backbone):
         self.assemble(
             patch_embed=PatchEmbed(self.in_channels, widths[0], pad=False, eps=EPS),
             stages=stages,
-            out_norms=[nn.LayerNorm(width, EPS) for width in widths],
+            out_norms=[
+                nn.Identity() if norm_last_only and i < last else nn.LayerNorm(width, EPS)
+                for i, width in enumerate(widths)
+            ],
         )
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'ConvNeXt') -> StateDict:
+        """From the authors' names, and from DINOv3's, which holds the last norm under two."""
         return rename(
             rename_skeleton(state_dict),
+            (r'^norms\.(\d)\.', r'out_norms.\1.'),
             (r'^(stages\.\d+\.blocks\.\d+)\.dwconv\.', r'\1.attn.'),
             (r'^(stages\.\d+\.blocks\.\d+)\.norm\.', r'\1.norm2.'),
         )

@@ -1,0 +1,1 @@
+"""Plain backbones: one family per file, tokens at one stride, all behind the contract of `base`."""

@@ -1,0 +1,178 @@
+"""Images to tokens: patches, the tokens in front of them, and positions that fit any size.
+
+Legend: B batch, H W the map in patches, C channels, P tokens in front of the patches (class, registers), N = P + H * W.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from denseformer.caching import CachesInEval
+from denseformer.dynamic_shapes import same_size
+from denseformer.layers import pad_image_to_multiple
+from denseformer.layers.initializers import INIT_STD
+
+Size = tuple[int, int]
+
+
+def square(side: int | Size) -> Size:
+    """A side, or both, as both."""
+    return (side, side) if isinstance(side, int) else (side[0], side[1])
+
+
+class Patches(nn.Module):
+    """Patches, embedded: (B, in_channels, height, width) -> (B, C, H, W).
+
+    The image is zero-padded on the right and at the bottom to a multiple of the patch; without `pad`, what does not
+    fill a patch is left out.
+    """
+
+    def __init__(self, in_channels: int, dim: int, patch: int, *, pad: bool = True):
+        super().__init__()
+        self.multiple = patch if pad else 1
+        self.proj = nn.Conv2d(in_channels, dim, patch, patch)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.proj(pad_image_to_multiple(image, self.multiple))
+
+
+def cubic_weights(old: int, new: int, offset: float, like: Tensor) -> Tensor:
+    """(new, old) weights of bicubic interpolation on an axis, as if it had `new + offset` samples.
+
+    The kernel is PyTorch's, with a = -0.75; beyond the ends the outermost values go on.
+    """
+    ratio = old / (torch.scalar_tensor(new, dtype=like.dtype, device=like.device) + offset)
+    sample = (torch.arange(new, dtype=like.dtype, device=like.device) + 0.5) * ratio - 0.5
+    tap = torch.arange(-2, old + 2, dtype=like.dtype, device=like.device)
+    x = (sample[:, None] - tap).abs()  # (new, old + 4)
+    near = (1.25 * x - 2.25) * x * x + 1
+    far = ((-0.75 * x + 3.75) * x - 6) * x + 3
+    weights = torch.where(x <= 1, near, torch.where(x < 2, far, 0))
+    before, inner, after = weights[:, :2], weights[:, 2:-2], weights[:, -2:]
+    first, last = inner[:, :1] + before.sum(1, keepdim=True), inner[:, -1:] + after.sum(1, keepdim=True)
+    return torch.cat([first, inner[:, 1:-1], last], 1)
+
+
+class PositionTable(CachesInEval):
+    """Learned positions of a grid, for maps of any size: (H, W) -> (1, rows + H * W, C).
+
+    rows: positions of tokens that have no place in the grid, first in the table and never interpolated. mode,
+    antialias: of the interpolation. offset: in place of both, samples bicubically as if the map had so many patches
+    more on either axis.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        grid: Size,
+        *,
+        rows: int,
+        mode: str = 'bicubic',
+        antialias: bool = False,
+        offset: float | None = None,
+    ):
+        super().__init__()
+        self.grid = grid
+        self.rows = rows
+        self.mode = mode
+        self.antialias = antialias
+        self.offset = offset
+        self.table = nn.Parameter(torch.zeros(1, rows + grid[0] * grid[1], dim))
+        nn.init.normal_(self.table, std=INIT_STD)
+
+    def forward(self, size: Size) -> Tensor:
+        return self.cached(size, lambda: self.resize(self.table, self.grid, size))
+
+    def resize(self, table: Tensor, grid: Size, size: Size) -> Tensor:
+        """A table of `grid` to one of `size`: (1, rows + h * w, C) -> (1, rows + H * W, C)."""
+        fixed, places = table[:, : self.rows], table[:, self.rows :]
+        if not same_size(size, grid):
+            places = places.transpose(1, 2).unflatten(2, grid)  # (1, C, h, w)
+            places = self.interpolate(places.to(torch.promote_types(places.dtype, torch.float32)), size)
+            places = places.flatten(2).transpose(1, 2).to(table.dtype)
+        return torch.cat([fixed, places], 1)
+
+    def interpolate(self, places: Tensor, size: Size) -> Tensor:
+        """(1, C, h, w) -> (1, C, H, W)."""
+        if self.offset is None:
+            return F.interpolate(places, size, mode=self.mode, align_corners=False, antialias=self.antialias)
+        rows, columns = (
+            cubic_weights(old, new, self.offset, places) for old, new in zip(places.shape[2:], size, strict=True)
+        )
+        return rows @ places @ columns.T
+
+    def fit(self, table: Tensor) -> Tensor:
+        """The table of a checkpoint, of any square grid and with or without the fixed rows, as one of this grid."""
+        table = table.view(1, -1, table.shape[-1])
+        count = table.shape[1]
+        if count == self.table.shape[1]:
+            return table
+        if self.rows and math.isqrt(count) ** 2 == count:  # positions of the patches alone
+            table = torch.cat([table.new_zeros(1, self.rows, table.shape[2]), table], 1)
+        side = math.isqrt(table.shape[1] - self.rows)
+        if side**2 != table.shape[1] - self.rows:
+            raise ValueError(
+                f'A position table of {count} rows belongs to an image that is not square, of a size unknown here. '
+                'Build the network with the image_size that the checkpoint was trained at.'
+            )
+        return self.resize(table, (side, side), self.grid)
+
+
+class TokenEmbed(nn.Module):
+    """An image to tokens: (B, in_channels, height, width) -> (B, N, C) and the map's (H, W).
+
+    In front of the patches stand the class token, if there is one, and the registers. Positions are added to the
+    patches and, where the table has a row for it, to the class token; registers carry none.
+    """
+
+    def __init__(
+        self,
+        patches: nn.Module,
+        dim: int,
+        *,
+        cls_token: bool = True,
+        registers: int = 0,
+        positions: nn.Module | None = None,
+    ):
+        super().__init__()
+        self.patches = patches
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim)) if cls_token else None
+        self.register_tokens = nn.Parameter(torch.zeros(1, registers, dim)) if registers else None
+        self.positions = positions
+        self.prefix = int(cls_token) + registers
+        """P, the number of tokens in front of the patches."""
+        for token in (self.cls_token, self.register_tokens):
+            if token is not None:
+                nn.init.normal_(token, std=INIT_STD)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Size]:
+        x = self.patches(image)  # (B, C, H, W)
+        size = x.shape[2], x.shape[3]
+        x = x.flatten(2).transpose(1, 2)  # (B, H * W, C)
+        if self.cls_token is not None:
+            x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], 1)
+        if self.positions is not None:
+            x = x + self.positions(size)
+        if self.register_tokens is not None:
+            registers = self.register_tokens.expand(x.shape[0], -1, -1)
+            front = int(self.cls_token is not None)
+            x = torch.cat([x[:, :front], registers, x[:, front:]], 1)
+        return x, size
+
+
+def resize_patch_kernel(weight: Tensor, patch: int) -> Tensor:
+    """Kernels of another patch size, (K, C, p, p) -> (K, C, patch, patch), that see the same in a resized image.
+
+    The least-squares solution of FlexiViT, https://arxiv.org/abs/2212.08013: patches enlarged bicubically have the
+    products with the new kernels that the original patches have with the old ones.
+    """
+    old = weight.shape[-1]
+    if old == patch:
+        return weight
+    basis = torch.eye(old * old, dtype=torch.float64).view(old * old, 1, old, old)
+    enlarge = F.interpolate(basis, (patch, patch), mode='bicubic', align_corners=False, antialias=True)
+    inverse = torch.linalg.pinv(enlarge.flatten(1))  # (patch ** 2, p ** 2)
+    kernels = weight.flatten(2).double().cpu() @ inverse.T
+    return kernels.unflatten(2, (patch, patch)).to(weight)

@@ -1,0 +1,206 @@
+"""ViT: an image as a sequence of patches, and what DeiT, DeiT III, MAE and BEiT made of it.
+
+Papers: "An Image is Worth 16x16 Words", https://arxiv.org/abs/2010.11929; "Training data-efficient image transformers",
+https://arxiv.org/abs/2012.12877; "DeiT III", https://arxiv.org/abs/2204.07118; "Masked Autoencoders Are Scalable
+Vision Learners", https://arxiv.org/abs/2111.06377; "BEiT", https://arxiv.org/abs/2106.08254; "BEiT v2",
+https://arxiv.org/abs/2208.06366.
+Official code: https://github.com/google-research/vision_transformer, https://github.com/facebookresearch/deit,
+https://github.com/microsoft/unilm (Apache-2.0, Apache-2.0, MIT). MAE's code,
+https://github.com/facebookresearch/mae, and its weights are CC BY-NC 4.0.
+
+The networks are one: blocks of attention and MLP with a norm before each. DeiT III and BEiT scale both branches; BEiT
+has, in place of a table of positions, a bias per head and offset in each block's attention, and none on keys.
+
+Legend: B batch, H W the map in patches, C channels, h heads, P tokens in front of the patches, N = P + H * W.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from typing_extensions import Unpack
+
+from denseformer.attention.windows import relative_position_index
+from denseformer.backbones.plain.base import PlainArch, PlainBackbone, PlainOptions
+from denseformer.backbones.plain.embedding import Patches, PositionTable, Size, TokenEmbed
+from denseformer.caching import CachesInEval, cached_constant
+from denseformer.checkpoints.keys import StateDict, rename
+from denseformer.dynamic_shapes import same_size
+from denseformer.layers import Mlp, PreNormBlock, SelfAttention, drop_path_rates
+from denseformer.network import Source
+from denseformer.registry import MODELS
+
+
+@cached_constant(32)
+def relative_index(size: Size, device: torch.device) -> Tensor:
+    """(1 + H * W, 1 + H * W) rows of a table for the offsets of a map, behind which stand three of the class token.
+
+    The three are from the class token to patches, from patches to it, and from it to itself.
+    """
+    rows = (2 * size[0] - 1) * (2 * size[1] - 1)
+    index = F.pad(relative_position_index(size, device), (1, 0, 1, 0))
+    index[0], index[:, 0], index[0, 0] = rows, rows + 1, rows + 2
+    return index
+
+
+class RelativeBias(CachesInEval):
+    """A bias per head and offset between patches, and three for the class token: (H, W) -> (1, h, N, N)."""
+
+    def __init__(self, heads: int, grid: Size):
+        super().__init__()
+        self.grid = grid
+        self.table = nn.Parameter(torch.zeros((2 * grid[0] - 1) * (2 * grid[1] - 1) + 3, heads))
+
+    def forward(self, size: Size) -> Tensor:
+        return self.cached(size, lambda: self.make(size))
+
+    def make(self, size: Size) -> Tensor:
+        table = self.resize(self.table, self.grid, size)
+        return table[relative_index(size, table.device)].permute(2, 0, 1)[None]
+
+    @staticmethod
+    def resize(table: Tensor, grid: Size, size: Size) -> Tensor:
+        """The table of a map of another size, its offsets interpolated bicubically."""
+        if same_size(grid, size):
+            return table
+        old, new = ((2 * h - 1, 2 * w - 1) for h, w in (grid, size))
+        offsets = table[:-3].T.unflatten(1, old)[None]  # (1, h, 2 H - 1, 2 W - 1)
+        offsets = F.interpolate(offsets, new, mode='bicubic', align_corners=False)
+        return torch.cat([offsets[0].flatten(1).T, table[-3:]])
+
+    def fit(self, table: Tensor) -> Tensor:
+        """The table of a checkpoint, of a square image, as one of this grid."""
+        if table.shape[0] == self.table.shape[0]:
+            return table
+        side = (round((table.shape[0] - 3) ** 0.5) + 1) // 2
+        return self.resize(table, (side, side), self.grid)
+
+
+class RelativeAttention(SelfAttention):
+    """Self-attention with a `RelativeBias`: (B, N, C) -> the same."""
+
+    def __init__(self, dim: int, heads: int, grid: Size):
+        super().__init__(dim, heads, qkv_bias='qv')
+        self.bias = RelativeBias(heads, grid)
+
+    def forward(self, x: Tensor, size: Size) -> Tensor:
+        return super().forward(x, bias=self.bias(size))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arch(PlainArch):
+    """layer_scale: where the gains on both branches start, None for none.
+
+    relative_positions: a bias per offset in each block, without one on keys, in place of a table of positions.
+    """
+
+    layer_scale: float | None = None
+    relative_positions: bool = False
+
+
+@MODELS.register_module()
+class ViT(PlainBackbone):
+    """Vision transformer, in the layouts of timm, DeiT, DeiT III, MAE, BEiT and BEiT v2; returns maps without a norm.
+
+    Args:
+        registers: tokens besides the class token that carry no position. A distilled DeiT's second token is one
+            register.
+        antialias: whether a position table is averaged where it shrinks, timm's rule for images of other sizes; MAE's
+            and mmsegmentation's is False.
+        The others are described in `PlainBackbone`.
+
+    MAE's encoders are 'base', 'large' and 'huge'. Tables of BEiT's relative positions are resized bicubically.
+    """
+
+    source = Source(
+        paper='An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale, '
+        'https://arxiv.org/abs/2010.11929',
+        code='https://github.com/google-research/vision_transformer',
+        license='Apache-2.0',
+    )
+    no_weight_decay = (*PlainBackbone.no_weight_decay, 'bias.table')
+
+    def __init__(
+        self,
+        *,
+        arch: str | Mapping[str, Any] = 'base',
+        registers: int = 0,
+        antialias: bool = True,
+        drop_path_rate: float = 0.0,
+        **common: Unpack[PlainOptions],
+    ):
+        super().__init__(arch=arch, **common)
+        dim, relative = self.arch.width, self.arch.relative_positions
+        if relative and registers:
+            raise ValueError('Relative positions are defined for patches and one class token: registers must be 0.')
+        norm = partial(nn.LayerNorm, eps=1e-6)
+        positions = None if relative else PositionTable(dim, self.grid, rows=1, antialias=antialias)
+        self.build(
+            patch_embed=TokenEmbed(
+                Patches(self.in_channels, dim, self.patch_size), dim, registers=registers, positions=positions
+            ),
+            blocks=[
+                PreNormBlock(
+                    dim,
+                    RelativeAttention(dim, self.arch.heads, self.grid)
+                    if relative
+                    else SelfAttention(dim, self.arch.heads),
+                    Mlp(dim, self.arch.mlp_width),
+                    drop_path=rate,
+                    norm=norm,
+                    layer_scale=self.arch.layer_scale,
+                )
+                for rate in drop_path_rates(drop_path_rate, [self.arch.blocks])[0]
+            ],
+            norm=norm(dim),
+        )
+
+    def context(self, x: Tensor, size: Size) -> tuple[Any, ...]:
+        return (size,) if self.arch.relative_positions else ()
+
+    @staticmethod
+    def remap_official_keys(state_dict: StateDict, network: PlainBackbone) -> StateDict:
+        """From timm's, DeiT's, MAE's and BEiT's layouts; BEiT's shared table of pre-training goes to every block."""
+        state_dict = dict(state_dict)
+        shared = state_dict.pop('rel_pos_bias.relative_position_bias_table', None)
+        if shared is not None:
+            for i in range(network.arch.blocks):
+                state_dict[f'blocks.{i}.attn.relative_position_bias_table'] = shared
+        distilled = state_dict.pop('dist_token', None)
+        if distilled is not None:  # a register, whose position stands in the table's second row
+            table = state_dict['pos_embed']
+            state_dict['reg_token'] = distilled + table[:, 1:2]
+            state_dict['pos_embed'] = torch.cat([table[:, :1], table[:, 2:]], 1)
+        state_dict = {key: value for key, value in state_dict.items() if not key.endswith('relative_position_index')}
+        state_dict = rename(state_dict, (r'\.relative_position_bias_table$', '.bias.table'))
+        state_dict = PlainBackbone.remap_official_keys(state_dict, network)
+        for key in state_dict:
+            place = re.fullmatch(r'blocks\.(\d+)\.attn\.bias\.table', key)
+            if place and int(place[1]) < len(network.blocks):
+                state_dict[key] = network.blocks[int(place[1])].attn.bias.fit(state_dict[key])
+        return state_dict
+
+
+ViT.archs = {
+    'tiny': Arch(width=192, blocks=12, heads=3),
+    'small': Arch(width=384, blocks=12, heads=6),
+    'base': Arch(width=768, blocks=12, heads=12),
+    'large': Arch(width=1024, blocks=24, heads=16),
+    'huge': Arch(width=1280, blocks=32, heads=16, patch_size=14),
+    'deit3_small': Arch(width=384, blocks=12, heads=6, layer_scale=1e-6),
+    'deit3_medium': Arch(width=512, blocks=12, heads=8, layer_scale=1e-6),
+    'deit3_base': Arch(width=768, blocks=12, heads=12, layer_scale=1e-6),
+    'deit3_large': Arch(width=1024, blocks=24, heads=16, layer_scale=1e-6),
+    'deit3_huge': Arch(width=1280, blocks=32, heads=16, patch_size=14, layer_scale=1e-6),
+    'beit_base': Arch(
+        width=768, blocks=12, heads=12, layer_scale=0.1, relative_positions=True, out_indices=(3, 5, 7, 11)
+    ),
+    'beit_large': Arch(
+        width=1024, blocks=24, heads=16, layer_scale=1e-6, relative_positions=True, out_indices=(7, 11, 15, 23)
+    ),
+}

@@ -1,0 +1,57 @@
+"""DINOv2 and TIPS: published sizes, and the layouts that their checkpoints come in."""
+
+import pytest
+import torch
+
+from denseformer.backbones import TIPS, DINOv2
+
+PROBE = dict(width=32, blocks=2, heads=2)
+
+
+@pytest.mark.parametrize(
+    ('network', 'arch', 'parameters'),
+    [
+        (DINOv2, 'small', 22_056_576),
+        (DINOv2, 'base', 86_580_480),
+        (DINOv2, 'giant', 1_136_480_768),
+        (TIPS, 'small', 21_924_480),
+    ],
+)
+def test_published_parameter_counts_with_the_mask_token_that_no_dense_task_needs(network, arch, parameters):
+    description = network.describe(arch)
+    assert description.parameters + description.channels[0] == parameters
+
+
+def test_chunked_blocks_of_training_checkpoints_load():
+    network = DINOv2(arch=PROBE, image_size=56)
+    state = {key.replace('blocks.', 'blocks.0.'): value for key, value in network.state_dict().items()}
+    left = network.load_state_dict(state)
+    assert not left.missing_keys
+    assert not left.unexpected_keys
+
+
+def test_timms_layout_of_registers_loads():
+    network = DINOv2(arch=PROBE, image_size=56, registers=4)
+    state = network.state_dict()
+    state['reg_token'] = torch.ones_like(state.pop('patch_embed.register_tokens'))
+    state['pos_embed'] = state.pop('patch_embed.positions.table')[:, 1:]
+    network.load_state_dict(state)
+    assert (network.patch_embed.register_tokens == 1).all()
+    assert not network.patch_embed.positions.table[:, 0].any()
+
+
+def test_registers_change_the_rule_of_positions():
+    plain, registered = (DINOv2(arch=PROBE, image_size=56, registers=n) for n in (0, 4))
+    registered.load_state_dict(plain.state_dict(), strict=False)
+    a, b = (network.patch_embed.positions for network in (plain, registered))
+    assert torch.equal(a((4, 4)), b((4, 4)))
+    assert not torch.allclose(a((3, 5)), b((3, 5)))
+
+
+def test_maps_come_without_the_norm_on_request():
+    normed, raw = (DINOv2(arch=PROBE, norm_outputs=norm).eval() for norm in (True, False))
+    raw.load_state_dict(normed.state_dict())
+    image = torch.randn(1, 3, 56, 56)
+    with torch.no_grad():
+        expected = normed.norm(raw(image)[-1].permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        torch.testing.assert_close(normed(image)[-1], expected)

@@ -1,0 +1,117 @@
+"""ViT and its relatives against timm's and BEiT's code, and the layouts that their checkpoints come in."""
+
+import pytest
+import refkit
+import torch
+import torch.nn.functional as F
+
+from denseformer.backbones import ViT
+
+PROBE = dict(width=96, blocks=4, heads=3)
+
+
+def outputs(network, state, run):
+    left = network.load_state_dict(state, strict=False)
+    assert not left.missing_keys
+    with torch.no_grad():
+        return network.eval()(refkit.make_input(run))
+
+
+def test_agrees_with_timm_raw_and_normed():
+    reference = refkit.load_reference('vit/vit_s16_timm')
+    run, state = reference['runs'][0], refkit.fill_state_dict(reference['shapes'])
+    raw = outputs(ViT(arch='small'), state, run)
+    normed = outputs(ViT(arch='small', out_indices=(11,), norm_outputs=True), state, run)
+    assert refkit.deviation([*raw, *normed], run['outputs']) < 1e-4
+
+
+def test_relative_positions_agree_with_beit_and_its_pyramid_of_transposed_convolutions():
+    reference = refkit.load_reference('vit/probe_beit_64x96')
+    run, state = reference['runs'][0], refkit.fill_state_dict(reference['shapes'])
+    neck = {key: state.pop(key) for key in list(state) if key.startswith('fpn')}
+    arch = dict(**PROBE, layer_scale=0.1, relative_positions=True)
+    a, b, c, d = outputs(ViT(arch=arch, image_size=(64, 96)), state, run)
+    a = F.conv_transpose2d(a, neck['fpn1.0.weight'], neck['fpn1.0.bias'], 2)
+    statistics = neck['fpn1.1.running_mean'], neck['fpn1.1.running_var']
+    a = F.gelu(F.batch_norm(a, *statistics, neck['fpn1.1.weight'], neck['fpn1.1.bias']))
+    a = F.conv_transpose2d(a, neck['fpn1.3.weight'], neck['fpn1.3.bias'], 2)
+    b = F.conv_transpose2d(b, neck['fpn2.0.weight'], neck['fpn2.0.bias'], 2)
+    assert refkit.deviation([a, b, c, F.max_pool2d(d, 2)], run['outputs']) < 1e-4
+
+
+@pytest.mark.parametrize(('arch', 'millions'), [('tiny', 5.524), ('small', 21.666), ('base', 85.799)])
+def test_published_parameter_counts_without_the_classifier(arch, millions):
+    assert ViT.describe(arch, norm_outputs=True).parameters / 1e6 == pytest.approx(millions, abs=1e-3)
+
+
+def test_a_table_of_another_size_and_kernels_of_another_patch_load():
+    source = ViT(arch=PROBE, image_size=64)
+    network = ViT(arch=PROBE, image_size=112, patch_size=14)
+    assert not network.load_state_dict(source.state_dict()).missing_keys
+    assert network.patch_embed.positions.table.shape == (1, 65, 96)
+
+
+def test_resampled_kernels_see_in_a_large_image_what_the_old_ones_saw():
+    small = ViT(arch=PROBE, image_size=64, patch_size=16)
+    large = ViT(arch=PROBE, image_size=128, patch_size=32)
+    large.load_state_dict(small.state_dict())
+    patch = torch.randn(1, 3, 16, 16)
+    wide = F.interpolate(patch, (32, 32), mode='bicubic', align_corners=False, antialias=True)
+    torch.testing.assert_close(large.patch_embed.patches(wide), small.patch_embed.patches(patch), atol=1e-4, rtol=1e-4)
+
+
+def test_a_table_without_a_row_for_the_class_token_loads_with_zeros_there():
+    network = ViT(arch=PROBE, image_size=64)
+    state = network.state_dict()
+    state['pos_embed'] = state.pop('patch_embed.positions.table')[:, 1:]
+    network.load_state_dict(state)
+    assert not network.patch_embed.positions.table[:, 0].any()
+
+
+def test_mmsegmentations_layout_loads():
+    network = ViT(arch=PROBE, image_size=64, norm_outputs=True)
+    names = {
+        'patch_embed.patches.proj.': 'patch_embed.projection.',
+        'patch_embed.cls_token': 'cls_token',
+        'patch_embed.positions.table': 'pos_embed',
+        'blocks.': 'layers.',
+        '.norm': '.ln',
+        'attn.qkv.': 'attn.attn.in_proj_',
+        'attn.proj.': 'attn.attn.out_proj.',
+        'mlp.fc1.': 'ffn.layers.0.0.',
+        'mlp.fc2.': 'ffn.layers.1.',
+    }
+    state = {}
+    for key, value in network.state_dict().items():
+        for ours, theirs in names.items():
+            key = key.replace(ours, theirs)
+        state['ln1.' + key[5:] if key.startswith('norm.') else key] = value + 1
+    expected = {key: value + 1 for key, value in network.state_dict().items()}
+    network.load_state_dict(state)
+    assert all(torch.equal(value, expected[key]) for key, value in network.state_dict().items())
+
+
+def test_a_distilled_deit_computes_with_its_second_token_as_a_register():
+    network = ViT(arch=PROBE, image_size=64, registers=1)
+    state = network.state_dict()
+    table = state.pop('patch_embed.positions.table')
+    state['dist_token'] = torch.ones_like(state.pop('patch_embed.register_tokens'))
+    state['pos_embed'] = torch.cat([table[:, :1], torch.full_like(table[:, :1], 2.0), table[:, 1:]], 1)
+    network.load_state_dict(state)
+    assert (network.patch_embed.register_tokens == 3).all()
+    torch.testing.assert_close(network.patch_embed.positions.table.data, table)
+
+
+def test_the_one_table_of_beits_pre_training_goes_to_every_block():
+    network = ViT(arch=dict(**PROBE, relative_positions=True), image_size=(64, 64))
+    state = {key: value for key, value in network.state_dict().items() if 'bias.table' not in key}
+    state['rel_pos_bias.relative_position_bias_table'] = torch.randn(13 * 13 + 3, 3)  # of a 112-pixel image
+    assert not network.load_state_dict(state).missing_keys
+    first, *others = (block.attn.bias.table for block in network.blocks)
+    assert first.shape == (7 * 7 + 3, 3)
+    assert all(torch.equal(first, other) for other in others)
+
+
+def test_registers_and_relative_positions_exclude_each_other():
+    with pytest.raises(ValueError, match='registers must be 0'):
+        ViT(arch='beit_base', registers=4)
