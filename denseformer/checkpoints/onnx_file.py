@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from denseformer.checkpoints.common import CheckpointError
 
@@ -54,7 +55,7 @@ def read_onnx(path: str | Path) -> OnnxFile:
     return found
 
 
-def fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+def fields(message: memoryview) -> Iterator[tuple[int, Any]]:
     """(number, value) of each field of a message, in order: a number, or the bytes of what has a length."""
     at = 0
     while at < len(message):
@@ -114,7 +115,7 @@ def _packed(values: memoryview) -> list[int]:
 def _value_info(value: memoryview) -> tuple[str, tuple[int | str, ...]]:
     """ValueInfoProto: name = 1, type = 2 -> tensor_type = 1 -> shape = 2 -> dim = 1 -> dim_value = 1, dim_param = 2."""
     info = dict(fields(value))
-    shape: memoryview | int | bytes = info.get(2, b'')
+    shape: Any = info.get(2, b'')
     for number in (1, 2):
         shape = dict(fields(memoryview(shape))).get(number, b'')
     sizes = [dict(fields(dim)) for number, dim in fields(memoryview(shape)) if number == 1]

@@ -256,7 +256,7 @@ def shipped_settings(network: str) -> list[Settings]:
 
 def trials(network: str) -> list[Settings]:
     """The settings that a network is tried with: those that ship, and its published variants where none does."""
-    cls = MODELS.get(network)
+    cls: Any = MODELS.get(network)
     shipped = shipped_settings(network)
     known = [settings.get('arch') for settings in shipped]
     restores = issubclass(cls, RestorationNetwork)  # a variant alone leaves out its scale
@@ -267,7 +267,7 @@ def trials(network: str) -> list[Settings]:
 
 def inferred_settings(network: str, weights: StateDict) -> list[Settings]:
     """What a restoration network reads from weights of no shipped variant; empty for other networks."""
-    cls = MODELS.get(network)
+    cls: Any = MODELS.get(network)
     if not issubclass(cls, RestorationNetwork):
         return []
     try:
@@ -371,7 +371,7 @@ def _first_channels(weights: StateDict) -> int | None:
 
 
 def _parameters(network: str) -> tuple[str, ...]:
-    cls = MODELS.get(network)
+    cls: Any = MODELS.get(network)
     return cls.options() if issubclass(cls, Network) else tuple(signature(cls).parameters)
 
 
@@ -392,7 +392,7 @@ def _values(name: str, fits: list[Fit]) -> list[Any]:
 
 def _default(network: str, name: str) -> Any:
     for cls in MODELS.get(network).__mro__:
-        parameter = signature(cls.__init__).parameters.get(name)
+        parameter = signature(vars(cls).get('__init__', object.__init__)).parameters.get(name)
         if parameter is not None:
             value = None if parameter.default is parameter.empty else parameter.default
             return list(value) if isinstance(value, tuple) else value
