@@ -46,7 +46,7 @@ def unchanged(x: Any) -> Any:
 
 
 def stand_ins() -> dict[str, ModuleType]:
-    """What the authors' files import from BasicSR, timm, older OpenMMLab packages, fairscale and fvcore.
+    """Stand-ins for what the authors' files import from BasicSR, timm, older OpenMMLab packages, fairscale and fvcore.
 
     Also SG-Former's `pos_embed.py`, which uses a type that NumPy has removed.
     """

@@ -10,7 +10,7 @@ import denseformer.attention.neighborhood  # noqa: F401  defines the operators c
 
 @register_flop_formula(torch.ops.denseformer.neighborhood_attention)
 def neighborhood_forward(q_shape, k_shape, v_shape, bias_shape, kernel_size, *args, out_shape=None, **kwargs) -> int:
-    """Of the definition: two products with kernel_size ** 2 keys; what tiles add to that is not counted."""
+    """FLOPs of the definition: two products with kernel_size ** 2 keys; what tiles add to that is not counted."""
     return 4 * torch.Size(q_shape).numel() * kernel_size**2
 
 

@@ -24,7 +24,7 @@ from benchmarks.flops import multiply_adds
 
 MATRIX_SIDE = 1536
 M_MMAP_THRESHOLD = -3
-"""Of glibc's mallopt: from how many bytes on a block is mapped by itself."""
+"""Option of glibc's mallopt: the number of bytes from which a block is mapped by itself."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def count_gflop(function: Callable[[], object]) -> float:
 
 
 def matrix_gflops(dtype: torch.dtype) -> float:
-    """What a plain matrix product reaches now, the best of five."""
+    """The speed of a plain matrix product now, the best of five."""
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     a, b = torch.randn(2, MATRIX_SIDE, MATRIX_SIDE, device=device).to(dtype)
     return 2 * MATRIX_SIDE**3 / min(timed(lambda: a @ b)[0] for _ in range(5)) / 1e9

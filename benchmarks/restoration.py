@@ -29,7 +29,7 @@ THEIR_NAMES = {
     'rectangle': ('split_size',),
     'kernel_size': ('dw_size',),
 }
-"""What the fields of an arch record are called by the authors' constructors."""
+"""Names of the fields of an arch record in the authors' constructors."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def theirs(subject: Subject) -> nn.Module:
 
 
 def their_options(network: RestorationNetwork) -> dict[str, Any]:
-    """What the authors' constructors call the options of a network like ours; each of them takes a part of these."""
+    """Names of the options of a network like ours in the authors' constructors; each of them takes a part of these."""
     arch = network.arch
     options = {their: getattr(arch, our) for our, names in THEIR_NAMES.items() if hasattr(arch, our) for their in names}
     if isinstance(network, SwinIRBase):

@@ -26,7 +26,7 @@ COPY_FOLDER = re.compile(r'--from=(?P<stage>\w+) (?P<source>\S+) (?P<target>\S+)
 
 
 class Stage:
-    """What instructions so far have decided, beside what they changed in `root`.
+    """The state that instructions so far have set, beside what they changed in `root`.
 
     earlier: the stages before this one, by name; given: build arguments, instead of the defaults that ARG has.
     """

@@ -1,4 +1,4 @@
-"""What networks say of themselves without their weights."""
+"""Descriptions of networks without their weights."""
 
 import torch
 from torch import nn

@@ -45,7 +45,7 @@ NARROW = {
     **dict(num_convs=1, stacked_convs=1, encoder_layers=1, decoder_layers=1),
     **dict(num=16, num_queries=8, num_points=64, nms_pre=50, max_per_img=20),
 }
-"""What makes a head cheap, wherever its base has a number of that name."""
+"""Numbers that make a head cheap, wherever its base has one of that name."""
 FIRST_MAP = ('backbone.out_norms.0.', 'backbone.norm0.')
 """The norm of the map that pyramids from stride 8 on leave out."""
 
@@ -141,7 +141,7 @@ def check_training_step(model, batches: list[dict]) -> None:
 
 
 def check_prediction(found, height: int, width: int) -> None:
-    """What is found has the image's size."""
+    """Predictions have the image's size."""
     assert {'pred_instances', 'pred_sem_seg', 'pred_panoptic_seg'} & set(found.keys())
     if 'pred_instances' in found:
         boxes = found.pred_instances.bboxes

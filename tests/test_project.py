@@ -1,4 +1,4 @@
-"""What the project promises in several files is the same in all of them."""
+"""Promises that stand in several files of the project are the same in all of them."""
 
 import re
 import tomllib

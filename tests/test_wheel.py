@@ -53,7 +53,7 @@ def bare(wheel, tmp_path_factory) -> Path:
 
 
 def run(*command: str | Path, folder: Path) -> str:
-    """What a command prints in a folder that nothing leads out of."""
+    """The output of a command in a folder that nothing leads out of."""
     environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -97,6 +97,6 @@ def counted_rotation(
 
 
 def of_places(rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """What belongs to rows (H, K) and columns (W, K), for each place of a map: (H * W, K) each."""
+    """Values of rows (H, K) and of columns (W, K) for each place of a map: (H * W, K) each."""
     H, W = rows.shape[0], columns.shape[0]
     return rows[:, None].expand(-1, W, -1).flatten(0, 1), columns[None].expand(H, -1, -1).flatten(0, 1)

@@ -185,7 +185,7 @@ class Backbone(Network):
             )
 
     def plug_in(self, stage: int, x: Tensor) -> Tensor:
-        """What a stage's plugins make of its output, in the layout of the blocks."""
+        """The output of a stage after its plugins, in the layout of the blocks."""
         if not len(self.plugins[stage]) or not self.channels_last:
             return self.plugins[stage](x)
         return self.plugins[stage](x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)

@@ -27,7 +27,7 @@ SUFFIXES = ('.safetensors', '.pth', '.pt', '.pkl', '.bin', '.ckpt', '.npz', '.on
 
 
 class Pin(NamedTuple):
-    """What a file was when it was first seen. sha256: the whole hash; bytes: its size; url: where it came from."""
+    """A file as it was when it was first seen. sha256: the whole hash; bytes: its size; url: where it came from."""
 
     sha256: str
     bytes: int
@@ -208,7 +208,7 @@ def remove(name: str) -> Path:
 
 
 def verify() -> dict[str, str]:
-    """What is wrong with each cached file, by name; empty text for what is as it was published or pinned."""
+    """The fault of each cached file, by name; empty text for one that is as it was published or pinned."""
     pins = read_pins()
     found = {}
     for file in catalog().values():

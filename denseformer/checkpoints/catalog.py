@@ -151,7 +151,7 @@ def search(words: tuple[str, ...] = ()) -> list[WeightFile]:
 
 
 def of_variant(network: str, arch: str) -> list[WeightFile]:
-    """What a variant of a backbone can start from: whole files that classification or self-supervision left."""
+    """Files that a variant of a backbone can start from: whole ones, of classification or self-supervision."""
     return [
         file
         for file in catalog().values()

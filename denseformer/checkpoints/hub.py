@@ -7,7 +7,7 @@ from denseformer.checkpoints.common import CheckpointError
 
 ADDRESS = re.compile(r'hf://(?P<repo>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?(?:/(?P<file>.+))?')
 DEFAULT_FILES = ('model.safetensors', 'pytorch_model.bin')
-"""What repositories of one model hold, in the order in which they are tried."""
+"""Names of the file in repositories of one model, in the order in which they are tried."""
 
 
 def fetch_hub_address(address: str) -> Path:

@@ -156,7 +156,7 @@ STATES = {
 
 
 def training_state(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What a checkpoint holds of its run beside the weights: {'holds': kinds, 'epoch', 'iter', versions, 'classes'}."""
+    """Training state of a checkpoint, beside its weights: {'holds': kinds, 'epoch', 'iter', versions, 'classes'}."""
     meta = content['meta'] if isinstance(content.get('meta'), Mapping) else {}
     found: dict[str, Any] = {'holds': list(dict.fromkeys(STATES[key] for key in content if key in STATES))}
     for key in ('epoch', 'iter', 'mmengine_version', 'mmcv_version', 'mmseg_version', 'mmdet_version', 'time'):

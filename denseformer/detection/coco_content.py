@@ -91,7 +91,7 @@ def check_outlines(annotations: Sequence[Mapping], file: str) -> None:
 
 
 def outline_fault(outline: Any) -> str:
-    """What makes an outline illegal, with the remedy; empty for polygons, for sound run lengths, and for none."""
+    """The fault of an outline, with the remedy; empty for polygons, for sound run lengths, and for none."""
     if not outline:
         return ''
     if isinstance(outline, Mapping):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 CONTINUES, SIGN, BITS = 0x20, 0x10, 5
-"""Of the characters of a compressed length, less 48: more follow, the number is negative, bits that each holds."""
+"""Bits of a character of a compressed length, less 48: more follow, the number is negative, bits that each holds."""
 
 
 def run_lengths(counts: Sequence[int] | str | bytes) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a checkpoint was trained with, held against the config that uses it: classes, inputs, and settings of the run.
+"""Agreement of a checkpoint with the config that uses it: classes, inputs, and settings of the run.
 
 A model whose classes are listed in another order, or whose images are normalized by other numbers, computes without an
 error and answers wrongly. `trained_with` is therefore written into every checkpoint, beside mmengine's `dataset_meta`.
@@ -26,7 +26,7 @@ LISTED = 6
 
 
 def describe_training(config: Config, *, processes: int, epoch_length: int | None) -> dict[str, Any]:
-    """What a checkpoint keeps of its run, as plain data: inputs of the model, and the settings that shape training."""
+    """Facts of a run that checkpoints keep, as plain data: inputs of the model, and the settings of training."""
     return {
         'inputs': describe_inputs(config, 'train_dataloader'),
         'settings': {

@@ -259,7 +259,7 @@ class Runner(MMEngineRunner):
         return content
 
     def describe_training(self) -> dict[str, Any]:
-        """What a checkpoint keeps of the settings of its run (`agreement`)."""
+        """The settings of the run that a checkpoint keeps (`agreement`)."""
         loop = self.train_loop
         length = len(loop.dataloader) if isinstance(loop, EpochBasedTrainLoop) else None
         return describe_training(self.cfg, processes=self.world_size, epoch_length=length)

@@ -266,7 +266,7 @@ def trials(network: str) -> list[Settings]:
 
 
 def inferred_settings(network: str, weights: StateDict) -> list[Settings]:
-    """What a restoration network reads from weights of no shipped variant; empty for other networks."""
+    """The settings that a restoration network reads from weights of no shipped variant; empty for other networks."""
     cls: Any = MODELS.get(network)
     if not issubclass(cls, RestorationNetwork):
         return []

@@ -13,7 +13,7 @@ from pycocotools import mask as rle
 SAME = 0.5
 """Instances of neighboring tiles are one when they agree by so much."""
 INSIDE = 0.7
-"""What a border cuts belongs to a whole instance that covers so much of it."""
+"""Share of a part cut by a border that a whole instance must cover to absorb it."""
 NEAR = 4
 """An instance that ends so many pixels from a border that its tile does not share with the image may be cut there,"""
 NEAR_SHARE = 0.05

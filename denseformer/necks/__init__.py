@@ -1,4 +1,4 @@
-"""What stands between a backbone and a head and mmdetection lacks."""
+"""Necks that mmdetection and mmsegmentation lack."""
 
 from denseformer.necks.fpn import FPN, EfficientViTFPN
 

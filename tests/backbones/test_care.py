@@ -1,4 +1,4 @@
-"""What is CARE's own: linear attention by means, a last block without an end, and its checkpoint layout."""
+"""CARE: linear attention by means, a last block without an end, and its checkpoint layout."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from denseformer.attention.linear import averaging_linear_attention
 from denseformer.backbones import CARE
 
 THOUSANDS = {'s0': 5286, 's1': 7548, 's2': 16401}
-"""Of the authors' networks, 7340, 9602 and 19481, without their two classifiers."""
+"""Thousands of parameters; the authors' networks have 7340, 9602 and 19481, without their two classifiers."""
 SMALL = {
     **{'dims': (16, 16, 64, 128), 'depths': (1, 1, 1, 2), 'groups': (4, 4, 16, 32)},
     'ratios': ((2, 2), (2, 2), (2, 2), (2, 3)),

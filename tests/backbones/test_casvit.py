@@ -1,4 +1,4 @@
-"""What is CAS-ViT's own: its gates, and the flat layout of its checkpoints."""
+"""CAS-ViT: its gates, and the flat layout of its checkpoints."""
 
 import pytest
 import torch

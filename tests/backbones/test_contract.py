@@ -131,7 +131,7 @@ def test_trains_however_many_stages_are_frozen(family):
 
 
 def freeze(network: Backbone, stages: int) -> None:
-    """As if `network` had been built with so many frozen stages; building each anew would take the time of the test."""
+    """As if `network` had been built with so many frozen stages; building each again would take too long."""
     network.frozen_stages = stages
     for module in network._frozen_modules():
         module.requires_grad_(False)

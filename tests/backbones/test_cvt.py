@@ -1,4 +1,4 @@
-"""What is CvT's own: three stages, a class token in the last, and its checkpoint layout."""
+"""CvT: three stages, a class token in the last, and its checkpoint layout."""
 
 import pytest
 import torch

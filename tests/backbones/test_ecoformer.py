@@ -1,4 +1,4 @@
-"""What is EcoFormer's own: hash functions that are learned once, and its checkpoint layout."""
+"""EcoFormer: hash functions that are learned once, and its checkpoint layout."""
 
 import pytest
 import refkit

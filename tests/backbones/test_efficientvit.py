@@ -1,4 +1,4 @@
-"""What is EfficientViT's own: cascaded heads, windows on any map, and tables of other windows."""
+"""EfficientViT: cascaded heads, windows on any map, and tables of other windows."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What a network starts from without a checkpoint: the authors' distributions, and maps of a sane scale.
+"""Initial weights without a checkpoint: the authors' distributions, and maps of a sane scale.
 
 The rules are those of the authors' ImageNet code, read family by family.
 """

@@ -1,4 +1,4 @@
-"""What is LSNet's own: kernels per pixel, a bias resized for the map, and its checkpoint layout."""
+"""LSNet: kernels per pixel, a bias resized for the map, and its checkpoint layout."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is LWGANet's own: sheared maps, maxima that go back to their places, and any size of image."""
+"""LWGANet: sheared maps, maxima that go back to their places, and any size of image."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is MoH's own: gates, the balance of choices, and how its loss reaches training."""
+"""MoH: gates, the balance of choices, and how its loss reaches training."""
 
 import copy
 import warnings

@@ -1,4 +1,4 @@
-"""What is SHViT's own: channels that pass the attention by, three maps, and its checkpoint layout."""
+"""SHViT: channels that pass the attention by, three maps, and its checkpoint layout."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is SpectFormer's and SVT's own: parameters that depend on the image size, and their checkpoint layouts."""
+"""SpectFormer's and SVT: parameters that depend on the image size, and their checkpoint layouts."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is STViT-R's own: semantic tokens in the third stage, whom their keys are masked for, and its checkpoints."""
+"""STViT-R: semantic tokens in the third stage, whom their keys are masked for, and its checkpoints."""
 
 import pytest
 import torch

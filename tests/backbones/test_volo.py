@@ -1,4 +1,4 @@
-"""What is VOLO's own: no pyramid, positions of one image size, and its checkpoint layout."""
+"""VOLO: no pyramid, positions of one image size, and its checkpoint layout."""
 
 import pytest
 import torch

@@ -119,7 +119,7 @@ def png(width: int, height: int) -> bytes:
 
 
 def examine(root, image: bytes | np.ndarray, label: bytes | np.ndarray) -> list[str]:
-    """What the doctor says of one image and its label map."""
+    """The doctor's findings for one image and its label map."""
     init_default_scope('mmseg')
     for folder, content in (('images', image), ('labels', label)):
         (root / folder).mkdir()

@@ -126,7 +126,7 @@ PUBLISHED = {
         biased('bbox_head.retina_reg', 36, 256, 3, 3),
     ),
 }
-"""What mmsegmentation 0.x and mmdetection 2.x, with which backbones were published, call their heads' weights."""
+"""Names of heads' weights in mmsegmentation 0.x and mmdetection 2.x, with which backbones were published."""
 
 
 @pytest.mark.parametrize('config', PUBLISHED)
@@ -157,7 +157,7 @@ def test_mask2former_takes_its_authors_weights_and_finds_what_their_code_finds(c
 
 
 def head(num_classes: int, num_stuff: int) -> SimpleNamespace:
-    """What the remapping looks at."""
+    """The attributes that the remapping looks at."""
     return SimpleNamespace(num_classes=num_classes, num_stuff=num_stuff)
 
 

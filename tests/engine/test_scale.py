@@ -1,4 +1,4 @@
-"""What changes how much a step costs, and not what it does: precision, checkpointing, batch size, normalisation."""
+"""Options that change the cost of a step, and not its result: precision, checkpointing, batch size, normalisation."""
 
 import os
 import signal

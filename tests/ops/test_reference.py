@@ -1,4 +1,4 @@
-"""What mmcv's operators return without a compiler, against what the compiled ones returned."""
+"""Results of mmcv's operators without a compiler, against those of the compiled ones."""
 
 import numpy as np
 import pytest

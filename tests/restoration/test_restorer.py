@@ -109,7 +109,7 @@ def test_a_start_that_is_missing_says_what_to_do():
 
 
 class Run:
-    """What EMAHook looks at of a Runner."""
+    """The attributes of a Runner that EMAHook looks at."""
 
     def __init__(self, model):
         self.model, self.iter, self.max_iters = model, 0, 10

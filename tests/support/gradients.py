@@ -11,7 +11,7 @@ Run = Callable[[Tensor], Tensor]
 def assert_same_gradients(
     run: Run, other: Run, x: Tensor, layer: nn.Module, *, frozen: str, dtype: torch.dtype
 ) -> None:
-    """Of `x` and the parameters of `layer` but the `frozen` one, in float32 or under bfloat16 autocast."""
+    """Gradients of `x` and the parameters of `layer` but the `frozen` one, in float32 or under bfloat16 autocast."""
     inputs = {'x': x, **dict(layer.named_parameters())}
     for name, tensor in inputs.items():
         tensor.requires_grad_(name != frozen)

@@ -59,7 +59,7 @@ def class_count(model: Config) -> int | None:
 
 
 def row(name: str) -> dict[str, Any]:
-    """What a shipped config builds: its network, head, classes and queries."""
+    """The parts that a shipped config builds: its network, head, classes and queries."""
     config = load_config(name)
     network = config.model.get('backbone') or config.model.network
     found = {

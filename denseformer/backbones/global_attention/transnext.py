@@ -123,7 +123,7 @@ class CosineAttention(nn.Module):
         return ((q + self.query_embedding) * F.softplus(self.temperature) * keys.log()).to(q.dtype)
 
     def join(self, heads: Tensor, gates: Tensor | None) -> Tensor:
-        """What the heads found (B, H, W, h, d), each times its gate (B, H, W, h) if it has one -> (B, H, W, C)."""
+        """The outputs of the heads (B, H, W, h, d), each times its gate (B, H, W, h) if it has one -> (B, H, W, C)."""
         if gates is not None:
             heads = heads * gates[..., None].to(heads.dtype)
         return self.proj(heads.flatten(-2))

@@ -37,7 +37,7 @@ class Arch(PlainArch):
 
 
 class DINOv2Base(PlainBackbone):
-    """What DINOv2 and TIPS share: the blocks, and maps that pass through the final norm."""
+    """The parts that DINOv2 and TIPS share: the blocks, and maps that pass through the final norm."""
 
     normed_outputs = True
 

@@ -124,7 +124,7 @@ class Arch(DoublingArch):
     windows: tuple[int | None, ...] = (8, 4, None, None)
 
     def block_windows(self) -> list[list[int | None]]:
-        """Of each block of each stage: the first one's is that of the stage before."""
+        """Window of each block of each stage: the first one's is that of the stage before."""
         return [
             [self.windows[max(i - 1, 0) if j == 0 else i] for j in range(depth)] for i, depth in enumerate(self.depths)
         ]

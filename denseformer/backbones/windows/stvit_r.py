@@ -94,7 +94,7 @@ class CrossAttention(nn.Module):
 
 
 class CrossBlock(PreNormBlock):
-    """What the blocks that ask a region of another map share: one norm for both sides, small gains on the branches."""
+    """A block that attends to a region of another map: one norm for both sides, small gains on the branches."""
 
     def __init__(self, dim: int, heads: int, drop_path: float):
         super().__init__(dim, CrossAttention(dim, heads), Mlp(dim, 4 * dim), drop_path=drop_path, layer_scale=1e-5)

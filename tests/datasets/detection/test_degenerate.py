@@ -29,7 +29,7 @@ KINDS = {
     'a box outside': [{'bbox': [200, 8, 10, 10], 'segmentation': [[200.0, 8.0, 210.0, 8.0, 210.0, 18.0]]}],
     'a box over the border': [{'bbox': [80, 40, 40, 40], 'segmentation': [[80.0, 40.0, 120.0, 40.0, 120.0, 80.0]]}],
 }
-"""What the annotations of an image are, as changes to a sound one."""
+"""Annotations of an image, as changes to a sound one."""
 
 
 @pytest.fixture(scope='module')

@@ -21,7 +21,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def samples(root):
-    """What a perfect detector finds, image by image, with the truth packed beside it."""
+    """Predictions of a perfect detector, image by image, with the truth packed beside them."""
     content = json.loads((root / ANNOTATIONS).read_text())
     return [as_sample(image, content['annotations']) for image in content['images']]
 

@@ -14,7 +14,7 @@ SHAPES = {'slice1.0': (64, 3, 11, 11), 'slice2.3': (192, 64, 5, 5)}
 
 
 class StandIn(nn.Module):
-    """What this project uses of the package's network: its features by name, and a distance of images on [-1, 1]."""
+    """The used part of the package's network: its features by name, and a distance of images on [-1, 1]."""
 
     def __init__(self, net: str, pnet_rand: bool, verbose: bool):
         super().__init__()
