@@ -137,7 +137,7 @@ def freeze(network: Backbone, stages: int) -> None:
         module.requires_grad_(False)
 
 
-@pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float64, 1e-4), (torch.bfloat16, 0.1)], ids=str)
+@pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float64, 1e-4), (torch.bfloat16, 0.2)], ids=str)
 def test_predicts_in_other_precisions(network, dtype, tolerance):
     image = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
