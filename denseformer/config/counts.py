@@ -109,15 +109,21 @@ def map_counts(config: Config) -> Iterator[Finding]:
     for key, part in users:
         if isinstance(part, Mapping) and is_list(widths):
             yield from faulty_maps(key, part, list(widths))
-    levels = neck.get('num_outs') if isinstance(neck, Mapping) else None
+    levels = count_levels(neck) if isinstance(neck, Mapping) else None
     for name in ('rpn_head', 'bbox_head'):
         head = model.get(name)
         anchors = head.get('anchor_generator') if isinstance(head, Mapping) else None
         strides = anchors.get('strides') if isinstance(anchors, Mapping) else None
         if isinstance(levels, int) and is_list(strides) and len(strides) != levels:
             yield Finding(
-                f'model.{name}.anchor_generator.strides', f'has {len(strides)} strides for num_outs={levels} maps.'
+                f'model.{name}.anchor_generator.strides', f"has {len(strides)} strides for the neck's {levels} maps."
             )
+
+
+def count_levels(neck: Mapping[str, Any]) -> int | None:
+    """The number of maps that a neck hands on: of mmdetection's FPN, or of this project's."""
+    strides = neck.get('out_strides')
+    return len(strides) if is_list(strides) else neck.get('num_outs')
 
 
 def faulty_maps(key: str, part: Mapping[str, Any], widths: list[int]) -> Iterator[Finding]:

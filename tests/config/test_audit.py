@@ -38,7 +38,7 @@ def test_a_shipped_config_has_no_findings():
         ('backbone.in_channels', 4, 'reads images of 3 channels, the backbone takes in_channels=4'),
         ('model.data_preprocessor.std', [1.0], 'has 1 numbers, mean has 3'),
         ('model.decode_head.in_channels', [64, 128, 256, 99], "the backbone's maps have [64, 128, 256, 512]"),
-        ('model.auxiliary_head.in_channels', 99, "is 99, the backbone's maps have 256: write '${channels[2]}'"),
+        ('model.auxiliary_head.in_channels', 99, "is 99, the backbone's maps have 256: write '${channels[-2]}'"),
         ('model.decode_head.in_index', (0, 1, 2), 'names 3 maps, in_channels has 4 numbers'),
         ('model.decode_head.in_index', (0, 1, 2, 4), 'the backbone has 4 maps, counted from 0'),
         ('default_hooks.nan_gard', None, "no hook has this name. Did you mean 'nan_guard'"),
@@ -59,7 +59,7 @@ def detector_findings(overrides, data=False) -> list[str]:
     ('key', 'value', 'words'),
     [
         ('model.roi_head.bbox_head.loss_cls.class_weight', [1.0] * 3, 'one per class, the last one for no object'),
-        ('model.rpn_head.anchor_generator.strides', [4, 8], 'has 2 strides for num_outs=5 maps'),
+        ('model.rpn_head.anchor_generator.strides', [4, 8], "has 2 strides for the neck's 5 maps"),
         ('model.neck.in_channels', [1, 2, 3, 4], "the backbone's maps have"),
     ],
 )
