@@ -16,6 +16,7 @@ from denseformer.detection.mask2former.model import Mask2FormerHead
 from denseformer.detection.mask2former.points import match_queries
 
 SMALL = {
+    'backbone.pretrained': None,
     'backbone.arch': dict(_delete_=True, width=32, depths=(1, 1, 1, 1), heads=(1, 2, 4, 8), mlp_ratio=2),
     'backbone.dilations': 'none',
     'backbone.kernel_size': 3,

@@ -140,7 +140,9 @@ def narrow_model(config: str) -> nn.Module:
     arch = dict(_delete_=True, width=8, depths=(1, 1, 1, 1), heads=(1, 1, 1, 1))
     options = {key: value for key, value in NARROW['kwargs'].items() if key not in ('in_channels', 'num_classes')}
     classes = NARROW['kwargs']['num_classes']
-    return build(config, **{'backbone.arch': arch, 'head': options, 'num_classes': classes})
+    return build(
+        config, **{'backbone.arch': arch, 'backbone.pretrained': None, 'head': options, 'num_classes': classes}
+    )
 
 
 def last_layer(model: nn.Module, image: torch.Tensor):
