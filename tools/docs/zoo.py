@@ -30,10 +30,6 @@ variant of each family, as CPU time of one thread: 512 x 512, batch 1, float32, 
 too (`python -m benchmarks backbones --only '*, inference*' --threads 1 --rounds 3`). Results are those that the authors
 published, and the config beside one trains it: mIoU of a single scale, and of more where given; AP and PQ on the
 validation set.
-
-![Published mIoU of all backbones against their CPU time and their parameters](images/ranking.svg)
-
-Drawn by `python -m tools.docs.ranking docs/images/ranking.svg` from what `python -m benchmarks.ranking` measured.
 """
 COLUMNS = ('variant', 'channels', 'parameters, M', 'GFLOPs 224', 'GFLOPs 512', 'ms')
 RESULT_COLUMNS = ('system', 'data', 'variant', 'training', 'published', 'config')
