@@ -30,7 +30,8 @@ BACKBONES, HEADS = (sorted((BASE / folder).glob('*.py')) for folder in ('backbon
 def returns_four_maps(backbone: Path) -> bool:
     """Whether a base's backbone has as many stages as the bases of heads take; CvT has three."""
     kind = OWN_MODELS.get(Config.fromfile(backbone).backbone.type)
-    return len(getattr(kind, 'strides', HEADS_STRIDES)) == len(HEADS_STRIDES)
+    strides = getattr(kind, 'strides', HEADS_STRIDES)
+    return len(strides) == len(HEADS_STRIDES) and len(set(strides)) == len(strides)
 
 
 HEADS_STRIDES = (4, 8, 16, 32)
