@@ -1,7 +1,8 @@
 """Names and shapes of other packages' networks, which tests hold our layouts against without those packages.
 
 `python -m tools.docs.layouts tests/references/layouts [PACKAGE ...]` writes a file for each package that is named, all
-of them by default. It needs timm and transformers, each with its own requirements; mmsegmentation is one of ours.
+of them by default; with tests/references/mask2former, the names of a whole Mask2Former. It needs timm and transformers,
+each with its own requirements; mmsegmentation is one of ours.
 """
 
 import json
@@ -32,6 +33,7 @@ TRANSFORMERS = {
     'SwinV2': ('tiny', 'Swinv2', {}),
     'ConvNeXt': ('tiny', 'ConvNext', {}),
     'FocalNet': ('tiny_srf', 'FocalNet', {}),
+    'DiNAT': ('mini', 'Dinat', {}),
 }
 """Family -> (arch here, prefix of the classes there, their options)."""
 
@@ -51,6 +53,7 @@ def timm() -> Iterator[dict[str, Any]]:
 def transformers() -> Iterator[dict[str, Any]]:
     """The names of files, which can be others than those in memory: each model is saved once."""
     package = import_module('transformers')
+    import_module('transformers.models.dinat.modeling_dinat').requires_backends = lambda *_: None  # no kernel is called
     for family, (arch, name, options) in TRANSFORMERS.items():
         model = getattr(package, f'{name}ForImageClassification')(getattr(package, f'{name}Config')(**options))
         with tempfile.TemporaryDirectory() as folder:
@@ -60,12 +63,22 @@ def transformers() -> Iterator[dict[str, Any]]:
         yield {'network': family, 'arch': arch, 'shapes': shapes}
 
 
+def mask2former() -> Iterator[dict[str, Any]]:
+    package = import_module('transformers')
+    swin = package.SwinConfig(out_features=[f'stage{i}' for i in (1, 2, 3, 4)])
+    with torch.device('meta'):
+        model = package.Mask2FormerForUniversalSegmentation(package.Mask2FormerConfig(backbone_config=swin))
+    yield {'network': 'Mask2Former', 'arch': 'Swin tiny', 'shapes': shapes_of(model.state_dict())}
+
+
 def mmseg() -> Iterator[dict[str, Any]]:
     network = import_module('mmseg.models').SwinTransformer()
     yield {'network': 'Swin', 'arch': 'tiny', 'shapes': shapes_of(network.state_dict())}
 
 
 PACKAGES = {'timm': (timm, 'timm'), 'transformers': (transformers, 'transformers'), 'mmseg': (mmseg, 'OpenMMLab')}
+SYSTEMS = {'transformers': (mask2former, 'transformers')}
+"""The same of whole models."""
 
 
 def version_of(package: str) -> str:
@@ -76,8 +89,9 @@ def version_of(package: str) -> str:
 
 
 def main(out: str, *names: str) -> None:
-    for name in names or PACKAGES:
-        networks, layout = PACKAGES[name]
+    chosen = SYSTEMS if Path(out).name == 'mask2former' else PACKAGES
+    for name in names or chosen:
+        networks, layout = chosen[name]
         entries = [{'layout': layout, **network} for network in networks()]
         lines = ',\n'.join(json.dumps(entry, separators=(',', ':')) for entry in entries)
         text = f'{{"package": "{name}", "version": "{version_of(name)}", "networks": [\n{lines}\n]}}\n'
