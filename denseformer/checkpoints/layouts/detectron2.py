@@ -1,8 +1,8 @@
 """Detectron2's layout of whole detectors to mmdetection's, https://github.com/facebookresearch/detectron2 (Apache-2.0).
 
 Faster, Mask and Cascade R-CNN on a feature pyramid. What lies in `backbone.bottom_up.` keeps its names: of Swin they
-are its authors'. ResNet's become those of mmdetection's, whose `style` has to be 'caffe' for the weights of Detectron2's
-own zoo. Mask2Former's heads are read where they are built (`detection/mask2former/keys.py`).
+are its authors'. ResNet's become those of mmdetection's, whose `style` has to be 'caffe' for the weights of the zoo.
+Mask2Former's heads are read where they are built (`detection/mask2former/keys.py`).
 """
 
 import re
