@@ -1,8 +1,8 @@
 """Names and shapes of other packages' networks, which tests hold our layouts against without those packages.
 
 `python -m tools.docs.layouts tests/references/layouts [PACKAGE ...]` writes a file for each package that is named, all
-of them by default; with tests/references/mask2former, the names of a whole Mask2Former. It needs timm and transformers,
-each with its own requirements; mmsegmentation is one of ours.
+of them by default; with tests/references/mask2former, the names of a whole Mask2Former. It needs timm, transformers
+and mmpretrain, each with its own requirements; mmsegmentation is one of ours.
 """
 
 import json
@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from importlib import import_module, metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -36,6 +37,16 @@ TRANSFORMERS = {
     'DiNAT': ('mini', 'Dinat', {}),
 }
 """Family -> (arch here, prefix of the classes there, their options)."""
+MMPRETRAIN = {
+    'SwinV2': ('tiny', 'swin_transformer_v2.SwinTransformerV2', {'arch': 'tiny', 'window_size': 8}),
+    'ConvNeXt': ('tiny', 'convnext.ConvNeXt', {'arch': 'tiny'}),
+    'DaViT': ('tiny', 'davit.DaViT', {'arch': 'tiny'}),
+    'HorNet': ('tiny', 'hornet.HorNet', {'arch': 'tiny'}),
+    'PoolFormer': ('s12', 'poolformer.PoolFormer', {'arch': 's12'}),
+    'VAN': ('b0', 'van.VAN', {'arch': 'tiny'}),
+    'ViT': ('base', 'vision_transformer.VisionTransformer', {'arch': 'base'}),
+}
+"""Family -> (arch here, module and class there, its options)."""
 
 
 def shapes_of(state_dict: dict[str, torch.Tensor]) -> dict[str, list[int]]:
@@ -76,7 +87,25 @@ def mmseg() -> Iterator[dict[str, Any]]:
     yield {'network': 'Swin', 'arch': 'tiny', 'shapes': shapes_of(network.state_dict())}
 
 
-PACKAGES = {'timm': (timm, 'timm'), 'transformers': (transformers, 'transformers'), 'mmseg': (mmseg, 'OpenMMLab')}
+def mmpretrain() -> Iterator[dict[str, Any]]:
+    """Of its last release, whose packages ask on import for older ones of OpenMMLab: their modules are read without."""
+    (folder,) = (path for path in map(Path, sys.path) if (path / 'mmpretrain').is_dir())
+    sys.modules['importlib_metadata'] = metadata
+    for name in ('mmpretrain', 'mmpretrain.models', 'mmpretrain.models.backbones'):
+        package = sys.modules[name] = ModuleType(name)
+        package.__path__ = [str(folder / name.replace('.', '/'))]
+    for family, (arch, name, options) in MMPRETRAIN.items():
+        module, _, cls = name.partition('.')
+        network = getattr(import_module(f'mmpretrain.models.backbones.{module}'), cls)(**options)
+        yield {'network': family, 'arch': arch, 'shapes': shapes_of(network.state_dict())}
+
+
+PACKAGES = {
+    'timm': (timm, 'timm'),
+    'transformers': (transformers, 'transformers'),
+    'mmseg': (mmseg, 'OpenMMLab'),
+    'mmpretrain': (mmpretrain, 'OpenMMLab'),
+}
 SYSTEMS = {'transformers': (mask2former, 'transformers')}
 """The same of whole models."""
 
