@@ -87,7 +87,7 @@ def check_scorable(part: Any, sample: Mapping[str, Any]) -> None:
     if bands:
         raise ConfigError(
             f"'{sample['gt_path']}': the bands {bands}, counted from 0, are 0 everywhere: ERGAS is not defined. Leave "
-            ' these bands out of all files, or this file out of those that are scored.'
+            'these bands out of all files, or this file out of those that are scored.'
         )
 
 

@@ -27,16 +27,13 @@ def test_the_command_draws_the_same_sheet_for_the_same_seed(tmp_path):
 
 def test_a_split_without_anything_to_learn_is_refused_as_in_training(tmp_path, capsys):
     labels = tmp_path / 'sample'
-    assert (
-        main(['browse', SAMPLE, '--out', str(tmp_path / 'a.png'), '--cfg-options', f'data_root={labels}', *SMALL]) == 0
-    )
+    command = ['browse', SAMPLE, '--out', str(tmp_path / 'a.png'), '--cfg-options', f'data_root={labels}', *SMALL]
+    assert main(command) == 0
     for file in labels.rglob('*.png'):
         map_ = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
         if map_.ndim == 2:
             cv2.imwrite(str(file), np.full_like(map_, 255))
-    assert (
-        main(['browse', SAMPLE, '--out', str(tmp_path / 'a.png'), '--cfg-options', f'data_root={labels}', *SMALL]) == 2
-    )
+    assert main(command) == 2
     assert 'nothing is left to learn: the label maps hold 255 alone' in capsys.readouterr().err
 
 
