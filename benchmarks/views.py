@@ -103,9 +103,9 @@ def main() -> None:
     options = parser.parse_args()
     config = load_config(options.config, {'data_root': options.data_root} if options.data_root else {})
     predictors = [
-        (f'{"whole" if tile is None else f"tiles of {tile}"}{", mirrored too" * tta}', dict(tile=tile, tta=tta))
-        for tile in (None, *options.tiles)
-        for tta in (False, True)
+        ('whole', {}),
+        ('whole, and mirrored', {'tta': True}),
+        *((f'in tiles of {tile}', {'tile': tile}) for tile in options.tiles),
     ]
     first = Predictor(config, options.checkpoint, native=True, score=0)  # knows the scope of the dataset's config
     with contextlib.redirect_stdout(io.StringIO()):
