@@ -319,20 +319,20 @@ def run_plot(options: argparse.Namespace) -> int:
 
 def run_infer(options: argparse.Namespace) -> int:
     import cv2
-    from PIL import Image
 
     from denseformer.engine import load_config
+    from denseformer.images.reading import without_pillows_limit
     from denseformer.inference.predictor import Predictor
     from denseformer.inference.run import predict_folder, print_summary
 
     if len(options.paths) not in (2, 3):
         raise ValueError('expected [CONFIG] CHECKPOINT SOURCE; put a glob in quotes.')
-    Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit; --max-pixels is looked up before it
     cv2.setLogLevel(0)  # silent: what it says of broken files, the record says
     *config, checkpoint, source = options.paths
     model = [load_config(config[0], options.cfg_options), checkpoint] if config else [checkpoint]
     predictor = Predictor(*model, options=options_from(PredictionOptions, options))
-    summary = predict_folder(predictor, source, options.out, options_from(RunOptions, options))
+    with without_pillows_limit():
+        summary = predict_folder(predictor, source, options.out, options_from(RunOptions, options))
     print_summary(summary)
     return 130 if summary['interrupted'] else 1 if summary['failed'] else 0
 
