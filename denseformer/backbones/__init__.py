@@ -12,6 +12,7 @@ from denseformer.backbones.global_attention.biformer import BiFormer
 from denseformer.backbones.global_attention.cvt import CvT
 from denseformer.backbones.global_attention.favit import FaViT
 from denseformer.backbones.global_attention.fcaformer import FcaFormer
+from denseformer.backbones.global_attention.mit import MiT
 from denseformer.backbones.global_attention.moh import MoH
 from denseformer.backbones.global_attention.ppma import PPMA
 from denseformer.backbones.global_attention.rmt import RMT
@@ -105,6 +106,7 @@ __all__ = [
     'LWGANet',
     'MambaOut',
     'MaxViT',
+    'MiT',
     'MoH',
     'MobileMamba',
     'PoolFormer',
