@@ -10,6 +10,7 @@ from denseformer.backbones.convolution.poolformer import PoolFormer
 from denseformer.backbones.convolution.van import VAN
 from denseformer.backbones.global_attention.biformer import BiFormer
 from denseformer.backbones.global_attention.cvt import CvT
+from denseformer.backbones.global_attention.fan import FAN
 from denseformer.backbones.global_attention.favit import FaViT
 from denseformer.backbones.global_attention.fcaformer import FcaFormer
 from denseformer.backbones.global_attention.mit import MiT
@@ -61,6 +62,7 @@ from denseformer.backbones.windows.swinv2 import SwinV2
 
 __all__ = [
     'CARE',
+    'FAN',
     'NAT',
     'PPMA',
     'RMT',
