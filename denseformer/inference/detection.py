@@ -20,9 +20,9 @@ from pycocotools import mask as rle
 from torch import nn
 
 from denseformer.export import Exportable
+from denseformer.images.drawing import LegendEntry, draw_instances, tinted, with_legend
 from denseformer.images.picture import Picture
 from denseformer.inference.coco import Categories, annotations_of, segments_of, write_instances, write_panoptic
-from denseformer.inference.drawing import LegendEntry, draw_instances, tinted, with_legend
 from denseformer.inference.instances import Instances, TileInstances, encoded, merge_tiles, moved
 from denseformer.inference.memory import is_out_of_memory
 from denseformer.inference.panoptic import PanopticTile, merge_panoptic
