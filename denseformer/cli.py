@@ -163,7 +163,7 @@ def add_plot(commands: Commands) -> None:
     parser = commands.add_parser('plot', help='draw losses, learning rate and scores of runs')
     parser.set_defaults(run=run_plot)
     parser.add_argument('runs', nargs='+', metavar='RUN', help='the --work-dir of a run')
-    parser.add_argument('--keys', nargs='+', help='what to draw; default: loss, lr and the scores of validation')
+    parser.add_argument('--keys', nargs='+', help='what to draw; default: losses, lr and the scores of validation')
     parser.add_argument('--out', required=True, metavar='FILE', help='.png, .svg, .pdf or .html')
 
 

@@ -23,9 +23,9 @@ from torch import nn
 from denseformer.detection.instances import Instances, View, encoded, merge_views, moved
 from denseformer.detection.test_time import merge_copies, mirrored
 from denseformer.export import Exportable
+from denseformer.images.drawing import LegendEntry, draw_instances, tinted, with_legend
 from denseformer.images.picture import Picture
 from denseformer.inference.coco import Categories, annotations_of, segments_of, write_instances, write_panoptic
-from denseformer.inference.drawing import LegendEntry, draw_instances, tinted, with_legend
 from denseformer.inference.memory import is_out_of_memory
 from denseformer.inference.panoptic import PanopticTile, merge_panoptic
 from denseformer.inference.results import Color, Output, Result, import_supervision, save_jpeg

@@ -17,11 +17,11 @@ from mmengine.registry import init_default_scope
 
 from denseformer.config.audit import metainfo
 from denseformer.export import Exportable
+from denseformer.images.drawing import Color, spread_colors
 from denseformer.images.picture import Picture
 from denseformer.images.rasterio_tiff import open_tiff
 from denseformer.images.reading import read_image
 from denseformer.images.tiffs import Layout, TiffReader, read_geo_tags, size_of
-from denseformer.inference.drawing import Color, spread_colors
 from denseformer.inference.memory import OutOfMemoryRetry, side_that_fits
 from denseformer.inference.results import Result
 from denseformer.inference.sources import SourceItem
