@@ -43,6 +43,7 @@ from denseformer.backbones.plain.sam2 import SAM2
 from denseformer.backbones.plain.smarties import SMARTIES
 from denseformer.backbones.plain.tips import TIPS
 from denseformer.backbones.plain.vit import ViT
+from denseformer.backbones.plain.vitdet import ViTDet
 from denseformer.backbones.spectral.spectformer import SpectFormer
 from denseformer.backbones.spectral.svt import SVT
 from denseformer.backbones.state_space.a2mamba import A2Mamba
@@ -123,5 +124,6 @@ __all__ = [
     'UniFormer',
     'VCMamba',
     'ViT',
+    'ViTDet',
     'Vim',
 ]
