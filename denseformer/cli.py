@@ -57,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='denseformer', description=about)
     parser.add_argument('--version', action='version', version=f'denseformer {denseformer.__version__}')
     commands = parser.add_subparsers(dest='command', metavar='COMMAND')
+    add_fit(commands)
     add_train(commands)
     add_test(commands)
     add_infer(commands)
@@ -88,6 +89,21 @@ def add_overrides(parser: argparse._ActionsContainer) -> None:
         metavar='KEY=VALUE',
         help='set keys of the config, dotted from the top',
     )
+
+
+def add_fit(commands: Commands) -> None:
+    parser = add_command(commands, 'fit', run_fit, 'train on a folder of images and labels, by rules')
+    parser.add_argument('data', metavar='DATA', help='a folder, or a data.yaml')
+    parser.add_argument(
+        '--task',
+        default='auto',
+        help='segmentation, detection, instances, panoptic, restoration or super-resolution; default: what the folder '
+        'is labelled for',
+    )
+    parser.add_argument('--model', metavar='NAME', help='a backbone or restoration network, such as swin')
+    parser.add_argument('--out', metavar='RUN', help='folder of the run; default: work_dirs/<name of DATA>')
+    parser.add_argument('--explain', action='store_true', help='print what would be chosen, and why, and stop')
+    add_options(parser, TrainOptions, leave_out=('work_dir', 'launcher'))
 
 
 def add_train(commands: Commands) -> None:
@@ -211,6 +227,15 @@ def add_identify(commands: Commands) -> None:
     help_text = 'say of a checkpoint which network, head and layout it has, and which config fits'
     parser = add_command(commands, 'identify', run_identify, help_text)
     parser.add_argument('files', nargs='+', metavar='FILE', help=f'{CHECKPOINT}, or an ONNX file')
+
+
+def run_fit(options: argparse.Namespace) -> int:
+    with exit_on_signal():  # until training begins, which saves first
+        from denseformer.fitting import fit
+
+        own = {name: getattr(options, name) for name in ('task', 'model', 'out', 'explain')}
+        fit(options.data, options_from(TrainOptions, options), **own)
+    return 0
 
 
 def run_train(options: argparse.Namespace) -> int:
