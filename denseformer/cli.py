@@ -329,7 +329,7 @@ def run_weights(options: argparse.Namespace) -> int:
 
 
 def run_identify(options: argparse.Namespace) -> int:
-    from denseformer.inference.identify import identify
+    from denseformer.inspection.identify import identify
 
     print('\n\n'.join(str(identify(file)) for file in options.files))
     return 0
