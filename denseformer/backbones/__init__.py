@@ -21,6 +21,7 @@ from denseformer.backbones.global_attention.sgformer import SGFormer
 from denseformer.backbones.global_attention.stvit import STViT
 from denseformer.backbones.global_attention.transnext import TransNeXt
 from denseformer.backbones.global_attention.uniformer import UniFormer
+from denseformer.backbones.global_attention.vitamin import ViTamin
 from denseformer.backbones.global_attention.volo import VOLO
 from denseformer.backbones.light.care import CARE
 from denseformer.backbones.light.casvit import CASViT
@@ -123,5 +124,6 @@ __all__ = [
     'UniFormer',
     'VCMamba',
     'ViT',
+    'ViTamin',
     'Vim',
 ]
