@@ -46,6 +46,7 @@ from denseformer.backbones.plain.smarties import SMARTIES
 from denseformer.backbones.plain.tips import TIPS
 from denseformer.backbones.plain.tnt import TNT
 from denseformer.backbones.plain.vit import ViT
+from denseformer.backbones.plain.vitdet import ViTDet
 from denseformer.backbones.spectral.spectformer import SpectFormer
 from denseformer.backbones.spectral.svt import SVT
 from denseformer.backbones.state_space.a2mamba import A2Mamba
@@ -128,6 +129,7 @@ __all__ = [
     'UniFormer',
     'VCMamba',
     'ViT',
+    'ViTDet',
     'ViTamin',
     'Vim',
 ]
