@@ -16,11 +16,13 @@ from denseformer.backbones.global_attention.fcaformer import FcaFormer
 from denseformer.backbones.global_attention.mit import MiT
 from denseformer.backbones.global_attention.moh import MoH
 from denseformer.backbones.global_attention.ppma import PPMA
+from denseformer.backbones.global_attention.pyramid_tnt import PyramidTNT
 from denseformer.backbones.global_attention.rmt import RMT
 from denseformer.backbones.global_attention.sgformer import SGFormer
 from denseformer.backbones.global_attention.stvit import STViT
 from denseformer.backbones.global_attention.transnext import TransNeXt
 from denseformer.backbones.global_attention.uniformer import UniFormer
+from denseformer.backbones.global_attention.vitamin import ViTamin
 from denseformer.backbones.global_attention.volo import VOLO
 from denseformer.backbones.light.care import CARE
 from denseformer.backbones.light.casvit import CASViT
@@ -42,6 +44,7 @@ from denseformer.backbones.plain.sam import SAM
 from denseformer.backbones.plain.sam2 import SAM2
 from denseformer.backbones.plain.smarties import SMARTIES
 from denseformer.backbones.plain.tips import TIPS
+from denseformer.backbones.plain.tnt import TNT
 from denseformer.backbones.plain.vit import ViT
 from denseformer.backbones.plain.vitdet import ViTDet
 from denseformer.backbones.spectral.spectformer import SpectFormer
@@ -73,6 +76,7 @@ __all__ = [
     'SOFT',
     'SVT',
     'TIPS',
+    'TNT',
     'VAN',
     'VOLO',
     'VSSD',
@@ -113,6 +117,7 @@ __all__ = [
     'MoH',
     'MobileMamba',
     'PoolFormer',
+    'PyramidTNT',
     'SGFormer',
     'SHViT',
     'STViT',
@@ -125,5 +130,6 @@ __all__ = [
     'VCMamba',
     'ViT',
     'ViTDet',
+    'ViTamin',
     'Vim',
 ]
