@@ -57,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='denseformer', description=about)
     parser.add_argument('--version', action='version', version=f'denseformer {denseformer.__version__}')
     commands = parser.add_subparsers(dest='command', metavar='COMMAND')
+    add_fit(commands)
     add_train(commands)
     add_test(commands)
     add_infer(commands)
@@ -88,6 +89,21 @@ def add_overrides(parser: argparse._ActionsContainer) -> None:
         metavar='KEY=VALUE',
         help='set keys of the config, dotted from the top',
     )
+
+
+def add_fit(commands: Commands) -> None:
+    parser = add_command(commands, 'fit', run_fit, 'train on a folder of images and labels, by rules')
+    parser.add_argument('data', metavar='DATA', help='a folder, or a data.yaml')
+    parser.add_argument(
+        '--task',
+        default='auto',
+        help='segmentation, detection, instances, panoptic, restoration or super-resolution; default: what the folder '
+        'is labelled for',
+    )
+    parser.add_argument('--model', metavar='NAME', help='a backbone or restoration network, such as swin')
+    parser.add_argument('--out', metavar='RUN', help='folder of the run; default: work_dirs/<name of DATA>')
+    parser.add_argument('--explain', action='store_true', help='print what would be chosen, and why, and stop')
+    add_options(parser, TrainOptions, leave_out=('work_dir', 'launcher'))
 
 
 def add_train(commands: Commands) -> None:
@@ -163,7 +179,7 @@ def add_plot(commands: Commands) -> None:
     parser = commands.add_parser('plot', help='draw losses, learning rate and scores of runs')
     parser.set_defaults(run=run_plot)
     parser.add_argument('runs', nargs='+', metavar='RUN', help='the --work-dir of a run')
-    parser.add_argument('--keys', nargs='+', help='what to draw; default: loss, lr and the scores of validation')
+    parser.add_argument('--keys', nargs='+', help='what to draw; default: losses, lr and the scores of validation')
     parser.add_argument('--out', required=True, metavar='FILE', help='.png, .svg, .pdf or .html')
 
 
@@ -211,6 +227,15 @@ def add_identify(commands: Commands) -> None:
     help_text = 'say of a checkpoint which network, head and layout it has, and which config fits'
     parser = add_command(commands, 'identify', run_identify, help_text)
     parser.add_argument('files', nargs='+', metavar='FILE', help=f'{CHECKPOINT}, or an ONNX file')
+
+
+def run_fit(options: argparse.Namespace) -> int:
+    with exit_on_signal():  # until training begins, which saves first
+        from denseformer.fitting import fit
+
+        own = {name: getattr(options, name) for name in ('task', 'model', 'out', 'explain')}
+        fit(options.data, options_from(TrainOptions, options), **own)
+    return 0
 
 
 def run_train(options: argparse.Namespace) -> int:
@@ -304,7 +329,7 @@ def run_weights(options: argparse.Namespace) -> int:
 
 
 def run_identify(options: argparse.Namespace) -> int:
-    from denseformer.inference.identify import identify
+    from denseformer.inspection.identify import identify
 
     print('\n\n'.join(str(identify(file)) for file in options.files))
     return 0
@@ -319,20 +344,20 @@ def run_plot(options: argparse.Namespace) -> int:
 
 def run_infer(options: argparse.Namespace) -> int:
     import cv2
-    from PIL import Image
 
     from denseformer.engine import load_config
+    from denseformer.images.reading import without_pillows_limit
     from denseformer.inference.predictor import Predictor
     from denseformer.inference.run import predict_folder, print_summary
 
     if len(options.paths) not in (2, 3):
         raise ValueError('expected [CONFIG] CHECKPOINT SOURCE; put a glob in quotes.')
-    Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit; --max-pixels is looked up before it
     cv2.setLogLevel(0)  # silent: what it says of broken files, the record says
     *config, checkpoint, source = options.paths
     model = [load_config(config[0], options.cfg_options), checkpoint] if config else [checkpoint]
     predictor = Predictor(*model, options=options_from(PredictionOptions, options))
-    summary = predict_folder(predictor, source, options.out, options_from(RunOptions, options))
+    with without_pillows_limit():
+        summary = predict_folder(predictor, source, options.out, options_from(RunOptions, options))
     print_summary(summary)
     return 130 if summary['interrupted'] else 1 if summary['failed'] else 0
 

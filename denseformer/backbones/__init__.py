@@ -10,8 +10,10 @@ from denseformer.backbones.convolution.poolformer import PoolFormer
 from denseformer.backbones.convolution.van import VAN
 from denseformer.backbones.global_attention.biformer import BiFormer
 from denseformer.backbones.global_attention.cvt import CvT
+from denseformer.backbones.global_attention.fan import FAN
 from denseformer.backbones.global_attention.favit import FaViT
 from denseformer.backbones.global_attention.fcaformer import FcaFormer
+from denseformer.backbones.global_attention.mit import MiT
 from denseformer.backbones.global_attention.moh import MoH
 from denseformer.backbones.global_attention.ppma import PPMA
 from denseformer.backbones.global_attention.rmt import RMT
@@ -65,6 +67,7 @@ from denseformer.backbones.windows.swinv2 import SwinV2
 
 __all__ = [
     'CARE',
+    'FAN',
     'NAT',
     'PPMA',
     'RMT',
@@ -111,6 +114,7 @@ __all__ = [
     'LWGANet',
     'MambaOut',
     'MaxViT',
+    'MiT',
     'MoH',
     'MobileMamba',
     'PoolFormer',

@@ -1,9 +1,11 @@
 """The contract of a backbone, and what all of them share: stages, freezing, checkpointing, output maps."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from typing_extensions import Unpack
@@ -63,6 +65,39 @@ class Stage(Checkpointing, nn.Module):
         for block in self.blocks:
             x = self.run(block, x)
         return x
+
+
+class StageWithLosses(Stage):
+    """A stage whose blocks return a map and a loss or None; in training it holds the losses until `collect`."""
+
+    def __init__(self, blocks: Iterable[nn.Module], downsample: nn.Module | None = None):
+        super().__init__(blocks, downsample)
+        self.losses: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.downsample(x)
+        losses = []
+        for block in self.blocks:
+            x, loss = self.run(block, x)
+            if loss is not None:
+                losses.append(loss)
+        if self.training:
+            if self.losses and not torch.compiler.is_compiling():
+                warnings.warn(
+                    "A backbone's own losses are left out of training: nobody calls `auxiliary_losses`. Add "
+                    "dict(type='denseformer.AuxiliaryLossHook') to custom_hooks, or add them to the loss yourself.",
+                    stacklevel=2,
+                )
+            self.losses = losses
+        return x
+
+    def collect(self) -> list[Tensor]:
+        """The losses of the last training forward pass, once: they are forgotten when read."""
+        losses, self.losses = self.losses, []
+        return losses
+
+    def __getstate__(self) -> dict:
+        return {**super().__getstate__(), 'losses': []}
 
 
 class MapNetwork(Network):

@@ -15,6 +15,7 @@ from mmengine.config import Config
 
 from denseformer.backbones.base import MapNetwork
 from denseformer.config.errors import ConfigError
+from denseformer.config.inheritance import apply_changes
 from denseformer.config.overrides import apply_overrides, rename_keys
 from denseformer.config.references import resolve
 from denseformer.config.shipped import config_names, find_config
@@ -38,6 +39,7 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     except (SyntaxError, NameError, TypeError, KeyError, FileNotFoundError) as error:
         raise ConfigError(f'{file}: {type(error).__name__}: {error}') from error
     values = {key: value for key, value in config.items() if not key.startswith('_')}
+    apply_changes(values)
     apply_overrides(values, overrides or {})
     rename_keys(values)
     add_maps(values)

@@ -1,4 +1,6 @@
-"""Mask2Former and the scores of boxes, masks and panoptic maps; detectors themselves are mmdetection's."""
+"""Mask2Former, test-time augmentation, and the scores of boxes, masks and panoptic maps; detectors themselves are
+mmdetection's.
+"""
 
 from denseformer.detection.mask2former import (
     Mask2Former,
@@ -8,9 +10,11 @@ from denseformer.detection.mask2former import (
     MaskFusion,
 )
 from denseformer.detection.metrics import CocoMetric, PanopticMetric, VOCMetric
+from denseformer.detection.test_time import DetectorTTA
 
 __all__ = [
     'CocoMetric',
+    'DetectorTTA',
     'Mask2Former',
     'Mask2FormerHead',
     'Mask2FormerSegmentor',

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as rle
 
-from denseformer.inference.instances import Instances, encoded
+from denseformer.detection.instances import Instances, encoded
 
 Entry = dict[str, Any]
 

@@ -152,7 +152,7 @@ def doubled(dim: int, out_dim: int) -> nn.Module:
 
 
 class NormedConv(nn.Conv2d):
-    """A convolution without a bias, then LayerNorm of the channels: (B, dim, H, W) -> (B, out_dim, H, W)."""
+    """A convolution without bias, then LayerNorm over channels: (B, dim, H, W) -> (B, out, H, W)."""
 
     def __init__(self, dim: int, out_dim: int, kernel_size: int):
         super().__init__(dim, out_dim, kernel_size, padding=kernel_size // 2, bias=False)

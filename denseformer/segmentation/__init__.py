@@ -1,5 +1,8 @@
-"""Scores of semantic segmentation; segmentors themselves are mmsegmentation's."""
+"""What mmsegmentation lacks: published systems, as backbones and decode heads, and scores of semantic segmentation."""
 
+from denseformer.segmentation.bevanet import BEVANet, BEVANetHead
 from denseformer.segmentation.metrics import SegmentationMetric
+from denseformer.segmentation.p2at import P2ATHead
+from denseformer.segmentation.segmentor import Segmentor
 
-__all__ = ['SegmentationMetric']
+__all__ = ['BEVANet', 'BEVANetHead', 'P2ATHead', 'SegmentationMetric', 'Segmentor']

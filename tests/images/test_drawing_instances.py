@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from denseformer.inference.drawing import draw_instances, tinted
+from denseformer.images.drawing import draw_instances, tinted
 
 RED, BLUE = (250, 0, 0), (0, 0, 250)
 

@@ -1,4 +1,4 @@
-"""The instances in an image, and those of overlapping tiles as the image's.
+"""The instances in an image, and those of several views of it, overlapping tiles or mirrored copies, as the image's.
 
 Legend: H W image, h w tile, n instances.
 """
@@ -41,8 +41,8 @@ class Instances:
 
 
 @dataclass(frozen=True, eq=False)
-class TileInstances:
-    """The instances found in a tile, in the image's coordinates; seen: (4,) left, top, right, bottom of the tile."""
+class View:
+    """The instances found in a view, in the image's coordinates; seen: (4,) left, top, right, bottom of its part."""
 
     seen: np.ndarray
     found: Instances
@@ -89,13 +89,14 @@ class Candidates:
         return len(self.found)
 
 
-def merge_tiles(tiles: Sequence[TileInstances]) -> Instances:
-    """The instances of overlapping tiles, each once, best first.
+def merge_views(tiles: Sequence[View]) -> Instances:
+    """The instances of an image in overlapping tiles, or in several copies, each once, best first.
 
-    Instances are one when they are of the same class and of different tiles, and agree in the part that both tiles see;
-    so an instance that crosses many tiles is put together pair by pair. It has the box and the mask of the best of
-    those that no border cuts, else the box around all and the union of their masks. Parts that a border cuts are left
-    out where a whole instance of their class covers them.
+    Below a tile stands for any view; one of the whole image has no border that cuts. Instances are one when they are of
+    the same class and of different tiles, and agree in the part that both tiles see; so an instance that crosses many
+    tiles is put together pair by pair. It has the box and the mask of the best of those that no border cuts, else the
+    box around all and the union of their masks. Parts that a border cuts are left out where a whole instance of their
+    class covers them.
 
     The score is the largest one times the share of tiles that found the instance, among those that see all of it: an
     error of the detector is not made twice as likely where it looks twice.
@@ -126,7 +127,7 @@ def covered_parts(merged: Instances, is_whole: np.ndarray) -> np.ndarray:
 
 
 def share_of_tiles(
-    groups: Sequence[list[int]], boxes: np.ndarray, candidates: Candidates, tiles: Sequence[TileInstances]
+    groups: Sequence[list[int]], boxes: np.ndarray, candidates: Candidates, tiles: Sequence[View]
 ) -> np.ndarray:
     """The share of tiles that found a group, out of these and all that see the whole of its box: (groups,)."""
     seen = np.stack([tile.seen for tile in tiles])
@@ -139,7 +140,7 @@ def share_of_tiles(
     return shares
 
 
-def candidates_of(tiles: Sequence[TileInstances]) -> Candidates:
+def candidates_of(tiles: Sequence[View]) -> Candidates:
     """The instances of all tiles, sorted by score."""
     found = [tile.found for tile in tiles]
     best_first = np.argsort(-np.concatenate([part.scores for part in found]), kind='stable')

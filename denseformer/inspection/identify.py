@@ -5,7 +5,6 @@ option that a shipped config gives them, and the one whose shapes agree is the a
 alike cannot be told apart: they are reported as open, with the values that the shipped configs use.
 """
 
-import ast
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +27,7 @@ from denseformer.checkpoints.fitting import as_loaded, shared_prefixes
 from denseformer.checkpoints.keys import StateDict
 from denseformer.checkpoints.layouts import as_authors
 from denseformer.checkpoints.onnx_file import OnnxFile, read_onnx
+from denseformer.checkpoints.sharing import recorded_config
 from denseformer.checkpoints.signatures import (
     DESIGN_FREE,
     LEAST,
@@ -469,7 +469,7 @@ def config_of(identity: Identity, content: Mapping[str, Any]) -> Config:
     meta = content.get('meta')
     if isinstance(meta, Mapping) and isinstance(meta.get('cfg'), str):
         config = recorded_config(meta['cfg'])
-        if config is not None:
+        if config is not None and 'model' in config:
             return config
     choice = f'; name one before the file: {", ".join(identity.configs)}' if identity.configs else ''
     if identity.settings is None or identity.head is None or not identity.configs:
@@ -493,34 +493,6 @@ def _as_predicted(config: Config) -> tuple[Any, Any]:
         return [kept(value) for value in node] if isinstance(node, (list, tuple)) else node
 
     return kept(config.model.to_dict()), kept(config.get('test_pipeline'))
-
-
-def recorded_config(text: str) -> Config | None:
-    """The config that a run wrote into its checkpoint, read without running it; None if it is more than literals."""
-    try:
-        values = {
-            target.id: _literal(statement.value)
-            for statement in ast.parse(text).body
-            if isinstance(statement, ast.Assign)
-            for target in statement.targets
-            if isinstance(target, ast.Name)
-        }
-    except (ValueError, SyntaxError, RecursionError):
-        return None
-    return Config(values) if 'model' in values else None
-
-
-def _literal(node: ast.expr) -> Any:
-    """A literal's value; `dict(name=literal)` is one, at any depth."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
-        return {str(keyword.arg): _literal(keyword.value) for keyword in node.keywords}
-    if isinstance(node, ast.Dict):
-        pairs = zip(node.keys, node.values, strict=True)
-        return {ast.literal_eval(key): _literal(value) for key, value in pairs if key is not None}
-    if isinstance(node, (ast.List, ast.Tuple)):
-        values = [_literal(value) for value in node.elts]
-        return values if isinstance(node, ast.List) else tuple(values)
-    return ast.literal_eval(node)
 
 
 def _short(network: str) -> str:

@@ -9,11 +9,12 @@ from mmengine.config import Config
 
 from denseformer.checkpoints import CheckpointError, read_checkpoint
 from denseformer.checkpoints.onnx_file import read_onnx
+from denseformer.checkpoints.sharing import recorded_config
 from denseformer.checkpoints.signatures import head_of, table, training_state
 from denseformer.config.loading import load_config
 from denseformer.config.shipped import config_names
-from denseformer.inference.identify import config_of, identify, identify_weights, recorded_config
 from denseformer.inference.predictor import build_model
+from denseformer.inspection.identify import config_of, identify, identify_weights
 from denseformer.network import on_meta, without_weights
 from denseformer.restoration import from_checkpoint
 from denseformer.restoration.networks import CFSR

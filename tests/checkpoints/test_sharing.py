@@ -6,9 +6,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from denseformer.backbones import DiNAT
 from denseformer.checkpoints import CheckpointError
+from denseformer.checkpoints.sharing import saved_parts
 from denseformer.config.loading import load_config
 from denseformer.inference import Predictor
+from denseformer.registry import MODELS
 from denseformer.restoration.networks import CFSR
 
 
@@ -41,3 +44,32 @@ def test_a_segmentor_comes_back_with_its_config_and_predicts_the_same(tmp_path):
 def test_a_folder_without_weights_is_refused_by_name(tmp_path):
     with pytest.raises(CheckpointError, match=r'holds no model\.safetensors'):
         Predictor.from_pretrained(tmp_path)
+
+
+def test_a_bare_backbone_is_saved_and_another_one_starts_from_its_folder(tmp_path):
+    arch = {'width': 8, 'depths': (1, 1, 1, 1), 'heads': (1, 1, 2, 2), 'mlp_ratio': 2}
+    network = DiNAT(arch=arch, dilations=((2,), (1,), (1,), (1,)))
+    folder = network.save_pretrained(tmp_path / 'backbone', half=True)
+    config, _ = saved_parts(folder)
+    assert config.backbone == {'type': 'denseformer.DiNAT', 'arch': arch, 'dilations': ((2,), (1,), (1,), (1,))}
+    other = MODELS.build({**config.backbone, 'pretrained': str(folder)})
+    other.init_weights()
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[key], value.half().float())
+    with pytest.raises(ValueError, match='holds a backbone alone'):
+        Predictor(folder, device='cpu')
+
+
+def test_a_bare_restoration_network_is_saved_with_its_settings(tmp_path):
+    network = CFSR(arch={'dim': 16, 'groups': 1, 'blocks': 1, 'kernel_size': 7}, scale=2)
+    again = Predictor.from_pretrained(network.save_pretrained(tmp_path / 'model'), device='cpu').model.network
+    assert again.scale == 2
+    assert all(torch.equal(again.state_dict()[key], value) for key, value in network.state_dict().items())
+
+
+def test_the_config_of_a_folder_is_never_run(tmp_path):
+    (tmp_path / 'model.safetensors').write_bytes(b'')
+    (tmp_path / 'config.py').write_text(f"model = dict(type=open({str(tmp_path / 'made')!r}, 'w'))")
+    with pytest.raises(CheckpointError, match=r'config\.py: is more than literals, and is not run'):
+        Predictor.from_pretrained(tmp_path)
+    assert not (tmp_path / 'made').exists()

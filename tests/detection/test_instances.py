@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as rle
 
-from denseformer.inference.instances import Instances, TileInstances, encoded, merge_tiles, placed
+from denseformer.detection.instances import Instances, View, encoded, merge_views, placed
 
 masks = arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 6)), elements=st.integers(0, 1))
 
@@ -18,11 +18,11 @@ def test_a_mask_is_placed_where_its_window_lies(mask, left, top, right, bottom):
     assert placed(encoded(mask), left, top, whole.shape) == encoded(whole)
 
 
-def tile_of(seen, *found, masks=None) -> TileInstances:
+def tile_of(seen, *found, masks=None) -> View:
     """found: box, score and label of each instance."""
     boxes, scores, labels = zip(*found, strict=True) if found else ((), (), ())
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
-    return TileInstances(np.array(seen), Instances(boxes, np.array(scores), np.array(labels, int), masks))
+    return View(np.array(seen), Instances(boxes, np.array(scores), np.array(labels, int), masks))
 
 
 def listed(found: Instances) -> list[tuple]:
@@ -39,27 +39,27 @@ def test_an_instance_across_three_tiles_is_one_whichever_sees_it_best(scores):
         tile_of((a, 0, b, 100), ((max(a, 30), 20, min(b, 240), 60), score, 0))
         for (a, b), score in zip(spans, scores, strict=True)
     ]
-    assert listed(merge_tiles(tiles)) == [(30, 20, 240, 60, 0.9, 0)]
+    assert listed(merge_views(tiles)) == [(30, 20, 240, 60, 0.9, 0)]
 
 
 def test_neighbors_in_one_window_stay_two():
     left, right = ((60, 20, 90, 60), 0.9, 0), ((88, 20, 120, 60), 0.8, 0)
     seen_by_both = [tile_of((0, 0, 120, 100), left, right), tile_of((50, 0, 200, 100), left, right)]
-    assert listed(merge_tiles(seen_by_both)) == [(*left[0], 0.9, 0), (*right[0], 0.8, 0)]
+    assert listed(merge_views(seen_by_both)) == [(*left[0], 0.9, 0), (*right[0], 0.8, 0)]
 
 
 def test_the_rest_of_a_cut_instance_is_a_guess_and_joins_the_whole_one():
     whole, rest = ((20, 20, 106, 60), 0.8, 0), ((90, 24, 114, 40), 0.9, 0)
-    found = merge_tiles([tile_of((0, 0, 120, 100), whole), tile_of((90, 0, 210, 100), rest)])
+    found = merge_views([tile_of((0, 0, 120, 100), whole), tile_of((90, 0, 210, 100), rest)])
     assert listed(found) == [(20, 20, 106, 60, 0.9, 0)]
     small = ((96, 24, 114, 40), 0.9, 0)  # no border is near
-    assert len(merge_tiles([tile_of((0, 0, 120, 100), whole), tile_of((90, 0, 210, 100), small)])) == 2
+    assert len(merge_views([tile_of((0, 0, 120, 100), whole), tile_of((90, 0, 210, 100), small)])) == 2
 
 
 def test_an_instance_joins_the_neighbor_that_it_agrees_with_most():
     better, mine = ((40, 20, 82, 60), 0.9, 0), ((60, 20, 100, 60), 0.6, 0)
     again = ((60, 21, 100, 60), 0.5, 0)
-    found = merge_tiles([tile_of((0, 0, 120, 100), better, mine), tile_of((60, 0, 200, 100), again)])
+    found = merge_views([tile_of((0, 0, 120, 100), better, mine), tile_of((60, 0, 200, 100), again)])
     assert listed(found) == [(*better[0], 0.9, 0), (60, 20, 100, 60, 0.6, 0)]
 
 
@@ -67,20 +67,20 @@ def test_what_one_of_two_tiles_saw_alone_counts_half():
     both, alone, outside = ((62, 20, 78, 60), 0.9, 0), ((64, 70, 80, 90), 0.8, 0), ((10, 20, 30, 60), 0.7, 0)
     left = tile_of((0, 0, 100, 100), both, alone, outside)
     right = tile_of((50, 0, 150, 100), both)
-    assert listed(merge_tiles([left, right])) == [(*both[0], 0.9, 0), (*outside[0], 0.7, 0), (*alone[0], 0.4, 0)]
+    assert listed(merge_views([left, right])) == [(*both[0], 0.9, 0), (*outside[0], 0.7, 0), (*alone[0], 0.4, 0)]
 
 
 def test_a_whole_instance_absorbs_the_parts_that_a_border_cuts():
     whole = ((60, 20, 120, 60), 0.8, 0)
     parts = [((66, 22, 100, 58), 0.9, 0), ((70, 40, 99, 60), 0.6, 0)]
     other_class = ((66, 22, 100, 58), 0.9, 1)
-    found = merge_tiles([tile_of((0, 0, 100, 100), *parts, other_class), tile_of((50, 0, 150, 100), whole)])
+    found = merge_views([tile_of((0, 0, 100, 100), *parts, other_class), tile_of((50, 0, 150, 100), whole)])
     assert listed(found) == [(60, 20, 120, 60, 0.9, 0), (66, 22, 100, 58, 0.45, 1)]
 
 
 def test_a_merged_instance_has_the_box_of_its_best_whole_member():
     better, worse = ((62, 20, 78, 60), 0.9, 0), ((60, 18, 80, 62), 0.8, 0)
-    found = merge_tiles([tile_of((0, 0, 100, 100), worse), tile_of((50, 0, 150, 100), better)])
+    found = merge_views([tile_of((0, 0, 100, 100), worse), tile_of((50, 0, 150, 100), better)])
     assert listed(found) == [(*better[0], 0.9, 0)]
 
 
@@ -89,7 +89,7 @@ def test_classes_are_kept_apart():
         tile_of((0, 0, 100, 100), ((60, 20, 90, 60), 0.9, 0)),
         tile_of((50, 0, 150, 100), ((60, 20, 90, 60), 0.8, 1)),
     ]
-    assert len(merge_tiles(tiles)) == 2
+    assert len(merge_views(tiles)) == 2
 
 
 def test_masks_are_joined():
@@ -103,9 +103,9 @@ def test_masks_are_joined():
         tile_of((0, 0, 90, 50), ((30, 10, 90, 20), 0.9, 0), masks=parts[:1]),
         tile_of((60, 0, 150, 50), ((60, 10, 120, 20), 0.8, 0), masks=parts[1:]),
     ]
-    (mask,) = merge_tiles(tiles).masks
+    (mask,) = merge_views(tiles).masks
     assert np.array_equal(rle.decode(mask).astype(bool), whole)
 
 
 def test_tiles_without_instances():
-    assert listed(merge_tiles([tile_of((0, 0, 50, 50)), tile_of((30, 0, 80, 50), masks=[])])) == []
+    assert listed(merge_views([tile_of((0, 0, 50, 50)), tile_of((30, 0, 80, 50), masks=[])])) == []
