@@ -58,7 +58,7 @@ NARROW = {
 }
 """Numbers that make a head cheap, wherever its base has one of that name."""
 FIRST_MAP = (
-    *('backbone.out_norms.0.', 'backbone.norm0.'),
+    *('backbone.out_norms.0.', 'backbone.norm0.', 'backbone.spm.fc1.', 'backbone.up.'),
     *(f'neck.0.{level}.' for level in ('lateral_convs.0', 'convs.0', 'fpn1', 'simfp_2')),
 )
 """The norm of the map, or the level of a neck, that pyramids from stride 8 on leave out."""

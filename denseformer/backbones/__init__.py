@@ -36,6 +36,7 @@ from denseformer.backbones.linear_attention.inline import InLinePVT, InLineSwin
 from denseformer.backbones.linear_attention.l2vit import L2ViT
 from denseformer.backbones.linear_attention.soft import SOFT
 from denseformer.backbones.neighborhood.dinat import NAT, DiNAT, DiNATs
+from denseformer.backbones.plain.binary_attention import BinaryAttention
 from denseformer.backbones.plain.croco import CroCo
 from denseformer.backbones.plain.dinov2 import DINOv2
 from denseformer.backbones.plain.dinov3 import DINOv3
@@ -43,9 +44,12 @@ from denseformer.backbones.plain.hiera import Hiera
 from denseformer.backbones.plain.sam import SAM
 from denseformer.backbones.plain.sam2 import SAM2
 from denseformer.backbones.plain.smarties import SMARTIES
+from denseformer.backbones.plain.snnet import SNNet
 from denseformer.backbones.plain.tips import TIPS
 from denseformer.backbones.plain.tnt import TNT
+from denseformer.backbones.plain.uplift import UPLiFT
 from denseformer.backbones.plain.vit import ViT
+from denseformer.backbones.plain.vit_adapter import ViTAdapter
 from denseformer.backbones.plain.vitdet import ViTDet
 from denseformer.backbones.spectral.spectformer import SpectFormer
 from denseformer.backbones.spectral.svt import SVT
@@ -85,6 +89,7 @@ __all__ = [
     'AgentSwin',
     'Backbone',
     'BiFormer',
+    'BinaryAttention',
     'CASViT',
     'CSWin',
     'ConvNeXt',
@@ -120,15 +125,18 @@ __all__ = [
     'PyramidTNT',
     'SGFormer',
     'SHViT',
+    'SNNet',
     'STViT',
     'STViTR',
     'SpectFormer',
     'Swin',
     'SwinV2',
     'TransNeXt',
+    'UPLiFT',
     'UniFormer',
     'VCMamba',
     'ViT',
+    'ViTAdapter',
     'ViTDet',
     'ViTamin',
     'Vim',
