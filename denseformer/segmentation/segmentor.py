@@ -24,9 +24,9 @@ class Segmentor(EncoderDecoder):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         rules = getattr(self.decode_head, 'official', ())
-        if not any(key.startswith(f'{prefix}decode_head.') for key in state_dict):
+        if rules and not any(key.startswith(f'{prefix}decode_head.') for key in state_dict):
             own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-            state_dict.update({prefix + key: value for key, value in rename(own, *rules).items() if key})
+            state_dict.update({prefix + key: value for key, value in rename(own, *rules).items()})
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
@@ -46,7 +46,9 @@ class DeepSupervisionHead(BaseDecodeHead):
     """
 
     official: ClassVar[tuple[Rule, ...]] = ()
-    """Rules from the authors' names of the whole system to `backbone.` and `decode_head.`; nothing drops a key."""
+    """Rules from the authors' names of the whole system to `backbone.` and `decode_head.`."""
+    names: ClassVar[tuple[Rule, ...]] = ()
+    """Rules from the authors' names below the head to ours, which they leave as they are."""
 
     def __init__(
         self,
@@ -68,6 +70,11 @@ class DeepSupervisionHead(BaseDecodeHead):
             **options,
         )
         self.loss_auxiliary = MODELS.build(loss_auxiliary or dict(type='mmseg.CrossEntropyLoss', loss_weight=0.4))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
+        state_dict.update({prefix + key: value for key, value in rename(own, *self.names).items()})
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def loss_by_feat(self, seg_logits: Sequence[Tensor], batch_data_samples: list) -> dict[str, Tensor]:
         """The losses of the main output and of the auxiliary ones, at the size of the labels."""

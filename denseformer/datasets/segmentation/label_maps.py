@@ -1,6 +1,6 @@
 """Strict reading of label maps: anything suspicious raises an error that names the file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -28,6 +28,8 @@ class LoadSegmentation(BaseTransform):
         num_classes: labels 0 .. num_classes - 1 are legal after both of these have been applied.
         ignore_index: the label of pixels that do not count, legal besides.
         reduce_zero_label: None to do as the dataset says.
+        colors: of each class, R, G, B from 0 to 255, where files are color masks; None for maps of indices. Pixels of
+            other colors do not count.
         backend_args: for mmengine's file backends.
 
     Raises ValueError for fewer than two classes, and for a file that is missing or no image, has several channels,
@@ -41,6 +43,7 @@ class LoadSegmentation(BaseTransform):
         num_classes: int,
         ignore_index: int = 255,
         reduce_zero_label: bool | None = None,
+        colors: Sequence[Sequence[int]] | None = None,
         backend_args: dict | None = None,
     ):
         if num_classes < 2:
@@ -49,7 +52,10 @@ class LoadSegmentation(BaseTransform):
                 "the background a class of its own: classes=('background', ...), num_classes=2, masks of 0 and 1. The "
                 'head has one logit with out_channels=1 and a loss with use_sigmoid=True.'
             )
+        if colors is not None and len(colors) != num_classes:
+            raise ValueError(f'{len(colors)} colors for num_classes={num_classes}: give one for each class.')
         self.num_classes = num_classes
+        self.colors = colors
         self.ignore_index = ignore_index
         self.reduce_zero_label = reduce_zero_label
         self.backend_args = backend_args
@@ -60,6 +66,8 @@ class LoadSegmentation(BaseTransform):
         data = read_bytes(path, 'label map', self.backend_args)
         check_pixels(path, pixels_in_header(data))
         labels = decode_labels(path, data)
+        if self.colors is not None:
+            labels = indices_of_colors(path, labels, self.colors, self.ignore_index)
         check_is_index_map(path, labels)
         check_size(path, labels, results)
         found = distinct_labels(labels)
@@ -113,7 +121,7 @@ class LoadSegmentation(BaseTransform):
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(num_classes={self.num_classes}, ignore_index={self.ignore_index}, '
-            f'reduce_zero_label={self.reduce_zero_label}, backend_args={self.backend_args})'
+            f'reduce_zero_label={self.reduce_zero_label}, colors={self.colors}, backend_args={self.backend_args})'
         )
 
 
@@ -128,6 +136,24 @@ def decode_labels(path: str, data: bytes) -> np.ndarray:
             f"The label map '{path}' ({len(data)} bytes) cannot be decoded: {error}. "
             'Label maps are single-channel PNG files; fetch the file again or convert it.'
         ) from error
+
+
+def indices_of_colors(path: str, mask: np.ndarray, colors: Sequence[Sequence[int]], other: int) -> np.ndarray:
+    """The place of each pixel's color in `colors`, `other` where it has none: (H, W, 3 or 4) -> (H, W).
+
+    Raises ValueError for a mask without colors.
+    """
+    if mask.ndim != 3 or mask.shape[2] < 3:
+        raise ValueError(
+            f"The label map '{path}' has shape {mask.shape}, and a color mask (H, W, 3) is expected. "
+            'Leave out colors=... for maps of class indices.'
+        )
+    weights = np.array([1 << 16, 1 << 8, 1], np.int64)
+    codes = mask[..., :3] @ weights  # (H, W)
+    known = np.asarray(colors) @ weights
+    order = known.argsort()
+    place = order[np.searchsorted(known, codes, sorter=order).clip(max=len(known) - 1)]
+    return np.where(known[place] == codes, place, other)
 
 
 def check_is_index_map(path: str, labels: np.ndarray) -> None:
