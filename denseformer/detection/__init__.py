@@ -1,4 +1,4 @@
-"""Mask2Former and the scores of boxes, masks and panoptic maps; detectors themselves are mmdetection's."""
+"""Mask2Former, necks, and the scores of boxes, masks and panoptic maps; detectors themselves are mmdetection's."""
 
 from denseformer.detection.mask2former import (
     Mask2Former,
@@ -8,8 +8,11 @@ from denseformer.detection.mask2former import (
     MaskFusion,
 )
 from denseformer.detection.metrics import CocoMetric, PanopticMetric, VOCMetric
+from denseformer.detection.necks import RCFPN, AttFPN
 
 __all__ = [
+    'RCFPN',
+    'AttFPN',
     'CocoMetric',
     'Mask2Former',
     'Mask2FormerHead',

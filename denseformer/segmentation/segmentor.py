@@ -14,7 +14,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.utils import resize
 from torch import Tensor, nn
 
-from denseformer.checkpoints.keys import Rule, rename
+from denseformer.checkpoints.keys import RenamesKeys, Rule, rename
 from denseformer.registry import MODELS
 
 
@@ -30,7 +30,7 @@ class Segmentor(EncoderDecoder):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-class DeepSupervisionHead(BaseDecodeHead):
+class DeepSupervisionHead(RenamesKeys, BaseDecodeHead):
     """A decode head of several maps that has further outputs while training.
 
     A subclass's `forward` returns the scores of classes, (B, K, h, w); while training, a tuple of these and of the
@@ -47,8 +47,6 @@ class DeepSupervisionHead(BaseDecodeHead):
 
     official: ClassVar[tuple[Rule, ...]] = ()
     """Rules from the authors' names of the whole system to `backbone.` and `decode_head.`."""
-    names: ClassVar[tuple[Rule, ...]] = ()
-    """Rules from the authors' names below the head to ours, which they leave as they are."""
 
     def __init__(
         self,
@@ -70,11 +68,6 @@ class DeepSupervisionHead(BaseDecodeHead):
             **options,
         )
         self.loss_auxiliary = MODELS.build(loss_auxiliary or dict(type='mmseg.CrossEntropyLoss', loss_weight=0.4))
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        state_dict.update({prefix + key: value for key, value in rename(own, *self.names).items()})
-        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def loss_by_feat(self, seg_logits: Sequence[Tensor], batch_data_samples: list) -> dict[str, Tensor]:
         """The losses of the main output and of the auxiliary ones, at the size of the labels."""
