@@ -5,8 +5,10 @@ PyTorch is loaded.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import denseformer
@@ -60,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_train(commands)
     add_test(commands)
     add_infer(commands)
+    add_merge(commands)
     add_export(commands)
     add_doctor(commands)
     add_browse(commands)
@@ -125,6 +128,11 @@ def add_infer(commands: Commands) -> None:
     add_options(run, RunOptions)
     add_overrides(run)
     add_options(parser.add_argument_group('the prediction'), PredictionOptions)
+
+
+def add_merge(commands: Commands) -> None:
+    parser = add_command(commands, 'merge', run_merge, 'make one record of the shards of a prediction, and check it')
+    parser.add_argument('out', metavar='OUT', help='the --out of `denseformer infer --shard`')
 
 
 def add_export(commands: Commands) -> None:
@@ -319,11 +327,13 @@ def run_plot(options: argparse.Namespace) -> int:
 
 def run_infer(options: argparse.Namespace) -> int:
     import cv2
+    import torch
     from PIL import Image
 
     from denseformer.engine import load_config
     from denseformer.inference.predictor import Predictor
     from denseformer.inference.run import predict_folder, print_summary
+    from denseformer.inference.shards import local_device
 
     if len(options.paths) not in (2, 3):
         raise ValueError('expected [CONFIG] CHECKPOINT SOURCE; put a glob in quotes.')
@@ -331,10 +341,22 @@ def run_infer(options: argparse.Namespace) -> int:
     cv2.setLogLevel(0)  # silent: what it says of broken files, the record says
     *config, checkpoint, source = options.paths
     model = [load_config(config[0], options.cfg_options), checkpoint] if config else [checkpoint]
-    predictor = Predictor(*model, options=options_from(PredictionOptions, options))
+    prediction = options_from(PredictionOptions, options)
+    if options.shard and prediction.device == 'auto':
+        prediction = replace(prediction, device=local_device(os.environ, torch.cuda.device_count()))
+    predictor = Predictor(*model, options=prediction)
     summary = predict_folder(predictor, source, options.out, options_from(RunOptions, options))
     print_summary(summary)
     return 130 if summary['interrupted'] else 1 if summary['failed'] else 0
+
+
+def run_merge(options: argparse.Namespace) -> int:
+    from denseformer.inference.merging import merge
+    from denseformer.inference.run import print_summary
+
+    summary = merge(Path(options.out))
+    print_summary(summary)
+    return 1 if summary['failed'] else 0
 
 
 def run_export(options: argparse.Namespace) -> int:
