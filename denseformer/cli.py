@@ -63,6 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_test(commands)
     add_infer(commands)
     add_merge(commands)
+    add_status(commands)
     add_export(commands)
     add_doctor(commands)
     add_browse(commands)
@@ -133,6 +134,15 @@ def add_infer(commands: Commands) -> None:
 def add_merge(commands: Commands) -> None:
     parser = add_command(commands, 'merge', run_merge, 'make one record of the shards of a prediction, and check it')
     parser.add_argument('out', metavar='OUT', help='the --out of `denseformer infer --shard`')
+
+
+def add_status(commands: Commands) -> None:
+    parser = add_command(commands, 'status', run_status, 'say how far a prediction is, over all its shards')
+    parser.add_argument('out', metavar='OUT', help='the --out of `denseformer infer`')
+    parser.add_argument('--html', metavar='FILE.html', help='write a page with a line per shard')
+    parser.add_argument(
+        '--prometheus', metavar='FILE.prom', help="write metrics for node_exporter's textfile collector"
+    )
 
 
 def add_export(commands: Commands) -> None:
@@ -357,6 +367,18 @@ def run_merge(options: argparse.Namespace) -> int:
     summary = merge(Path(options.out))
     print_summary(summary)
     return 1 if summary['failed'] else 0
+
+
+def run_status(options: argparse.Namespace) -> int:
+    from denseformer.inference import status
+
+    found = status.status_of(Path(options.out))
+    print(status.line_of(found))
+    if options.html:
+        status.write_page(Path(options.html), found)
+    if options.prometheus:
+        status.replace_file(Path(options.prometheus), status.metrics_of(found))
+    return 0
 
 
 def run_export(options: argparse.Namespace) -> int:

@@ -11,13 +11,14 @@ IMAGES = frozenset(
 """Suffixes of the files of a folder that are images; files named one by one may have any."""
 VIDEOS = frozenset('.avi .m4v .mkv .mov .mp4 .mpeg .mpg .webm .wmv'.split())  # noqa: SIM905
 """Suffixes of files that are videos."""
+KNOWN = IMAGES | VIDEOS
 SORTED = 100_000
 """Entries up to which a folder is listed at once, in order; a larger one is read as a stream, in the system's order."""
 
 
 def is_known(name: str) -> bool:
     """Whether a file is an image or a video by its suffix."""
-    return os.path.splitext(name)[1].lower() in IMAGES | VIDEOS
+    return os.path.splitext(name)[1].lower() in KNOWN
 
 
 def files_below(folder: Path) -> Iterator[Path]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from denseformer.images.folders import is_known
+from denseformer.images.folders import KNOWN
 
 Environment = Mapping[str, str]
 RANKS = (
@@ -42,9 +42,10 @@ class Shard:
 
     def holds(self, name: str) -> bool:
         """Whether an image belongs to it; images that differ in their suffix only belong to one shard."""
-        return (
-            self.count == 1 or hash_of(os.path.splitext(name)[0] if is_known(name) else name) % self.count == self.index
-        )
+        if self.count == 1:
+            return True
+        stem, suffix = os.path.splitext(name)
+        return hash_of(stem if suffix.lower() in KNOWN else name) % self.count == self.index
 
 
 WHOLE = Shard(0, 1)

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from denseformer.images.folders import IMAGES, SORTED, VIDEOS, is_known, names_below
+from denseformer.images.folders import KNOWN, SORTED, VIDEOS, is_known, names_below
 from denseformer.images.limits import MAX_PIXELS
 from denseformer.images.picture import Picture, picture_of_array, picture_of_pillow
 from denseformer.images.reading import decode_image, pages_of
@@ -196,7 +196,7 @@ def find_files(source: str | Path, selection: Selection) -> Iterator[SourceItem]
         raise ValueError(f"There is no file or folder '{source}'. A source is {SUPPORTED}.")
     yield from found
     if not selection.seen:
-        raise ValueError(f"'{source}' holds no image or video; looked for {' '.join(sorted(IMAGES | VIDEOS))}.")
+        raise ValueError(f"'{source}' holds no image or video; looked for {' '.join(sorted(KNOWN))}.")
 
 
 def known_below(folder: Path, selection: Selection) -> Iterator[SourceItem]:
@@ -235,7 +235,7 @@ def listed_item(source: str, root: str, number: int, line: str) -> SourceItem:
     """The file that a line of a list names."""
     path = os.path.join(root, line)
     if not os.path.lexists(path):
-        found = [path + suffix for suffix in sorted(IMAGES | VIDEOS) if os.path.exists(path + suffix)]
+        found = [path + suffix for suffix in sorted(KNOWN) if os.path.exists(path + suffix)]
         if len(found) != 1:
             fault = f'{len(found)} files are called so' if found else 'there is no such file, with or without a suffix'
             where = f"'{source}', line {number}: '{line}'"
@@ -296,7 +296,7 @@ def shared_stems(folder: str) -> frozenset[str] | None:
 
 def spellings(folder: str, stem: str) -> Iterator[bool]:
     """Of each suffix of images and videos, whether there is such a file."""
-    for suffix in IMAGES | VIDEOS:
+    for suffix in KNOWN:
         for spelt in (suffix, suffix.upper(), suffix.title()):
             yield os.path.lexists(os.path.join(folder, stem + spelt))
 
@@ -310,6 +310,8 @@ def fixed_part(pattern: str) -> Path:
 
 def name_below(file: str, root: str) -> str:
     """The path of `file` below the absolute path `root`; that of a file elsewhere without what would lead out of it."""
+    if not file.startswith(('/', '.')) and '/.' not in file and '//' not in file:
+        return file
     absolute = os.path.normpath(os.path.join(root, file))  # links keep their own names, not those of their targets
     below = absolute.removeprefix(root if root.endswith('/') else f'{root}/')
     return below.lstrip('/')
