@@ -5,8 +5,10 @@ PyTorch is loaded.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import denseformer
@@ -61,6 +63,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_train(commands)
     add_test(commands)
     add_infer(commands)
+    add_merge(commands)
+    add_status(commands)
     add_export(commands)
     add_doctor(commands)
     add_browse(commands)
@@ -141,6 +145,20 @@ def add_infer(commands: Commands) -> None:
     add_options(run, RunOptions)
     add_overrides(run)
     add_options(parser.add_argument_group('the prediction'), PredictionOptions)
+
+
+def add_merge(commands: Commands) -> None:
+    parser = add_command(commands, 'merge', run_merge, 'make one record of the shards of a prediction, and check it')
+    parser.add_argument('out', metavar='OUT', help='the --out of `denseformer infer --shard`')
+
+
+def add_status(commands: Commands) -> None:
+    parser = add_command(commands, 'status', run_status, 'say how far a prediction is, over all its shards')
+    parser.add_argument('out', metavar='OUT', help='the --out of `denseformer infer`')
+    parser.add_argument('--html', metavar='FILE.html', help='write a page with a line per shard')
+    parser.add_argument(
+        '--prometheus', metavar='FILE.prom', help="write metrics for node_exporter's textfile collector"
+    )
 
 
 def add_export(commands: Commands) -> None:
@@ -344,22 +362,48 @@ def run_plot(options: argparse.Namespace) -> int:
 
 def run_infer(options: argparse.Namespace) -> int:
     import cv2
+    import torch
 
     from denseformer.engine import load_config
     from denseformer.images.reading import without_pillows_limit
     from denseformer.inference.predictor import Predictor
     from denseformer.inference.run import predict_folder, print_summary
+    from denseformer.inference.shards import local_device
 
     if len(options.paths) not in (2, 3):
         raise ValueError('expected [CONFIG] CHECKPOINT SOURCE; put a glob in quotes.')
     cv2.setLogLevel(0)  # silent: what it says of broken files, the record says
     *config, checkpoint, source = options.paths
     model = [load_config(config[0], options.cfg_options), checkpoint] if config else [checkpoint]
-    predictor = Predictor(*model, options=options_from(PredictionOptions, options))
+    prediction = options_from(PredictionOptions, options)
+    if options.shard and prediction.device == 'auto':
+        prediction = replace(prediction, device=local_device(os.environ, torch.cuda.device_count()))
+    predictor = Predictor(*model, options=prediction)
     with without_pillows_limit():
         summary = predict_folder(predictor, source, options.out, options_from(RunOptions, options))
     print_summary(summary)
     return 130 if summary['interrupted'] else 1 if summary['failed'] else 0
+
+
+def run_merge(options: argparse.Namespace) -> int:
+    from denseformer.inference.merging import merge
+    from denseformer.inference.run import print_summary
+
+    summary = merge(Path(options.out))
+    print_summary(summary)
+    return 1 if summary['failed'] else 0
+
+
+def run_status(options: argparse.Namespace) -> int:
+    from denseformer.inference import status
+
+    found = status.status_of(Path(options.out))
+    print(status.line_of(found))
+    if options.html:
+        status.write_page(Path(options.html), found)
+    if options.prometheus:
+        status.replace_file(Path(options.prometheus), status.metrics_of(found))
+    return 0
 
 
 def run_export(options: argparse.Namespace) -> int:

@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from denseformer.checkpoints.keys import StateDict
 
-
 WRAPPERS = (
     *(
         'ema_model',

@@ -1,5 +1,6 @@
-"""Mask2Former, necks, test-time augmentation, and the scores of boxes, masks and panoptic maps; detectors themselves are
-mmdetection's.
+"""Mask2Former, necks, test-time augmentation, and the scores of boxes, masks and panoptic maps.
+
+Detectors themselves are mmdetection's.
 """
 
 from denseformer.detection.mask2former import (
