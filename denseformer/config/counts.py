@@ -109,14 +109,19 @@ def map_counts(config: Config) -> Iterator[Finding]:
     model = config.get('model') or {}
     widths = config.get('channels')
     neck = model.get('neck') or {}
-    users = [('model.neck', neck)] if isinstance(neck, Mapping) else []
+    first, *later = neck if is_list(neck) else [neck]
+    users = [('model.neck', first, config.get('map_channels', widths))]
+    users += [('model.neck', part, widths) for part in later]
     users += [
-        (f'model.{name}', model[name]) for name in ('decode_head', 'auxiliary_head') if name in model and not neck
+        (f'model.{name}', model[name], widths)
+        for name in ('decode_head', 'auxiliary_head')
+        if name in model and not neck
     ]
-    for key, part in users:
-        if isinstance(part, Mapping) and is_list(widths):
-            yield from faulty_maps(key, part, list(widths))
-    levels = count_levels(neck) if isinstance(neck, Mapping) else None
+    for key, part, given in users:
+        if isinstance(part, Mapping) and is_list(given):
+            yield from faulty_maps(key, part, list(given))
+    last = later[-1] if later else first
+    levels = count_levels(last) if isinstance(last, Mapping) else None
     for name in ('rpn_head', 'bbox_head'):
         head = model.get(name)
         anchors = head.get('anchor_generator') if isinstance(head, Mapping) else None

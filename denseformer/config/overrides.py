@@ -16,7 +16,10 @@ from denseformer.config.errors import ConfigError
 from denseformer.config.references import look_up, referenced
 from denseformer.deprecation import CONFIG_KEYS, warn_renamed
 
-SHARED_KEYS = {'backbone', 'channels', 'strides', 'levels', 'pyramid_channels', 'num_classes', 'published'}
+SHARED_KEYS = {
+    *('backbone', 'neck', 'channels', 'strides', 'map_channels', 'map_strides', 'levels', 'pyramid_channels'),
+    *('num_classes', 'published'),
+}
 """Top-level keys by which the bases of this project speak to one another."""
 WORDS = {'true': True, 'false': False}
 LIST_OF_WORDS = re.compile(r'\[([^\[\](){}\'"]*)\]')

@@ -1,5 +1,6 @@
-"""Mask2Former, test-time augmentation, and the scores of boxes, masks and panoptic maps; detectors themselves are
-mmdetection's.
+"""Mask2Former, necks, test-time augmentation, and the scores of boxes, masks and panoptic maps.
+
+Detectors themselves are mmdetection's.
 """
 
 from denseformer.detection.mask2former import (
@@ -10,9 +11,12 @@ from denseformer.detection.mask2former import (
     MaskFusion,
 )
 from denseformer.detection.metrics import CocoMetric, PanopticMetric, VOCMetric
+from denseformer.detection.necks import RCFPN, AttFPN
 from denseformer.detection.test_time import DetectorTTA
 
 __all__ = [
+    'RCFPN',
+    'AttFPN',
     'CocoMetric',
     'DetectorTTA',
     'Mask2Former',

@@ -28,6 +28,7 @@ from denseformer.engine.run_folder import check_free, current_run, make_folder, 
 from denseformer.engine.run_report import write_run_report
 from denseformer.engine.runner import Runner
 from denseformer.engine.trackers import add_trackers
+from denseformer.engine.validation import scores_per_class
 from denseformer.ops import dispatch as operators
 from denseformer.options import EvaluationOptions, LaunchOptions, TrainOptions, takes_options
 
@@ -99,7 +100,7 @@ def evaluate(config_path: str, checkpoint: str, options: EvaluationOptions) -> d
         'config': str(config_path),
         'checkpoint': str(checkpoint),
         'metrics': {name: float(value) for name, value in metrics.items()},
-        'per_class': scores_per_class(runner),
+        'per_class': scores_per_class(runner.test_evaluator.metrics),
     }
     if runner.rank == 0:
         print_scores(result)
@@ -211,6 +212,21 @@ def set_time_limit(config: Config, options: TrainOptions) -> None:
     hooks['preemption']['time_limit'] = options.time_limit
 
 
+def set_validation(config: Config, options: TrainOptions) -> None:
+    """Set how many images are validated together, and how long the run waits for a better score."""
+    if options.val_batch_size is None and options.patience is None:
+        return
+    if not config.get('val_dataloader'):
+        raise ConfigError('--val-batch-size and --patience: the config has no val_dataloader.')
+    if options.val_batch_size is not None:
+        config.val_dataloader.batch_size = options.val_batch_size
+    if options.patience is not None:
+        saver = (config.get('default_hooks') or {}).get('checkpoint') or {}
+        if not saver.get('save_best'):
+            raise ConfigError('--patience: default_hooks.checkpoint.save_best has to name the score to watch.')
+        config.default_hooks.patience = dict(type='denseformer.PatienceHook', patience=options.patience)
+
+
 TRAIN_STEPS: tuple[Callable[[Config, TrainOptions], None], ...] = (
     *(
         set_start,
@@ -221,6 +237,7 @@ TRAIN_STEPS: tuple[Callable[[Config, TrainOptions], None], ...] = (
         enable_fsdp,
         set_randomness,
         set_time_limit,
+        set_validation,
     ),
 )
 """The steps that bring the options of training into a config."""
@@ -287,12 +304,6 @@ def take_over_seed(config: Config, path: Path) -> list[str]:
         return []
     config.randomness = {**randomness, 'seed': seed}
     return [] if given is None else [f'The run began with seed {seed}, which it keeps; {given} is not used.']
-
-
-def scores_per_class(runner: Runner) -> dict[str, Any]:
-    """{class: {score: value}} of the first metric that keeps them."""
-    tables = (getattr(metric, 'per_class', None) for metric in runner.test_evaluator.metrics)
-    return next((table for table in tables if table), {})
 
 
 def write_confusion_matrices(runner: Runner) -> None:

@@ -39,6 +39,7 @@ from denseformer.engine.resuming import highest_rate
 from denseformer.engine.resuming import resume as resume_run
 from denseformer.engine.run_folder import set_current_run
 from denseformer.engine.sharding import compile_units, is_sharded, shard, shard_state
+from denseformer.engine.validation import SameSizeValLoop
 from denseformer.inspection.learnable import check_learnable
 
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
@@ -95,6 +96,12 @@ class Runner(MMEngineRunner):
         if loop.get('type') == 'EpochBasedTrainLoop' or loop.get('by_epoch'):
             loop = {'type': ResumableEpochLoop, **{key: loop[key] for key in loop if key not in ('type', 'by_epoch')}}
         return super().build_train_loop(loop)
+
+    def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """The loop of validation, in batches of images of any sizes."""
+        if isinstance(loop, dict) and loop.get('type', 'ValLoop') in ('ValLoop', 'mmengine.ValLoop'):
+            loop = {**loop, 'type': SameSizeValLoop}
+        return super().build_val_loop(loop)
 
     @staticmethod
     def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> DataLoader:

@@ -1,5 +1,18 @@
-"""Scores of semantic segmentation; segmentors themselves are mmsegmentation's."""
+"""What mmsegmentation lacks: published systems, as backbones and decode heads, losses, and scores of label maps."""
 
+from denseformer.segmentation.bevanet import BEVANet, BEVANetHead
+from denseformer.segmentation.losses import SmoothCrossEntropy
 from denseformer.segmentation.metrics import SegmentationMetric
+from denseformer.segmentation.p2at import P2ATHead
+from denseformer.segmentation.segmentor import Segmentor
+from denseformer.segmentation.unetformer import UNetFormerHead
 
-__all__ = ['SegmentationMetric']
+__all__ = [
+    'BEVANet',
+    'BEVANetHead',
+    'P2ATHead',
+    'SegmentationMetric',
+    'Segmentor',
+    'SmoothCrossEntropy',
+    'UNetFormerHead',
+]

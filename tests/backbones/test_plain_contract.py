@@ -25,7 +25,7 @@ def network(request) -> PlainBackbone:
 @pytest.mark.parametrize(('cls', 'arch'), VARIANTS, ids=[f'{cls.__name__}-{arch}' for cls, arch in VARIANTS])
 def test_every_variant_describes_itself_without_allocating(cls, arch):
     description = cls.describe(arch)
-    assert len(description.channels) == len(description.strides) == 4
+    assert len(description.channels) == len(description.strides) == len(cls.archs[arch].default_out_indices)
     assert len(set(description.channels)) == len(set(description.strides)) == 1
     assert description.parameters > 1e6
     assert description.source.license

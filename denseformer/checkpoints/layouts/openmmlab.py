@@ -1,12 +1,15 @@
-"""OpenMMLab's layouts: Swin of mmsegmentation, mmdetection and mmpretrain, ConvNeXt of mmpretrain (all Apache-2.0).
+"""OpenMMLab's layouts: Swin, MiT of mmsegmentation and ConvNeXt of mmpretrain (all Apache-2.0).
 
-Sources: https://github.com/open-mmlab/mmsegmentation, .../mmdetection, .../mmpretrain. The prefix `backbone.` is taken
-off by whoever loads a backbone alone.
+Sources: https://github.com/open-mmlab/mmsegmentation, .../mmdetection, .../mmpretrain; Swin is the same in all three.
+The prefix `backbone.` is taken off by whoever loads a backbone alone.
 """
+
+import re
+from collections.abc import Callable
 
 from torch import Tensor
 
-from denseformer.checkpoints.keys import StateDict, rename
+from denseformer.checkpoints.keys import StateDict, linear_from_pointwise, rename
 from denseformer.checkpoints.layouts.layout import Layout
 
 
@@ -38,7 +41,33 @@ def convnext(state_dict: StateDict) -> StateDict:
     return rename(state_dict, (r'\.depthwise_conv\.', '.dwconv.'), (r'\.pointwise_conv([12])\.', r'.pwconv\1.'))
 
 
+def mit(state_dict: StateDict) -> StateDict:
+    """MLPs are of 1 x 1 convolutions there, and queries, keys and values one tensor."""
+
+    def stage(name: str) -> Callable[[re.Match], str]:
+        return lambda match: f'{name}{int(match[1]) + 1}.'
+
+    renamed = rename(
+        state_dict,
+        (r'^layers\.(\d)\.0\.', stage('patch_embed')),
+        (r'^layers\.(\d)\.1\.', stage('block')),
+        (r'^layers\.(\d)\.2\.', stage('norm')),
+        (r'^(patch_embed\d)\.projection\.', r'\1.proj.'),
+        (r'\.attn\.attn\.out_proj\.', '.attn.proj.'),
+        (r'\.ffn\.layers\.0\.', '.mlp.fc1.'),
+        (r'\.ffn\.layers\.1\.', '.mlp.dwconv.dwconv.'),
+        (r'\.ffn\.layers\.4\.', '.mlp.fc2.'),
+    )
+    for key in [key for key in renamed if '.attn.attn.in_proj_' in key]:
+        value = renamed.pop(key)
+        before, _, kind = key.partition('attn.in_proj_')
+        split = value.shape[0] // 3
+        renamed[f'{before}q.{kind}'], renamed[f'{before}kv.{kind}'] = value[:split], value[split:]
+    return linear_from_pointwise(renamed, r'\.mlp\.fc[12]\.weight$')
+
+
 LAYOUTS = {
     'Swin': Layout(r'^stages\.\d\.blocks\.\d+\.attn\.w_msa\.', swin),
     'ConvNeXt': Layout(r'^stages\.\d\.\d+\.depthwise_conv\.', convnext),
+    'MiT': Layout(r'^layers\.\d\.0\.projection\.', mit),
 }
