@@ -1,12 +1,8 @@
 """`fit` from a folder to a checkpoint, one run of an iteration or two for each task."""
 
-from pathlib import Path
-
 import pytest
 
 import denseformer
-from denseformer.cli import main
-from denseformer.folders import FolderError
 from tests.support import formats
 
 SHORT = {
