@@ -35,9 +35,12 @@ class ScopeRegistry(Registry):
         return found
 
 
-MODELS = ScopeRegistry(root.MODELS, ['backbones', 'necks', 'plugins', 'restoration'], last_modules=['detection'])
+MODELS = ScopeRegistry(
+    root.MODELS, ['backbones', 'necks', 'plugins', 'restoration'], last_modules=['segmentation', 'detection']
+)
 DATASETS = ScopeRegistry(root.DATASETS, ['datasets'])
 TRANSFORMS = ScopeRegistry(root.TRANSFORMS, ['datasets'])
+DATA_SAMPLERS = ScopeRegistry(root.DATA_SAMPLERS, ['detection'])
 METRICS = ScopeRegistry(root.METRICS, ['segmentation', 'detection', 'restoration'])
 HOOKS = ScopeRegistry(root.HOOKS, ['engine'])
 OPTIM_WRAPPERS = ScopeRegistry(root.OPTIM_WRAPPERS, ['engine'])

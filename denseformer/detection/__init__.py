@@ -1,4 +1,4 @@
-"""Mask2Former and the scores of boxes, masks and panoptic maps; detectors themselves are mmdetection's."""
+"""Mask2Former, scores of boxes, masks and panoptic maps, sampling by class; detectors themselves are mmdetection's."""
 
 from denseformer.detection.mask2former import (
     Mask2Former,
@@ -8,6 +8,7 @@ from denseformer.detection.mask2former import (
     MaskFusion,
 )
 from denseformer.detection.metrics import CocoMetric, PanopticMetric, VOCMetric
+from denseformer.detection.sampling import RepeatFactorSampler
 
 __all__ = [
     'CocoMetric',
@@ -17,5 +18,6 @@ __all__ = [
     'Mask2FormerSemanticHead',
     'MaskFusion',
     'PanopticMetric',
+    'RepeatFactorSampler',
     'VOCMetric',
 ]
