@@ -1,4 +1,4 @@
-"""Mask2Former, necks, test-time augmentation, and the scores of boxes, masks and panoptic maps.
+"""Mask2Former, necks, sampling by class, test-time augmentation, and the scores of boxes, masks and panoptic maps.
 
 Detectors themselves are mmdetection's.
 """
@@ -12,6 +12,7 @@ from denseformer.detection.mask2former import (
 )
 from denseformer.detection.metrics import CocoMetric, PanopticMetric, VOCMetric
 from denseformer.detection.necks import RCFPN, AttFPN
+from denseformer.detection.sampling import RepeatFactorSampler
 from denseformer.detection.test_time import DetectorTTA
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     'Mask2FormerSemanticHead',
     'MaskFusion',
     'PanopticMetric',
+    'RepeatFactorSampler',
     'VOCMetric',
 ]
