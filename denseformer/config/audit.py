@@ -102,11 +102,8 @@ def is_variable(key: str, config: Config, known: Iterable[str]) -> bool:
     Its value stands somewhere else too; a number may do so by chance, so its name must not be like a known one.
     """
     value = config[key]
-    if value is None:
+    if isinstance(value, bool) or value is None:
         return False
-    if isinstance(value, bool):  # of which there are only two: one of its name has to be it
-        nodes = (node for other in config if other != key for _, node in walk(config[other], other))
-        return any(isinstance(node, Mapping) and node.get(key) is value for node in nodes)
     if not isinstance(value, Mapping | list | tuple) and did_you_mean(key, known):
         return False
     return any(value == node for other in config if other != key for _, node in walk(config[other], other))

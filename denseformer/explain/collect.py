@@ -1,7 +1,6 @@
 """Predicting a run's validation set with its best checkpoint, and keeping records of each image."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,14 @@ from torch import Tensor
 from denseformer import pages
 from denseformer.checkpoints.common import file_hash
 from denseformer.checkpoints.writing import BEST, pointed_checkpoint
+from denseformer.config.audit import import_custom_modules
+from denseformer.config.loading import load_config
 from denseformer.detection.mask2former import Mask2FormerSemanticHead
 from denseformer.detection.metrics import PanopticMetric
 from denseformer.detection.metrics.confusion import box_overlaps
 from denseformer.detection.metrics.panoptic_quality import decode_prediction
-from denseformer.engine.launch import build_runner, prepare
+from denseformer.engine.devices import use_device
+from denseformer.engine.launch import build_runner
 from denseformer.explain import errors
 from denseformer.explain.analysis import class_pixels, image_f1, object_kinds
 from denseformer.explain.records import (
@@ -92,8 +94,10 @@ def config_of(run: Path) -> Path:
 def predict(config_path: Path, checkpoint: Path, folder: Path, options: LaunchOptions) -> Records:
     """Predict the validation set of a config, and keep records and pictures of the worst images in `folder`."""
     overrides = {'load_from': None, 'resume': False, **options.cfg_options}
-    options = replace(options, work_dir=str(folder), cfg_options=overrides)
-    config = prepare(str(config_path), options)
+    config = load_config(str(config_path), overrides)  # which was audited when the run began
+    import_custom_modules(config)
+    config.work_dir, config.launcher = str(folder), 'none'
+    use_device(options.device)
     if not config.get('val_dataloader'):
         raise ValueError(f'{config_path}: has no val_dataloader to explain.')
     config.test_dataloader, config.test_evaluator = config.val_dataloader, config.val_evaluator
