@@ -1,7 +1,8 @@
-"""Mask2Former, test-time augmentation, and the scores of boxes, masks and panoptic maps; detectors themselves are
+"""Mask2Former, EoMT, test-time augmentation, and the scores of boxes, masks and panoptic maps; detectors themselves are
 mmdetection's.
 """
 
+from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead
 from denseformer.detection.mask2former import (
     Mask2Former,
     Mask2FormerHead,
@@ -15,6 +16,9 @@ from denseformer.detection.test_time import DetectorTTA
 __all__ = [
     'CocoMetric',
     'DetectorTTA',
+    'EoMT',
+    'EoMTHead',
+    'EoMTSemanticHead',
     'Mask2Former',
     'Mask2FormerHead',
     'Mask2FormerSegmentor',

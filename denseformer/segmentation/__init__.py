@@ -3,6 +3,7 @@
 from denseformer.segmentation.bevanet import BEVANet, BEVANetHead
 from denseformer.segmentation.metrics import SegmentationMetric
 from denseformer.segmentation.p2at import P2ATHead
+from denseformer.segmentation.plain_heads import DPTHead, LinearHead
 from denseformer.segmentation.segmentor import Segmentor
 
-__all__ = ['BEVANet', 'BEVANetHead', 'P2ATHead', 'SegmentationMetric', 'Segmentor']
+__all__ = ['BEVANet', 'BEVANetHead', 'DPTHead', 'LinearHead', 'P2ATHead', 'SegmentationMetric', 'Segmentor']
