@@ -1,8 +1,9 @@
-"""Mask2Former, necks, sampling by class, test-time augmentation, and the scores of boxes, masks and panoptic maps.
+"""Mask2Former, EoMT, necks, sampling by class, test-time augmentation, and scores of boxes, masks and panoptic maps.
 
 Detectors themselves are mmdetection's.
 """
 
+from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead
 from denseformer.detection.mask2former import (
     Mask2Former,
     Mask2FormerHead,
@@ -20,6 +21,9 @@ __all__ = [
     'AttFPN',
     'CocoMetric',
     'DetectorTTA',
+    'EoMT',
+    'EoMTHead',
+    'EoMTSemanticHead',
     'Mask2Former',
     'Mask2FormerHead',
     'Mask2FormerSegmentor',

@@ -4,15 +4,18 @@ from denseformer.segmentation.bevanet import BEVANet, BEVANetHead
 from denseformer.segmentation.losses import DiceLoss, FocalLoss, HardPixelLoss, SmoothCrossEntropy, TverskyLoss
 from denseformer.segmentation.metrics import SegmentationMetric
 from denseformer.segmentation.p2at import P2ATHead
+from denseformer.segmentation.plain_heads import DPTHead, LinearHead
 from denseformer.segmentation.segmentor import Segmentor
 from denseformer.segmentation.unetformer import UNetFormerHead
 
 __all__ = [
     'BEVANet',
     'BEVANetHead',
+    'DPTHead',
     'DiceLoss',
     'FocalLoss',
     'HardPixelLoss',
+    'LinearHead',
     'P2ATHead',
     'SegmentationMetric',
     'Segmentor',
