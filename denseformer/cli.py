@@ -69,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_doctor(commands)
     add_browse(commands)
     add_plot(commands)
+    add_explain(commands)
     add_prepare(commands)
     add_list(commands)
     add_weights(commands)
@@ -199,6 +200,17 @@ def add_plot(commands: Commands) -> None:
     parser.add_argument('runs', nargs='+', metavar='RUN', help='the --work-dir of a run')
     parser.add_argument('--keys', nargs='+', help='what to draw; default: losses, lr and the scores of validation')
     parser.add_argument('--out', required=True, metavar='FILE', help='.png, .svg, .pdf or .html')
+
+
+def add_explain(commands: Commands) -> None:
+    help_text = "say where a run's model is wrong, which labels may be, and whether another run is better"
+    parser = add_command(commands, 'explain', run_explain, help_text)
+    parser.usage = 'denseformer explain RUN [RUN2] [options]'
+    parser.add_argument(
+        'runs', nargs='+', metavar='RUN', help='the --work-dir of a run, and of one that is compared with it'
+    )
+    parser.add_argument('--out', metavar='FILE.html', help='the page; default: RUN/explain.html')
+    add_options(parser, LaunchOptions, leave_out=('work_dir', 'launcher'))
 
 
 def add_prepare(commands: Commands) -> None:
@@ -357,6 +369,15 @@ def run_plot(options: argparse.Namespace) -> int:
     from denseformer.inspection.plot_log import plot
 
     plot(options.runs, options.out, options.keys)
+    return 0
+
+
+def run_explain(options: argparse.Namespace) -> int:
+    from denseformer.explain.page import explain
+
+    if len(options.runs) > 2:
+        raise ValueError('expected RUN [RUN2]: two runs are compared at most.')
+    print(explain(*options.runs, out=options.out, options=options_from(LaunchOptions, options)))
     return 0
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from denseformer.checkpoints.keys import StateDict
+from denseformer.checkpoints.layouts import as_openmmlab
 
 WRAPPERS = (
     *(
@@ -49,8 +50,10 @@ def below(weights: StateDict, prefix: str) -> StateDict:
 def without_prefix(weights: StateDict, model: nn.Module) -> tuple[StateDict, str]:
     """The weights under the names that fit `model` best, and the prefix that was removed for it, '' for none.
 
-    A wrapper's prefix is removed; for a model that is part of the one in the file, the part's prefix, too.
+    A wrapper's prefix is removed; for a model that is part of the one in the file, the part's prefix, too. Whole models
+    of other packages have our names then.
     """
+    weights = as_openmmlab(weights)
     if len(model.state_dict()) == matches(model, weights):
         return weights, ''
     found = dict(places(weights))

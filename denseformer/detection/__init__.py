@@ -1,8 +1,9 @@
-"""Mask2Former, necks, test-time augmentation, and the scores of boxes, masks and panoptic maps.
+"""Mask2Former, EoMT, necks, sampling by class, test-time augmentation, and scores of boxes, masks and panoptic maps.
 
 Detectors themselves are mmdetection's.
 """
 
+from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead
 from denseformer.detection.mask2former import (
     Mask2Former,
     Mask2FormerHead,
@@ -12,6 +13,7 @@ from denseformer.detection.mask2former import (
 )
 from denseformer.detection.metrics import CocoMetric, PanopticMetric, VOCMetric
 from denseformer.detection.necks import RCFPN, AttFPN
+from denseformer.detection.sampling import RepeatFactorSampler
 from denseformer.detection.test_time import DetectorTTA
 
 __all__ = [
@@ -19,11 +21,15 @@ __all__ = [
     'AttFPN',
     'CocoMetric',
     'DetectorTTA',
+    'EoMT',
+    'EoMTHead',
+    'EoMTSemanticHead',
     'Mask2Former',
     'Mask2FormerHead',
     'Mask2FormerSegmentor',
     'Mask2FormerSemanticHead',
     'MaskFusion',
     'PanopticMetric',
+    'RepeatFactorSampler',
     'VOCMetric',
 ]

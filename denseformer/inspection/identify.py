@@ -25,7 +25,7 @@ from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of
 from denseformer.checkpoints.addresses import local_file
 from denseformer.checkpoints.fitting import PARTS, as_loaded, below, places
 from denseformer.checkpoints.keys import StateDict
-from denseformer.checkpoints.layouts import as_authors
+from denseformer.checkpoints.layouts import as_authors, as_openmmlab
 from denseformer.checkpoints.onnx_file import OnnxFile, read_onnx
 from denseformer.checkpoints.sharing import recorded_config
 from denseformer.checkpoints.signatures import (
@@ -179,6 +179,7 @@ def identify_weights(weights: StateDict, **known: Any) -> Identity:
     """The identity of bare weights, which may lie on the meta device; known: fields that the file has told already."""
     numbers = sum(value.numel() for value in weights.values())
     known = {'path': '', 'tensors': len(weights), 'numbers': numbers} | known
+    weights = as_openmmlab(weights)
     candidates = sorted(_candidates(weights), key=lambda candidate: -candidate[2].share)
     whole = _without_wrapper(weights)
     head = head_of(whole)

@@ -9,11 +9,11 @@ import refkit
 import torch
 from torch import nn
 
-from denseformer.backbones import Backbone
+from denseformer.backbones import Backbone, CrossViT
 from denseformer.backbones.plain.base import PlainBackbone
 from denseformer.registry import MODELS
 
-FAMILIES = [cls for cls in Backbone.families() if not issubclass(cls, PlainBackbone)]
+FAMILIES = [cls for cls in Backbone.families() if not issubclass(cls, (PlainBackbone, CrossViT))]
 REFERENCES = json.loads((refkit.REFERENCES / 'index.json').read_text())
 TOLERANCES = {
     # Tokens are sorted by significance, and rounding alone reorders them: the authors' code is 3e-2 from itself in

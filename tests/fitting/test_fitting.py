@@ -3,6 +3,7 @@
 import pytest
 
 import denseformer
+from denseformer.cli import main
 from tests.support import formats
 
 SHORT = {
@@ -32,3 +33,26 @@ def test_fit_trains_each_task_from_a_folder_of_it(task, tmp_path):
     assert (tmp_path / 'run' / 'config.py').is_file()
     short = (tmp_path / 'run' / 'dataset' / 'config.py').read_text()
     assert "'./data.py'" in short
+
+
+def test_explain_prints_reasons_and_the_config_and_writes_nothing(tmp_path, capsys):
+    root = formats.yolo(tmp_path / 'data')
+    assert main(['fit', str(root), '--out', str(tmp_path / 'run'), '--device', 'cpu', '--explain']) == 0
+    printed = capsys.readouterr().out
+    assert 'YOLO txt, detection' in printed
+    assert 'because' in printed
+    assert "'denseformer::_base_/heads/retinanet.py'" in printed
+    assert not (tmp_path / 'run').exists()
+
+
+def test_a_folder_that_is_not_understood_ends_with_a_status_and_what_was_expected(tmp_path, capsys):
+    formats.write(tmp_path / 'notes.csv', '')
+    assert main(['fit', str(tmp_path)]) == 2
+    assert 'Expected is one of' in capsys.readouterr().err
+
+
+def test_a_config_that_a_person_may_have_edited_is_not_replaced(tmp_path):
+    root = formats.pairs(tmp_path / 'data')
+    formats.write(tmp_path / 'run' / 'dataset' / 'config.py', '# mine')
+    with pytest.raises(ValueError, match='is there already'):
+        denseformer.fit(str(root), out=str(tmp_path / 'run'))

@@ -156,7 +156,7 @@ class TNT(PlainBackbone):
         for i, block in enumerate(self.blocks):
             words, x = self.run(block, words, x)
             if i in self.out_indices:
-                outs.append(self.output(self.norm(x) if self._is_normed(i) else x, size))
+                outs.append(self.output(self.norm(x) if self._is_normed(i) else x, size, self.prefix_after(i)))
         return tuple(outs)
 
     @staticmethod

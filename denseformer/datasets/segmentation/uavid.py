@@ -1,7 +1,7 @@
 """UAVid: street scenes seen obliquely from the air, https://arxiv.org/abs/1810.10438."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mmseg.datasets import BaseSegDataset
 
@@ -25,7 +25,7 @@ class UAVidDataset(BaseSegDataset):
         ],
     )
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any):
         super().__init__(img_suffix='.png', **options)
 
     def load_data_list(self) -> list[dict]:

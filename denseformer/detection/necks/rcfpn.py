@@ -47,9 +47,12 @@ class FusionNode(nn.Module):
         super().__init__()
         options = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, order=('act', 'conv', 'norm'))
         self.gates = nn.ModuleList(nn.Conv2d(2 * dim, 1, 1) for _ in range(inputs - 1))
-        self.attention = nn.Conv2d(2 * dim, 1, 3, padding=1) if attends else None
-        self.temperature = nn.Parameter(torch.ones(1)) if attends else None
-        self.pre_fusion = ConvModule(dim, dim, 3, padding=1, **options) if inputs > 2 else None
+        self.attends = attends
+        if attends:
+            self.attention = nn.Conv2d(2 * dim, 1, 3, padding=1)
+            self.temperature = nn.Parameter(torch.ones(1))
+        if inputs > 2:
+            self.pre_fusion = ConvModule(dim, dim, 3, padding=1, **options)
         self.post_fusion = ConvModule(dim, dim, 3, padding=1, **options)
         for conv in (*self.gates, *([self.attention] if attends else [])):
             nn.init.zeros_(conv.weight)
@@ -58,7 +61,7 @@ class FusionNode(nn.Module):
     def forward(self, own: Tensor, *others: Tensor) -> Tensor:
         first, *further = (self.resized(x, own.shape[2:]) for x in others)
         share = self.share(0, own, first)
-        if self.attention is not None:
+        if self.attends:
             first = first * self.weights(own, first)
         x = share * own + (1 - share) * first
         for other in further:
