@@ -10,9 +10,9 @@ from typing import Any
 
 from denseformer.importing import when_imported
 from denseformer.ops import mmcv_import
+from denseformer.version import __version__
 
 __all__ = ['__version__', 'fit']
-__version__ = '0.1.0'
 
 mmcv_import.install()
 when_imported('mmengine.registry', lambda: import_module('denseformer.registry'))

@@ -17,7 +17,7 @@ class ScopeRegistry(Registry):
     """A registry of this scope below `parent`, which imports `modules` when something is first looked up.
 
     last_modules: imported only for a name that `modules` do not have, because they need packages that the others do
-        without: heads need mmdet, networks do not.
+        without: heads need mmseg or mmdet, networks do not.
     """
 
     def __init__(self, parent: Registry, modules: Sequence[str], last_modules: Sequence[str] = ()):

@@ -27,7 +27,7 @@ from denseformer.datasets.restoration.lmdb_store import read_file
 from denseformer.images.similarity import Fingerprint, fingerprint, near_pairs
 from denseformer.inspection.balance import proposals
 from denseformer.inspection.coco_check import check_annotations, check_objects
-from denseformer.inspection.learnable import learning_fault, loading_steps
+from denseformer.inspection.learnable import check_scorable, learning_fault, loading_steps
 
 SHOWN = 10
 WARNINGS = ('duplicate', 'near-duplicate', 'class')
@@ -122,7 +122,7 @@ def examine_dataset(config: Mapping[str, Any], limit: int | None) -> SplitReport
         report.examined += 1
         report.problems += outside(info, config.get('data_root'))
         report.problems += object_problems(info)
-        labels = examine_sample(dataset.pipeline, info, report)
+        labels = examine_sample(dataset, info, report)
         unit = 'pixels' if info.get('seg_map_path') else 'objects'
         if unit == 'objects' and labels is None:
             labels = np.array([row['bbox_label'] for row in info.get('instances', ()) if not row['ignore_flag']], int)
@@ -155,11 +155,12 @@ def spread_indices(length: int, limit: int | None) -> Iterable[int]:
     return np.linspace(0, length - 1, limit).astype(int).tolist()
 
 
-def examine_sample(load: Compose, info: dict, report: SplitReport) -> np.ndarray | None:
+def examine_sample(dataset: Any, info: dict, report: SplitReport) -> np.ndarray | None:
     """Read one sample; note what is wrong and the image's hash, and return its label map if it has one."""
     path = str(info.get('img_path') or info.get('gt_path') or '')
     try:
-        results = load(info) or {}
+        results = dataset.pipeline(info) or {}
+        check_scorable(dataset, results)
         if path:
             report.hashes.setdefault(hashlib.sha1(read_file(path), usedforsecurity=False).hexdigest(), path)
             image = results.get('img' if info.get('img_path') else 'gt_img')

@@ -127,6 +127,17 @@ def test_sixteen_bits_are_kept(tmp_path, channels):
     assert np.array_equal(blue, image[..., 0])
 
 
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_colours_become_grey_as_luma_where_it_is_asked_for(tmp_path, dtype):
+    white, black = np.full((4, 4, 3), np.iinfo(dtype).max, dtype), np.zeros((4, 4, 3), dtype)
+    cv2.imwrite(str(tmp_path / 'a.png'), np.concatenate([white, black]))
+    gray = transform('LoadImagePair', channels=1, luma=1.0)({'gt_path': str(tmp_path / 'a.png')})['gt_img']
+    assert (gray.dtype, gray.shape) == (dtype, (8, 4, 1))
+    assert np.unique(gray).tolist() == [level * (257 if dtype is np.uint16 else 1) for level in (16, 235)]
+    with pytest.raises(ValueError, match='share of the images'):
+        transform('LoadImagePair', channels=1, luma=2.0)
+
+
 def test_sizes_that_do_not_belong_together_are_refused(root):
     cv2.imwrite(str(root / 'LR/b.png'), picture(20, 20))
     data = dataset(root, pipeline=[{'type': 'denseformer.LoadImagePair', 'scale': 2}])
