@@ -27,14 +27,21 @@ from denseformer.registry import MODELS as OWN_MODELS
 BASE = Path(__file__).parents[1] / 'configs/_base_'
 BACKBONES, NECKS, HEADS = (sorted((BASE / folder).glob('*.py')) for folder in ('backbones', 'necks', 'heads'))
 HEADS_STRIDES = (4, 8, 16, 32)
+PLAIN_HEADS = ('dpt', 'eomt', 'linear', 'setr')
+"""Beginnings of the names of heads that take maps of one stride as they are."""
 
 
 def necks_for(backbone: Path, head: Path) -> list[Path | None]:
     """The necks to put between: one where strides repeat, else none. ViT stands for all before the other necks.
 
+    Heads of plain maps have none; a backbone with rotary positions and one without stand for all.
     Backbones with fewer maps than the bases of heads take, as CvT with three, are left out, and those whose base must
     name four blocks, because no dense network was published.
     """
+    if backbone.stem == 'snnet':  # trains on a part of its parameters in each step, which its own test looks at
+        return []
+    if head.stem.startswith(PLAIN_HEADS):
+        return [None] if backbone.stem in ('vit', 'dinov3') else []
     kind = OWN_MODELS.get(Config.fromfile(backbone).backbone.type)
     strides = getattr(kind, 'strides', HEADS_STRIDES)
     names_blocks = issubclass(kind, PlainBackbone) and 'out_indices' in Config.fromfile(backbone).backbone
@@ -60,7 +67,7 @@ NARROW = {
 }
 """Numbers that make a head cheap, wherever its base has one of that name."""
 FIRST_MAP = (
-    *('backbone.out_norms.0.', 'backbone.norm0.'),
+    *('backbone.out_norms.0.', 'backbone.norm0.', 'backbone.spm.fc1.', 'backbone.up.'),
     *(f'neck.0.{level}.' for level in ('lateral_convs.0', 'convs.0', 'fpn1', 'simfp_2')),
 )
 """The norm of the map, or the level of a neck, that pyramids from stride 8 on leave out."""

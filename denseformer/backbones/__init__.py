@@ -36,6 +36,7 @@ from denseformer.backbones.linear_attention.inline import InLinePVT, InLineSwin
 from denseformer.backbones.linear_attention.l2vit import L2ViT
 from denseformer.backbones.linear_attention.soft import SOFT
 from denseformer.backbones.neighborhood.dinat import NAT, DiNAT, DiNATs
+from denseformer.backbones.plain.binary_attention import BinaryAttention
 from denseformer.backbones.plain.convit import ConViT
 from denseformer.backbones.plain.croco import CroCo
 from denseformer.backbones.plain.crossvit import CrossViT
@@ -46,11 +47,14 @@ from denseformer.backbones.plain.illama import ILLaMA
 from denseformer.backbones.plain.sam import SAM
 from denseformer.backbones.plain.sam2 import SAM2
 from denseformer.backbones.plain.smarties import SMARTIES
+from denseformer.backbones.plain.snnet import SNNet
 from denseformer.backbones.plain.t2t_vit import T2TViT
 from denseformer.backbones.plain.tips import TIPS
 from denseformer.backbones.plain.tnt import TNT
+from denseformer.backbones.plain.uplift import UPLiFT
 from denseformer.backbones.plain.vir import ViR
 from denseformer.backbones.plain.vit import ViT
+from denseformer.backbones.plain.vit_adapter import ViTAdapter
 from denseformer.backbones.plain.vitdet import ViTDet
 from denseformer.backbones.spectral.spectformer import SpectFormer
 from denseformer.backbones.spectral.svt import SVT
@@ -90,6 +94,7 @@ __all__ = [
     'AgentSwin',
     'Backbone',
     'BiFormer',
+    'BinaryAttention',
     'CASViT',
     'CSWin',
     'ConViT',
@@ -128,6 +133,7 @@ __all__ = [
     'PyramidTNT',
     'SGFormer',
     'SHViT',
+    'SNNet',
     'STViT',
     'STViTR',
     'SpectFormer',
@@ -135,10 +141,12 @@ __all__ = [
     'SwinV2',
     'T2TViT',
     'TransNeXt',
+    'UPLiFT',
     'UniFormer',
     'VCMamba',
     'ViR',
     'ViT',
+    'ViTAdapter',
     'ViTDet',
     'ViTamin',
     'Vim',

@@ -100,7 +100,31 @@ class StageWithLosses(Stage):
         return {**super().__getstate__(), 'losses': []}
 
 
-class Backbone(Network):
+class MapNetwork(Network):
+    """An image to feature maps: a `Backbone`, or a network that is made of backbones.
+
+    out_channels, out_strides: of the maps, in their order; input_size: the square input it was published at, in pixels.
+    """
+
+    input_size: ClassVar[int] = 224
+    out_channels: tuple[int, ...]
+    out_strides: tuple[int, ...]
+
+    @classmethod
+    def describe(cls, arch: Any, **options: Any) -> BackboneDescription:
+        """Channels, strides, parameters and source of a variant; nothing is allocated."""
+        return cast(BackboneDescription, super().describe(arch, **options))
+
+    def _describe(self, name: str) -> BackboneDescription:
+        return BackboneDescription(
+            **vars(super()._describe(name)),
+            channels=self.out_channels,
+            strides=self.out_strides,
+            input_size=self.input_size,
+        )
+
+
+class Backbone(MapNetwork):
     """An image to a pyramid of feature maps.
 
     A subclass's constructor is keyword-only: `arch`, `drop_path_rate`, what is the paper's own, and
@@ -123,7 +147,6 @@ class Backbone(Network):
     """
 
     strides: ClassVar[tuple[int, ...]] = (4, 8, 16, 32)
-    input_size: ClassVar[int] = 224
     channels_last: ClassVar[bool] = True
     """Whether blocks work on (B, H, W, C) maps; False for (B, C, H, W)."""
     norm_feeds_next: ClassVar[bool] = False
@@ -172,7 +195,7 @@ class Backbone(Network):
         )
 
     @property
-    def out_strides(self) -> tuple[int, ...]:
+    def out_strides(self) -> tuple[int, ...]:  # type: ignore[override]
         """The strides of the returned maps."""
         return tuple(self.strides[i] for i in self.out_indices)
 
@@ -273,16 +296,3 @@ class Backbone(Network):
             name: ParamGroup(decay=not any(part in name for part in self.no_weight_decay), depth=depth_of(name))
             for name, _ in self.named_parameters()
         }
-
-    @classmethod
-    def describe(cls, arch: Any, **options: Any) -> BackboneDescription:
-        """Channels, strides, parameters and source of a variant; nothing is allocated."""
-        return cast(BackboneDescription, super().describe(arch, **options))
-
-    def _describe(self, name: str) -> BackboneDescription:
-        return BackboneDescription(
-            **vars(super()._describe(name)),
-            channels=self.out_channels,
-            strides=self.out_strides,
-            input_size=self.input_size,
-        )

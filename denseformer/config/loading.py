@@ -13,7 +13,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from denseformer.backbones.base import Backbone
+from denseformer.backbones.base import MapNetwork
 from denseformer.config.errors import ConfigError
 from denseformer.config.inheritance import apply_changes
 from denseformer.config.overrides import apply_overrides, rename_keys
@@ -107,7 +107,7 @@ def described_maps(backbone: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     if cls is None and str(name).startswith('denseformer.'):
         hint = did_you_mean(name, (f'denseformer.{known}' for known in MODELS.module_dict), 0.6)
         raise ConfigError(f"backbone.type: no backbone is called '{name}'.{hint}")
-    if not (isinstance(cls, type) and issubclass(cls, Backbone) and 'arch' in backbone):
+    if not (isinstance(cls, type) and issubclass(cls, MapNetwork) and 'arch' in backbone):
         return {}
     options = {key: backbone[key] for key in ('out_indices', 'neck', 'patch_size') if key in backbone}
     description = cls.describe(backbone['arch'], **options)

@@ -1,4 +1,4 @@
-# mmsegmentation's neck for vision transformers: maps at one stride, resized to a pyramid. It stands before the head's own.
+# mmsegmentation's neck for vision transformers: maps at one stride, resized to a pyramid, before the head's own neck.
 # Needs of the other bases: backbone (map_channels and map_strides follow from it).
 strides = [4, 8, 16, 32]
 neck = dict(
