@@ -42,6 +42,7 @@ MODELS = ScopeRegistry(
 )
 DATASETS = ScopeRegistry(root.DATASETS, ['datasets'])
 TRANSFORMS = ScopeRegistry(root.TRANSFORMS, ['datasets'])
+DATA_SAMPLERS = ScopeRegistry(root.DATA_SAMPLERS, ['detection'])
 METRICS = ScopeRegistry(root.METRICS, ['segmentation', 'detection', 'restoration'])
 HOOKS = ScopeRegistry(root.HOOKS, ['engine'])
 OPTIM_WRAPPERS = ScopeRegistry(root.OPTIM_WRAPPERS, ['engine'])

@@ -1,5 +1,6 @@
-"""Mask2Former, EoMT, test-time augmentation, and the scores of boxes, masks and panoptic maps; detectors themselves are
-mmdetection's.
+"""Mask2Former, EoMT, necks, sampling by class, test-time augmentation, and scores of boxes, masks and panoptic maps.
+
+Detectors themselves are mmdetection's.
 """
 
 from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead
@@ -11,9 +12,13 @@ from denseformer.detection.mask2former import (
     MaskFusion,
 )
 from denseformer.detection.metrics import CocoMetric, PanopticMetric, VOCMetric
+from denseformer.detection.necks import RCFPN, AttFPN
+from denseformer.detection.sampling import RepeatFactorSampler
 from denseformer.detection.test_time import DetectorTTA
 
 __all__ = [
+    'RCFPN',
+    'AttFPN',
     'CocoMetric',
     'DetectorTTA',
     'EoMT',
@@ -25,5 +30,6 @@ __all__ = [
     'Mask2FormerSemanticHead',
     'MaskFusion',
     'PanopticMetric',
+    'RepeatFactorSampler',
     'VOCMetric',
 ]

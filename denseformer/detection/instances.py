@@ -18,6 +18,8 @@ NEAR = 4
 """An instance that ends so many pixels from a border that its tile does not share with the image may be cut there,"""
 NEAR_SHARE = 0.05
 """or so large a share of its own side, as detectors place the sides of large boxes less exactly."""
+TINY = 1e-6
+"""Added to scores that weight a mean, which may all be 0."""
 Mask = dict[str, Any]
 """COCO's run-length encoding, column by column: {'size': [H, W], 'counts': bytes}."""
 
@@ -94,27 +96,40 @@ def merge_views(tiles: Sequence[View]) -> Instances:
 
     Below a tile stands for any view; one of the whole image has no border that cuts. Instances are one when they are of
     the same class and of different tiles, and agree in the part that both tiles see; so an instance that crosses many
-    tiles is put together pair by pair. It has the box and the mask of the best of those that no border cuts, else the
-    box around all and the union of their masks. Parts that a border cuts are left out where a whole instance of their
-    class covers them.
+    tiles is put together pair by pair. Of its members that no border cuts it has the mean of the boxes, weighted by
+    score, and the best one's mask; where all are cut, the box around them and the union of their masks. Parts that a
+    border cuts are left out where a whole instance of their class covers them.
 
     The score is the largest one times the share of tiles that found the instance, among those that see all of it: an
     error of the detector is not made twice as likely where it looks twice.
     """
     candidates = candidates_of(tiles)
     found, groups = candidates.found, groups_of(candidates)
-    members = [next(([i] for i in group if not candidates.cut[i]), group) for group in groups]
-    boxes = [np.concatenate([found.boxes[group, :2].min(0), found.boxes[group, 2:].max(0)]) for group in members]
+    wholes = [[i for i in group if not candidates.cut[i]] for group in groups]
+    boxes = [
+        np.average(found.boxes[whole], 0, found.scores[whole].astype(float) + TINY)
+        if whole
+        else around(found.boxes[group])
+        for group, whole in zip(groups, wholes, strict=True)
+    ]
     masks = found.masks
     if masks is not None:
-        masks = [rle.merge([masks[i] for i in group]) for group in members]
+        masks = [
+            masks[whole[0]] if whole else rle.merge([masks[i] for i in group])
+            for group, whole in zip(groups, wholes, strict=True)
+        ]
     best = [group[0] for group in groups]
     merged = Instances(np.array(boxes, found.boxes.dtype).reshape(-1, 4), found.scores[best], found.labels[best], masks)
-    is_whole = np.array([not candidates.cut[group[0]] for group in members], bool)
+    is_whole = np.array([bool(whole) for whole in wholes], bool)
     shares = share_of_tiles(groups, merged.boxes, candidates, tiles).astype(found.scores.dtype)
     weighted = replace(merged, scores=merged.scores * shares)
     chosen = np.flatnonzero(~covered_parts(merged, is_whole))
     return weighted[chosen[np.argsort(-weighted.scores[chosen], kind='stable')]]
+
+
+def around(boxes: np.ndarray) -> np.ndarray:
+    """The box (4,) around boxes (n, 4)."""
+    return np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
 
 
 def covered_parts(merged: Instances, is_whole: np.ndarray) -> np.ndarray:

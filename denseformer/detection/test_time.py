@@ -98,7 +98,9 @@ def as_data(found: Instances, size: tuple[int, int], device: torch.device) -> In
     data.bboxes = torch.from_numpy(found.boxes).to(device)
     if found.masks is not None:
         whole = [torch.from_numpy(rle.decode(mask)).bool() for mask in found.masks]
-        data.masks = torch.stack(whole).to(device) if whole else torch.zeros((0, *size), dtype=torch.bool)
+        data.masks = (
+            torch.stack(whole).to(device) if whole else torch.zeros((0, *size), dtype=torch.bool, device=device)
+        )
     return data
 
 
@@ -127,26 +129,25 @@ def number_alike(maps: Sequence[np.ndarray], nothing: int) -> tuple[list[np.ndar
         own, places = np.unique(map_, return_inverse=True)
         numbers = []
         for id_ in own.tolist():
-            label, is_thing = id_ % INSTANCE_OFFSET, id_ >= INSTANCE_OFFSET
-            number = twin_of(map_ == id_, label, numbered, ids) if is_thing else position(id_, ids)
+            number = number_of(id_, map_, numbered, ids)
             if number is None:
                 number = len(ids)
-                ids.append(label + INSTANCE_OFFSET * number if is_thing else label)
+                ids.append(id_ % INSTANCE_OFFSET + INSTANCE_OFFSET * number * (id_ >= INSTANCE_OFFSET))
             numbers.append(number)
         numbered.append(np.array(numbers)[places.reshape(map_.shape)])
     return numbered, np.array(ids, np.int32)
 
 
-def twin_of(mask: np.ndarray, label: int, earlier: Sequence[np.ndarray], ids: Sequence[int]) -> int | None:
-    """The number of the thing in earlier maps that a thing (H, W) of this class is one with; None where none is."""
-    for map_ in earlier:
-        shared = np.bincount(map_[mask])
+def number_of(id_: int, map_: np.ndarray, earlier: Sequence[np.ndarray], ids: Sequence[int]) -> int | None:
+    """The number in earlier maps of the segment that one of `map_` is one with; None where there is none."""
+    if id_ < INSTANCE_OFFSET:  # stuff, or nothing
+        return ids.index(id_) if id_ in ids else None
+    mask = map_ == id_
+    for other in earlier:
+        shared = np.bincount(other[mask])
         number = int(shared.argmax())
-        union = mask.sum() + (map_ == number).sum() - shared[number]
-        if ids[number] >= INSTANCE_OFFSET and ids[number] % INSTANCE_OFFSET == label and 2 * shared[number] > union:
+        union = mask.sum() + (other == number).sum() - shared[number]
+        alike = ids[number] >= INSTANCE_OFFSET and ids[number] % INSTANCE_OFFSET == id_ % INSTANCE_OFFSET
+        if alike and 2 * shared[number] > union:
             return number
     return None
-
-
-def position(id_: int, ids: Sequence[int]) -> int | None:
-    return ids.index(id_) if id_ in ids else None

@@ -19,6 +19,7 @@ from denseformer.config.audit import check_config
 from denseformer.config.errors import ConfigError
 from denseformer.config.findings import walk
 from denseformer.config.loading import load_config
+from denseformer.datasets.building import leaf_datasets
 from denseformer.engine.confusion_matrix import write_confusion
 from denseformer.engine.devices import use_device
 from denseformer.engine.distributed import join_processes, rank_in_environment, recognized_launcher
@@ -326,7 +327,8 @@ def use_test_time_augmentation(config: Config) -> None:
         return
     if 'tta_model' not in config or 'tta_pipeline' not in config:
         raise ConfigError(f'{config.filename}: --tta needs tta_model and tta_pipeline.')
-    config.test_dataloader.dataset.pipeline = config.tta_pipeline
+    for _, dataset in leaf_datasets('test_dataloader', config.test_dataloader.dataset):
+        dataset['pipeline'] = config.tta_pipeline
     config.model = dict(config.tta_model, module=config.model)
 
 
@@ -340,8 +342,8 @@ def augment_detector(config: Config) -> None:
         raise ConfigError(
             "--tta: mmdetection's DetTTAModel merges no masks; use tta_model=dict(type='denseformer.DetectorTTA')."
         )
-    dataset = config.test_dataloader.dataset
-    dataset.pipeline = config.get('tta_pipeline') or mirrored(dataset.pipeline)
+    for _, dataset in leaf_datasets('test_dataloader', config.test_dataloader.dataset):
+        dataset['pipeline'] = config.get('tta_pipeline') or mirrored(dataset['pipeline'])
     config.model = dict(model, module=config.model)
 
 

@@ -39,7 +39,7 @@ from denseformer.engine.resuming import highest_rate
 from denseformer.engine.resuming import resume as resume_run
 from denseformer.engine.run_folder import set_current_run
 from denseformer.engine.sharding import compile_units, is_sharded, shard, shard_state
-from denseformer.engine.validation import SameSizeValLoop
+from denseformer.engine.validation import SameSizeTestLoop, SameSizeValLoop
 from denseformer.inspection.learnable import check_learnable
 
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
@@ -99,9 +99,11 @@ class Runner(MMEngineRunner):
 
     def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """The loop of validation, in batches of images of any sizes."""
-        if isinstance(loop, dict) and loop.get('type', 'ValLoop') in ('ValLoop', 'mmengine.ValLoop'):
-            loop = {**loop, 'type': SameSizeValLoop}
-        return super().build_val_loop(loop)
+        return super().build_val_loop(replaced(loop, 'ValLoop', SameSizeValLoop))
+
+    def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """The loop of a test, in batches of images of any sizes."""
+        return super().build_test_loop(replaced(loop, 'TestLoop', SameSizeTestLoop))
 
     @staticmethod
     def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> DataLoader:
@@ -348,6 +350,11 @@ def explain_small_batches() -> Iterator[None]:
             'batch_size to 2 or more, leave out the last batch of an epoch with train_dataloader.drop_last=True, or '
             "choose another norm, as with norm_cfg=dict(type='GN', num_groups=32)."
         ) from error
+
+
+def replaced(loop: Any, name: str, cls: type) -> Any:
+    """A loop's config with `cls` in the place of mmengine's loop `name`; any other loop as it is."""
+    return {**loop, 'type': cls} if isinstance(loop, dict) and loop.get('type', name) == name else loop
 
 
 def _to_cpu(state: Any) -> Any:

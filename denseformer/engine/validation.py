@@ -4,11 +4,11 @@ Batches change no score: images of one size go through the network together, oth
 padded to the size of another.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from mmengine.runner import ValLoop
+from mmengine.runner import TestLoop, ValLoop
 from mmengine.runner.amp import autocast
 from torch import Tensor
 
@@ -20,15 +20,37 @@ class SameSizeValLoop(ValLoop):
 
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: Any) -> None:
-        runner = self.runner
-        runner.call_hook('before_val_iter', batch_idx=idx, data_batch=data_batch)
-        found: dict[int, Any] = {}
+        self.runner.call_hook('before_val_iter', batch_idx=idx, data_batch=data_batch)
         with autocast(enabled=self.fp16):
-            for members, part in same_size_parts(data_batch):
-                found.update(zip(members, runner.model.val_step(part), strict=True))
-        outputs = [found[i] for i in sorted(found)]
+            outputs = in_parts(self.runner.model.val_step, data_batch)
         self.evaluator.process(data_samples=outputs, data_batch=data_batch)
-        runner.call_hook('after_val_iter', batch_idx=idx, data_batch=data_batch, outputs=outputs)
+        self.runner.call_hook('after_val_iter', batch_idx=idx, data_batch=data_batch, outputs=outputs)
+
+
+class SameSizeTestLoop(TestLoop):
+    """The same for tests."""
+
+    @torch.no_grad()
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        self.runner.call_hook('before_test_iter', batch_idx=idx, data_batch=data_batch)
+        with autocast(enabled=self.fp16):
+            outputs = in_parts(self.runner.model.test_step, data_batch)
+        self.evaluator.process(data_samples=outputs, data_batch=data_batch)
+        self.runner.call_hook('after_test_iter', batch_idx=idx, data_batch=data_batch, outputs=outputs)
+
+
+def in_parts(step: Callable[[Any], Sequence[Any]], batch: Any) -> list[Any]:
+    """What `step` returns for the images of a batch, those of one size at a time, in the order of the batch.
+
+    A batch of several versions of an image, as test-time augmentation makes, is left whole.
+    """
+    inputs = batch.get('inputs') if isinstance(batch, Mapping) else None
+    if not isinstance(inputs, list) or not all(isinstance(image, Tensor) for image in inputs):
+        return list(step(batch))
+    found: dict[int, Any] = {}
+    for members, part in same_size_parts(batch):
+        found.update(zip(members, step(part), strict=True))
+    return [found[i] for i in sorted(found)]
 
 
 def same_size_parts(batch: Mapping[str, Any]) -> Iterator[tuple[list[int], Mapping[str, Any]]]:

@@ -26,7 +26,7 @@ SHOWN_CLASSES = 12
 @takes_options(TrainOptions)
 def fit(
     data: str,
-    options: TrainOptions,
+    options: TrainOptions = TrainOptions(),  # noqa: B008 (frozen)
     *,
     task: str = 'auto',
     model: str | None = None,

@@ -98,7 +98,8 @@ TABLE: Mapping[tuple[str, str], Row] = {
         ('heads/mask_rcnn', 'schedules/adamw_1x_multiscale', EPOCHS), 'backbones/dinat', PRETRAINED,
         long=1333, crop=0, batch=16, passes=24, least=3000, most=90_000, rate=1e-4, gigabytes=6),
     ('panoptic', 'cpu'): Row(
-        ('heads/mask2former_panoptic', 'schedules/mask2former_minutes', EPOCHS), 'backbones/dinat_nano', FEW_QUERIES,
+        ('heads/mask2former_panoptic', 'datasets/parts/cropping', 'schedules/mask2former_minutes', EPOCHS),
+        'backbones/dinat_nano', FEW_QUERIES,
         long=320, crop=256, batch=4, passes=24, least=600, most=3000, rate=1e-3, keys={'distorted': 0.0}),
     ('panoptic', 'cuda'): Row(
         ('heads/mask2former_panoptic', 'schedules/mask2former_50e', EPOCHS), 'backbones/dinat', PRETRAINED,
@@ -262,7 +263,7 @@ def schedule(facts: Facts, row: Row, batch: int) -> tuple[int, Choice]:
     warmup = max(min(50, wanted // 10), 2)
     if facts.task not in EPOCH_TASKS:
         interval = max(wanted // VALIDATIONS, 1)
-        keys = {'max_iters': interval * VALIDATIONS, 'warmup_iters': warmup, 'val_interval': interval}
+        keys: dict[str, Any] = {'max_iters': interval * VALIDATIONS, 'warmup_iters': warmup, 'val_interval': interval}
         text = f'{interval * VALIDATIONS} iterations'
         return interval * VALIDATIONS, Choice('schedule', text, f'{reason}; validated {VALIDATIONS} times', keys)
     epochs = max(math.ceil(wanted / math.ceil(each)), 2)

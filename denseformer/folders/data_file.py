@@ -15,7 +15,7 @@
 YOLO's and Roboflow's `data.yaml` is one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,7 @@ def ignored(value: Any) -> tuple[int | str, ...]:
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
 
 
-READERS = {
+READERS: Mapping[str, Callable[[Any], Any]] = {
     'task': str,
     'train': texts,
     'val': texts,

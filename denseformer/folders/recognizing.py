@@ -83,7 +83,7 @@ def split_by(samples: Sequence[Sample], file: DataFile) -> list[Sample]:
     """The samples in the folders and lists that a data file names, by them; others are left out."""
     places = {
         split: [place for said in getattr(file, split) for place in places_of(said, file)]
-        for split in ('train', 'val', 'test')
+        for split in ('test', 'val', 'train')
     }
     result = []
     for sample in samples:

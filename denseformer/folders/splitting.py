@@ -82,16 +82,18 @@ def choose(groups: Sequence[Sequence[Sample]], found: Found, share: float) -> se
     def leaves_rest(i: int) -> bool:
         return i not in taken and all(counts[name] - held[name] > 1 for name in classes[i])
 
+    def has_enough(i: int) -> bool:
+        return any(held[name] >= wanted[name] for name in classes[i])
+
+    wanted = {name: max(round(share * count), 1) if count > 1 else 0 for name, count in counts.items()}
     for name in sorted(counts, key=lambda name: (counts[name], name)):
-        wanted = max(round(share * counts[name]), 1) if counts[name] > 1 else 0
-        for i in order:
-            if held[name] >= wanted:
-                break
-            if name in classes[i] and leaves_rest(i):
+        free = [i for i in order if name in classes[i]]
+        for i in sorted(free, key=has_enough):  # those without a class that has its share already come first
+            if held[name] < wanted[name] and leaves_rest(i):
                 take(i)
     target = max(round(share * sum(map(len, groups))), 1)
     size = sum(len(groups[i]) for i in taken)
-    for i in order:
+    for i in sorted(order, key=has_enough):
         if size < target and leaves_rest(i):
             take(i)
             size += len(groups[i])

@@ -135,7 +135,8 @@ def things(found: Found, listing: Listing, folder: Path) -> list[str]:
     categories = [{'id': i, 'name': name} for i, name in enumerate(found.classes, 1)]
     numbers = {row['name']: row['id'] for row in categories}
     for split in splits(found):
-        images, annotations = [], []
+        images: list[dict] = []
+        annotations: list[dict] = []
         for number, sample in enumerate(found.of(split), 1):
             images.append(image_row(number, sample, listing))
             for thing in sample.things:
@@ -202,7 +203,7 @@ def panoptic(found: Found, listing: Listing, folder: Path) -> list[str]:
         write_json(folder / f'{split}.json', images, annotations, categories)
     things_of = tuple(name for name in found.classes if name not in stuff)
     return [
-        f"_base_ = ['{PARTS}/panoptic.py', '{PARTS}/cropping.py']",
+        f"_base_ = '{PARTS}/panoptic.py'",
         literal('data_root', str(listing.root.resolve())),
         literal('image_scale', image_size(found, listing)),
         literal('classes', found.classes),

@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 
 SIDE, LOW = 32, 8
-MOST_BITS = 6
+LUMA = np.array([0.114, 0.587, 0.299], np.float32)
+MOST_BITS = 8
 """Bits of 64 by which the hashes of near-duplicates may differ."""
-LEAST_CORRELATION = 0.98
+LEAST_CORRELATION = 0.92
 """Of the small images of near-duplicates."""
 BANDS = MOST_BITS + 1
 REDUCED = 1 << 20
@@ -31,11 +32,12 @@ class Fingerprint(NamedTuple):
 
 
 def fingerprint(image: np.ndarray) -> Fingerprint:
-    """The fingerprint of an image, (H, W) or (H, W, channels), of any type."""
-    gray = image.astype(np.float32) if image.ndim == 2 else image.astype(np.float32).mean(2)
-    small = cv2.resize(gray, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    """The fingerprint of an image, (H, W) or (H, W, channels), of any type; three channels are B, G, R."""
+    small = cv2.resize(image.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    if small.ndim == 3:
+        small = small @ LUMA if small.shape[2] == 3 else small.mean(2)
     low = cv2.dct(small)[:LOW, :LOW].ravel()
-    bits = low > np.median(low[1:])
+    bits = low > float(np.median(low[1:].tolist()))
     small = small - small.mean()
     norm = float(np.linalg.norm(small))
     flat = norm < SIDE  # a deviation of less than one gray value

@@ -5,9 +5,8 @@ Legend: H W image, n instances.
 
 import difflib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,7 +24,7 @@ from denseformer.detection.test_time import merge_copies, mirrored
 from denseformer.export import Exportable
 from denseformer.images.drawing import LegendEntry, draw_instances, tinted, with_legend
 from denseformer.images.picture import Picture
-from denseformer.inference.coco import Categories, annotations_of, segments_of, write_instances, write_panoptic
+from denseformer.inference.coco import annotations_of, segments_of
 from denseformer.inference.memory import is_out_of_memory
 from denseformer.inference.panoptic import PanopticTile, merge_panoptic
 from denseformer.inference.results import Color, Output, Result, import_supervision, save_jpeg
@@ -276,13 +275,8 @@ class DetectionTask(Task):
         """How many classes, the first ones, are countable."""
         return getattr(self.model, 'num_things_classes', len(self.classes))
 
-    def run_files(self, root: Path, record: Mapping[str, dict[str, Any]]) -> dict[str, Callable[[Path], None]]:
-        categories = Categories(self.classes, self.palette, self._things())
-        writers = {'instances': write_instances, 'panoptic': write_panoptic}
-        made = {kind for entry in record.values() for kind in writers if kind in entry}
-        return {
-            f'{kind}.json': partial(writers[kind], root=root, record=record, categories=categories) for kind in made
-        }
+    def facts(self) -> dict[str, Any]:
+        return {**super().facts(), 'things': self._things()}
 
 
 def copy_of(sample: Mapping[str, Any], i: int) -> dict[str, Any]:

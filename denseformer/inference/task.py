@@ -4,9 +4,9 @@ Legend: B batch, H W image, C channels, K channels of the prediction.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -117,9 +117,9 @@ class Task(ABC):
         """The model for `denseformer.export`; raises ValueError for one that cannot be exported."""
         raise ValueError(f'{type(self).__name__} cannot be exported; segmentation and restoration models can be.')
 
-    def run_files(self, root: Path, record: Mapping[str, dict[str, Any]]) -> dict[str, Callable[[Path], None]]:
-        """The files that a run in the folder `root` has one of: {name: its writer}; record: as of `writers.entries`."""
-        return {}
+    def facts(self) -> dict[str, Any]:
+        """What the files about a whole run need to know: `classes` and `palette`, where the task has any."""
+        return {name: list(getattr(self, name)) for name in ('classes', 'palette') if hasattr(self, name)}
 
     def bands(self, prepared: PreparedItem) -> Iterator[np.ndarray]:
         """The prediction for a file that is read region by region: bands from top to bottom."""

@@ -23,9 +23,9 @@ from torch import nn
 import denseformer.backbones  # noqa: F401 (registers)
 from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of
 from denseformer.checkpoints.addresses import local_file
-from denseformer.checkpoints.fitting import as_loaded, shared_prefixes
+from denseformer.checkpoints.fitting import PARTS, as_loaded, below, places
 from denseformer.checkpoints.keys import StateDict
-from denseformer.checkpoints.layouts import as_authors
+from denseformer.checkpoints.layouts import as_authors, as_openmmlab
 from denseformer.checkpoints.onnx_file import OnnxFile, read_onnx
 from denseformer.checkpoints.sharing import recorded_config
 from denseformer.checkpoints.signatures import (
@@ -43,8 +43,6 @@ from denseformer.network import Network, without_weights
 from denseformer.registry import MODELS
 from denseformer.restoration.networks import RestorationNetwork
 
-PARTS = ('', 'backbone.', 'network.', 'generator.')
-"""Where the network lies inside the model of a file."""
 FITS = 0.9
 """Share of a network's tensors that a file must have, in their shapes, to hold that network."""
 OPEN = (
@@ -181,6 +179,7 @@ def identify_weights(weights: StateDict, **known: Any) -> Identity:
     """The identity of bare weights, which may lie on the meta device; known: fields that the file has told already."""
     numbers = sum(value.numel() for value in weights.values())
     known = {'path': '', 'tensors': len(weights), 'numbers': numbers} | known
+    weights = as_openmmlab(weights)
     candidates = sorted(_candidates(weights), key=lambda candidate: -candidate[2].share)
     whole = _without_wrapper(weights)
     head = head_of(whole)
@@ -216,8 +215,7 @@ def identify_weights(weights: StateDict, **known: Any) -> Identity:
 
 def _without_wrapper(weights: StateDict) -> StateDict:
     """The weights of a whole model, without what stands before its parts (`model.`, `module.model.`)."""
-    for prefix in shared_prefixes(weights):
-        part = {key.removeprefix(prefix): value for key, value in weights.items()}
+    for _, part in places(weights):
         if any(key.startswith(('backbone.', 'sem_seg_head.')) for key in part):
             return part
     return weights
@@ -225,13 +223,11 @@ def _without_wrapper(weights: StateDict) -> StateDict:
 
 def _candidates(weights: StateDict) -> Iterator[tuple[str, StateDict, Resemblance]]:
     """(prefix, the weights below it, a network and layout that they resemble), for each place a network may lie in."""
-    seen = set()
-    for prefix in [shared + part for shared in shared_prefixes(weights) for part in PARTS]:
-        part = {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
-        if part and prefix not in seen:
-            seen.add(prefix)
-            for resemblance in resemblances(part)[:4]:
-                yield prefix, part, resemblance
+    found = dict(places(weights))
+    found |= {key + part: below(inner, part) for key, inner in found.items() for part in PARTS}
+    for prefix, part in found.items():
+        for resemblance in resemblances(part)[:4]:
+            yield prefix, part, resemblance
 
 
 def _first_of_each(candidates: Iterable[tuple[str, StateDict, Resemblance]], most: int) -> Iterator:

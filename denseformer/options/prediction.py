@@ -59,8 +59,14 @@ class PredictionOptions:
 class RunOptions:
     """Options of predicting a folder into another one."""
 
-    resume: bool = option(False, 'continue the run in OUT: predict what is not there yet')
-    overwrite: bool = option(False, 'write over OUT; without this, --resume or --share, OUT_2, OUT_3 ... are made')
-    share: bool = option(False, 'divide the images among all processes that are started like this')
+    resume: bool = option(False, 'continue the run, or the shard, in OUT: predict what is not there yet')
+    overwrite: bool = option(False, 'write over OUT; without this, --resume, --share or --shard, OUT_2 ... are made')
+    shard: str | None = option(
+        None,
+        "predict shard I of N, counted from 0, into an OUT that all of them have; 'auto': the one of this Slurm array "
+        "task, srun, torchrun or MPI process; 'auto/N': of a Kubernetes pod; `denseformer merge OUT` joins them",
+        metavar='I/N',
+    )
+    share: bool = option(False, 'divide the images among all processes of this machine that are started like this')
     fail_fast: bool = option(False, 'stop at the first image that fails; without it, failures are recorded')
     report: bool = option(False, 'write report.html, a page about the run')

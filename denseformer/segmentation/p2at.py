@@ -21,7 +21,7 @@ from mmseg.models.decode_heads.pid_head import BasePIDHead
 from torch import Tensor, nn
 
 from denseformer.checkpoints.keys import Rule
-from denseformer.layers import ConvNorm, DepthwiseConv2d, Mlp2d, make_layer_scale
+from denseformer.layers import ConvNorm, DepthwiseConv2d, Mlp2d
 from denseformer.registry import MODELS
 from denseformer.segmentation.segmentor import DeepSupervisionHead
 
@@ -131,7 +131,7 @@ class DecoderBlock(nn.Module):
         super().__init__()
         self.dwconv = ConvNorm(dim, dim, kernel_size, groups=dim, bias=True)
         self.mlp = Mlp2d(dim, 4 * dim, nn.Hardswish)
-        self.gamma = make_layer_scale(dim, 1e-6)
+        self.gamma = nn.Parameter(torch.full((dim,), 1e-6))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.gamma[:, None, None] * self.mlp(self.dwconv(x))

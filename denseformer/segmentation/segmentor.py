@@ -14,7 +14,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.utils import resize
 from torch import Tensor, nn
 
-from denseformer.checkpoints.keys import Rule, rename
+from denseformer.checkpoints.keys import RenamesKeys, Rule, rename
 from denseformer.registry import MODELS
 
 
@@ -24,13 +24,13 @@ class Segmentor(EncoderDecoder):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         rules = getattr(self.decode_head, 'official', ())
-        if not any(key.startswith(f'{prefix}decode_head.') for key in state_dict):
+        if rules and not any(key.startswith(f'{prefix}decode_head.') for key in state_dict):
             own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-            state_dict.update({prefix + key: value for key, value in rename(own, *rules).items() if key})
+            state_dict.update({prefix + key: value for key, value in rename(own, *rules).items()})
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-class DeepSupervisionHead(BaseDecodeHead):
+class DeepSupervisionHead(RenamesKeys, BaseDecodeHead):
     """A decode head of several maps that has further outputs while training.
 
     A subclass's `forward` returns the scores of classes, (B, K, h, w); while training, a tuple of these and of the
@@ -46,7 +46,7 @@ class DeepSupervisionHead(BaseDecodeHead):
     """
 
     official: ClassVar[tuple[Rule, ...]] = ()
-    """Rules from the authors' names of the whole system to `backbone.` and `decode_head.`; nothing drops a key."""
+    """Rules from the authors' names of the whole system to `backbone.` and `decode_head.`."""
 
     def __init__(
         self,

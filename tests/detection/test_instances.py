@@ -78,10 +78,13 @@ def test_a_whole_instance_absorbs_the_parts_that_a_border_cuts():
     assert listed(found) == [(60, 20, 120, 60, 0.9, 0), (66, 22, 100, 58, 0.45, 1)]
 
 
-def test_a_merged_instance_has_the_box_of_its_best_whole_member():
-    better, worse = ((62, 20, 78, 60), 0.9, 0), ((60, 18, 80, 62), 0.8, 0)
-    found = merge_views([tile_of((0, 0, 100, 100), worse), tile_of((50, 0, 150, 100), better)])
-    assert listed(found) == [(*better[0], 0.9, 0)]
+def test_a_merged_instance_has_the_mean_box_of_its_whole_members_weighted_by_score():
+    better, worse = ((62, 20, 78, 60), 0.75, 0), ((60, 16, 82, 64), 0.25, 0)
+    part = ((70, 20, 80, 60), 0.5, 0)  # cut on its left
+    tiles = [tile_of((0, 0, 100, 100), worse), tile_of((50, 0, 150, 100), better), tile_of((69, 0, 150, 100), part)]
+    found = merge_views(tiles)
+    assert found.scores.tolist() == [0.75]
+    assert found.boxes[0] == pytest.approx([61.5, 19, 79, 61], abs=1e-3)
 
 
 def test_classes_are_kept_apart():

@@ -134,6 +134,16 @@ def test_a_detector_of_masks_is_scored_with_augmentation():
     ]
 
 
+def test_every_part_of_a_wrapped_test_set_makes_copies():
+    config = load_config('configs/retinanet_dinat_nano_bccd.py')
+    part = config.test_dataloader.dataset
+    config.test_dataloader.dataset = dict(type='ConcatDataset', datasets=[part, dict(part)])
+    use_test_time_augmentation(config)
+    wrapper = config.test_dataloader.dataset
+    assert 'pipeline' not in wrapper
+    assert [part.pipeline[-1]['type'] for part in wrapper.datasets] == ['TestTimeAug'] * 2
+
+
 def test_mmdetections_own_model_of_copies_is_refused_for_masks_alone():
     boxes, masks = (
         load_config(f'configs/{name}.py') for name in ('retinanet_dinat_nano_bccd', 'mask_rcnn_dinat_nano_sample')

@@ -54,6 +54,21 @@ PUBLISHED = {
 SMALL = {
     'BEVANet': bevanet(TINY_BEVANET, 8, 8, 3),
     'P2AT': System(PYRAMID, dict(type='denseformer.P2ATHead', in_channels=CHANNELS, channels=16, num_classes=3)),
+    'UNetFormer': System(
+        PYRAMID,
+        dict(
+            type='denseformer.UNetFormerHead',
+            in_channels=CHANNELS,
+            channels=16,
+            heads=2,
+            num_classes=3,
+            loss_decode=[
+                dict(type='denseformer.SmoothCrossEntropy'),
+                dict(type='mmseg.DiceLoss', use_sigmoid=False, naive_dice=True),
+            ],
+            loss_auxiliary=dict(type='denseformer.SmoothCrossEntropy', loss_weight=0.4),
+        ),
+    ),
 }
 VARIANTS = {
     'BEVANet of attention': bevanet({**TINY_BEVANET, 'semantic_kernels': (7, 7, 0), 'detail_kernels': (7, 0)}, 8, 8, 3),
@@ -131,6 +146,16 @@ def predict(model: nn.Module, height: int, width: int) -> SegDataSample:
         return model(torch.randn(1, 3, height, width), [sample], mode='predict')[0]
 
 
+def test_unetformers_decoder_agrees_with_the_authors_code():
+    channels = (64, 128, 256, 512)
+    head = MODELS.build(dict(type='denseformer.UNetFormerHead', in_channels=channels, num_classes=6))
+
+    def scores(head: nn.Module, image: Tensor) -> Tensor:
+        return resize(head(refkit.make_pyramid(image, channels)), image.shape[2:], mode='bilinear')
+
+    assert refkit.check(head, 'unetformer/decoder_resnet18', scores) < 1e-4
+
+
 @pytest.mark.parametrize('name', SMALL)
 def test_learns_two_images_and_predicts_at_any_size(name):
     torch.manual_seed(0)
@@ -157,6 +182,19 @@ def test_borders_are_where_labels_change():
     labels = torch.zeros(1, 8, 12, dtype=torch.long)
     labels[:, :, 6:] = 2
     assert label_borders(labels)[0].tolist() == [[0.0] * 4 + [1.0] * 4 + [0.0] * 4] * 8
+
+
+def test_smooth_labels_average_over_labelled_pixels():
+    loss = MODELS.build(dict(type='denseformer.SmoothCrossEntropy', smoothing=0.2, loss_weight=2.0))
+    scores = torch.randn(1, 4, 2, 2)
+    labels = torch.tensor([[[0, 255], [255, 3]]])
+    logs = scores.log_softmax(1)
+    each = [
+        -(0.85 * logs[0, c, y, x] + 0.05 * (logs[0, :, y, x].sum() - logs[0, c, y, x]))
+        for c, y, x in [(0, 0, 0), (3, 1, 1)]
+    ]
+    assert loss(scores, labels).item() == pytest.approx(sum(each).item())
+    assert loss(scores, torch.full_like(labels, 255)).item() == 0
 
 
 def test_p2at_refuses_other_numbers_of_maps():

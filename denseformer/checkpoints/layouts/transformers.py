@@ -128,6 +128,44 @@ def mit(state_dict: StateDict) -> StateDict:
     return join(renamed, ('key', 'value'), 'kv')
 
 
+PIXELS, QUERIES = r'^sem_seg_head\.pixel_decoder', r'^sem_seg_head\.predictor'
+LAYERS = rf'{QUERIES}\.decoder\.layers\.(\d+)'
+MASK2FORMER = (
+    (r'^model\.pixel_level_module\.encoder\.', 'backbone.'),
+    (r'^model\.pixel_level_module\.decoder\.', 'sem_seg_head.pixel_decoder.'),
+    (r'^model\.transformer_module\.', 'sem_seg_head.predictor.'),
+    (r'^class_predictor\.', 'sem_seg_head.predictor.class_embed.'),
+    (rf'({PIXELS})\.level_embed$', r'\1.transformer.level_embed'),
+    (rf'({PIXELS})\.input_projections\.', r'\1.input_proj.'),
+    (rf'({PIXELS})\.encoder\.', r'\1.transformer.encoder.'),
+    (rf'({PIXELS}.*)\.self_attn_layer_norm\.', r'\1.norm1.'),
+    (rf'({PIXELS}.*)\.final_layer_norm\.', r'\1.norm2.'),
+    (rf'({PIXELS}.*)\.fc([12])\.', r'\1.linear\2.'),
+    (rf'({PIXELS})\.mask_projection\.', r'\1.mask_features.'),
+    (rf'({PIXELS}\.(?:adapter|layer)_1)\.0\.', r'\1.'),
+    (rf'({PIXELS}\.(?:adapter|layer)_1)\.1\.', r'\1.norm.'),
+    (rf'({QUERIES})\.queries_embedder\.', r'\1.query_embed.'),
+    (rf'({QUERIES})\.queries_features\.', r'\1.query_feat.'),
+    (rf'({QUERIES})\.decoder\.layernorm\.', r'\1.decoder_norm.'),
+    (rf'({QUERIES})\.decoder\.mask_predictor\.mask_embedder\.(\d)\.0\.', r'\1.mask_embed.layers.\2.'),
+    (rf'{LAYERS}\.self_attn_layer_norm\.', r'sem_seg_head.predictor.transformer_self_attention_layers.\1.norm.'),
+    (rf'{LAYERS}\.self_attn\.', r'sem_seg_head.predictor.transformer_self_attention_layers.\1.self_attn.'),
+    (rf'{LAYERS}\.cross_attn_layer_norm\.', r'sem_seg_head.predictor.transformer_cross_attention_layers.\1.norm.'),
+    (rf'{LAYERS}\.cross_attn\.', r'sem_seg_head.predictor.transformer_cross_attention_layers.\1.multihead_attn.'),
+    (rf'{LAYERS}\.fc([12])\.', r'sem_seg_head.predictor.transformer_ffn_layers.\1.linear\2.'),
+    (rf'{LAYERS}\.final_layer_norm\.', r'sem_seg_head.predictor.transformer_ffn_layers.\1.norm.'),
+)
+"""From the names of a whole Mask2Former to its authors' in Detectron2; its backbone keeps the names of this package."""
+
+
+def mask2former(state_dict: StateDict) -> StateDict:
+    renamed = rename(state_dict, *MASK2FORMER)
+    head = {key: value for key, value in renamed.items() if key.startswith('sem_seg_head.')}
+    joined = rename(join(head, ('q_proj', 'k_proj', 'v_proj'), 'in_proj'), (r'\.in_proj\.(\w+)$', r'.in_proj_\1'))
+    return {key: value for key, value in renamed.items() if key not in head} | joined
+
+
+SYSTEM = Layout(r'^model\.pixel_level_module\.', mask2former)
 MARK = r'^(\w+\.)?embeddings\.'
 LAYOUTS = {
     'Swin': Layout(MARK, swin),

@@ -88,7 +88,7 @@ class LoadSegmentation(BaseTransform):
 
     def _combined(self, results: Mapping[str, Any]) -> np.ndarray:
         """One label map of the masks of each class, (H, W); a pixel of several classes belongs to the last."""
-        combined = None
+        combined: np.ndarray | None = None
         for label, path in results['class_masks']:
             mask = as_colors(self._stored(path))
             check_is_index_map(path, mask)
@@ -98,6 +98,7 @@ class LoadSegmentation(BaseTransform):
                     f"The mask '{path}' is {mask.shape}, those of other classes are {combined.shape} (H, W)."
                 )
             combined[mask > 0] = label
+        assert combined is not None, 'a dataset lists at least one mask for each image'
         return combined
 
     def _reduces_zero_label(self, results: Mapping[str, Any]) -> bool:

@@ -48,7 +48,12 @@ class MaskList(BaseSegDataset):
         if not masks:
             raise ValueError(f"'{self.ann_file}', line {number}: there is no mask after the image and a tab.")
         root = Path(self.data_root or '')
-        info = {'img_path': str(root / image), 'label_map': self.values, 'reduce_zero_label': False, 'seg_fields': []}
+        info: dict[str, Any] = {
+            'img_path': str(root / image),
+            'label_map': self.values,
+            'reduce_zero_label': False,
+            'seg_fields': [],
+        }
         info['equal_channels'] = True
         if self.colors:
             info['label_colors'] = self.colors

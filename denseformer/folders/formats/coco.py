@@ -55,7 +55,8 @@ def recognize_panoptic(listing: Listing, names: tuple[str, ...] = ()) -> Found |
             if path is None or label is None:
                 faults.append(f"{file}: {'the panoptic map of ' if path else ''}'{image['file_name']}' is not there")
                 continue
-            rows = tuple({**part, 'category': known.get(part['category_id'], '')} for part in row['segments_info'])
+            parts = segments[image['id']]['segments_info']
+            rows = tuple({**part, 'category': known.get(part['category_id'], '')} for part in parts)
             split = split_of(file) or split_of(path)
             samples.append(Sample(path, split, (label,), segments=rows, size=image_size(image)))
     if faults:

@@ -1,18 +1,13 @@
 """Masks: one image file for each image, or for each image and class, in parallel folders or beside the images."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-import numpy as np
-
-from denseformer.datasets.segmentation.label_maps import as_colors, decode_labels
-from denseformer.folders.found import IGNORED, Color, Found, Sample
-from denseformer.folders.legends import Legend, read_legend
+from denseformer.folders.formats.mask_values import Said, with_meaning
+from denseformer.folders.found import Color, Found, Sample
 from denseformer.folders.listing import SPLIT_WORDS, FolderError, Listing, listed_splits, some, split_of, words
-from denseformer.images.reading import read_bytes
 
 EXPECTED = 'masks: label images of the names of the images, as images/ and masks/, or NAME.jpg and NAME_mask.png'
 MASK_WORDS = frozenset(
@@ -23,10 +18,6 @@ IMAGE_WORDS = frozenset('image images img imgs imgdir photo photos picture pictu
 FILLERS = frozenset(('dir', 'class', 'set', 'path'))
 SUFFIX = re.compile(r'[-_. ]*(masks?|labels?|labelmap|gt|seg|segmentation|annotations?|L)$')
 LOSSLESS = ('.png', '.bmp', '.tif', '.tiff', '.gif', '.webp', '.pgm')
-READ = 2000
-"""The most masks that are read to learn their values."""
-MOST_COLORS = 64
-MOST_GRAYS = 24
 Key = tuple[str, ...]
 
 
@@ -61,7 +52,8 @@ def recognize(
             samples = [replace(s, label_classes=tuple(i + 1 for i in s.label_classes)) for s in samples]
         present = {s.image: frozenset(classes[i] for i in s.label_classes) for s in samples}
         return Found('one mask file per class', 'segmentation', tuple(samples), tuple(classes), present=present)
-    return with_meaning(listing, samples, names, palette, values or {}, frozenset(ignore))
+    said = Said(names, tuple(palette), dict(values or {}), frozenset(ignore))
+    return with_meaning(listing, samples, said)
 
 
 def is_mask(name: str) -> bool:
@@ -161,161 +153,3 @@ def pair_classes(by_key: Mapping[Key, str], files: Sequence[ClassFile]) -> tuple
     ]
     faults = [f'{by_key[key]}: is an image without a mask of any class' for key, rows in of_image.items() if not rows]
     return samples, classes, faults
-
-
-def with_meaning(
-    listing: Listing,
-    samples: Sequence[Sample],
-    names: tuple[str, ...],
-    palette: Sequence[Color],
-    values: Mapping[int, int],
-    ignore: frozenset[int],
-) -> Found:
-    """What the label maps' values stand for, learned from up to `READ` of them."""
-    legend = read_legend(listing)
-    found = {s.image: stored_values(listing, s.labels[0]) for s in spread(samples, READ)}
-    counts = Counter(value for stored in found.values() for value in stored)
-    if any(isinstance(value, tuple) for value in counts):  # a file of grays alone is one in colors, too
-        counts = Counter(as_color(value) for value in counts)
-        found = {image: frozenset(map(as_color, stored)) for image, stored in found.items()}
-    colors = [value for value in counts if isinstance(value, tuple)]
-    notes = (
-        [f'{len(found)} of {len(samples)} masks were read to learn their values'] if len(found) < len(samples) else []
-    )
-    if colors:
-        table, classes = color_classes(listing, sorted(colors), palette, names, legend)
-        present = {
-            image: frozenset(classes[table[v]] for v in stored if table.get(v, IGNORED) != IGNORED)
-            for image, stored in found.items()
-        }
-        order = {label: color for color, label in reversed(table.items())}
-        shown = tuple(order.get(i, (0, 0, 0)) for i in range(len(classes)))
-        return Found(
-            'masks in colors',
-            'segmentation',
-            tuple(samples),
-            classes,
-            (),
-            shown,
-            {},
-            table,
-            present,
-            notes=tuple(notes),
-        )
-    table, classes, kind, more = index_classes(sorted(counts), names, values, ignore, legend)
-    present = {
-        image: frozenset(classes[table.get(v, v)] for v in stored if table.get(v, v) < len(classes))
-        for image, stored in found.items()
-    }
-    shown = tuple(palette) if len(palette) == len(classes) else ()
-    return Found(kind, 'segmentation', tuple(samples), classes, (), shown, table, {}, present, notes=(*notes, *more))
-
-
-def spread(samples: Sequence[Sample], most: int) -> list[Sample]:
-    """At most so many samples, evenly spaced."""
-    return (
-        list(samples)
-        if len(samples) <= most
-        else [samples[i] for i in np.linspace(0, len(samples) - 1, most).astype(int)]
-    )
-
-
-def as_color(value: int | Color) -> Color:
-    return value if isinstance(value, tuple) else (value, value, value)
-
-
-def stored_values(listing: Listing, name: str) -> frozenset[int | Color]:
-    """The values that occur in a label map: indices, or (R, G, B). Raises FolderError for a file that is no mask."""
-    path = str(listing.root / name)
-    try:
-        labels = as_colors(decode_labels(path, read_bytes(path, 'label map')))
-    except ValueError as error:
-        raise FolderError(str(error)) from error
-    lossy = name.lower().endswith(('.jpg', '.jpeg'))
-    if labels.ndim == 2:
-        stored = np.unique(labels).tolist()
-        if lossy and len(stored) > 2:
-            raise FolderError(f"'{path}' has {len(stored)} values; JPEG changes those of masks: store them as PNG.")
-        return frozenset(stored)
-    packed = labels.astype(np.int64) @ (1 << 16, 1 << 8, 1)
-    rows = np.unique(packed)
-    if len(rows) > MOST_COLORS:
-        advice = (
-            'JPEG changes the values of masks: store them as PNG' if lossy else 'masks have one color for each class'
-        )
-        raise FolderError(f"'{path}' has {len(rows)} colors, too many for a mask; {advice}.")
-    return frozenset((int(v) >> 16, int(v) >> 8 & 255, int(v) & 255) for v in rows)
-
-
-def color_classes(
-    listing: Listing, colors: Sequence[Color], palette: Sequence[Color], names: tuple[str, ...], legend: Legend
-) -> tuple[dict[Color, int], tuple[str, ...]]:
-    """(color -> class, classes). Raises FolderError for colors that the legend lacks."""
-    if palette:
-        table = {tuple(color): i for i, color in enumerate(palette)}
-        classes = names or tuple(f'class {i}' for i in range(len(palette)))
-        where = 'the data file'
-    elif legend.colors:
-        classes = tuple(dict.fromkeys(legend.colors.values()))
-        table = {color: classes.index(name) for color, name in legend.colors.items()}
-        where = legend.file
-    else:
-        if len(colors) > MOST_COLORS:
-            raise FolderError(
-                f"'{listing.root}': the masks have {len(colors)} colors; add a legend: lines of name,r,g,b."
-            )
-        return {color: i for i, color in enumerate(colors)}, tuple('#{:02x}{:02x}{:02x}'.format(*c) for c in colors)
-    unknown = [color for color in colors if color not in table]
-    if unknown == [(0, 0, 0)]:
-        return {**table, (0, 0, 0): IGNORED}, classes
-    if unknown:
-        text = ', '.join(map(str, unknown[:8]))
-        raise FolderError(f"'{listing.root}': the masks have colors that {where} does not list: {text}. Complete it.")
-    return table, classes
-
-
-def index_classes(
-    found: Sequence[int], names: tuple[str, ...], values: Mapping[int, int], ignore: frozenset[int], legend: Legend
-) -> tuple[dict[int, int], tuple[str, ...], str, list[str]]:
-    """(stored value -> class where they differ, classes, format, notes)."""
-    if values or ignore or names:
-        known = tuple(names) or tuple(
-            f'class {i}'
-            for i in range(1 + max((values.get(v, v) for v in found if v not in ignore | {IGNORED}), default=0))
-        )
-        table = {**{value: IGNORED for value in ignore if value != IGNORED}, **values}
-        wrong = [v for v in found if table.get(v, v) >= len(known) and table.get(v, v) != IGNORED]
-        if wrong:
-            raise FolderError(
-                f'the masks have values {wrong}, but {len(known)} names are given: complete names, map or ignore.'
-            )
-        return table, known, 'masks of class indices', []
-    if set(found) == {0, IGNORED}:
-        return (
-            {IGNORED: 1},
-            ('background', legend.names.get(IGNORED) or legend.names.get(1, 'foreground')),
-            'masks of 0 and 255',
-            [],
-        )
-    used = [value for value in found if value != IGNORED]
-    if legend.names and max(used, default=0) <= max(legend.names):
-        known = tuple(legend.names.get(i, f'class {i}') for i in range(max(legend.names) + 1))
-        return {}, known, 'masks of class indices', []
-    if len(used) <= MOST_GRAYS and max(used, default=0) > 4 * len(used):
-        note = f'the masks have gray levels {", ".join(map(str, found))}: each is taken for a class'
-        return (
-            {value: i for i, value in enumerate(found)},
-            tuple(f'gray {value}' for value in found),
-            'masks of gray levels',
-            [note],
-        )
-    if 0 not in used and used:
-        notes = ['the masks count classes from 1: 0 is taken for pixels without class']
-        return (
-            {0: IGNORED, **{v: v - 1 for v in range(1, max(used) + 1)}},
-            tuple(f'class {v}' for v in range(1, max(used) + 1)),
-            'masks of class indices',
-            notes,
-        )
-    notes = ['the classes have no names: add classes.txt, a name a line']
-    return {}, tuple(f'class {i}' for i in range(max(used, default=0) + 1)), 'masks of class indices', notes

@@ -16,7 +16,9 @@ def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
         return None
     lists = listed_splits(listing)
     names = names or names_in_list(listing)
-    samples, faults, labelled = [], [], set()
+    samples: list[Sample] = []
+    faults: list[str] = []
+    labelled: set[str] = set()
     for file, image in pairs:
         labelled.add(image)
         things = tuple(read_things(listing, file, image, names, faults))
