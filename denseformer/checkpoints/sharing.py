@@ -15,8 +15,8 @@ from mmengine.config import Config
 from safetensors.torch import save
 from torch import nn
 
-from denseformer import __version__
 from denseformer.checkpoints.common import CheckpointError
+from denseformer.version import __version__
 
 WEIGHTS, CONFIG, SCORES, CARD = 'model.safetensors', 'config.py', 'scores.json', 'README.md'
 

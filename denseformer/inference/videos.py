@@ -12,8 +12,8 @@ from typing import Any
 
 from PIL import Image
 
+from denseformer.images.drawing import frame_legend, stacked
 from denseformer.images.video_files import VideoReader, VideoWriter
-from denseformer.inference.drawing import frame_legend, stacked
 from denseformer.inference.predictor import Predictor
 from denseformer.inference.report import keep_thumbnails
 from denseformer.inference.results import Result
@@ -64,7 +64,7 @@ class VideoJob:
 
     def __init__(self, predictor: Predictor, item: SourceItem, video: VideoReader, folder: RunFolder, first: Result):
         self.item, self.video, self.folder, self.first = item, video, folder, first
-        self.stem = folder.stem_of(item.name)
+        self.stem = item.stem
         outputs = first.outputs()
         self.main = next(kind for kind in VIDEO_OUTPUTS if kind in outputs)
         self.name = f'{outputs[self.main].folder}/{self.stem}.mp4'

@@ -1,12 +1,16 @@
-"""OpenMMLab's layouts: Swin of mmsegmentation, mmdetection and mmpretrain, others of mmpretrain (all Apache-2.0).
+"""OpenMMLab's layouts: Swin of mmsegmentation, mmdetection and mmpretrain, MiT of mmsegmentation, others of mmpretrain.
 
-Sources: https://github.com/open-mmlab/mmsegmentation, .../mmdetection, .../mmpretrain. The prefix `backbone.` is taken
-off by whoever loads a backbone alone. PoolFormer has its authors' names there; plain networks read theirs themselves.
+Sources: https://github.com/open-mmlab/mmsegmentation, .../mmdetection, .../mmpretrain (all Apache-2.0). The prefix
+`backbone.` is taken off by whoever loads a backbone alone. PoolFormer has its authors' names there; plain networks read
+theirs themselves.
 """
+
+import re
+from collections.abc import Callable
 
 from torch import Tensor
 
-from denseformer.checkpoints.keys import Rule, StateDict, rename
+from denseformer.checkpoints.keys import Rule, StateDict, linear_from_pointwise, rename
 from denseformer.checkpoints.layouts.layout import Layout
 
 FFN: tuple[Rule, ...] = ((r'\.ffn\.layers\.0\.0\.', '.mlp.fc1.'), (r'\.ffn\.layers\.1\.', '.mlp.fc2.'))
@@ -84,6 +88,31 @@ def convnext(state_dict: StateDict) -> StateDict:
     return rename(state_dict, (r'\.depthwise_conv\.', '.dwconv.'), (r'\.pointwise_conv([12])\.', r'.pwconv\1.'))
 
 
+def mit(state_dict: StateDict) -> StateDict:
+    """MLPs are of 1 x 1 convolutions there, and queries, keys and values one tensor."""
+
+    def stage(name: str) -> Callable[[re.Match], str]:
+        return lambda match: f'{name}{int(match[1]) + 1}.'
+
+    renamed = rename(
+        state_dict,
+        (r'^layers\.(\d)\.0\.', stage('patch_embed')),
+        (r'^layers\.(\d)\.1\.', stage('block')),
+        (r'^layers\.(\d)\.2\.', stage('norm')),
+        (r'^(patch_embed\d)\.projection\.', r'\1.proj.'),
+        (r'\.attn\.attn\.out_proj\.', '.attn.proj.'),
+        (r'\.ffn\.layers\.0\.', '.mlp.fc1.'),
+        (r'\.ffn\.layers\.1\.', '.mlp.dwconv.dwconv.'),
+        (r'\.ffn\.layers\.4\.', '.mlp.fc2.'),
+    )
+    for key in [key for key in renamed if '.attn.attn.in_proj_' in key]:
+        value = renamed.pop(key)
+        before, _, kind = key.partition('attn.in_proj_')
+        split = value.shape[0] // 3
+        renamed[f'{before}q.{kind}'], renamed[f'{before}kv.{kind}'] = value[:split], value[split:]
+    return linear_from_pointwise(renamed, r'\.mlp\.fc[12]\.weight$')
+
+
 LAYOUTS = {
     'Swin': Layout(r'^stages\.\d\.blocks\.\d+\.attn\.w_msa\.', swin),
     'SwinV2': Layout(r'^stages\.\d\.blocks\.\d+\.attn\.w_msa\.', swinv2),
@@ -91,4 +120,5 @@ LAYOUTS = {
     'HorNet': Layout(r'^stages\.\d\.\d+\.gnconv\.projs\.', hornet),
     'VAN': Layout(r'^blocks1\.', van),
     'ConvNeXt': Layout(r'^stages\.\d\.\d+\.depthwise_conv\.', convnext),
+    'MiT': Layout(r'^layers\.\d\.0\.projection\.', mit),
 }

@@ -5,6 +5,7 @@ are three layers there and one with the authors.
 """
 
 import re
+from collections.abc import Callable
 
 from denseformer.checkpoints.keys import StateDict, drop, join, rename
 from denseformer.checkpoints.layouts.layout import Layout
@@ -107,6 +108,26 @@ def neighborhood(state_dict: StateDict) -> StateDict:
     return join(renamed, ('query', 'key', 'value'), 'qkv')
 
 
+def mit(state_dict: StateDict) -> StateDict:
+    def stage(name: str) -> Callable[[re.Match], str]:
+        return lambda match: f'{name}{int(match[1]) + 1}.'
+
+    renamed = rename(
+        state_dict,
+        (r'^(?:segformer\.)?(?:encoder\.)?', ''),
+        (r'^patch_embeddings\.(\d)\.', stage('patch_embed')),
+        (r'^block\.(\d)\.', stage('block')),
+        (r'^layer_norm\.(\d)\.', stage('norm')),
+        (r'\.layer_norm(?:_([12]))?\.', lambda match: f'.norm{match[1] or ""}.'),
+        (r'\.attention\.output\.dense\.', '.attn.proj.'),
+        (r'\.attention\.self\.query\.', '.attn.q.'),
+        (r'\.attention\.self\.', '.attn.'),
+        (r'\.mlp\.dense([12])\.', r'.mlp.fc\1.'),
+        (r'^classifier\.', 'head.'),
+    )
+    return join(renamed, ('key', 'value'), 'kv')
+
+
 PIXELS, QUERIES = r'^sem_seg_head\.pixel_decoder', r'^sem_seg_head\.predictor'
 LAYERS = rf'{QUERIES}\.decoder\.layers\.(\d+)'
 MASK2FORMER = (
@@ -158,4 +179,5 @@ LAYOUTS = {
     'FocalNet': Layout(MARK, focalnet),
     'NAT': Layout(MARK, neighborhood),
     'DiNAT': Layout(MARK, neighborhood),
+    'MiT': Layout(r'^(segformer\.)?encoder\.patch_embeddings\.', mit),
 }
