@@ -1,5 +1,6 @@
-"""Mask2Former, necks, and the scores of boxes, masks and panoptic maps; detectors themselves are mmdetection's."""
+"""Mask2Former, kMaX-DeepLab, necks, and scores of boxes, masks and panoptic maps; detectors are mmdetection's."""
 
+from denseformer.detection.kmax import KMaXDeepLab, KMaXFusion, KMaXHead, KMaXSegmentor, KMaXSemanticHead
 from denseformer.detection.mask2former import (
     Mask2Former,
     Mask2FormerHead,
@@ -14,6 +15,11 @@ __all__ = [
     'RCFPN',
     'AttFPN',
     'CocoMetric',
+    'KMaXDeepLab',
+    'KMaXFusion',
+    'KMaXHead',
+    'KMaXSegmentor',
+    'KMaXSemanticHead',
     'Mask2Former',
     'Mask2FormerHead',
     'Mask2FormerSegmentor',
