@@ -191,6 +191,10 @@ def test_a_class_that_is_badly_known_everywhere_is_not_suspicious():
     assert suspicion[4] > 0 > suspicion[0]
 
 
+def test_small_regions_count_less_than_large_ones_of_the_same_suspicion():
+    assert labels.by_pixels(np.array([1.0, 1.0]), np.array([200, 600])).tolist() == [0.5, 0.75]
+
+
 def test_regions_are_numbered_with_their_boxes_and_small_ones_left_out():
     label_map = np.array([[0, 0, 1, 255], [0, 0, 1, 1], [2, 0, 1, 1]])
     numbers, regions = labels.regions_of(label_map, label_map != 255, 2)
