@@ -14,7 +14,7 @@ from denseformer.explain.errors import NEAR, OVERLAP
 
 KINDS = ('another class', 'label missing', 'label of nothing', 'target does not fit')
 OTHER_CLASS, MISSING, NOTHING, PAIR = range(4)
-FEW = 200
+FEW = 100
 """Pixels of a region that count half."""
 SHIFT = 2
 """Pixels by which a target may be displaced."""
