@@ -5,8 +5,10 @@ PyTorch is loaded.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import denseformer
@@ -57,9 +59,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='denseformer', description=about)
     parser.add_argument('--version', action='version', version=f'denseformer {denseformer.__version__}')
     commands = parser.add_subparsers(dest='command', metavar='COMMAND')
+    add_fit(commands)
     add_train(commands)
     add_test(commands)
     add_infer(commands)
+    add_merge(commands)
+    add_status(commands)
     add_export(commands)
     add_doctor(commands)
     add_browse(commands)
@@ -89,6 +94,21 @@ def add_overrides(parser: argparse._ActionsContainer) -> None:
         metavar='KEY=VALUE',
         help='set keys of the config, dotted from the top',
     )
+
+
+def add_fit(commands: Commands) -> None:
+    parser = add_command(commands, 'fit', run_fit, 'train on a folder of images and labels, by rules')
+    parser.add_argument('data', metavar='DATA', help='a folder, or a data.yaml')
+    parser.add_argument(
+        '--task',
+        default='auto',
+        help='segmentation, detection, instances, panoptic, restoration or super-resolution; default: what the folder '
+        'is labelled for',
+    )
+    parser.add_argument('--model', metavar='NAME', help='a backbone or restoration network, such as swin')
+    parser.add_argument('--out', metavar='RUN', help='folder of the run; default: work_dirs/<name of DATA>')
+    parser.add_argument('--explain', action='store_true', help='print what would be chosen, and why, and stop')
+    add_options(parser, TrainOptions, leave_out=('work_dir', 'launcher'))
 
 
 def add_train(commands: Commands) -> None:
@@ -126,6 +146,20 @@ def add_infer(commands: Commands) -> None:
     add_options(run, RunOptions)
     add_overrides(run)
     add_options(parser.add_argument_group('the prediction'), PredictionOptions)
+
+
+def add_merge(commands: Commands) -> None:
+    parser = add_command(commands, 'merge', run_merge, 'make one record of the shards of a prediction, and check it')
+    parser.add_argument('out', metavar='OUT', help='the --out of `denseformer infer --shard`')
+
+
+def add_status(commands: Commands) -> None:
+    parser = add_command(commands, 'status', run_status, 'say how far a prediction is, over all its shards')
+    parser.add_argument('out', metavar='OUT', help='the --out of `denseformer infer`')
+    parser.add_argument('--html', metavar='FILE.html', help='write a page with a line per shard')
+    parser.add_argument(
+        '--prometheus', metavar='FILE.prom', help="write metrics for node_exporter's textfile collector"
+    )
 
 
 def add_export(commands: Commands) -> None:
@@ -225,6 +259,15 @@ def add_identify(commands: Commands) -> None:
     parser.add_argument('files', nargs='+', metavar='FILE', help=f'{CHECKPOINT}, or an ONNX file')
 
 
+def run_fit(options: argparse.Namespace) -> int:
+    with exit_on_signal():  # until training begins, which saves first
+        from denseformer.fitting import fit
+
+        own = {name: getattr(options, name) for name in ('task', 'model', 'out', 'explain')}
+        fit(options.data, options_from(TrainOptions, options), **own)
+    return 0
+
+
 def run_train(options: argparse.Namespace) -> int:
     with exit_on_signal():  # until training begins, which saves first
         from denseformer.engine import launch
@@ -316,7 +359,7 @@ def run_weights(options: argparse.Namespace) -> int:
 
 
 def run_identify(options: argparse.Namespace) -> int:
-    from denseformer.inference.identify import identify
+    from denseformer.inspection.identify import identify
 
     print('\n\n'.join(str(identify(file)) for file in options.files))
     return 0
@@ -340,22 +383,48 @@ def run_explain(options: argparse.Namespace) -> int:
 
 def run_infer(options: argparse.Namespace) -> int:
     import cv2
-    from PIL import Image
+    import torch
 
     from denseformer.engine import load_config
+    from denseformer.images.reading import without_pillows_limit
     from denseformer.inference.predictor import Predictor
     from denseformer.inference.run import predict_folder, print_summary
+    from denseformer.inference.shards import local_device
 
     if len(options.paths) not in (2, 3):
         raise ValueError('expected [CONFIG] CHECKPOINT SOURCE; put a glob in quotes.')
-    Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit; --max-pixels is looked up before it
     cv2.setLogLevel(0)  # silent: what it says of broken files, the record says
     *config, checkpoint, source = options.paths
     model = [load_config(config[0], options.cfg_options), checkpoint] if config else [checkpoint]
-    predictor = Predictor(*model, options=options_from(PredictionOptions, options))
-    summary = predict_folder(predictor, source, options.out, options_from(RunOptions, options))
+    prediction = options_from(PredictionOptions, options)
+    if options.shard and prediction.device == 'auto':
+        prediction = replace(prediction, device=local_device(os.environ, torch.cuda.device_count()))
+    predictor = Predictor(*model, options=prediction)
+    with without_pillows_limit():
+        summary = predict_folder(predictor, source, options.out, options_from(RunOptions, options))
     print_summary(summary)
     return 130 if summary['interrupted'] else 1 if summary['failed'] else 0
+
+
+def run_merge(options: argparse.Namespace) -> int:
+    from denseformer.inference.merging import merge
+    from denseformer.inference.run import print_summary
+
+    summary = merge(Path(options.out))
+    print_summary(summary)
+    return 1 if summary['failed'] else 0
+
+
+def run_status(options: argparse.Namespace) -> int:
+    from denseformer.inference import status
+
+    found = status.status_of(Path(options.out))
+    print(status.line_of(found))
+    if options.html:
+        status.write_page(Path(options.html), found)
+    if options.prometheus:
+        status.replace_file(Path(options.prometheus), status.metrics_of(found))
+    return 0
 
 
 def run_export(options: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ File, operator (paper, arXiv number) and the networks that use it:
     agent            agent attention (Agent Attention, 2312.08874): AgentPVT, AgentSwin
     aggregation      token aggregation by centers (CATANet, 2503.06896): CATANet
     axial            attention along rows and columns (Axial Attention, 1912.12180): PPMA, RMT
+    binary           one-bit queries and keys (BinaryAttention): BinaryAttention
     channel          attention among channels (XCiT, 2106.09681; DaViT, 2204.03645): DaViT, DLGSANet ...
     contextual       contextual attention (Generative Image Inpainting, 1801.07892): PEPSI
     dilated_windows  dilated windows (CrossFormer, 2108.00154) and grids (MaxViT, 2204.01697): CrossFormer, MaxViT

@@ -4,6 +4,7 @@ weights:NAME                    an entry of the catalog, as `denseformer weights
 weights:NETWORK/ARCH/LABEL      what `pretrained=LABEL` names for a variant of a backbone
 hf://owner/name@revision/file   a file of the Hugging Face hub
 https://...#sha256=...          a file on the web, with its hash
+FOLDER                          the weights of a folder that `save_pretrained` wrote
 """
 
 from pathlib import Path
@@ -12,6 +13,7 @@ from denseformer.checkpoints.cache import fetch
 from denseformer.checkpoints.catalog import WeightFile, by_name, starting_weights
 from denseformer.checkpoints.download import local_copy
 from denseformer.checkpoints.hub import fetch_hub_address
+from denseformer.checkpoints.sharing import saved_weights
 
 CATALOG = 'weights:'
 
@@ -31,7 +33,9 @@ def local_file(path: str | Path) -> Path:
         return fetch(catalog_entry(address))
     if address.startswith('hf://'):
         return fetch_hub_address(address)
-    return local_copy(address) if is_address(address) else Path(path)
+    if is_address(address):
+        return local_copy(address)
+    return saved_weights(Path(path)) if Path(path).is_dir() else Path(path)
 
 
 def catalog_entry(address: str) -> WeightFile:

@@ -17,7 +17,9 @@ from denseformer.checkpoints import CheckpointError, newest_checkpoint, read_che
 from denseformer.checkpoints.writing import fault
 from denseformer.config.audit import check_config
 from denseformer.config.errors import ConfigError
+from denseformer.config.findings import walk
 from denseformer.config.loading import load_config
+from denseformer.datasets.building import leaf_datasets
 from denseformer.engine.confusion_matrix import write_confusion
 from denseformer.engine.devices import use_device
 from denseformer.engine.distributed import join_processes, rank_in_environment, recognized_launcher
@@ -34,6 +36,8 @@ AMP_WRAPPERS = {
     'bf16': {'type': 'denseformer.BFloat16OptimWrapper'},
     'fp16': {'type': 'mmengine.AmpOptimWrapper', 'dtype': 'float16'},
 }
+MASK_HEADS = ('.mask_head', '.panoptic_head')
+"""Ends of the keys of a detector's parts that find masks."""
 
 
 @takes_options(TrainOptions)
@@ -318,10 +322,34 @@ def use_test_time_augmentation(config: Config) -> None:
             raise ConfigError('--tta flips and rotates whole images; a model that fills holes is tested without.')
         config.model.self_ensemble = True
         return
+    if config.get('default_scope') == 'mmdet':
+        augment_detector(config)
+        return
     if 'tta_model' not in config or 'tta_pipeline' not in config:
         raise ConfigError(f'{config.filename}: --tta needs tta_model and tta_pipeline.')
-    config.test_dataloader.dataset.pipeline = config.tta_pipeline
+    for dataset in test_datasets(config):
+        dataset.pipeline = config.tta_pipeline
     config.model = dict(config.tta_model, module=config.model)
+
+
+def augment_detector(config: Config) -> None:
+    """Let the test of a detector predict on the copies of its `tta_pipeline`, or on each image and its mirror image."""
+    from denseformer.detection.test_time import mirrored
+
+    model = config.get('tta_model') or dict(type='denseformer.DetectorTTA')
+    finds_masks = any(key.endswith(MASK_HEADS) for key, _ in walk(config.model, 'model'))
+    if model['type'].rpartition('.')[2] == 'DetTTAModel' and finds_masks:
+        raise ConfigError(
+            "--tta: mmdetection's DetTTAModel merges no masks; use tta_model=dict(type='denseformer.DetectorTTA')."
+        )
+    for dataset in test_datasets(config):
+        dataset.pipeline = config.get('tta_pipeline') or mirrored(dataset.pipeline)
+    config.model = dict(model, module=config.model)
+
+
+def test_datasets(config: Config) -> list[Any]:
+    """The configs of the datasets that are tested on, inside wrappers too."""
+    return [dataset for _, dataset in leaf_datasets('test_dataloader', config.test_dataloader.dataset)]
 
 
 def restores(config: Config) -> bool:

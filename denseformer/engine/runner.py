@@ -30,7 +30,7 @@ from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of
 from denseformer.checkpoints.fitting import fit, without_prefix
 from denseformer.config.errors import ConfigError
 from denseformer.datasets.building import build_dataset, check_listed_files
-from denseformer.engine.agreement import RECORD, check_agreement, describe_training
+from denseformer.engine.agreement import RECORD, check_agreement, describe_training, replaced_classes
 from denseformer.engine.distributed import explain_lost_ranks
 from denseformer.engine.hooks.nan_guard import optimizers
 from denseformer.engine.hooks.preemption import start_worker
@@ -215,6 +215,9 @@ class Runner(MMEngineRunner):
             checkpoint['meta'].pop('config', None)  # text that mmengine would execute
         if self.takes_whole_models:
             check_agreement(self.cfg, checkpoint.get('meta'), filename, self.compared_loader)
+        else:
+            for note in replaced_classes(self.cfg, meta if isinstance(meta := checkpoint.get('meta'), dict) else {}):
+                self.logger.warning(f'{filename}: {note}')
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = self.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):

@@ -4,9 +4,9 @@ Legend: B batch, H W image, C channels, K channels of the prediction.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -117,9 +117,9 @@ class Task(ABC):
         """The model for `denseformer.export`; raises ValueError for one that cannot be exported."""
         raise ValueError(f'{type(self).__name__} cannot be exported; segmentation and restoration models can be.')
 
-    def run_files(self, root: Path, record: Mapping[str, dict[str, Any]]) -> dict[str, Callable[[Path], None]]:
-        """The files that a run in the folder `root` has one of: {name: its writer}; record: as of `writers.entries`."""
-        return {}
+    def facts(self) -> dict[str, Any]:
+        """What the files about a whole run need to know: `classes` and `palette`, where the task has any."""
+        return {name: list(getattr(self, name)) for name in ('classes', 'palette') if hasattr(self, name)}
 
     def bands(self, prepared: PreparedItem) -> Iterator[np.ndarray]:
         """The prediction for a file that is read region by region: bands from top to bottom."""
@@ -197,9 +197,13 @@ class TiledNetwork:
         return self.pixels_that_fit
 
 
-def steps_after_loading(config: Config) -> Sequence[dict[str, Any]]:
+def steps_after_loading(config: Config) -> list[dict[str, Any]]:
     """The test pipeline without the steps that read images and labels."""
-    steps = config.get('test_pipeline') or config.test_dataloader.dataset.pipeline
+    return after_loading(config.get('test_pipeline') or config.test_dataloader.dataset.pipeline)
+
+
+def after_loading(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The steps of a pipeline that do not read images and labels."""
     return [step for step in steps if kind_of(step) not in LOADERS]
 
 
@@ -208,10 +212,15 @@ def kind_of(step: Mapping[str, Any]) -> str:
     return step['type'].rpartition('.')[2]
 
 
-def prediction_pipeline(config: Config, *, native: bool) -> Compose:
+def prediction_steps(config: Config, *, native: bool) -> list[dict[str, Any]]:
     """The test pipeline after loading; native: without the steps that resize."""
+    return [step for step in steps_after_loading(config) if not (native and kind_of(step) in RESIZERS)]
+
+
+def prediction_pipeline(config: Config, *, native: bool) -> Compose:
+    """The same, built."""
     init_default_scope(config.get('default_scope') or 'mmengine')
-    return Compose([step for step in steps_after_loading(config) if not (native and kind_of(step) in RESIZERS)])
+    return Compose(prediction_steps(config, native=native))
 
 
 def class_names(config: Config) -> tuple[tuple[str, ...], tuple[Color, ...]]:

@@ -64,7 +64,7 @@ class VideoJob:
 
     def __init__(self, predictor: Predictor, item: SourceItem, video: VideoReader, folder: RunFolder, first: Result):
         self.item, self.video, self.folder, self.first = item, video, folder, first
-        self.stem = folder.stem_of(item.name)
+        self.stem = item.stem
         outputs = first.outputs()
         self.main = next(kind for kind in VIDEO_OUTPUTS if kind in outputs)
         self.name = f'{outputs[self.main].folder}/{self.stem}.mp4'
