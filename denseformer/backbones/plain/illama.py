@@ -67,10 +67,10 @@ class CausalAttention(nn.Module):
         self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor, rotation: Rotation, mask: Tensor) -> Tensor:
-        q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, h, N, d)
-        q, k = rotate(q, rotation), rotate(k, rotation)
-        attention = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(-1) * mask.to(x.dtype)
-        return self.proj((attention @ v).transpose(1, 2).flatten(2))
+        qkv = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (3, B, h, N, d)
+        q, k = rotate(qkv[:2], rotation)
+        attention = (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(-1) * mask
+        return self.proj((attention @ qkv[2]).transpose(1, 2).flatten(2))
 
 
 @dataclass(frozen=True, kw_only=True)
