@@ -244,9 +244,9 @@ def object_suspects(records: Records, chances: np.ndarray, extra: np.ndarray) ->
     for surety, whose, places, kind, own, instead in table:
         for i in np.argsort(-surety, kind='stable')[:LISTED]:
             if surety[i] > 0:
-                names = ['' if part is None else classes[part[i]] for part in (own, instead)]
+                label, better = ('' if part is None else classes[part[i]] for part in (own, instead))
                 box = tuple(places[i].tolist())
-                suspects.append(Suspect(int(whose[i]), box, labels.KINDS[kind], *names, float(surety[i])))
+                suspects.append(Suspect(int(whose[i]), box, labels.KINDS[kind], label, better, float(surety[i])))
     return listed(suspects)
 
 

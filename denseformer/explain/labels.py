@@ -43,7 +43,8 @@ def regions_of(labels: np.ndarray, known: np.ndarray, least: int = 1) -> tuple[n
     numbers = np.zeros(labels.shape, np.int32)
     rows: list[list[int]] = []
     for label in np.unique(labels[known]).tolist():
-        _, parts, stats, _ = cv2.connectedComponentsWithStats(((labels == label) & known).astype(np.uint8), None, 4)
+        mask = ((labels == label) & known).astype(np.uint8)
+        _, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
         keep = np.array([0, *(stats[1:, cv2.CC_STAT_AREA] >= least)], bool)
         places = np.where(keep, np.cumsum(keep) + len(rows), 0)
         numbers = np.where(parts > 0, places[parts], numbers)
