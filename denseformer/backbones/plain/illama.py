@@ -66,7 +66,7 @@ class CausalAttention(nn.Module):
         self.qkv = Linear(dim, 3 * dim)
         self.proj = Linear(dim, dim)
 
-    def forward(self, x: Tensor, rotation: Rotation, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, rotation: Rotation) -> Tensor:
         qkv = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (3, B, h, N, d)
         q, k = rotate(qkv[:2], rotation)
         attention = (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(-1) * mask
@@ -130,10 +130,10 @@ class ILLaMA(PlainBackbone):
         )
 
     def context(self, x: Tensor, size: Size) -> tuple[Any, ...]:
-        """The rotation of queries and keys, in single precision at least, and the mask."""
+        """The mask, and the rotation of queries and keys in single precision at least."""
         dtype, length = torch.promote_types(x.dtype, torch.float32), size[0] * size[1]
         rotation = sequence_rotation(length, self.arch.width // self.arch.heads, x.device, dtype)
-        return rotation, soft_causal_mask(length, self.soft_mask_rate, x.device, x.dtype)
+        return soft_causal_mask(length, self.soft_mask_rate, x.device, x.dtype), rotation
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: PlainBackbone) -> StateDict:
