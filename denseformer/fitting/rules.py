@@ -6,7 +6,7 @@ A row of the table is what suits a task on a device; number and size of images d
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from denseformer.config.shipped import config_folder
@@ -75,6 +75,8 @@ JITTER = {
         [{'type': 'RandomResize', 'scale': '${image_scale}', 'ratio_range': (0.7, 1.3), 'keep_ratio': True}]
     ]
 }
+ONE_LOGIT = 'heads/parts/upernet_one_logit'
+"""The head of a class and its background."""
 ITERATIONS, EPOCHS, PIXELS = 'runtime/default', 'runtime/epochs', 'runtime/restoration'
 
 # fmt: off
@@ -163,6 +165,9 @@ def choose(facts: Facts) -> Recipe:
     crop = crops(facts, row, size)
     batch = batches(facts, row)
     iterations, steps = schedule(facts, row, batch.keys['batch_size'])
+    row = (
+        replace(row, bases=(ONE_LOGIT, *row.bases[1:])) if facts.task == 'segmentation' and facts.classes == 2 else row
+    )
     choices = [
         model(facts, row, network),
         head(row),

@@ -25,6 +25,7 @@ from denseformer.config.audit import import_custom_modules
 from denseformer.datasets.building import build_dataset, leaf_datasets
 from denseformer.datasets.restoration.lmdb_store import read_file
 from denseformer.images.similarity import Fingerprint, fingerprint, near_pairs
+from denseformer.inspection.balance import proposals
 from denseformer.inspection.coco_check import check_annotations, check_objects
 from denseformer.inspection.learnable import check_scorable, learning_fault, loading_steps
 
@@ -43,12 +44,13 @@ class Problem:
 
 @dataclass
 class SplitReport:
-    """The findings in one split."""
+    """The findings in one split; `proposals` for uneven classes are made for the training split."""
 
     samples: int
     examined: int = 0
     problems: list[Problem] = field(default_factory=list)
     classes: dict[str, dict[str, int]] = field(default_factory=dict)
+    proposals: list[str] = field(default_factory=list)
     seconds_per_thousand: float = 0.0
     hashes: dict[str, str] = field(default_factory=dict, repr=False)
     prints: dict[str, Fingerprint] = field(default_factory=dict, repr=False)
@@ -74,6 +76,8 @@ def examine(config: Config, *, limit: int | None = None) -> dict[str, SplitRepor
             seen.append(dataset)
             reports[split] = examine_split(dataset, limit)
     find_duplicates(reports)
+    if 'train' in reports:
+        reports['train'].proposals = proposals(reports['train'].classes, reports['train'].examined)
     return reports
 
 
@@ -220,7 +224,7 @@ def count_errors(reports: Mapping[str, SplitReport]) -> int:
 
 
 def write_reports(reports: Mapping[str, SplitReport], path: str | Path) -> None:
-    """Write all that was found as json: {split: {samples, examined, problems, classes, seconds_per_thousand}}."""
+    """Write all that was found as json: {split: {samples, examined, problems, classes, proposals ...}}."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     content = {split: report.as_dict() for split, report in reports.items()}
     Path(path).write_text(json.dumps(content, indent=2, default=str) + '\n')
@@ -239,6 +243,8 @@ def print_reports(reports: Mapping[str, SplitReport]) -> None:
     names = dict.fromkeys(name for report in reports.values() for name in report.classes)
     if names:
         console.print(class_table(reports, names))
+    for text in [text for report in reports.values() for text in report.proposals]:
+        console.print(text, markup=False, soft_wrap=True)
 
 
 def print_problems(console: Console, split: str, report: SplitReport) -> None:

@@ -13,6 +13,7 @@ SEMANTIC = (
     (formats.index_masks, 'masks of class indices', CLASSES),
     (formats.palette_masks, 'masks of class indices', tuple(f'class {i}' for i in range(8))),
     (formats.color_masks, 'masks in colors', CLASSES),
+    (formats.cvat_masks, 'masks in colors', ('background', *CLASSES)),
     (formats.binary_masks, 'masks of 0 and 255', ('background', 'foreground')),
     (formats.class_masks, 'one mask file per class', ('background', *CLASSES[5:])),
 )
@@ -63,6 +64,8 @@ def test_masks_are_recognised_and_read_as_they_were_drawn(write, kind, classes, 
     drawn = scene.semantic
     if kind == 'masks of 0 and 255':
         drawn = scene.instances > 0
+    elif classes[1:] == CLASSES:
+        drawn = np.where(drawn == 255, 0, drawn + 1)
     elif kind == 'one mask file per class':
         drawn = np.where((drawn >= 5) & (drawn <= 7), drawn - 4, 0)
     counted = drawn != 255  # black, where colors have no void

@@ -100,6 +100,20 @@ def color_masks(root: Path) -> Path:
     return root
 
 
+def cvat_masks(root: Path) -> Path:
+    table = np.zeros((256, 3), np.uint8)
+    table[1 : 1 + len(PALETTE)] = PALETTE
+    for i, scene in enumerate(scenes()):
+        labels = np.where(scene.semantic == IGNORED, 0, scene.semantic + 1)
+        write_image(images(root, 'JPEGImages') / 'SegmentationClass' / f'{stem(i)}.png', table[labels])
+        write_image(root / 'SegmentationObject' / f'{stem(i)}.png', scene.instances.astype(np.uint8))
+    write_image(root / 'JPEGImages' / 'unlabelled.jpg', scenes()[0].image)
+    rows = [('background', (0, 0, 0)), *zip(CLASSES, PALETTE, strict=True)]
+    lines = [f'{name}:{",".join(map(str, color))}::' for name, color in rows]
+    write(root / 'labelmap.txt', '# label:color_rgb:parts:actions\n' + '\n'.join(lines))
+    return root
+
+
 def binary_masks(root: Path) -> Path:
     for i, scene in enumerate(scenes()):
         write_image(images(root, '.') / f'{stem(i)}_mask.png', np.where(scene.instances > 0, 255, 0).astype(np.uint8))

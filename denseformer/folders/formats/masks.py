@@ -17,6 +17,8 @@ MASK_WORDS = frozenset(
 IMAGE_WORDS = frozenset('image images img imgs imgdir photo photos picture pictures jpeg input inputs rgb'.split())  # noqa: SIM905
 FILLERS = frozenset(('dir', 'class', 'set', 'path'))
 SUFFIX = re.compile(r'[-_. ]*(masks?|labels?|labelmap|gt|seg|segmentation|annotations?|L)$')
+CLASS_FOLDER, OBJECT_FOLDER = 'SegmentationClass', 'SegmentationObject'
+"""Pascal VOC's folders of masks of classes and of objects."""
 LOSSLESS = ('.png', '.bmp', '.tif', '.tiff', '.gif', '.webp', '.pgm')
 Key = tuple[str, ...]
 
@@ -29,12 +31,16 @@ def recognize(
     ignore: Iterable[int] = (),
 ) -> Found | None:
     """Label maps, and what their values mean: as the data file says, or a legend, or the values themselves."""
-    masks = [name for name in listing.images if is_mask(name)]
-    images = [name for name in listing.images if not is_mask(name)]
+    names_there = [name for name in listing.images if OBJECT_FOLDER not in PurePosixPath(name).parts]
+    masks = [name for name in names_there if is_mask(name)]
+    images = [name for name in names_there if not is_mask(name)]
     if not masks:
-        images, masks = beside(listing.images)
+        images, masks = beside(names_there)
     if not masks or not images:
         return None
+    if any(CLASS_FOLDER in PurePosixPath(name).parts for name in masks):  # of Pascal VOC's images few have masks
+        labelled = {mask_key(name)[-1] for name in masks}
+        images = [name for name in images if PurePosixPath(name).stem in labelled]
     lists = listed_splits(listing)
     samples, classes, faults = pair(images, masks)
     if faults:

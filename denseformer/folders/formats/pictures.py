@@ -1,5 +1,6 @@
 """Restoration: pairs of a degraded image and its target in parallel folders, or targets alone."""
 
+import re
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -14,6 +15,9 @@ DEGRADED = frozenset(
     'input inputs rain rainy noise noisy blur blurry blurred haze hazy snow snowy lq lr low degraded jpeg'.split()  # noqa: SIM905
 )
 TARGET = frozenset('target targets gt clean clear sharp hq hr high groundtruth original norain ground'.split())  # noqa: SIM905
+ROLES = DEGRADED | TARGET | frozenset(SPLIT_WORDS)
+SCALE_FOLDER = re.compile(r'^[xX]\d$')
+SCALES = (2, 3, 4, 8)
 PREFERRED_SCALE = 4
 LABEL_SUFFIXES = ('.json', '.xml')
 ALONE_SCALE = 2
@@ -29,12 +33,13 @@ def recognize_pairs(listing: Listing, names: tuple[str, ...] = ()) -> Found | No
         return None
     scales: dict[int, list[Sample]] = {}
     faults: list[str] = []
-    by_stem: dict[tuple[str, str], list[str]] = {}
+    by_key: dict[tuple[str, ...], list[str]] = {}
     for name in inputs:
-        by_stem.setdefault((split_of(name), PurePosixPath(name).stem), []).append(name)
+        by_key.setdefault(key_of(name), []).append(name)
     for name in targets:
-        split, stem = split_of(name), PurePosixPath(name).stem
-        found = [n for key in (stem, *(f'{stem}x{s}' for s in (2, 3, 4, 8))) for n in by_stem.get((split, key), ())]
+        *folders, stem = key_of(name)
+        stems = (stem, *(f'{stem}x{scale}' for scale in SCALES))
+        found = [image for each in stems for image in by_key.get((*folders, each), ())]
         if not found:
             faults.append(f'{name}: is a target without an image of its name')
         for image in found:
@@ -44,7 +49,7 @@ def recognize_pairs(listing: Listing, names: tuple[str, ...] = ()) -> Found | No
                     f'{image}: is {listing.size(image)}, its target {listing.size(name)}, no multiple of that'
                 )
             else:
-                scales.setdefault(scale, []).append(Sample(name, split, (image,)))
+                scales.setdefault(scale, []).append(Sample(name, split_of(name), (image,)))
     if faults:
         raise FolderError(f"'{listing.root}' seems to hold pairs of images, but:\n{some(faults)}")
     scale = PREFERRED_SCALE if PREFERRED_SCALE in scales else min(scales)
@@ -62,6 +67,13 @@ def recognize_alone(listing: Listing, names: tuple[str, ...] = ()) -> Found | No
     samples = tuple(Sample(name, split_of(name)) for name in listing.images)
     note = f'images without labels: they are made smaller, x{ALONE_SCALE}, and learned from'
     return Found('images alone', 'super-resolution', samples, scale=ALONE_SCALE, notes=(note,))
+
+
+def key_of(name: str) -> tuple[str, ...]:
+    """What the paths of an image and its target share: the split, other folders, and the name without suffix."""
+    path = PurePosixPath(name)
+    others = [part for part in path.parent.parts if not {*words(part)} & ROLES and not SCALE_FOLDER.match(part)]
+    return (split_of(name), *others, path.stem)
 
 
 def folders_of(listing: Listing, kinds: frozenset[str]) -> dict[str, str]:
