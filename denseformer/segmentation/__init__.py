@@ -1,18 +1,25 @@
 """What mmsegmentation lacks: published systems, as backbones and decode heads, losses, and scores of label maps."""
 
 from denseformer.segmentation.bevanet import BEVANet, BEVANetHead
+from denseformer.segmentation.hbformer import HBFormerHead
 from denseformer.segmentation.losses import SmoothCrossEntropy
 from denseformer.segmentation.metrics import SegmentationMetric
 from denseformer.segmentation.p2at import P2ATHead
+from denseformer.segmentation.paratranscnn import ParaTransCNN, ParaTransCNNHead
 from denseformer.segmentation.segmentor import Segmentor
+from denseformer.segmentation.unet_swin import UNetSwin
 from denseformer.segmentation.unetformer import UNetFormerHead
 
 __all__ = [
     'BEVANet',
     'BEVANetHead',
+    'HBFormerHead',
     'P2ATHead',
+    'ParaTransCNN',
+    'ParaTransCNNHead',
     'SegmentationMetric',
     'Segmentor',
     'SmoothCrossEntropy',
     'UNetFormerHead',
+    'UNetSwin',
 ]
