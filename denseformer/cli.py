@@ -25,6 +25,7 @@ from denseformer.options import (
 )
 from denseformer.options.training import ParseOverrides
 from denseformer.signals import exit_on_signal
+from denseformer.storage import path_of
 
 CHECKPOINT = 'a checkpoint of a run here, or one its authors published (.pth, .safetensors)'
 Command = Callable[[argparse.Namespace], int]
@@ -410,7 +411,7 @@ def run_merge(options: argparse.Namespace) -> int:
     from denseformer.inference.merging import merge
     from denseformer.inference.run import print_summary
 
-    summary = merge(Path(options.out))
+    summary = merge(path_of(options.out))
     print_summary(summary)
     return 1 if summary['failed'] else 0
 
@@ -418,7 +419,7 @@ def run_merge(options: argparse.Namespace) -> int:
 def run_status(options: argparse.Namespace) -> int:
     from denseformer.inference import status
 
-    found = status.status_of(Path(options.out))
+    found = status.status_of(path_of(options.out))
     print(status.line_of(found))
     if options.html:
         status.write_page(Path(options.html), found)

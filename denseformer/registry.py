@@ -36,7 +36,9 @@ class ScopeRegistry(Registry):
 
 
 MODELS = ScopeRegistry(
-    root.MODELS, ['backbones', 'necks', 'plugins', 'restoration'], last_modules=['segmentation', 'detection']
+    root.MODELS,
+    ['backbones', 'necks', 'plugins', 'restoration', 'pretraining'],
+    last_modules=['segmentation', 'detection'],
 )
 DATASETS = ScopeRegistry(root.DATASETS, ['datasets'])
 TRANSFORMS = ScopeRegistry(root.TRANSFORMS, ['datasets'])

@@ -35,7 +35,8 @@ def necks_for(backbone: Path, head: Path) -> list[Path | None]:
     """The necks to put between: one where strides repeat, else none. ViT stands for all before the other necks.
 
     Heads of plain maps have none; a backbone with rotary positions and one without stand for all.
-    Backbones with fewer maps than the bases of heads take, as CvT with three, are left out.
+    Backbones with fewer maps than the bases of heads take, as CvT with three, are left out, and those whose base must
+    name four blocks, because no dense network was published.
     """
     if backbone.stem == 'snnet':  # trains on a part of its parameters in each step, which its own test looks at
         return []
@@ -43,7 +44,8 @@ def necks_for(backbone: Path, head: Path) -> list[Path | None]:
         return [None] if backbone.stem in ('vit', 'dinov3') else []
     kind = OWN_MODELS.get(Config.fromfile(backbone).backbone.type)
     strides = getattr(kind, 'strides', HEADS_STRIDES)
-    if len(strides) != len(HEADS_STRIDES):
+    names_blocks = issubclass(kind, PlainBackbone) and 'out_indices' in Config.fromfile(backbone).backbone
+    if len(strides) != len(HEADS_STRIDES) or names_blocks:
         return []
     if len(set(strides)) == len(strides) and not issubclass(kind, PlainBackbone):
         return [None]

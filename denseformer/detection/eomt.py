@@ -196,6 +196,9 @@ class EoMTLosses(QueryLosses):
         self.num_points = num_points
         self.build_losses(num_classes, void_weight)
 
+    def init_weights(self) -> None:
+        """Draw nothing: there are no parameters."""
+
     def forward(self, x: Prediction, batch_data_samples: Sequence[Any]) -> Prediction:
         return x
 

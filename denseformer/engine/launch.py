@@ -327,8 +327,8 @@ def use_test_time_augmentation(config: Config) -> None:
         return
     if 'tta_model' not in config or 'tta_pipeline' not in config:
         raise ConfigError(f'{config.filename}: --tta needs tta_model and tta_pipeline.')
-    for _, dataset in leaf_datasets('test_dataloader', config.test_dataloader.dataset):
-        dataset['pipeline'] = config.tta_pipeline
+    for dataset in test_datasets(config):
+        dataset.pipeline = config.tta_pipeline
     config.model = dict(config.tta_model, module=config.model)
 
 
@@ -342,9 +342,14 @@ def augment_detector(config: Config) -> None:
         raise ConfigError(
             "--tta: mmdetection's DetTTAModel merges no masks; use tta_model=dict(type='denseformer.DetectorTTA')."
         )
-    for _, dataset in leaf_datasets('test_dataloader', config.test_dataloader.dataset):
-        dataset['pipeline'] = config.get('tta_pipeline') or mirrored(dataset['pipeline'])
+    for dataset in test_datasets(config):
+        dataset.pipeline = config.get('tta_pipeline') or mirrored(dataset.pipeline)
     config.model = dict(model, module=config.model)
+
+
+def test_datasets(config: Config) -> list[Any]:
+    """The configs of the datasets that are tested on, inside wrappers too."""
+    return [dataset for _, dataset in leaf_datasets('test_dataloader', config.test_dataloader.dataset)]
 
 
 def restores(config: Config) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from mmengine.hooks import Hook
@@ -263,16 +264,14 @@ def run_lengths(mask: Any, height: int, width: int) -> Any:
 
 def restored(runner: Runner, inputs: Tensor, sample: Any, picture: np.ndarray) -> tuple[Arrays, np.ndarray]:
     """The record of a restored image, and a picture of its error: bright is a low PSNR around a pixel, 15 to 45 dB."""
-    import cv2
-
     metric = next((m for m in runner.test_evaluator.metrics if isinstance(m, PSNR)), None)
     measured = metric.options if isinstance(metric, ImageMetric) else {'protocol': 'rgb', 'crop_border': 0}
     made = sample.pred_img.cpu()
     target = sample.gt_img.cpu()[:, : made.shape[1], : made.shape[2]]
     given = psnr(inputs, target, **measured) if inputs.shape == target.shape else np.nan
-    images = [np.moveaxis(as_unit(image).numpy(), 0, 2) for image in (made.clamp(0, 1), target)]
-    arrays = restoration_record(*images, psnr(made, target, **measured), given)
-    level = 255 * (1 - (errors.error_map(*images) - 15) / 30).clip(0, 1)
+    shown, wanted = (np.moveaxis(as_unit(image).numpy(), 0, 2) for image in (made.clamp(0, 1), target))
+    arrays = restoration_record(shown, wanted, psnr(made, target, **measured), given)
+    level = 255 * (1 - (errors.error_map(shown, wanted) - 15) / 30).clip(0, 1)
     drawn = cv2.applyColorMap(small_map(level.astype(np.uint8), picture), cv2.COLORMAP_INFERNO)[..., ::-1]
     return arrays, np.ascontiguousarray(drawn)
 

@@ -14,6 +14,8 @@ from denseformer.explain.errors import NEAR, OVERLAP
 
 KINDS = ('another class', 'label missing', 'label of nothing', 'target does not fit')
 OTHER_CLASS, MISSING, NOTHING, PAIR = range(4)
+FEW = 100
+"""Pixels of a region that count half."""
 SHIFT = 2
 """Pixels by which a target may be displaced."""
 
@@ -35,6 +37,11 @@ def other_class(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarr
     return relative[rows, other] - own, other
 
 
+def by_pixels(suspicion: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Suspicion of regions (R,), weighted by their pixels (R,): a mean over few of them is wrong about many regions."""
+    return suspicion * pixels / (pixels + FEW)
+
+
 def regions_of(labels: np.ndarray, known: np.ndarray, least: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Number the connected regions of one class: (H, W) from 1, 0 where nothing is known, and (R, 6) of each one.
 
@@ -43,7 +50,8 @@ def regions_of(labels: np.ndarray, known: np.ndarray, least: int = 1) -> tuple[n
     numbers = np.zeros(labels.shape, np.int32)
     rows: list[list[int]] = []
     for label in np.unique(labels[known]).tolist():
-        _, parts, stats, _ = cv2.connectedComponentsWithStats(((labels == label) & known).astype(np.uint8), None, 4)
+        mask = ((labels == label) & known).astype(np.uint8)
+        _, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
         keep = np.array([0, *(stats[1:, cv2.CC_STAT_AREA] >= least)], bool)
         places = np.where(keep, np.cumsum(keep) + len(rows), 0)
         numbers = np.where(parts > 0, places[parts], numbers)

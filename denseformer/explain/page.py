@@ -138,5 +138,6 @@ def crop_of(file: str, box: tuple[float, ...]) -> np.ndarray | None:
     factor = CROP / max(crop.shape[:2])
     size = tuple(max(1, round(side * factor)) for side in crop.shape[1::-1])
     crop = np.ascontiguousarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC))
-    corners = [(round((px - x) * factor), round((py - y) * factor)) for px, py in ((left, top), (right, bottom))]
-    return cv2.rectangle(crop, *corners, (255, 64, 0), 1)
+    first, last = ((round((px - x) * factor), round((py - y) * factor)) for px, py in ((left, top), (right, bottom)))
+    cv2.rectangle(crop, first, last, (255, 64, 0), 1)
+    return crop

@@ -4,8 +4,9 @@ import base64
 import hashlib
 import html
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,14 +24,16 @@ FAILURES_SHOWN = 1000
 """The most failures that are listed; the record has all."""
 
 
-def keep_thumbnails(result: Result, root: Path, name: PurePosixPath) -> None:
-    """Write small pictures of the image `name` before and after, from which a report is made at the end of the run."""
+def keep_thumbnails(result: Result, file: Callable[[Path, Callable[[Path], Any]], None], name: PurePosixPath) -> None:
+    """Write small pictures of the image `name` before and after, from which a report is made at the end of the run.
+
+    file: writes a file of the run by a function that is given its path.
+    """
     before, after = result.input_image(), result.output_image()
     size = thumbnail_size(after.size)
     for kind, picture in (('before', before), ('after', after)):
-        path = thumbnail(root, str(name), kind)
-        path.parent.mkdir(exist_ok=True)
-        picture.convert('RGB').resize(size, Image.Resampling.BICUBIC).save(path, format='JPEG', quality=82)
+        small = picture.convert('RGB').resize(size, Image.Resampling.BICUBIC)
+        file(thumbnail(Path(), str(name), kind), partial(small.save, format='JPEG', quality=82))
 
 
 def thumbnail_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -24,8 +24,9 @@ from denseformer.inference.shards import WHOLE, Shard, parse_shard
 from denseformer.inference.sources import Selection, Source, SourceItem, count_images, find_items
 from denseformer.inference.streaming import PREFETCH, Batch, batches, prefetched
 from denseformer.inference.videos import predict_video
-from denseformer.inference.writers import FAILURES_SHOWN, RunFolder, lock_of, new_folder, place_of
+from denseformer.inference.writers import FAILURES_SHOWN, RunFolder, lock_of, new_folder, new_scratch, place_of
 from denseformer.options import RunOptions, takes_options
+from denseformer.storage import is_local, path_of, remove
 
 PARTS = 64
 """Shards that processes which share a folder take one after the other."""
@@ -50,10 +51,10 @@ def predict_folder(
     run = Run(predictor, source, options, bar)
     with bar.progress, interruptible():
         if options.share:
-            return run.share(Path(out))
+            return run.share(path_of(out))
         if options.shard:
-            return run.predict_shard(Path(out), parse_shard(options.shard, os.environ))
-        return run.predict_whole(Path(out))
+            return run.predict_shard(path_of(out), parse_shard(options.shard, os.environ))
+        return run.predict_whole(path_of(out))
 
 
 class Run:
@@ -76,7 +77,7 @@ class Run:
         if has_shards(root):
             raise ValueError(f"'{root}' holds shards: name one of them by --shard, or choose another folder.")
         summary, _ = self._predict(root, None)
-        consolidate(root)
+        consolidate(root, new_scratch(root))
         write_results(root, summary, self.predictor.task.facts(), report=report)
         return summary
 
@@ -92,6 +93,8 @@ class Run:
 
     def share(self, root: Path) -> dict[str, Any]:
         """Predict shard after shard that no other process works on; who finds all of them finished merges them."""
+        if not is_local(root):
+            raise ValueError(f"--share locks files, and '{root}' has none: name a shard by --shard.")
         shards = [Shard(i, PARTS) for i in range(PARTS)]
         begin_shards(root, shards[0], self.predictor.task.facts(), report=self.options.report)
         summaries = []
@@ -113,12 +116,12 @@ class Run:
     def _predict(self, root: Path, shard: Shard | None) -> tuple[dict[str, Any], bool]:
         """Predict the images of a shard, or all, that are not in its record; the summary, and whether that is all."""
         place, options = place_of(root, shard), self.options
-        selection = Selection(shard or WHOLE, os.path.realpath(root))
+        selection = Selection(shard or WHOLE, os.path.realpath(root) if is_local(root) else None)
         items = find_items(self.source, selection)
         first = next(items, None)  # a source that is missing is an error before anything is written
         if options.overwrite and not options.resume:
             for path in record_files(place):
-                path.unlink()
+                remove(path)
         again = options.resume or options.share
         done = done_before(place, failed=options.share and not options.resume) if again else Hashes(())
         folder = RunFolder(

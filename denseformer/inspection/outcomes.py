@@ -99,6 +99,6 @@ def objects_picture(
     return np.asarray(draw_instances(picture, boxes, names, colors_of(labels, classes, palette), masks))
 
 
-def colors_of(labels: Sequence[int], classes: Sequence[str], palette: Sequence | None) -> list[tuple[int, int, int]]:
-    known = spread_colors(len(classes)) if palette is None else [tuple(map(int, color)) for color in palette]
+def colors_of(labels: np.ndarray, classes: Sequence[str], palette: Sequence | None) -> list[tuple[int, int, int]]:
+    known = spread_colors(len(classes)) if palette is None else [(int(r), int(g), int(b)) for r, g, b in palette]
     return [known[label] for label in labels]

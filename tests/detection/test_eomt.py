@@ -7,7 +7,7 @@ import refkit
 import torch
 from mmengine.structures import InstanceData
 
-from denseformer.detection.eomt import EoMT, EoMTHead, unturned
+from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead, unturned
 from denseformer.detection.mask2former import model as mask2former
 from denseformer.engine.hooks import MaskAnnealingHook
 
@@ -39,6 +39,13 @@ def test_losses_agree_with_the_authors_code(monkeypatch):
     cls, mask, dice = head._loss_by_feat_single(scores, 2 * masks, [truth], [{}])
     found = torch.stack([mask / 5, dice / 5, cls / 2, cls + mask + dice])
     assert refkit.deviation([found], reference['runs'][0]['outputs']) < 1e-4
+
+
+@pytest.mark.parametrize('kind', [EoMTHead, EoMTSemanticHead])
+def test_a_head_has_no_parameters_and_none_to_draw(kind):
+    head = kind(num_classes=5)
+    head.init_weights()
+    assert not list(head.parameters())
 
 
 def test_has_the_authors_number_of_parameters_and_takes_their_names():

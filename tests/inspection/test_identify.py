@@ -1,7 +1,9 @@
 """A checkpoint says which network, head and layout it is, what its training left in it, and which config fits."""
 
+import json
 import pickle
 from itertools import groupby
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,6 +22,7 @@ from denseformer.restoration import from_checkpoint
 from denseformer.restoration.networks import CFSR
 
 CONFIGS = table()['configs']
+REFERENCES = Path(__file__).parents[1] / 'references'
 
 
 def kind(name):
@@ -60,6 +63,30 @@ def test_a_whole_model_is_identified_as_its_config(name):
     assert name in found.configs
     described = {(CONFIGS[one].get('head'), CONFIGS[one].get('classes')) for one in found.configs}
     assert described == {(CONFIGS[name].get('head'), CONFIGS[name].get('classes'))}
+
+
+LAYOUTS = [
+    (path, network['network'])
+    for path in sorted((REFERENCES / 'layouts').glob('*.json'))
+    for network in json.loads(path.read_text())['networks']
+]
+
+
+@pytest.mark.parametrize(('path', 'name'), LAYOUTS[::2], ids=lambda part: getattr(part, 'stem', part))
+def test_a_network_in_the_names_of_another_package_is_identified(path, name):
+    entries = json.loads(path.read_text())['networks']
+    theirs = next(entry for entry in entries if entry['network'] == name)
+    found = identify_weights({key: torch.empty(shape, device='meta') for key, shape in theirs['shapes'].items()})
+    assert f'denseformer.{name}' in found.open.get('type', [found.settings['type']])
+    assert theirs['arch'] in found.open.get('arch', [found.settings.get('arch')])
+    assert found.layout == theirs['layout']
+
+
+def test_a_whole_mask2former_of_transformers_is_identified():
+    (theirs,) = json.loads((REFERENCES / 'mask2former' / 'transformers.json').read_text())['networks']
+    found = identify_weights({key: torch.empty(shape, device='meta') for key, shape in theirs['shapes'].items()})
+    assert found.settings == {'type': 'denseformer.Swin', 'arch': 'tiny'}
+    assert (found.head.name, found.head.classes, found.head.queries) == ('Mask2Former', 2, 100)
 
 
 def test_every_shipped_config_is_in_the_table():

@@ -50,6 +50,7 @@ from denseformer.layers import (
 )
 from denseformer.layers.initializers import fan_out, narrow
 from denseformer.network import Source
+from denseformer.precision import at_least_float32
 from denseformer.registry import MODELS
 
 DILATIONS = (1, 2, 3)
@@ -154,7 +155,7 @@ class TokenAttention(nn.Module):
             return self.proj(window_softmax_attention(q, k, v).view_as(x)), None
         attention = (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(-1)
         out = (attention @ v).transpose(1, 2).reshape(x.shape)
-        return self.proj(out), diversification_loss(attention.to(torch.promote_types(x.dtype, torch.float32)))
+        return self.proj(out), diversification_loss(at_least_float32(attention))
 
 
 class ResidualConvMlp(nn.Module):

@@ -37,6 +37,7 @@ from denseformer.layers import (
 )
 from denseformer.layers.initializers import INIT_STD
 from denseformer.network import Source
+from denseformer.precision import at_least_float32
 from denseformer.registry import MODELS
 
 STRIDE = 16
@@ -60,7 +61,7 @@ class PerformerAttention(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """exp(w x - |x| ** 2 / 2) / sqrt(m), of single precision at least: (B, N, 64) -> (B, N, m)."""
-        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        x = at_least_float32(x)
         return (x @ self.w.to(x.dtype).T - x.square().sum(-1, keepdim=True) / 2).exp() / FEATURES**0.5
 
     def forward(self, x: Tensor) -> Tensor:

@@ -155,14 +155,19 @@ MASK2FORMER = (
     (rf'{LAYERS}\.fc([12])\.', r'sem_seg_head.predictor.transformer_ffn_layers.\1.linear\2.'),
     (rf'{LAYERS}\.final_layer_norm\.', r'sem_seg_head.predictor.transformer_ffn_layers.\1.norm.'),
 )
-"""From the names of a whole Mask2Former to its authors' in Detectron2; its backbone keeps the names of this package."""
+"""From the names of a whole Mask2Former's head to its authors' in Detectron2."""
 
 
 def mask2former(state_dict: StateDict) -> StateDict:
+    """Of one with Swin, as all that were published are."""
     renamed = rename(state_dict, *MASK2FORMER)
-    head = {key: value for key, value in renamed.items() if key.startswith('sem_seg_head.')}
-    joined = rename(join(head, ('q_proj', 'k_proj', 'v_proj'), 'in_proj'), (r'\.in_proj\.(\w+)$', r'.in_proj_\1'))
-    return {key: value for key, value in renamed.items() if key not in head} | joined
+    backbone = {key.removeprefix('backbone.'): value for key, value in renamed.items() if key.startswith('backbone.')}
+    head = {key: value for key, value in renamed.items() if not key.startswith('backbone.')}
+    joined = join(head, ('q_proj', 'k_proj', 'v_proj'), 'in_proj')
+    return {
+        **{f'backbone.{key}': value for key, value in swin(backbone).items()},
+        **rename(joined, (r'\.in_proj\.(\w+)$', r'.in_proj_\1')),
+    }
 
 
 SYSTEM = Layout(r'^model\.pixel_level_module\.', mask2former)

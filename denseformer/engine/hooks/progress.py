@@ -112,7 +112,7 @@ class ProgressHook(Hook):
         rest = runner.max_iters - runner.iter
         done = max(1, runner.iter - self.first_iter)
         eta = getattr(self, 'eta', 0.0) + rest * self.validating / done
-        numbers = {'state': state, 'iteration': f'{runner.iter} of {runner.max_iters}'}
+        numbers: dict[str, Any] = {'state': state, 'iteration': f'{runner.iter} of {runner.max_iters}'}
         if state == 'training':
             numbers['left, with validation'] = pages.duration(eta)
         best = saver_of(runner).best(runner) if saver_of(runner) else None

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from PIL import Image
 
 from denseformer.datasets import RestorationImages
-from denseformer.datasets.restoration import bsrgan
+from denseformer.datasets.restoration import bsrgan, image_folders
 from denseformer.datasets.restoration.realesrgan import bell_kernel, sinc_kernel
 from denseformer.datasets.restoration.transforms import downsample_window, to_tensor
 from denseformer.registry import DATASETS, TRANSFORMS
@@ -67,6 +68,18 @@ def test_images_in_linked_folders_belong_to_the_set(root):
     (root / 'HR/again').symlink_to(root / 'HR')
     names = [Path(info['gt_path']).relative_to(root).as_posix() for info in dataset(root, pair=False)]
     assert names == ['HR/a.png', 'HR/b.png', 'HR/more/ax2.png', 'HR/more/b.png']
+
+
+def test_files_of_other_kinds_are_counted_and_avif_is_an_image(root, monkeypatch):
+    said = []
+    monkeypatch.setattr(image_folders, 'print_log', lambda text, logger: said.append(text))
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(root / 'HR/c.avif')
+    for name in ('d.heic', 'e.HEIC', 'f.tga', 'notes'):
+        (root / 'HR' / name).touch()
+    names = [Path(info['gt_path']).name for info in dataset(root, pair=False)]
+    assert names == ['a.png', 'b.png', 'c.avif']
+    assert said == [f"'{root}/HR': 3 images; left out by their suffix: 2 .heic, 1 .tga, 1 without suffix."]
+    assert transform('LoadImagePair')({'gt_path': str(root / 'HR/c.avif')})['gt_img'].shape == (8, 8, 3)
 
 
 def test_fractions_are_read_as_they_are(tmp_path):
