@@ -60,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='denseformer', description=about)
     parser.add_argument('--version', action='version', version=f'denseformer {denseformer.__version__}')
     commands = parser.add_subparsers(dest='command', metavar='COMMAND')
+    add_fit(commands)
     add_train(commands)
     add_test(commands)
     add_infer(commands)
@@ -69,6 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_doctor(commands)
     add_browse(commands)
     add_plot(commands)
+    add_explain(commands)
     add_prepare(commands)
     add_list(commands)
     add_weights(commands)
@@ -93,6 +95,21 @@ def add_overrides(parser: argparse._ActionsContainer) -> None:
         metavar='KEY=VALUE',
         help='set keys of the config, dotted from the top',
     )
+
+
+def add_fit(commands: Commands) -> None:
+    parser = add_command(commands, 'fit', run_fit, 'train on a folder of images and labels, by rules')
+    parser.add_argument('data', metavar='DATA', help='a folder, or a data.yaml')
+    parser.add_argument(
+        '--task',
+        default='auto',
+        help='segmentation, detection, instances, panoptic, restoration or super-resolution; default: what the folder '
+        'is labelled for',
+    )
+    parser.add_argument('--model', metavar='NAME', help='a backbone or restoration network, such as swin')
+    parser.add_argument('--out', metavar='RUN', help='folder of the run; default: work_dirs/<name of DATA>')
+    parser.add_argument('--explain', action='store_true', help='print what would be chosen, and why, and stop')
+    add_options(parser, TrainOptions, leave_out=('work_dir', 'launcher'))
 
 
 def add_train(commands: Commands) -> None:
@@ -183,8 +200,19 @@ def add_plot(commands: Commands) -> None:
     parser = commands.add_parser('plot', help='draw losses, learning rate and scores of runs')
     parser.set_defaults(run=run_plot)
     parser.add_argument('runs', nargs='+', metavar='RUN', help='the --work-dir of a run')
-    parser.add_argument('--keys', nargs='+', help='what to draw; default: loss, lr and the scores of validation')
+    parser.add_argument('--keys', nargs='+', help='what to draw; default: losses, lr and the scores of validation')
     parser.add_argument('--out', required=True, metavar='FILE', help='.png, .svg, .pdf or .html')
+
+
+def add_explain(commands: Commands) -> None:
+    help_text = "say where a run's model is wrong, which labels may be, and whether another run is better"
+    parser = add_command(commands, 'explain', run_explain, help_text)
+    parser.usage = 'denseformer explain RUN [RUN2] [options]'
+    parser.add_argument(
+        'runs', nargs='+', metavar='RUN', help='the --work-dir of a run, and of one that is compared with it'
+    )
+    parser.add_argument('--out', metavar='FILE.html', help='the page; default: RUN/explain.html')
+    add_options(parser, LaunchOptions, leave_out=('work_dir', 'launcher'))
 
 
 def add_prepare(commands: Commands) -> None:
@@ -231,6 +259,15 @@ def add_identify(commands: Commands) -> None:
     help_text = 'say of a checkpoint which network, head and layout it has, and which config fits'
     parser = add_command(commands, 'identify', run_identify, help_text)
     parser.add_argument('files', nargs='+', metavar='FILE', help=f'{CHECKPOINT}, or an ONNX file')
+
+
+def run_fit(options: argparse.Namespace) -> int:
+    with exit_on_signal():  # until training begins, which saves first
+        from denseformer.fitting import fit
+
+        own = {name: getattr(options, name) for name in ('task', 'model', 'out', 'explain')}
+        fit(options.data, options_from(TrainOptions, options), **own)
+    return 0
 
 
 def run_train(options: argparse.Namespace) -> int:
@@ -324,7 +361,7 @@ def run_weights(options: argparse.Namespace) -> int:
 
 
 def run_identify(options: argparse.Namespace) -> int:
-    from denseformer.inference.identify import identify
+    from denseformer.inspection.identify import identify
 
     print('\n\n'.join(str(identify(file)) for file in options.files))
     return 0
@@ -337,19 +374,27 @@ def run_plot(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_explain(options: argparse.Namespace) -> int:
+    from denseformer.explain.page import explain
+
+    if len(options.runs) > 2:
+        raise ValueError('expected RUN [RUN2]: two runs are compared at most.')
+    print(explain(*options.runs, out=options.out, options=options_from(LaunchOptions, options)))
+    return 0
+
+
 def run_infer(options: argparse.Namespace) -> int:
     import cv2
     import torch
-    from PIL import Image
 
     from denseformer.engine import load_config
+    from denseformer.images.reading import without_pillows_limit
     from denseformer.inference.predictor import Predictor
     from denseformer.inference.run import predict_folder, print_summary
     from denseformer.inference.shards import local_device
 
     if len(options.paths) not in (2, 3):
         raise ValueError('expected [CONFIG] CHECKPOINT SOURCE; put a glob in quotes.')
-    Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit; --max-pixels is looked up before it
     cv2.setLogLevel(0)  # silent: what it says of broken files, the record says
     *config, checkpoint, source = options.paths
     model = [load_config(config[0], options.cfg_options), checkpoint] if config else [checkpoint]
@@ -357,7 +402,8 @@ def run_infer(options: argparse.Namespace) -> int:
     if options.shard and prediction.device == 'auto':
         prediction = replace(prediction, device=local_device(os.environ, torch.cuda.device_count()))
     predictor = Predictor(*model, options=prediction)
-    summary = predict_folder(predictor, source, options.out, options_from(RunOptions, options))
+    with without_pillows_limit():
+        summary = predict_folder(predictor, source, options.out, options_from(RunOptions, options))
     print_summary(summary)
     return 130 if summary['interrupted'] else 1 if summary['failed'] else 0
 

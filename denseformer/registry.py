@@ -17,7 +17,7 @@ class ScopeRegistry(Registry):
     """A registry of this scope below `parent`, which imports `modules` when something is first looked up.
 
     last_modules: imported only for a name that `modules` do not have, because they need packages that the others do
-        without: heads need mmdet, networks do not.
+        without: heads need mmseg or mmdet, networks do not.
     """
 
     def __init__(self, parent: Registry, modules: Sequence[str], last_modules: Sequence[str] = ()):
@@ -35,9 +35,14 @@ class ScopeRegistry(Registry):
         return found
 
 
-MODELS = ScopeRegistry(root.MODELS, ['backbones', 'necks', 'plugins', 'restoration'], last_modules=['detection'])
+MODELS = ScopeRegistry(
+    root.MODELS,
+    ['backbones', 'necks', 'plugins', 'restoration', 'pretraining'],
+    last_modules=['segmentation', 'detection'],
+)
 DATASETS = ScopeRegistry(root.DATASETS, ['datasets'])
 TRANSFORMS = ScopeRegistry(root.TRANSFORMS, ['datasets'])
+DATA_SAMPLERS = ScopeRegistry(root.DATA_SAMPLERS, ['detection'])
 METRICS = ScopeRegistry(root.METRICS, ['segmentation', 'detection', 'restoration'])
 HOOKS = ScopeRegistry(root.HOOKS, ['engine'])
 OPTIM_WRAPPERS = ScopeRegistry(root.OPTIM_WRAPPERS, ['engine'])

@@ -5,6 +5,7 @@ weights:NETWORK/ARCH/LABEL      what `pretrained=LABEL` names for a variant of a
 hf://owner/name@revision/file   a file of the Hugging Face hub
 https://...#sha256=...          a file on the web, with its hash
 s3://bucket/key, gs://...       a file of an object store that fsspec knows
+FOLDER                          the weights of a folder that `save_pretrained` wrote
 """
 
 import os
@@ -16,6 +17,7 @@ from denseformer.checkpoints.catalog import WeightFile, by_name, starting_weight
 from denseformer.checkpoints.common import CheckpointError
 from denseformer.checkpoints.download import cache_folder, local_copy
 from denseformer.checkpoints.hub import fetch_hub_address
+from denseformer.checkpoints.sharing import saved_weights
 from denseformer.storage import is_stored, path_of, patiently
 
 CATALOG = 'weights:'
@@ -38,7 +40,9 @@ def local_file(path: str | Path) -> Path:
         return fetch_hub_address(address)
     if is_stored(address):
         return stored_copy(address)
-    return local_copy(address) if is_address(address) else Path(path)
+    if is_address(address):
+        return local_copy(address)
+    return saved_weights(Path(path)) if Path(path).is_dir() else Path(path)
 
 
 def stored_copy(address: str) -> Path:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -20,6 +21,18 @@ def rename(state_dict: StateDict, *rules: Rule) -> StateDict:
             key = re.sub(pattern, replacement, key)
         renamed[key] = value
     return renamed
+
+
+class RenamesKeys:
+    """Mixed in before a module: what is loaded passes through `names`."""
+
+    names: ClassVar[tuple[Rule, ...]] = ()
+    """Rules from the authors' names below the module to ours, which they leave as they are."""
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
+        state_dict.update({prefix + key: value for key, value in rename(own, *self.names).items()})
+        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[misc]
 
 
 def stages_from(prefix: str) -> tuple[Rule, Rule]:

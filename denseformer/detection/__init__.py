@@ -1,5 +1,10 @@
-"""Mask2Former and the scores of boxes, masks and panoptic maps; detectors themselves are mmdetection's."""
+"""Published systems, necks, sampling by class, test-time augmentation, and scores of boxes, masks and panoptic maps.
 
+Detectors themselves are mmdetection's.
+"""
+
+from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead
+from denseformer.detection.kmax import KMaXDeepLab, KMaXFusion, KMaXHead, KMaXSegmentor, KMaXSemanticHead
 from denseformer.detection.mask2former import (
     Mask2Former,
     Mask2FormerHead,
@@ -8,14 +13,29 @@ from denseformer.detection.mask2former import (
     MaskFusion,
 )
 from denseformer.detection.metrics import CocoMetric, PanopticMetric, VOCMetric
+from denseformer.detection.necks import RCFPN, AttFPN
+from denseformer.detection.sampling import RepeatFactorSampler
+from denseformer.detection.test_time import DetectorTTA
 
 __all__ = [
+    'RCFPN',
+    'AttFPN',
     'CocoMetric',
+    'DetectorTTA',
+    'EoMT',
+    'EoMTHead',
+    'EoMTSemanticHead',
+    'KMaXDeepLab',
+    'KMaXFusion',
+    'KMaXHead',
+    'KMaXSegmentor',
+    'KMaXSemanticHead',
     'Mask2Former',
     'Mask2FormerHead',
     'Mask2FormerSegmentor',
     'Mask2FormerSemanticHead',
     'MaskFusion',
     'PanopticMetric',
+    'RepeatFactorSampler',
     'VOCMetric',
 ]

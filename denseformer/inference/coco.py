@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as rle
 
-from denseformer.inference.instances import Instances, encoded
+from denseformer.detection.instances import Instances, encoded
 from denseformer.inference.record import Entry, Record
 
 WriteFile = Callable[[str, Callable[[Path], None]], None]

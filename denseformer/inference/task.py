@@ -17,11 +17,11 @@ from mmengine.registry import init_default_scope
 
 from denseformer.config.audit import metainfo
 from denseformer.export import Exportable
+from denseformer.images.drawing import Color, spread_colors
 from denseformer.images.picture import Picture
 from denseformer.images.rasterio_tiff import open_tiff
 from denseformer.images.reading import decode_image, read_image
 from denseformer.images.tiffs import Layout, TiffReader, read_geo_tags, size_of
-from denseformer.inference.drawing import Color, spread_colors
 from denseformer.inference.memory import OutOfMemoryRetry, side_that_fits
 from denseformer.inference.results import Result
 from denseformer.inference.sources import SourceItem
@@ -218,9 +218,13 @@ class TiledNetwork:
         return self.pixels_that_fit
 
 
-def steps_after_loading(config: Config) -> Sequence[dict[str, Any]]:
+def steps_after_loading(config: Config) -> list[dict[str, Any]]:
     """The test pipeline without the steps that read images and labels."""
-    steps = config.get('test_pipeline') or config.test_dataloader.dataset.pipeline
+    return after_loading(config.get('test_pipeline') or config.test_dataloader.dataset.pipeline)
+
+
+def after_loading(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The steps of a pipeline that do not read images and labels."""
     return [step for step in steps if kind_of(step) not in LOADERS]
 
 
@@ -229,10 +233,15 @@ def kind_of(step: Mapping[str, Any]) -> str:
     return step['type'].rpartition('.')[2]
 
 
-def prediction_pipeline(config: Config, *, native: bool) -> Compose:
+def prediction_steps(config: Config, *, native: bool) -> list[dict[str, Any]]:
     """The test pipeline after loading; native: without the steps that resize."""
+    return [step for step in steps_after_loading(config) if not (native and kind_of(step) in RESIZERS)]
+
+
+def prediction_pipeline(config: Config, *, native: bool) -> Compose:
+    """The same, built."""
     init_default_scope(config.get('default_scope') or 'mmengine')
-    return Compose([step for step in steps_after_loading(config) if not (native and kind_of(step) in RESIZERS)])
+    return Compose(prediction_steps(config, native=native))
 
 
 def class_names(config: Config) -> tuple[tuple[str, ...], tuple[Color, ...]]:

@@ -12,8 +12,8 @@ from typing import Any
 
 from PIL import Image
 
+from denseformer.images.drawing import frame_legend, stacked
 from denseformer.images.video_files import VideoReader, VideoWriter
-from denseformer.inference.drawing import frame_legend, stacked
 from denseformer.inference.predictor import Predictor
 from denseformer.inference.report import keep_thumbnails
 from denseformer.inference.results import Result

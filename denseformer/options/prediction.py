@@ -37,8 +37,8 @@ class PredictionOptions:
     native: bool = option(False, "predict at the image's own size, whatever the config resizes to")
     tta: bool = option(
         False,
-        'test-time augmentation, the mean over copies: segmentation flips and takes the sizes of the config, '
-        'restoration flips and rotates (x8 self-ensemble)',
+        'test-time augmentation: segmentation and detection take the sizes of the config and flip, restoration flips '
+        'and rotates (x8 self-ensemble)',
     )
     probabilities: bool = option(False, 'keep the probability of each class (segmentation)')
     score: float = option(0.3, 'leave out instances of a lower score (detection)', parse=float)

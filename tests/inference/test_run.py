@@ -135,6 +135,13 @@ def test_images_over_the_limit_are_refused_before_decoding(checkpoint, folder, t
     assert 'max_pixels' in record(tmp_path / 'out')['b/c.png']['error']
 
 
+def test_the_command_leaves_the_limit_of_pillow_as_it_was(checkpoint, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1234)
+    main(['infer', CONFIG, str(checkpoint), str(folder / 'a.jpg'), '--out', str(tmp_path / 'out'), '--device', 'cpu'])
+    assert Image.MAX_IMAGE_PIXELS == 1234
+    assert record(tmp_path / 'out')['a.jpg']['status'] == 'ok'  # of 2400 pixels
+
+
 def test_results_are_typed_and_can_be_drawn(predictor, folder):
     (result,) = predictor(folder / 'a.jpg')
     assert result.mask.shape == result.image.shape[:2] == (40, 60)

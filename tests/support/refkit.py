@@ -7,7 +7,7 @@ checkpoint.
 
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,13 @@ def make_input(run: dict) -> Tensor:
     rng = np.random.default_rng(run['seed'])
     sample = rng.standard_normal if run['kind'] == 'normal' else rng.random
     return torch.from_numpy(sample(run['input']).astype(np.float32))
+
+
+def make_pyramid(image: Tensor, channels: Sequence[int]) -> list[Tensor]:
+    """The maps at strides 4, 8, 16 .. that a reference of a head or neck was fed for an image (B, 3, H, W)."""
+    B, _, H, W = image.shape
+    shapes = [(B, width, -(-H // (4 << i)), -(-W // (4 << i))) for i, width in enumerate(channels)]
+    return [make_input(dict(input=shape, seed=100 + i, kind='normal')) for i, shape in enumerate(shapes)]
 
 
 def load_reference(name: str) -> dict:

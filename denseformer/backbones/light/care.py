@@ -206,10 +206,14 @@ class CARE(Backbone):
         return renamed | gains
 
 
-NARROW, WIDE = (32, 64, 128, 256), (32, 64, 192, 384)
-
 CARE.archs = {
-    's0': Arch(dims=NARROW, depths=(2, 4, 8, 4), groups=(8, 16, 32, 64), ratios=((2, 2), (2, 4), (4, 4), (4, 4))),
-    's1': Arch(dims=NARROW, depths=(3, 6, 10, 6), groups=(8, 16, 32, 64), ratios=((2, 4), (2, 4), (4, 4), (4, 4))),
-    's2': Arch(dims=WIDE, depths=(3, 6, 10, 6), groups=(8, 16, 48, 96), ratios=((4, 4), (4, 4), (4, 4), (4, 4))),
+    's0': Arch(
+        dims=(32, 64, 128, 256), depths=(2, 4, 8, 4), groups=(8, 16, 32, 64), ratios=((2, 2), (2, 4), (4, 4), (4, 4))
+    ),
+    's1': Arch(
+        dims=(32, 64, 128, 256), depths=(3, 6, 10, 6), groups=(8, 16, 32, 64), ratios=((2, 4), (2, 4), (4, 4), (4, 4))
+    ),
+    's2': Arch(
+        dims=(32, 64, 192, 384), depths=(3, 6, 10, 6), groups=(8, 16, 48, 96), ratios=((4, 4), (4, 4), (4, 4), (4, 4))
+    ),
 }

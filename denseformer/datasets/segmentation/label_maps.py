@@ -1,6 +1,6 @@
 """Strict reading of label maps: anything suspicious raises an error that names the file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -57,10 +57,7 @@ class LoadSegmentation(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         path = results['seg_map_path']
-        data = read_bytes(path, 'label map', self.backend_args)
-        check_pixels(path, pixels_in_header(data))
-        labels = decode_labels(path, data)
-        check_is_index_map(path, labels)
+        labels = self._combined(results) if 'class_masks' in results else self._indices(path, results)
         check_size(path, labels, results)
         found = distinct_labels(labels)
         reduce_zero_label = self._reduces_zero_label(results)
@@ -73,6 +70,36 @@ class LoadSegmentation(BaseTransform):
         results['gt_seg_map'] = labels.astype(self.dtype, copy=False)
         results.setdefault('seg_fields', []).append('gt_seg_map')
         return results
+
+    def _stored(self, path: str) -> np.ndarray:
+        data = read_bytes(path, 'label map', self.backend_args)
+        check_pixels(path, pixels_in_header(data))
+        return decode_labels(path, data)
+
+    def _indices(self, path: str, results: Mapping[str, Any]) -> np.ndarray:
+        """The indices of one file, (H, W): as stored, or those that the dataset gives to its colors."""
+        labels = self._stored(path)
+        if results.get('equal_channels'):
+            labels = as_colors(labels)
+        if 'label_colors' in results:
+            labels = indices_of_colors(path, labels, results['label_colors'])
+        check_is_index_map(path, labels)
+        return labels
+
+    def _combined(self, results: Mapping[str, Any]) -> np.ndarray:
+        """One label map of the masks of each class, (H, W); a pixel of several classes belongs to the last."""
+        combined: np.ndarray | None = None
+        for label, path in results['class_masks']:
+            mask = as_colors(self._stored(path))
+            check_is_index_map(path, mask)
+            combined = np.zeros(mask.shape, np.uint8) if combined is None else combined
+            if mask.shape != combined.shape:
+                raise ValueError(
+                    f"The mask '{path}' is {mask.shape}, those of other classes are {combined.shape} (H, W)."
+                )
+            combined[mask > 0] = label
+        assert combined is not None, 'a dataset lists at least one mask for each image'
+        return combined
 
     def _reduces_zero_label(self, results: Mapping[str, Any]) -> bool:
         ours, theirs = self.reduce_zero_label, results.get('reduce_zero_label')
@@ -128,6 +155,28 @@ def decode_labels(path: str, data: bytes) -> np.ndarray:
             f"The label map '{path}' ({len(data)} bytes) cannot be decoded: {error}. "
             'Label maps are single-channel PNG files; fetch the file again or convert it.'
         ) from error
+
+
+def as_colors(labels: np.ndarray) -> np.ndarray:
+    """(H, W, 3) without transparency, or (H, W) where all channels are equal."""
+    if labels.ndim == 2:
+        return labels
+    colors = labels[..., :1] if labels.shape[2] == 2 else labels[..., :3]
+    return colors[..., 0] if (colors == colors[..., :1]).all() else colors
+
+
+def indices_of_colors(path: str, labels: np.ndarray, table: Sequence[tuple[int, int, int, int]]) -> np.ndarray:
+    """The class of each pixel of (H, W, 3), or of gray (H, W), by a table of (red, green, blue, class).
+
+    Raises ValueError, which lists them, for colors that the table lacks.
+    """
+    colors = labels if labels.ndim == 3 else np.repeat(labels[..., None], 3, 2)
+    codes, places = np.unique(colors.astype(np.int64) @ (1 << 16, 1 << 8, 1), return_inverse=True)
+    known = {red << 16 | green << 8 | blue: label for red, green, blue, label in table}
+    unknown = [(int(c) >> 16, int(c) >> 8 & 255, int(c) & 255) for c in codes if int(c) not in known]
+    if unknown:
+        raise ValueError(f"The label map '{path}' has colors that no class has: {', '.join(map(str, unknown[:8]))}.")
+    return np.array([known[int(code)] for code in codes])[places].reshape(labels.shape[:2])
 
 
 def check_is_index_map(path: str, labels: np.ndarray) -> None:

@@ -1,0 +1,6 @@
+"""Feature pyramids of published detectors, on the parts of mmcv and mmdetection."""
+
+from denseformer.detection.necks.attfpn import AttFPN
+from denseformer.detection.necks.rcfpn import RCFPN
+
+__all__ = ['RCFPN', 'AttFPN']

@@ -1,0 +1,97 @@
+"""Necks of published detectors: the authors' outputs, odd sizes, and detectors that learn with them."""
+
+import pytest
+import refkit
+import torch
+from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import HorizontalBoxes
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from denseformer.registry import MODELS
+
+CHANNELS = (256, 512, 1024, 2048)
+NARROW = (8, 16, 32, 64)
+NECKS = {
+    'RCFPN of deformable convolutions': dict(type='denseformer.RCFPN', out_channels=16, norm_cfg=dict(type='BN')),
+    'AttFPN': dict(type='denseformer.AttFPN', out_channels=16, num_outs=5, start_level=1, add_extra_convs='on_output'),
+}
+
+
+@pytest.mark.parametrize(
+    ('name', 'neck'),
+    [
+        ('rcnet/rcfpn_conv_nonorm', dict(type='denseformer.RCFPN', out_conv_cfg=dict(type='Conv2d'))),
+        ('sdanet/attfpn_cascade', dict(type='denseformer.AttFPN', out_channels=256, num_outs=5)),
+    ],
+)
+def test_agrees_with_the_authors_code_under_the_authors_names(name, neck):
+    def levels(network: nn.Module, image: Tensor) -> list[Tensor]:
+        return list(network(tuple(refkit.make_pyramid(image, CHANNELS))))
+
+    assert refkit.check(MODELS.build(dict(neck, in_channels=CHANNELS)), name, levels) < 1e-4
+
+
+@pytest.mark.parametrize('name', NECKS)
+def test_detectors_learn_with_it_and_detect_at_any_size(name):
+    init_default_scope('mmdet')
+    torch.manual_seed(0)
+    model = MODELS.build(
+        dict(
+            type='mmdet.RetinaNet',
+            data_preprocessor=dict(type='DetDataPreprocessor', pad_size_divisor=32),
+            backbone=dict(type='denseformer.ConvNeXt', arch=dict(width=8, depths=(1, 1, 1, 1))),
+            neck=dict(NECKS[name], in_channels=NARROW),
+            bbox_head=dict(
+                type='RetinaHead',
+                num_classes=2,
+                in_channels=16,
+                feat_channels=16,
+                stacked_convs=1,
+                anchor_generator=dict(type='AnchorGenerator', strides=[8, 16, 32, 64, 128], ratios=[1.0], scales=[4]),
+            ),
+            train_cfg=dict(
+                assigner=dict(type='MaxIoUAssigner', neg_iou_thr=0.4, pos_iou_thr=0.5), allowed_border=-1, pos_weight=-1
+            ),
+            test_cfg=dict(nms_pre=50, score_thr=0.0, nms=dict(type='nms', iou_threshold=0.5), max_per_img=10),
+        )
+    )
+    model.init_weights()
+
+    def sample(height: int, width: int) -> DetDataSample:
+        shape = (height, width)
+        found = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0), img_id=0))
+        boxes = HorizontalBoxes(torch.tensor([[8.0, 8.0, 40.0, 40.0]]))
+        found.gt_instances = InstanceData(bboxes=boxes, labels=torch.tensor([1]))
+        return found
+
+    images = [torch.full((3, 96, 96), 40, dtype=torch.uint8) for _ in range(2)]
+    for image in images:
+        image[:, 8:40, 8:40] = 200
+    batch = model.data_preprocessor(dict(inputs=images, data_samples=[sample(96, 96)] * 2), training=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    totals = []
+    for _ in range(8):
+        total, _ = model.parse_losses(model(**batch, mode='loss'))
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        totals.append(total.item())
+    assert min(totals[-2:]) < 0.8 * totals[0]
+    assert all(p.grad is not None for p in model.neck.parameters())
+
+    model.eval()
+    batch = model.data_preprocessor(dict(inputs=[images[0][:, :75, :90]], data_samples=[sample(75, 90)]))
+    with torch.no_grad():
+        (found,) = model(**batch, mode='predict')
+    assert found.pred_instances.bboxes.shape[1] == 4
+
+
+def test_rcfpn_begins_with_the_average_of_neighbors_and_refuses_what_makes_no_five_levels():
+    neck = MODELS.build(dict(type='denseformer.RCFPN', in_channels=NARROW, out_channels=16))
+    neck.init_weights()
+    assert not neck.fusions[0].gates[0].weight.any()
+    assert neck.lateral_convs[0].conv.weight.any()
+    with pytest.raises(ValueError, match='makes 5 levels'):
+        MODELS.build(dict(type='denseformer.RCFPN', in_channels=NARROW, start_level=3))

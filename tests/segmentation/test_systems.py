@@ -1,0 +1,202 @@
+"""Published systems: the authors' outputs with the authors' names, training, and predictions at any size."""
+
+import warnings
+from typing import NamedTuple
+
+import pytest
+import refkit
+import torch
+from mmengine.config import ConfigDict
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
+from mmseg.models.utils import resize
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from denseformer.registry import MODELS
+from denseformer.segmentation.segmentor import label_borders
+
+CROSS_ENTROPY = dict(type='mmseg.CrossEntropyLoss', loss_weight=1.0)
+PYRAMID = dict(type='denseformer.ConvNeXt', arch=dict(width=8, depths=(1, 1, 1, 1)))
+CHANNELS = (8, 16, 32, 64)
+
+
+class System(NamedTuple):
+    """backbone, decode_head: as in a config; classes: how many are told apart."""
+
+    backbone: dict
+    decode_head: dict
+
+
+def border_losses() -> list[dict]:
+    hard = dict(type='mmseg.OhemCrossEntropy', thres=0.9, min_kept=1000)
+    return [CROSS_ENTROPY, hard, dict(type='mmseg.BoundaryLoss', loss_weight=1.0), hard]
+
+
+def bevanet(arch, width: int, channels: int, num_classes: int) -> System:
+    options = dict(in_channels=4 * width, channels=channels, dropout_ratio=0.0, loss_decode=border_losses())
+    return System(
+        dict(type='denseformer.BEVANet', arch=arch),
+        dict(type='denseformer.BEVANetHead', num_classes=num_classes, norm_cfg=dict(type='BN'), **options),
+    )
+
+
+TINY_BEVANET = dict(
+    width=8, depths=(1, 2, 2, 1, 1), semantic_kernels=(0, 7, 11), detail_kernels=(0, 7), pooling_width=8, mlp_ratio=2
+)
+PUBLISHED = {
+    'bevanet/bevanet_s': bevanet('small', 32, 128, 19),
+    'p2at/p2at_s': System(
+        dict(type='mmseg.ResNet', depth=18),
+        dict(type='denseformer.P2ATHead', in_channels=(64, 128, 256, 512), num_classes=19, align_corners=True),
+    ),
+}
+SMALL = {
+    'BEVANet': bevanet(TINY_BEVANET, 8, 8, 3),
+    'P2AT': System(PYRAMID, dict(type='denseformer.P2ATHead', in_channels=CHANNELS, channels=16, num_classes=3)),
+    'UNetFormer': System(
+        PYRAMID,
+        dict(
+            type='denseformer.UNetFormerHead',
+            in_channels=CHANNELS,
+            channels=16,
+            heads=2,
+            num_classes=3,
+            loss_decode=[
+                dict(type='denseformer.SmoothCrossEntropy'),
+                dict(type='mmseg.DiceLoss', use_sigmoid=False, naive_dice=True),
+            ],
+            loss_auxiliary=dict(type='denseformer.SmoothCrossEntropy', loss_weight=0.4),
+        ),
+    ),
+}
+VARIANTS = {
+    'BEVANet of attention': bevanet({**TINY_BEVANET, 'semantic_kernels': (7, 7, 0), 'detail_kernels': (7, 0)}, 8, 8, 3),
+    'P2AT of three pools': System(
+        PYRAMID,
+        dict(type='denseformer.P2ATHead', in_channels=CHANNELS, channels=16, num_classes=3, distinct_pools=True),
+    ),
+}
+OUTPUTS = {'bevanet/bevanet_s': (0, 1, 2), 'p2at/p2at_s': (1, 0, 2)}
+"""In which order a reference has what a head returns while training; others have its one result."""
+
+
+@pytest.fixture(autouse=True)
+def default_scope():
+    init_default_scope('mmseg')
+
+
+def build(system: System) -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # mmsegmentation's, of averages over ignored pixels
+        return MODELS.build(
+            dict(
+                type='denseformer.Segmentor',
+                data_preprocessor=dict(type='mmseg.SegDataPreProcessor'),
+                backbone=system.backbone,
+                decode_head=system.decode_head,
+                test_cfg=ConfigDict(mode='whole'),
+            )
+        )
+
+
+@pytest.mark.parametrize('name', PUBLISHED)
+def test_agrees_with_the_authors_code_under_the_authors_names(name):
+    def outputs(model: nn.Module, image: Tensor) -> list[Tensor]:
+        order = OUTPUTS.get(name)
+        if order is not None:
+            model.backbone.training = model.decode_head.training = True  # the parts stay as they are
+        found = model.decode_head(model.backbone(image))
+        found = [found] if order is None else [found[i] for i in order]
+        (run,) = (run for run in refkit.load_reference(name)['runs'] if run['input'] == list(image.shape))
+        align = model.decode_head.align_corners
+        sizes = [each['shape'][2:] for each in run['outputs']]
+        return [resize(x, size, mode='bilinear', align_corners=align) for x, size in zip(found, sizes, strict=True)]
+
+    assert refkit.check(build(PUBLISHED[name]), name, outputs) < 1e-4
+
+
+def two_images() -> tuple[Tensor, list[SegDataSample]]:
+    """Images (2, 3, 64, 64) of three colors, with the stripes and the square that are their classes."""
+    labels = 1 + (torch.arange(64)[:, None] // 16 % 2).expand(64, 64)
+    labels = torch.stack([labels, labels.T])
+    labels[:, :20, :20] = 0
+    images = torch.eye(3)[labels].permute(0, 3, 1, 2) + 0.1 * torch.randn(2, 3, 64, 64)
+    return images, [SegDataSample(gt_sem_seg=PixelData(data=each[None])) for each in labels]
+
+
+def train(model: nn.Module, steps: int) -> list[float]:
+    images, samples = two_images()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    totals = []
+    for _ in range(steps):
+        total, _ = model.parse_losses(model(images, samples, mode='loss'))
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        totals.append(total.item())
+    assert all(p.grad is not None for p in model.parameters())
+    return totals
+
+
+def predict(model: nn.Module, height: int, width: int) -> SegDataSample:
+    model.eval()
+    sample = SegDataSample(metainfo=dict(img_shape=(height, width), ori_shape=(height, width)))
+    with torch.no_grad():
+        return model(torch.randn(1, 3, height, width), [sample], mode='predict')[0]
+
+
+def test_unetformers_decoder_agrees_with_the_authors_code():
+    channels = (64, 128, 256, 512)
+    head = MODELS.build(dict(type='denseformer.UNetFormerHead', in_channels=channels, num_classes=6))
+
+    def scores(head: nn.Module, image: Tensor) -> Tensor:
+        return resize(head(refkit.make_pyramid(image, channels)), image.shape[2:], mode='bilinear')
+
+    assert refkit.check(head, 'unetformer/decoder_resnet18', scores) < 1e-4
+
+
+@pytest.mark.parametrize('name', SMALL)
+def test_learns_two_images_and_predicts_at_any_size(name):
+    torch.manual_seed(0)
+    model = build(SMALL[name])
+    totals = train(model, 12)
+    assert min(totals[-3:]) < 0.85 * totals[0]
+    assert predict(model, 75, 98).pred_sem_seg.data.shape == (1, 75, 98)
+
+
+@pytest.mark.parametrize('name', VARIANTS)
+def test_variants_train_and_predict(name):
+    model = build(VARIANTS[name])
+    assert all(total == total for total in train(model, 1))
+    assert predict(model, 64, 96).pred_sem_seg.data.shape == (1, 64, 96)
+
+
+def test_own_weights_load_as_they_are():
+    first, second = build(SMALL['P2AT']), build(SMALL['P2AT'])
+    assert not any(second.load_state_dict(first.state_dict()))
+    assert torch.equal(second.decode_head.conv_seg.weight, first.decode_head.conv_seg.weight)
+
+
+def test_borders_are_where_labels_change():
+    labels = torch.zeros(1, 8, 12, dtype=torch.long)
+    labels[:, :, 6:] = 2
+    assert label_borders(labels)[0].tolist() == [[0.0] * 4 + [1.0] * 4 + [0.0] * 4] * 8
+
+
+def test_smooth_labels_average_over_labelled_pixels():
+    loss = MODELS.build(dict(type='denseformer.SmoothCrossEntropy', smoothing=0.2, loss_weight=2.0))
+    scores = torch.randn(1, 4, 2, 2)
+    labels = torch.tensor([[[0, 255], [255, 3]]])
+    logs = scores.log_softmax(1)
+    each = [
+        -(0.85 * logs[0, c, y, x] + 0.05 * (logs[0, :, y, x].sum() - logs[0, c, y, x]))
+        for c, y, x in [(0, 0, 0), (3, 1, 1)]
+    ]
+    assert loss(scores, labels).item() == pytest.approx(sum(each).item())
+    assert loss(scores, torch.full_like(labels, 255)).item() == 0
+
+
+def test_p2at_refuses_other_numbers_of_maps():
+    with pytest.raises(ValueError, match='takes four maps'):
+        MODELS.build(dict(type='denseformer.P2ATHead', in_channels=(8, 16, 32), num_classes=2))
