@@ -141,8 +141,10 @@ class Run:
         )
         started = time.perf_counter()
         rest = (item for item in chain([first] if first else [], items) if str(item.name) not in done)
-        ending = self._predict_all(rest, folder)
-        folder.close()
+        try:
+            ending = self._predict_all(rest, folder)
+        finally:
+            folder.close()
         seconds = time.perf_counter() - started
         summary = {
             'out': str(root),
