@@ -5,7 +5,7 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='tiny', drop_path_rate=0.1)
+backbone = dict(arch='tiny', pretrained='imagenet1k', drop_path_rate=0.1)
 model = dict(decode_head=dict(channels=192), test_cfg=dict(mode='slide', crop_size=(512, 512), stride=(341, 341)))
 optim_wrapper = dict(optimizer=dict(lr=1e-4, weight_decay=0.05), paramwise_cfg=dict(layer_decay=0.92))
 max_iters, val_interval, batch_size, auto_scale_lr = 60_000, 6000, 8, dict(base_batch_size=32)

@@ -5,8 +5,10 @@ PyTorch is loaded.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import denseformer
@@ -23,6 +25,7 @@ from denseformer.options import (
 )
 from denseformer.options.training import ParseOverrides
 from denseformer.signals import exit_on_signal
+from denseformer.storage import path_of
 
 CHECKPOINT = 'a checkpoint of a run here, or one its authors published (.pth, .safetensors)'
 Command = Callable[[argparse.Namespace], int]
@@ -57,13 +60,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='denseformer', description=about)
     parser.add_argument('--version', action='version', version=f'denseformer {denseformer.__version__}')
     commands = parser.add_subparsers(dest='command', metavar='COMMAND')
+    add_fit(commands)
     add_train(commands)
     add_test(commands)
     add_infer(commands)
+    add_merge(commands)
+    add_status(commands)
     add_export(commands)
     add_doctor(commands)
     add_browse(commands)
     add_plot(commands)
+    add_explain(commands)
     add_prepare(commands)
     add_list(commands)
     add_weights(commands)
@@ -88,6 +95,21 @@ def add_overrides(parser: argparse._ActionsContainer) -> None:
         metavar='KEY=VALUE',
         help='set keys of the config, dotted from the top',
     )
+
+
+def add_fit(commands: Commands) -> None:
+    parser = add_command(commands, 'fit', run_fit, 'train on a folder of images and labels, by rules')
+    parser.add_argument('data', metavar='DATA', help='a folder, or a data.yaml')
+    parser.add_argument(
+        '--task',
+        default='auto',
+        help='segmentation, detection, instances, panoptic, restoration or super-resolution; default: what the folder '
+        'is labelled for',
+    )
+    parser.add_argument('--model', metavar='NAME', help='a backbone or restoration network, such as swin')
+    parser.add_argument('--out', metavar='RUN', help='folder of the run; default: work_dirs/<name of DATA>')
+    parser.add_argument('--explain', action='store_true', help='print what would be chosen, and why, and stop')
+    add_options(parser, TrainOptions, leave_out=('work_dir', 'launcher'))
 
 
 def add_train(commands: Commands) -> None:
@@ -127,6 +149,20 @@ def add_infer(commands: Commands) -> None:
     add_options(parser.add_argument_group('the prediction'), PredictionOptions)
 
 
+def add_merge(commands: Commands) -> None:
+    parser = add_command(commands, 'merge', run_merge, 'make one record of the shards of a prediction, and check it')
+    parser.add_argument('out', metavar='OUT', help='the --out of `denseformer infer --shard`')
+
+
+def add_status(commands: Commands) -> None:
+    parser = add_command(commands, 'status', run_status, 'say how far a prediction is, over all its shards')
+    parser.add_argument('out', metavar='OUT', help='the --out of `denseformer infer`')
+    parser.add_argument('--html', metavar='FILE.html', help='write a page with a line per shard')
+    parser.add_argument(
+        '--prometheus', metavar='FILE.prom', help="write metrics for node_exporter's textfile collector"
+    )
+
+
 def add_export(commands: Commands) -> None:
     parser = add_command(commands, 'export', run_export, 'write a model as one file that runs without its code')
     parser.usage = 'denseformer export [CONFIG] CHECKPOINT --out FILE.onnx [options]'
@@ -163,8 +199,19 @@ def add_plot(commands: Commands) -> None:
     parser = commands.add_parser('plot', help='draw losses, learning rate and scores of runs')
     parser.set_defaults(run=run_plot)
     parser.add_argument('runs', nargs='+', metavar='RUN', help='the --work-dir of a run')
-    parser.add_argument('--keys', nargs='+', help='what to draw; default: loss, lr and the scores of validation')
+    parser.add_argument('--keys', nargs='+', help='what to draw; default: losses, lr and the scores of validation')
     parser.add_argument('--out', required=True, metavar='FILE', help='.png, .svg, .pdf or .html')
+
+
+def add_explain(commands: Commands) -> None:
+    help_text = "say where a run's model is wrong, which labels may be, and whether another run is better"
+    parser = add_command(commands, 'explain', run_explain, help_text)
+    parser.usage = 'denseformer explain RUN [RUN2] [options]'
+    parser.add_argument(
+        'runs', nargs='+', metavar='RUN', help='the --work-dir of a run, and of one that is compared with it'
+    )
+    parser.add_argument('--out', metavar='FILE.html', help='the page; default: RUN/explain.html')
+    add_options(parser, LaunchOptions, leave_out=('work_dir', 'launcher'))
 
 
 def add_prepare(commands: Commands) -> None:
@@ -211,6 +258,15 @@ def add_identify(commands: Commands) -> None:
     help_text = 'say of a checkpoint which network, head and layout it has, and which config fits'
     parser = add_command(commands, 'identify', run_identify, help_text)
     parser.add_argument('files', nargs='+', metavar='FILE', help=f'{CHECKPOINT}, or an ONNX file')
+
+
+def run_fit(options: argparse.Namespace) -> int:
+    with exit_on_signal():  # until training begins, which saves first
+        from denseformer.fitting import fit
+
+        own = {name: getattr(options, name) for name in ('task', 'model', 'out', 'explain')}
+        fit(options.data, options_from(TrainOptions, options), **own)
+    return 0
 
 
 def run_train(options: argparse.Namespace) -> int:
@@ -304,7 +360,7 @@ def run_weights(options: argparse.Namespace) -> int:
 
 
 def run_identify(options: argparse.Namespace) -> int:
-    from denseformer.inference.identify import identify
+    from denseformer.inspection.identify import identify
 
     print('\n\n'.join(str(identify(file)) for file in options.files))
     return 0
@@ -317,24 +373,59 @@ def run_plot(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_explain(options: argparse.Namespace) -> int:
+    from denseformer.explain.page import explain
+
+    if len(options.runs) > 2:
+        raise ValueError('expected RUN [RUN2]: two runs are compared at most.')
+    print(explain(*options.runs, out=options.out, options=options_from(LaunchOptions, options)))
+    return 0
+
+
 def run_infer(options: argparse.Namespace) -> int:
     import cv2
-    from PIL import Image
+    import torch
 
     from denseformer.engine import load_config
+    from denseformer.images.reading import without_pillows_limit
     from denseformer.inference.predictor import Predictor
     from denseformer.inference.run import predict_folder, print_summary
+    from denseformer.inference.shards import local_device
 
     if len(options.paths) not in (2, 3):
         raise ValueError('expected [CONFIG] CHECKPOINT SOURCE; put a glob in quotes.')
-    Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit; --max-pixels is looked up before it
     cv2.setLogLevel(0)  # silent: what it says of broken files, the record says
     *config, checkpoint, source = options.paths
     model = [load_config(config[0], options.cfg_options), checkpoint] if config else [checkpoint]
-    predictor = Predictor(*model, options=options_from(PredictionOptions, options))
-    summary = predict_folder(predictor, source, options.out, options_from(RunOptions, options))
+    prediction = options_from(PredictionOptions, options)
+    if options.shard and prediction.device == 'auto':
+        prediction = replace(prediction, device=local_device(os.environ, torch.cuda.device_count()))
+    predictor = Predictor(*model, options=prediction)
+    with without_pillows_limit():
+        summary = predict_folder(predictor, source, options.out, options_from(RunOptions, options))
     print_summary(summary)
     return 130 if summary['interrupted'] else 1 if summary['failed'] else 0
+
+
+def run_merge(options: argparse.Namespace) -> int:
+    from denseformer.inference.merging import merge
+    from denseformer.inference.run import print_summary
+
+    summary = merge(path_of(options.out))
+    print_summary(summary)
+    return 1 if summary['failed'] else 0
+
+
+def run_status(options: argparse.Namespace) -> int:
+    from denseformer.inference import status
+
+    found = status.status_of(path_of(options.out))
+    print(status.line_of(found))
+    if options.html:
+        status.write_page(Path(options.html), found)
+    if options.prometheus:
+        status.replace_file(Path(options.prometheus), status.metrics_of(found))
+    return 0
 
 
 def run_export(options: argparse.Namespace) -> int:

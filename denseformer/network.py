@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Never, Self, TypedDict
 
 import torch
+from mmengine.config import Config
 from mmengine.model import BaseModule
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -18,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from denseformer.checkpoints.addresses import CATALOG, is_address
 from denseformer.checkpoints.keys import StateDict
 from denseformer.checkpoints.layouts import as_authors
+from denseformer.checkpoints.sharing import save_model
 from denseformer.registry import MODELS
 
 TEST_DEPTHS = {'depths': (2, 2, 2, 2), 'blocks': (2, 2, 2, 2), 'groups': (1,)}
@@ -100,6 +102,13 @@ class Network(BaseModule):
 
     archs: ClassVar[Mapping[str, Any]]
     source: ClassVar[Source]
+    settings: dict[str, Any]
+    """The arguments that it was made with, for `save_pretrained`."""
+
+    def __new__(cls, *_: Any, **settings: Any) -> Self:
+        network = super().__new__(cls)
+        network.settings = settings
+        return network
 
     def __init__(
         self,
@@ -118,6 +127,18 @@ class Network(BaseModule):
         super().__init__(init_cfg)
         self.arch = self.resolve_arch(arch)
 
+    def save_pretrained(self, folder: str | Path, **about: Any) -> Path:
+        """Write the weights, settings and a card into a folder, from which `pretrained=folder` starts; returns it.
+
+        about: `scores`, `license`, `command`, `notes` and `half` of `checkpoints.sharing.save_model`.
+        """
+        return save_model(self, Config(self._saved_config()), folder, **about)
+
+    def _saved_config(self) -> dict[str, Any]:
+        starts = ('pretrained', 'init_cfg')
+        settings = {name: value for name, value in self.settings.items() if name not in starts}
+        return {'backbone': {'type': f'denseformer.{self.registered_name()}', **settings}}
+
     @classmethod
     def registered_name(cls) -> str:
         """The name in the registry and in the catalog of weights."""
@@ -126,7 +147,7 @@ class Network(BaseModule):
     @classmethod
     def _starting_point(cls, arch: str | Mapping[str, Any], pretrained: str) -> str:
         """The path or address of a checkpoint that `pretrained` stands for."""
-        if is_address(pretrained) or Path(pretrained).suffix:
+        if is_address(pretrained) or Path(pretrained).suffix or Path(pretrained).is_dir():
             return pretrained
         if not isinstance(arch, str):
             raise ValueError(

@@ -36,10 +36,13 @@ class ScopeRegistry(Registry):
 
 
 MODELS = ScopeRegistry(
-    root.MODELS, ['backbones', 'necks', 'plugins', 'restoration'], last_modules=['segmentation', 'detection']
+    root.MODELS,
+    ['backbones', 'necks', 'plugins', 'restoration', 'pretraining'],
+    last_modules=['segmentation', 'detection'],
 )
 DATASETS = ScopeRegistry(root.DATASETS, ['datasets'])
 TRANSFORMS = ScopeRegistry(root.TRANSFORMS, ['datasets'])
+DATA_SAMPLERS = ScopeRegistry(root.DATA_SAMPLERS, ['detection'])
 METRICS = ScopeRegistry(root.METRICS, ['segmentation', 'detection', 'restoration'])
 HOOKS = ScopeRegistry(root.HOOKS, ['engine'])
 OPTIM_WRAPPERS = ScopeRegistry(root.OPTIM_WRAPPERS, ['engine'])

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-SAMPLE, ITERATION = 0, 1
+SAMPLE, ITERATION, VALIDATION = 0, 1, 2
 """The purposes that seeds are derived for."""
 
 

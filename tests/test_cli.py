@@ -9,7 +9,7 @@ import pytest
 from denseformer.cli import build_parser, main
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ('train', 'test', 'infer', 'export', 'doctor', 'browse', 'prepare', 'list')
+COMMANDS = ('train', 'test', 'infer', 'export', 'doctor', 'browse', 'explain', 'prepare', 'list')
 
 
 @pytest.mark.parametrize('command', COMMANDS)
@@ -40,6 +40,8 @@ def test_a_tool_is_the_command_of_its_name(command):
         (['list', 'configs', 'no such thing'], 'no shipped config'),
         (['test', 'configs/upernet_dinat_nano_sample.py', 'missing.pth'], 'no such checkpoint file'),
         (['prepare', 'lmdb', 'missing', 'x.lmdb'], 'missing'),
+        (['explain', 'missing'], 'is it the --work-dir of a run'),
+        (['explain', 'a', 'b', 'c'], 'two runs'),
     ],
     ids=lambda value: ' '.join(value[:2]) if isinstance(value, list) else '',
 )

@@ -20,24 +20,43 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from mmseg.structures import SegDataSample
 
+from denseformer.backbones.plain.base import PlainBackbone
 from denseformer.config.loading import load_config
 from denseformer.registry import MODELS as OWN_MODELS
 
 BASE = Path(__file__).parents[1] / 'configs/_base_'
-BACKBONES, HEADS = (sorted((BASE / folder).glob('*.py')) for folder in ('backbones', 'heads'))
+BACKBONES, NECKS, HEADS = (sorted((BASE / folder).glob('*.py')) for folder in ('backbones', 'necks', 'heads'))
+HEADS_STRIDES = (4, 8, 16, 32)
+PLAIN_HEADS = ('dpt', 'eomt', 'linear', 'setr')
+"""Beginnings of the names of heads that take maps of one stride as they are."""
 
 
-def returns_four_maps(backbone: Path) -> bool:
-    """Whether a base's backbone has as many stages as the bases of heads take; CvT has three."""
+def necks_for(backbone: Path, head: Path) -> list[Path | None]:
+    """The necks to put between: one where strides repeat, else none. ViT stands for all before the other necks.
+
+    Heads of plain maps have none; a backbone with rotary positions and one without stand for all.
+    Backbones with fewer maps than the bases of heads take, as CvT with three, are left out, and those whose base must
+    name four blocks, because no dense network was published.
+    """
+    if backbone.stem == 'snnet':  # trains on a part of its parameters in each step, which its own test looks at
+        return []
+    if head.stem.startswith(PLAIN_HEADS):
+        return [None] if backbone.stem in ('vit', 'dinov3') else []
     kind = OWN_MODELS.get(Config.fromfile(backbone).backbone.type)
     strides = getattr(kind, 'strides', HEADS_STRIDES)
-    return len(strides) == len(HEADS_STRIDES) and len(set(strides)) == len(strides)
+    names_blocks = issubclass(kind, PlainBackbone) and 'out_indices' in Config.fromfile(backbone).backbone
+    if len(strides) != len(HEADS_STRIDES) or names_blocks:
+        return []
+    if len(set(strides)) == len(strides) and not issubclass(kind, PlainBackbone):
+        return [None]
+    is_sample = backbone.stem == 'vit' and head.stem in ('upernet', 'semantic_fpn', 'mask_rcnn')
+    return list(NECKS) if is_sample else [BASE / 'necks/multi_level.py']
 
 
-HEADS_STRIDES = (4, 8, 16, 32)
 PAIRS = [
-    pytest.param(backbone, head, id=f'{backbone.stem}-{head.stem}')
-    for backbone, head in product(filter(returns_four_maps, BACKBONES), HEADS)
+    pytest.param(backbone, neck, head, id='-'.join(base.stem for base in (backbone, neck, head) if base))
+    for backbone, head in product(BACKBONES, HEADS)
+    for neck in necks_for(backbone, head)
 ]
 SIZES = (64, 96), (96, 75)
 DATA = f'num_classes, num_stuff, crop_size = 4, 2, {(max(SIZES[0] + SIZES[1]),) * 2}'
@@ -47,15 +66,19 @@ NARROW = {
     **dict(num=16, num_queries=8, num_points=64, nms_pre=50, max_per_img=20),
 }
 """Numbers that make a head cheap, wherever its base has one of that name."""
-FIRST_MAP = ('backbone.out_norms.0.', 'backbone.norm0.')
-"""The norm of the map that pyramids from stride 8 on leave out."""
+FIRST_MAP = (
+    *('backbone.out_norms.0.', 'backbone.norm0.', 'backbone.spm.fc1.', 'backbone.up.'),
+    *(f'neck.0.{level}.' for level in ('lateral_convs.0', 'convs.0', 'fpn1', 'simfp_2')),
+)
+"""The norm of the map, or the level of a neck, that pyramids from stride 8 on leave out."""
 
 
-def pair(backbone: Path, head: Path, folder: Path) -> Config:
+def pair(backbone: Path, neck: Path | None, head: Path, folder: Path) -> Config:
     """The config of a pair, with a few blocks of the smallest variant of the backbone and narrow heads."""
     path = folder / 'pair.py'
     (folder / 'data.py').write_text(DATA)
-    path.write_text(f'_base_ = {[str(backbone), str(head), str(folder / "data.py")]}')
+    bases = [str(base) for base in (backbone, neck, head, folder / 'data.py') if base]
+    path.write_text(f'_base_ = {bases}')
     return load_config(path, narrow_head(head) | shallow_backbone(backbone))
 
 
@@ -64,7 +87,9 @@ def shallow_backbone(path: Path) -> dict[str, Any]:
     backbone = Config.fromfile(path).backbone
     if not isinstance(backbone.get('arch'), str):
         return {}
-    return {'backbone.arch': {'_delete_': True, **OWN_MODELS.get(backbone.type).truncated_arch()}}
+    kind = OWN_MODELS.get(backbone.type)
+    plain = dict(blocks=len(HEADS_STRIDES), width=48, heads=3, hidden=0) if issubclass(kind, PlainBackbone) else {}
+    return {'backbone.arch': {'_delete_': True, **kind.truncated_arch(), **plain}}
 
 
 @cache
@@ -108,10 +133,10 @@ def stripes(height: int, width: int) -> torch.Tensor:
     return 2 + (torch.arange(height)[:, None] // 16 % 2).expand(height, width)
 
 
-@pytest.mark.parametrize(('backbone', 'head'), PAIRS)
-def test_trains_and_predicts(backbone, head, tmp_path):
+@pytest.mark.parametrize(('backbone', 'neck', 'head'), PAIRS)
+def test_trains_and_predicts(backbone, neck, head, tmp_path):
     torch.manual_seed(0)
-    config = pair(backbone, head, tmp_path)
+    config = pair(backbone, neck, head, tmp_path)
     init_default_scope(config.default_scope)
     model = MODELS.build(config.model)
     make_sample = det_sample if config.default_scope == 'mmdet' else seg_sample

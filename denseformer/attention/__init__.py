@@ -5,6 +5,7 @@ File, operator (paper, arXiv number) and the networks that use it:
     agent            agent attention (Agent Attention, 2312.08874): AgentPVT, AgentSwin
     aggregation      token aggregation by centers (CATANet, 2503.06896): CATANet
     axial            attention along rows and columns (Axial Attention, 1912.12180): PPMA, RMT
+    binary           one-bit queries and keys (BinaryAttention): BinaryAttention
     channel          attention among channels (XCiT, 2106.09681; DaViT, 2204.03645): DaViT, DLGSANet ...
     contextual       contextual attention (Generative Image Inpainting, 1801.07892): PEPSI
     dilated_windows  dilated windows (CrossFormer, 2108.00154) and grids (MaxViT, 2204.01697): CrossFormer, MaxViT
@@ -16,7 +17,7 @@ File, operator (paper, arXiv number) and the networks that use it:
     neighborhood     neighborhood attention (NAT, 2204.07143), dilated (DiNAT, 2209.15001): NAT, DiNAT, DiNATs
     outlook          outlook attention (VOLO, 2106.13112): VOLO
     overlapping      overlapping windows (HAT, 2205.04437): HAT, STViTR
-    rotary           rotary position embedding (RoFormer, 2104.09864): RMT
+    rotary           rotary position embedding (RoFormer, 2104.09864): RMT, Vim, DINOv3, CroCo, ILLaMA
     routing          bi-level routing attention (BiFormer, 2303.08810): BiFormer
     shifted          attention in shifted windows (Swin, 2103.14030): Swin, SwinV2, DaViT, SwinIR, HAT, DRCT, RGT ...
     significance     tokens merged by the attention they receive (SG-Former, 2308.12216): SGFormer

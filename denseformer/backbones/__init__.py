@@ -10,15 +10,19 @@ from denseformer.backbones.convolution.poolformer import PoolFormer
 from denseformer.backbones.convolution.van import VAN
 from denseformer.backbones.global_attention.biformer import BiFormer
 from denseformer.backbones.global_attention.cvt import CvT
+from denseformer.backbones.global_attention.fan import FAN
 from denseformer.backbones.global_attention.favit import FaViT
 from denseformer.backbones.global_attention.fcaformer import FcaFormer
+from denseformer.backbones.global_attention.mit import MiT
 from denseformer.backbones.global_attention.moh import MoH
 from denseformer.backbones.global_attention.ppma import PPMA
+from denseformer.backbones.global_attention.pyramid_tnt import PyramidTNT
 from denseformer.backbones.global_attention.rmt import RMT
 from denseformer.backbones.global_attention.sgformer import SGFormer
 from denseformer.backbones.global_attention.stvit import STViT
 from denseformer.backbones.global_attention.transnext import TransNeXt
 from denseformer.backbones.global_attention.uniformer import UniFormer
+from denseformer.backbones.global_attention.vitamin import ViTamin
 from denseformer.backbones.global_attention.volo import VOLO
 from denseformer.backbones.light.care import CARE
 from denseformer.backbones.light.casvit import CASViT
@@ -32,15 +36,26 @@ from denseformer.backbones.linear_attention.inline import InLinePVT, InLineSwin
 from denseformer.backbones.linear_attention.l2vit import L2ViT
 from denseformer.backbones.linear_attention.soft import SOFT
 from denseformer.backbones.neighborhood.dinat import NAT, DiNAT, DiNATs
+from denseformer.backbones.plain.binary_attention import BinaryAttention
+from denseformer.backbones.plain.convit import ConViT
 from denseformer.backbones.plain.croco import CroCo
+from denseformer.backbones.plain.crossvit import CrossViT
 from denseformer.backbones.plain.dinov2 import DINOv2
 from denseformer.backbones.plain.dinov3 import DINOv3
 from denseformer.backbones.plain.hiera import Hiera
+from denseformer.backbones.plain.illama import ILLaMA
 from denseformer.backbones.plain.sam import SAM
 from denseformer.backbones.plain.sam2 import SAM2
 from denseformer.backbones.plain.smarties import SMARTIES
+from denseformer.backbones.plain.snnet import SNNet
+from denseformer.backbones.plain.t2t_vit import T2TViT
 from denseformer.backbones.plain.tips import TIPS
+from denseformer.backbones.plain.tnt import TNT
+from denseformer.backbones.plain.uplift import UPLiFT
+from denseformer.backbones.plain.vir import ViR
 from denseformer.backbones.plain.vit import ViT
+from denseformer.backbones.plain.vit_adapter import ViTAdapter
+from denseformer.backbones.plain.vitdet import ViTDet
 from denseformer.backbones.spectral.spectformer import SpectFormer
 from denseformer.backbones.spectral.svt import SVT
 from denseformer.backbones.state_space.a2mamba import A2Mamba
@@ -60,6 +75,7 @@ from denseformer.backbones.windows.swinv2 import SwinV2
 
 __all__ = [
     'CARE',
+    'FAN',
     'NAT',
     'PPMA',
     'RMT',
@@ -69,6 +85,7 @@ __all__ = [
     'SOFT',
     'SVT',
     'TIPS',
+    'TNT',
     'VAN',
     'VOLO',
     'VSSD',
@@ -77,11 +94,14 @@ __all__ = [
     'AgentSwin',
     'Backbone',
     'BiFormer',
+    'BinaryAttention',
     'CASViT',
     'CSWin',
+    'ConViT',
     'ConvNeXt',
     'CroCo',
     'CrossFormer',
+    'CrossViT',
     'CvT',
     'DINOv2',
     'DINOv3',
@@ -98,6 +118,7 @@ __all__ = [
     'HaloNet',
     'Hiera',
     'HorNet',
+    'ILLaMA',
     'InLinePVT',
     'InLineSwin',
     'L2ViT',
@@ -105,19 +126,28 @@ __all__ = [
     'LWGANet',
     'MambaOut',
     'MaxViT',
+    'MiT',
     'MoH',
     'MobileMamba',
     'PoolFormer',
+    'PyramidTNT',
     'SGFormer',
     'SHViT',
+    'SNNet',
     'STViT',
     'STViTR',
     'SpectFormer',
     'Swin',
     'SwinV2',
+    'T2TViT',
     'TransNeXt',
+    'UPLiFT',
     'UniFormer',
     'VCMamba',
+    'ViR',
     'ViT',
+    'ViTAdapter',
+    'ViTDet',
+    'ViTamin',
     'Vim',
 ]

@@ -1,9 +1,11 @@
 """The contract of a backbone, and what all of them share: stages, freezing, checkpointing, output maps."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from typing_extensions import Unpack
@@ -65,7 +67,64 @@ class Stage(Checkpointing, nn.Module):
         return x
 
 
-class Backbone(Network):
+class StageWithLosses(Stage):
+    """A stage whose blocks return a map and a loss or None; in training it holds the losses until `collect`."""
+
+    def __init__(self, blocks: Iterable[nn.Module], downsample: nn.Module | None = None):
+        super().__init__(blocks, downsample)
+        self.losses: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.downsample(x)
+        losses = []
+        for block in self.blocks:
+            x, loss = self.run(block, x)
+            if loss is not None:
+                losses.append(loss)
+        if self.training:
+            if self.losses and not torch.compiler.is_compiling():
+                warnings.warn(
+                    "A backbone's own losses are left out of training: nobody calls `auxiliary_losses`. Add "
+                    "dict(type='denseformer.AuxiliaryLossHook') to custom_hooks, or add them to the loss yourself.",
+                    stacklevel=2,
+                )
+            self.losses = losses
+        return x
+
+    def collect(self) -> list[Tensor]:
+        """The losses of the last training forward pass, once: they are forgotten when read."""
+        losses, self.losses = self.losses, []
+        return losses
+
+    def __getstate__(self) -> dict:
+        return {**super().__getstate__(), 'losses': []}
+
+
+class MapNetwork(Network):
+    """An image to feature maps: a `Backbone`, or a network that is made of backbones.
+
+    out_channels, out_strides: of the maps, in their order; input_size: the square input it was published at, in pixels.
+    """
+
+    input_size: ClassVar[int] = 224
+    out_channels: tuple[int, ...]
+    out_strides: tuple[int, ...]
+
+    @classmethod
+    def describe(cls, arch: Any, **options: Any) -> BackboneDescription:
+        """Channels, strides, parameters and source of a variant; nothing is allocated."""
+        return cast(BackboneDescription, super().describe(arch, **options))
+
+    def _describe(self, name: str) -> BackboneDescription:
+        return BackboneDescription(
+            **vars(super()._describe(name)),
+            channels=self.out_channels,
+            strides=self.out_strides,
+            input_size=self.input_size,
+        )
+
+
+class Backbone(MapNetwork):
     """An image to a pyramid of feature maps.
 
     A subclass's constructor is keyword-only: `arch`, `drop_path_rate`, what is the paper's own, and
@@ -88,7 +147,6 @@ class Backbone(Network):
     """
 
     strides: ClassVar[tuple[int, ...]] = (4, 8, 16, 32)
-    input_size: ClassVar[int] = 224
     channels_last: ClassVar[bool] = True
     """Whether blocks work on (B, H, W, C) maps; False for (B, C, H, W)."""
     norm_feeds_next: ClassVar[bool] = False
@@ -137,7 +195,7 @@ class Backbone(Network):
         )
 
     @property
-    def out_strides(self) -> tuple[int, ...]:
+    def out_strides(self) -> tuple[int, ...]:  # type: ignore[override]
         """The strides of the returned maps."""
         return tuple(self.strides[i] for i in self.out_indices)
 
@@ -238,16 +296,3 @@ class Backbone(Network):
             name: ParamGroup(decay=not any(part in name for part in self.no_weight_decay), depth=depth_of(name))
             for name, _ in self.named_parameters()
         }
-
-    @classmethod
-    def describe(cls, arch: Any, **options: Any) -> BackboneDescription:
-        """Channels, strides, parameters and source of a variant; nothing is allocated."""
-        return cast(BackboneDescription, super().describe(arch, **options))
-
-    def _describe(self, name: str) -> BackboneDescription:
-        return BackboneDescription(
-            **vars(super()._describe(name)),
-            channels=self.out_channels,
-            strides=self.out_strides,
-            input_size=self.input_size,
-        )

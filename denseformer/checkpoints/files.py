@@ -179,13 +179,14 @@ def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     Raises ValueError when there is no tensor in it.
     """
     content: Any = checkpoint
-    while not _is_state_dict(content):
-        inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
-        if inner is None:
-            raise ValueError(f'found no weights: none of the keys {", ".join(WRAPPERS)} among {list(content)[:8]}.')
+    while inner := next((content[key] for key in WRAPPERS if _holds_tensors(content.get(key))), None):
         content = inner
-    return {key.removeprefix('module.'): value for key, value in content.items() if isinstance(value, Tensor)}
+    weights = {key.removeprefix('module.'): value for key, value in content.items() if isinstance(value, Tensor)}
+    if not weights:
+        raise ValueError(f'found no weights: none of the keys {", ".join(WRAPPERS)} among {list(content)[:8]}.')
+    return weights
 
 
-def _is_state_dict(content: Mapping[str, Any]) -> bool:
-    return any(isinstance(value, Tensor) for value in content.values())
+def _holds_tensors(content: Any) -> bool:
+    """Whether `content` is a mapping with a tensor at any depth; a count or a rate beside weights is none."""
+    return isinstance(content, Mapping) and any(isinstance(v, Tensor) or _holds_tensors(v) for v in content.values())

@@ -1,37 +1,63 @@
 """Fitting the weights of a file to a model: prefixes, input channels, and class layers of another size."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from torch import Tensor, nn
 
 from denseformer.checkpoints.keys import StateDict
+from denseformer.checkpoints.layouts import as_openmmlab
+
+WRAPPERS = (
+    *(
+        'ema_model',
+        'model_ema',
+        'ema',
+        'teacher',
+        'module',
+        '_orig_mod',
+        'model',
+        'net',
+        'network',
+        'net_g',
+        'generator',
+    ),
+    'student',
+)
+"""Attributes under which training programs keep a network, averaged copies first: what was published is those."""
+PARTS = ('backbone.', 'network.', 'generator.')
+"""Where a network lies inside a model."""
 
 
-def shared_prefixes(names: Mapping[str, Tensor]) -> Iterator[str]:
-    """'' and every longer dotted beginning that all of `names` share, as 'model.' and 'model.net_g.'."""
-    yield ''
-    prefix = ''
-    while names:
-        first = next(iter(names))[len(prefix) :]
-        part, dot, _ = first.partition('.')
-        if not dot or not all(name.startswith(f'{prefix}{part}.') for name in names):
-            return
-        prefix += f'{part}.'
-        yield prefix
+def places(weights: StateDict, prefix: str = '') -> Iterator[tuple[str, StateDict]]:
+    """(prefix, the weights below it), for each place where a model may lie in a file: '' first.
+
+    A beginning that all names share, as 'model.net_g.', is one, and so is a wrapper's beside others, as 'model.' where
+    Lightning keeps 'criterion.' too.
+    """
+    yield prefix, weights
+    firsts = {first if dot else '' for first, dot, _ in (name.partition('.') for name in weights)}
+    names = firsts if len(firsts) == 1 else [name for name in WRAPPERS if name in firsts]
+    for name in names:
+        if name:
+            yield from places(below(weights, f'{name}.'), f'{prefix}{name}.')
+
+
+def below(weights: StateDict, prefix: str) -> StateDict:
+    """The weights whose names begin with `prefix`, without it."""
+    return {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
 
 
 def without_prefix(weights: StateDict, model: nn.Module) -> tuple[StateDict, str]:
     """The weights under the names that fit `model` best, and the prefix that was removed for it, '' for none.
 
-    A prefix that all names share is removed; for a model that is part of the one in the file, the part's prefix.
+    A wrapper's prefix is removed; for a model that is part of the one in the file, the part's prefix, too. Whole models
+    of other packages have our names then.
     """
+    weights = as_openmmlab(weights)
     if len(model.state_dict()) == matches(model, weights):
         return weights, ''
-    prefixes = [*shared_prefixes(weights)]
-    prefixes += [f'{prefix}{part}.' for prefix in prefixes for part in ('backbone', 'network', 'generator')]
-    choices = [
-        (prefix, {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}) for prefix in prefixes
-    ]
+    found = dict(places(weights))
+    choices = [*found.items(), *((key + part, below(inner, part)) for key, inner in found.items() for part in PARTS)]
     if hasattr(model, 'network'):  # a restorer takes the weights of its network alone
         choices += [(prefix, {f'network.{k}': v for k, v in inner.items()}) for prefix, inner in choices]
     prefix, best = max(choices, key=lambda choice: matches(model, choice[1]))

@@ -20,6 +20,8 @@ from denseformer.checkpoints.files import read_checkpoint
 
 HASHES = '.sha256'
 TEMPORARY = '.writing'
+NAMES = BEST, LAST = 'best.pth', 'last.pth'
+"""Names in a run's folder that always lead to the best and the newest checkpoint."""
 
 
 class _HashingFile:
@@ -146,7 +148,8 @@ def newest_checkpoint(folder: str | Path, run: str | None = None) -> tuple[Path 
 
 
 def _candidates(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.glob('*.pth') if not path.name.startswith(('best_', 'nan_')))
+    """Checkpoints by their own names; `best.pth` and `last.pth` lead to others of them, or are copies of these."""
+    found = sorted(p for p in folder.glob('*.pth') if not p.name.startswith(('best_', 'nan_')) and p.name not in NAMES)
     named = None if found else pointed_checkpoint(folder)
     return [named] if named is not None and named.is_file() else found
 

@@ -14,6 +14,8 @@ HOOKS = (
     *('iteration_seed', 'nan_guard', 'preemption', 'visualization'),
 )
 """Names in `default_hooks`, mmengine's first."""
+CHANNELS_OF_LOADERS: dict[str, tuple[str, int | None]] = {'LoadImagePair': ('channels', 3), 'LoadCube': ('bands', None)}
+"""Loading transforms of restoration: the argument that is their number of channels, and its default."""
 COLOR_CHANNELS = {'color': 3, 'color_ignore_orientation': 3, 'grayscale': 1}
 
 
@@ -66,17 +68,19 @@ def label_counts(config: Config) -> Iterator[Finding]:
 def input_channels(config: Config) -> Iterator[Finding]:
     """Channels of images: as they are loaded, normalized, and taken by the network."""
     model = config.get('model') or {}
-    preprocessor, backbone = model.get('data_preprocessor') or {}, model.get('backbone') or {}
+    part = 'network' if 'network' in model else 'backbone'
+    preprocessor, network = model.get('data_preprocessor') or {}, model.get(part) or {}
     mean, std = preprocessor.get('mean'), preprocessor.get('std')
     if is_list(mean) and is_list(std) and len(mean) != len(std):
         yield Finding('model.data_preprocessor.std', f'has {len(std)} numbers, mean has {len(mean)}.')
-    channels = backbone.get('in_channels') or default_of(component_of(backbone) or object, 'in_channels')
+    cls = component_of(network) or object
+    channels = network.get('in_channels') or default_of(cls, 'in_channels') or getattr(cls, 'default_channels', None)
     if not isinstance(channels, int):
         return
     if is_list(mean) and len(mean) not in (1, channels):
         yield Finding(
             'model.data_preprocessor.mean',
-            f'has {len(mean)} numbers, the backbone takes in_channels={channels}: mean and std need one per channel.',
+            f'has {len(mean)} numbers, the {part} takes in_channels={channels}: mean and std need one per channel.',
         )
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         for key, step in walk((config.get(loader) or {}).get('dataset') or {}, f'{loader}.dataset'):
@@ -84,8 +88,8 @@ def input_channels(config: Config) -> Iterator[Finding]:
             if loaded is not None and loaded != channels:
                 yield Finding(
                     key,
-                    f'{step["type"]} reads images of {loaded} channels, the backbone takes in_channels={channels}: '
-                    'load them with a transform of your own, or change backbone.in_channels.',
+                    f'{step["type"]} reads images of {loaded} channels, the {part} takes in_channels={channels}: '
+                    f'let them be read otherwise, or change {part}.in_channels.',
                 )
 
 
@@ -94,6 +98,9 @@ def channels_loaded(step: Any) -> int | None:
     kind = str(step.get('type', '')).rpartition('.')[2] if isinstance(step, Mapping) else ''
     if kind == 'LoadImage':
         return 3
+    if kind in CHANNELS_OF_LOADERS:
+        name, default = CHANNELS_OF_LOADERS[kind]
+        return step.get(name, default)
     return COLOR_CHANNELS.get(step.get('color_type', 'color')) if kind == 'LoadImageFromFile' else None
 
 
@@ -102,14 +109,19 @@ def map_counts(config: Config) -> Iterator[Finding]:
     model = config.get('model') or {}
     widths = config.get('channels')
     neck = model.get('neck') or {}
-    users = [('model.neck', neck)] if isinstance(neck, Mapping) else []
+    first, *later = neck if is_list(neck) else [neck]
+    users = [('model.neck', first, config.get('map_channels', widths))]
+    users += [('model.neck', part, widths) for part in later]
     users += [
-        (f'model.{name}', model[name]) for name in ('decode_head', 'auxiliary_head') if name in model and not neck
+        (f'model.{name}', model[name], widths)
+        for name in ('decode_head', 'auxiliary_head')
+        if name in model and not neck
     ]
-    for key, part in users:
-        if isinstance(part, Mapping) and is_list(widths):
-            yield from faulty_maps(key, part, list(widths))
-    levels = count_levels(neck) if isinstance(neck, Mapping) else None
+    for key, part, given in users:
+        if isinstance(part, Mapping) and is_list(given):
+            yield from faulty_maps(key, part, list(given))
+    last = later[-1] if later else first
+    levels = count_levels(last) if isinstance(last, Mapping) else None
     for name in ('rpn_head', 'bbox_head'):
         head = model.get(name)
         anchors = head.get('anchor_generator') if isinstance(head, Mapping) else None

@@ -13,8 +13,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-from denseformer.backbones.base import Backbone
+from denseformer.backbones.base import MapNetwork
 from denseformer.config.errors import ConfigError
+from denseformer.config.inheritance import apply_changes
 from denseformer.config.overrides import apply_overrides, rename_keys
 from denseformer.config.references import resolve
 from denseformer.config.shipped import config_names, find_config
@@ -38,6 +39,7 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     except (SyntaxError, NameError, TypeError, KeyError, FileNotFoundError) as error:
         raise ConfigError(f'{file}: {type(error).__name__}: {error}') from error
     values = {key: value for key, value in config.items() if not key.startswith('_')}
+    apply_changes(values)
     apply_overrides(values, overrides or {})
     rename_keys(values)
     add_maps(values)
@@ -51,16 +53,32 @@ def add_maps(values: dict[str, Any]) -> None:
     """Set what follows from the maps of the backbone, finest first, unless a file did.
 
     `channels` and `strides` of the maps, as the backbone describes itself; `levels`, their indices; and where a head
-    has a `pyramid`, how wide its levels are, `pyramid_channels`, as wide for each map.
+    has a `pyramid`, how wide its levels are, `pyramid_channels`, as wide for each map. With a `neck`, which then stands
+    before the head's own, the backbone's are `map_channels` and `map_strides`, and the others are the neck's.
     """
     if 'backbone' not in values:
         return
     if 'channels' not in values and isinstance(values['backbone'], Mapping):
-        values |= {**described_maps(values['backbone']), **values}
+        maps = described_maps(values['backbone'])
+        if 'neck' in values:
+            maps = {f'map_{name}': value for name, value in maps.items()}
+        values |= {**maps, **values}
+        if 'neck' in values:
+            add_neck(values)
     if 'channels' in values:
         values.setdefault('levels', tuple(range(len(values['channels']))))
         if 'pyramid' in values:
             values.setdefault('pyramid_channels', [values['pyramid']] * len(values['channels']))
+
+
+def add_neck(values: dict[str, Any]) -> None:
+    """Put the top-level `neck` into the model, before a neck of the head's, and set `channels` to what it makes."""
+    neck = resolve(values['neck'], values, ('neck',))
+    made = [neck['out_channels']] * len(neck['out_strides']) if 'out_channels' in neck else neck['in_channels']
+    values.setdefault('channels', tuple(made))
+    model = values.get('model') or {}
+    own = model.get('neck')
+    values['model'] = {**model, 'neck': '${neck}' if own is None else ['${neck}', own]}
 
 
 def without_empty_warmups(schedule: Any) -> Any:
@@ -89,8 +107,8 @@ def described_maps(backbone: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     if cls is None and str(name).startswith('denseformer.'):
         hint = did_you_mean(name, (f'denseformer.{known}' for known in MODELS.module_dict), 0.6)
         raise ConfigError(f"backbone.type: no backbone is called '{name}'.{hint}")
-    if not (isinstance(cls, type) and issubclass(cls, Backbone) and 'arch' in backbone):
+    if not (isinstance(cls, type) and issubclass(cls, MapNetwork) and 'arch' in backbone):
         return {}
-    options = {key: backbone[key] for key in ('out_indices', 'neck') if key in backbone}
+    options = {key: backbone[key] for key in ('out_indices', 'neck', 'patch_size') if key in backbone}
     description = cls.describe(backbone['arch'], **options)
     return {'channels': description.channels, 'strides': description.strides}

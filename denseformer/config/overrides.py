@@ -16,7 +16,10 @@ from denseformer.config.errors import ConfigError
 from denseformer.config.references import look_up, referenced
 from denseformer.deprecation import CONFIG_KEYS, warn_renamed
 
-SHARED_KEYS = {'backbone', 'channels', 'strides', 'levels', 'pyramid_channels', 'num_classes', 'published'}
+SHARED_KEYS = {
+    *('backbone', 'neck', 'channels', 'strides', 'map_channels', 'map_strides', 'levels', 'pyramid_channels'),
+    *('num_classes', 'published'),
+}
 """Top-level keys by which the bases of this project speak to one another."""
 WORDS = {'true': True, 'false': False}
 LIST_OF_WORDS = re.compile(r'\[([^\[\](){}\'"]*)\]')
@@ -102,7 +105,7 @@ def set_key(config: dict[str, Any], key: str, value: Any) -> None:
         holder = holder[name]
     name = place_in(holder, way[0], key)
     if value is not REMOVE:
-        holder[name] = merge(holder[name] if isinstance(holder, list) else holder.get(name), value)
+        merge_through(config, holder, name, value)
     elif isinstance(holder, list):
         del holder[name]
     else:
@@ -120,10 +123,27 @@ def place_in(holder: Any, step: str, key: str) -> Any:
     raise ConfigError(f"{key}: '{step}' is no place in a list of {len(holder)}; they are counted from 0.")
 
 
-def merge(base: Any, update: Any) -> Any:
-    """`update`, merged into `base` where both are dicts, unless it says `_delete_=True`."""
-    if not isinstance(update, Mapping):
-        return update
-    if update.get('_delete_') or not isinstance(base, Mapping):
-        return {key: value for key, value in update.items() if key != '_delete_'}
-    return {**base, **{key: merge(base.get(key), value) for key, value in update.items()}}
+def merge_through(config: dict[str, Any], holder: Any, name: Any, value: Any) -> None:
+    """Set `holder[name]`, inside `config`, to `value`.
+
+    A dict is merged into the dict that stands there or is referred to, unless it says `_delete_=True`.
+    """
+    if not isinstance(value, Mapping):
+        holder[name] = value
+        return
+    base = holder[name] if isinstance(holder, list) else holder.get(name)
+    if value.get('_delete_'):
+        base = None
+    target = referenced(base)
+    if target in SHARED_KEYS:
+        merge_through(config, config, target, value)
+        return
+    while target:
+        base = copy.deepcopy(look_up(target, config, str(name)))
+        target = referenced(base)
+    if not isinstance(base, dict):
+        holder[name] = {key: inner for key, inner in value.items() if key != '_delete_'}
+        return
+    holder[name] = base
+    for key, inner in value.items():
+        merge_through(config, base, key, inner)

@@ -1,7 +1,8 @@
 """The configs that ship: where they are, by which names they are found, and what each of them trains.
 
 In a checkout they lie in `configs/` beside the package; a wheel carries them inside it, as `denseformer/_configs`.
-Importing this module lets `_base_` of any config name one of their bases by `denseformer::_base_/heads/upernet.py`.
+Importing this module lets `_base_` of any config name one of their bases by `denseformer::_base_/heads/upernet.py`, and
+a data file, `data.yaml`, in place of a dataset's base.
 """
 
 import ast
@@ -13,8 +14,11 @@ from typing import Any
 
 from mmengine.config import Config
 
+from denseformer.folders import dataset_base
+
 PACKAGE = Path(__file__).parents[1]
 PREFIX = 'denseformer::'
+DATA_FILES = ('.yaml', '.yml')
 TASKS = {
     'datasets/parts/panoptic': 'panoptic segmentation',
     'datasets/coco_detection': 'detection',
@@ -139,8 +143,11 @@ def as_table(configs: Sequence[ShippedConfig]) -> str:
 def base_path(name: str, filename: str) -> tuple[str, str | None]:
     """(path, scope) of a base named in the config `filename`, as mmengine asks for it.
 
-    A shipped base has no scope: components of this project are named with theirs. All others are left to mmengine.
+    A shipped base has no scope: components of this project are named with theirs; nor has that of a data file, which
+    `folders` writes. All others are left to mmengine.
     """
+    if name.endswith(DATA_FILES) and '::' not in name:
+        return str(dataset_base(Path(filename).parent / name)), None
     if name.startswith(PREFIX):
         return str(config_folder() / name.removeprefix(PREFIX)), None
     return mmengine_base_path(name, filename)

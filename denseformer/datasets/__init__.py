@@ -39,7 +39,7 @@ from denseformer.datasets.restoration import (
 from denseformer.datasets.sample.instances import SampleInstances
 from denseformer.datasets.sample.panoptic import SamplePanoptic
 from denseformer.datasets.sample.semantic import SampleDataset
-from denseformer.datasets.segmentation import LoadSegmentation
+from denseformer.datasets.segmentation import LoadSegmentation, MaskList
 from denseformer.datasets.transforms import ResizeImage
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     'LoadInstances',
     'LoadPanoptic',
     'LoadSegmentation',
+    'MaskList',
     'PackRestoration',
     'PairedRandomCrop',
     'RandomOrientation',

@@ -1,5 +1,9 @@
-"""Mask2Former, kMaX-DeepLab, necks, and scores of boxes, masks and panoptic maps; detectors are mmdetection's."""
+"""Published systems, necks, sampling by class, test-time augmentation, and scores of boxes, masks and panoptic maps.
 
+Detectors themselves are mmdetection's.
+"""
+
+from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead
 from denseformer.detection.kmax import KMaXDeepLab, KMaXFusion, KMaXHead, KMaXSegmentor, KMaXSemanticHead
 from denseformer.detection.mask2former import (
     Mask2Former,
@@ -10,11 +14,17 @@ from denseformer.detection.mask2former import (
 )
 from denseformer.detection.metrics import CocoMetric, PanopticMetric, VOCMetric
 from denseformer.detection.necks import RCFPN, AttFPN
+from denseformer.detection.sampling import RepeatFactorSampler
+from denseformer.detection.test_time import DetectorTTA
 
 __all__ = [
     'RCFPN',
     'AttFPN',
     'CocoMetric',
+    'DetectorTTA',
+    'EoMT',
+    'EoMTHead',
+    'EoMTSemanticHead',
     'KMaXDeepLab',
     'KMaXFusion',
     'KMaXHead',
@@ -26,5 +36,6 @@ __all__ = [
     'Mask2FormerSemanticHead',
     'MaskFusion',
     'PanopticMetric',
+    'RepeatFactorSampler',
     'VOCMetric',
 ]

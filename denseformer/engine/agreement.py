@@ -89,10 +89,9 @@ def check_agreement(config: Config, meta: Mapping[str, Any] | None, path: Any, l
 def disagreements(config: Config, meta: Mapping[str, Any], loader: str) -> Iterator[str]:
     """A sentence on each thing that the checkpoint and the config say differently."""
     known = meta.get('dataset_meta') or {}
-    trained = known.get('classes') or known.get('CLASSES') or meta.get('CLASSES')
-    classes = next((names for dataset in datasets_in(config, loader) if (names := metainfo(dataset)[0])), None)
-    if is_list(trained) and is_list(classes) and trained and classes:
-        yield from class_disagreements(list(map(str, trained)), list(map(str, classes)))
+    trained, classes = classes_of(config, meta, loader)
+    if trained and classes:
+        yield from class_disagreements(trained, classes)
     before = dict((meta.get(RECORD) or {}).get('inputs') or {})
     if 'reduce_zero_label' in known:
         before['reduce_zero_label'] = known['reduce_zero_label']
@@ -100,6 +99,31 @@ def disagreements(config: Config, meta: Mapping[str, Any], loader: str) -> Itera
     for name in before.keys() & now.keys():
         if not equal(before[name], now[name]):
             yield f'it was trained with {name}={before[name]}, the config says {now[name]}.'
+
+
+def classes_of(config: Config, meta: Mapping[str, Any], loader: str) -> tuple[list[str], list[str]]:
+    """The classes that a checkpoint was trained on and those of the config; empty where one does not say."""
+    known = meta.get('dataset_meta') or {}
+    trained = known.get('classes') or known.get('CLASSES') or meta.get('CLASSES')
+    now = next((names for dataset in datasets_in(config, loader) if (names := metainfo(dataset)[0])), None)
+    return list(map(str, trained)) if is_list(trained) else [], list(map(str, now)) if is_list(now) else []
+
+
+def replaced_classes(config: Config, meta: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence where a run starts from a checkpoint of as many other classes, whose class layers it takes over."""
+    init_default_scope(config.get('default_scope') or 'mmengine')
+    trained, now = classes_of(config, meta, 'train_dataloader')
+    before, after = [spelled(name) for name in trained], [spelled(name) for name in now]
+    if len(trained) != len(now) or before == after:
+        return
+    if Counter(before) == Counter(after):
+        yield (
+            f'its {len(now)} classes are those of the config in another order, so that the class layers begin with the '
+            f'wrong ones. Set metainfo.classes to {some(trained, len(trained))} to begin with the right ones.'
+        )
+        return
+    pairs = [f'{a} -> {b}' for a, b, c, d in zip(trained, now, before, after, strict=True) if c != d]
+    yield f'the class layers begin with those of as many other classes: {some(pairs)}.'
 
 
 def class_disagreements(trained: Sequence[str], now: Sequence[str]) -> Iterator[str]:

@@ -17,7 +17,9 @@ from denseformer.checkpoints import CheckpointError, newest_checkpoint, read_che
 from denseformer.checkpoints.writing import fault
 from denseformer.config.audit import check_config
 from denseformer.config.errors import ConfigError
+from denseformer.config.findings import walk
 from denseformer.config.loading import load_config
+from denseformer.datasets.building import leaf_datasets
 from denseformer.engine.confusion_matrix import write_confusion
 from denseformer.engine.devices import use_device
 from denseformer.engine.distributed import join_processes, rank_in_environment, recognized_launcher
@@ -26,6 +28,7 @@ from denseformer.engine.run_folder import check_free, current_run, make_folder, 
 from denseformer.engine.run_report import write_run_report
 from denseformer.engine.runner import Runner
 from denseformer.engine.trackers import add_trackers
+from denseformer.engine.validation import scores_per_class
 from denseformer.ops import dispatch as operators
 from denseformer.options import EvaluationOptions, LaunchOptions, TrainOptions, takes_options
 
@@ -33,6 +36,8 @@ AMP_WRAPPERS = {
     'bf16': {'type': 'denseformer.BFloat16OptimWrapper'},
     'fp16': {'type': 'mmengine.AmpOptimWrapper', 'dtype': 'float16'},
 }
+MASK_HEADS = ('.mask_head', '.panoptic_head')
+"""Ends of the keys of a detector's parts that find masks."""
 
 
 @takes_options(TrainOptions)
@@ -95,7 +100,7 @@ def evaluate(config_path: str, checkpoint: str, options: EvaluationOptions) -> d
         'config': str(config_path),
         'checkpoint': str(checkpoint),
         'metrics': {name: float(value) for name, value in metrics.items()},
-        'per_class': scores_per_class(runner),
+        'per_class': scores_per_class(runner.test_evaluator.metrics),
     }
     if runner.rank == 0:
         print_scores(result)
@@ -207,6 +212,21 @@ def set_time_limit(config: Config, options: TrainOptions) -> None:
     hooks['preemption']['time_limit'] = options.time_limit
 
 
+def set_validation(config: Config, options: TrainOptions) -> None:
+    """Set how many images are validated together, and how long the run waits for a better score."""
+    if options.val_batch_size is None and options.patience is None:
+        return
+    if not config.get('val_dataloader'):
+        raise ConfigError('--val-batch-size and --patience: the config has no val_dataloader.')
+    if options.val_batch_size is not None:
+        config.val_dataloader.batch_size = options.val_batch_size
+    if options.patience is not None:
+        saver = (config.get('default_hooks') or {}).get('checkpoint') or {}
+        if not saver.get('save_best'):
+            raise ConfigError('--patience: default_hooks.checkpoint.save_best has to name the score to watch.')
+        config.default_hooks.patience = dict(type='denseformer.PatienceHook', patience=options.patience)
+
+
 TRAIN_STEPS: tuple[Callable[[Config, TrainOptions], None], ...] = (
     *(
         set_start,
@@ -217,6 +237,7 @@ TRAIN_STEPS: tuple[Callable[[Config, TrainOptions], None], ...] = (
         enable_fsdp,
         set_randomness,
         set_time_limit,
+        set_validation,
     ),
 )
 """The steps that bring the options of training into a config."""
@@ -285,12 +306,6 @@ def take_over_seed(config: Config, path: Path) -> list[str]:
     return [] if given is None else [f'The run began with seed {seed}, which it keeps; {given} is not used.']
 
 
-def scores_per_class(runner: Runner) -> dict[str, Any]:
-    """{class: {score: value}} of the first metric that keeps them."""
-    tables = (getattr(metric, 'per_class', None) for metric in runner.test_evaluator.metrics)
-    return next((table for table in tables if table), {})
-
-
 def write_confusion_matrices(runner: Runner) -> None:
     """Write the confusion matrix of each metric that counts one into the run's folder."""
     for metric in runner.test_evaluator.metrics:
@@ -307,10 +322,34 @@ def use_test_time_augmentation(config: Config) -> None:
             raise ConfigError('--tta flips and rotates whole images; a model that fills holes is tested without.')
         config.model.self_ensemble = True
         return
+    if config.get('default_scope') == 'mmdet':
+        augment_detector(config)
+        return
     if 'tta_model' not in config or 'tta_pipeline' not in config:
         raise ConfigError(f'{config.filename}: --tta needs tta_model and tta_pipeline.')
-    config.test_dataloader.dataset.pipeline = config.tta_pipeline
+    for dataset in test_datasets(config):
+        dataset.pipeline = config.tta_pipeline
     config.model = dict(config.tta_model, module=config.model)
+
+
+def augment_detector(config: Config) -> None:
+    """Let the test of a detector predict on the copies of its `tta_pipeline`, or on each image and its mirror image."""
+    from denseformer.detection.test_time import mirrored
+
+    model = config.get('tta_model') or dict(type='denseformer.DetectorTTA')
+    finds_masks = any(key.endswith(MASK_HEADS) for key, _ in walk(config.model, 'model'))
+    if model['type'].rpartition('.')[2] == 'DetTTAModel' and finds_masks:
+        raise ConfigError(
+            "--tta: mmdetection's DetTTAModel merges no masks; use tta_model=dict(type='denseformer.DetectorTTA')."
+        )
+    for dataset in test_datasets(config):
+        dataset.pipeline = config.get('tta_pipeline') or mirrored(dataset.pipeline)
+    config.model = dict(model, module=config.model)
+
+
+def test_datasets(config: Config) -> list[Any]:
+    """The configs of the datasets that are tested on, inside wrappers too."""
+    return [dataset for _, dataset in leaf_datasets('test_dataloader', config.test_dataloader.dataset)]
 
 
 def restores(config: Config) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from denseformer.checkpoints.writing import NAMES
 from denseformer.config.errors import ConfigError
 
 LOCK = 'run.lock'
@@ -139,7 +140,8 @@ def set_current_run(folder: str | Path, run: str) -> None:
 def traces(folder: str | Path) -> list[str]:
     """Names of what a run left in a folder: checkpoints, and logs that have steps in them."""
     folder = Path(folder)
-    checkpoints = [path.name for path in sorted(folder.glob('*.pth')) if not path.name.startswith('nan_')]
+    files = [path.name for path in sorted(folder.glob('*.pth'))]
+    checkpoints = [name for name in files if not name.startswith('nan_') and name not in NAMES]
     logs = [path for path in sorted(folder.glob('*/vis_data/scalars.json')) if path.stat().st_size]
     return checkpoints + [str(path.relative_to(folder)) for path in logs if (path.parent.parent / 'run.json').is_file()]
 

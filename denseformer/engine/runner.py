@@ -30,7 +30,7 @@ from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of
 from denseformer.checkpoints.fitting import fit, without_prefix
 from denseformer.config.errors import ConfigError
 from denseformer.datasets.building import build_dataset, check_listed_files
-from denseformer.engine.agreement import RECORD, check_agreement, describe_training
+from denseformer.engine.agreement import RECORD, check_agreement, describe_training, replaced_classes
 from denseformer.engine.distributed import explain_lost_ranks
 from denseformer.engine.hooks.nan_guard import optimizers
 from denseformer.engine.hooks.preemption import start_worker
@@ -39,6 +39,7 @@ from denseformer.engine.resuming import highest_rate
 from denseformer.engine.resuming import resume as resume_run
 from denseformer.engine.run_folder import set_current_run
 from denseformer.engine.sharding import compile_units, is_sharded, shard, shard_state
+from denseformer.engine.validation import SameSizeTestLoop, SameSizeValLoop
 from denseformer.inspection.learnable import check_learnable
 
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
@@ -95,6 +96,14 @@ class Runner(MMEngineRunner):
         if loop.get('type') == 'EpochBasedTrainLoop' or loop.get('by_epoch'):
             loop = {'type': ResumableEpochLoop, **{key: loop[key] for key in loop if key not in ('type', 'by_epoch')}}
         return super().build_train_loop(loop)
+
+    def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """The loop of validation, in batches of images of any sizes."""
+        return super().build_val_loop(replaced(loop, 'ValLoop', SameSizeValLoop))
+
+    def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """The loop of a test, in batches of images of any sizes."""
+        return super().build_test_loop(replaced(loop, 'TestLoop', SameSizeTestLoop))
 
     @staticmethod
     def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> DataLoader:
@@ -206,6 +215,9 @@ class Runner(MMEngineRunner):
             checkpoint['meta'].pop('config', None)  # text that mmengine would execute
         if self.takes_whole_models:
             check_agreement(self.cfg, checkpoint.get('meta'), filename, self.compared_loader)
+        else:
+            for note in replaced_classes(self.cfg, meta if isinstance(meta := checkpoint.get('meta'), dict) else {}):
+                self.logger.warning(f'{filename}: {note}')
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = self.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
@@ -320,8 +332,9 @@ def load_weights(model: nn.Module, checkpoint: dict, filename: str, *, whole: bo
     notes = [f'{filename}: {note}' for note in notes]
     if missing:
         notes.append(f'{filename} does not set {len(missing)} parameters: {_some(missing)}')
-    if left.unexpected_keys:
-        notes.append(f'{filename} has {len(left.unexpected_keys)} unknown tensors: {_some(left.unexpected_keys)}')
+    unknown = [key for key in left.unexpected_keys if not (whole and UNUSED_IN_PREDICTION.search(key))]
+    if unknown:
+        notes.append(f'{filename} has {len(unknown)} unknown tensors: {_some(unknown)}')
     return notes
 
 
@@ -338,6 +351,11 @@ def explain_small_batches() -> Iterator[None]:
             'batch_size to 2 or more, leave out the last batch of an epoch with train_dataloader.drop_last=True, or '
             "choose another norm, as with norm_cfg=dict(type='GN', num_groups=32)."
         ) from error
+
+
+def replaced(loop: Any, name: str, cls: type) -> Any:
+    """A loop's config with `cls` in the place of mmengine's loop `name`; any other loop as it is."""
+    return {**loop, 'type': cls} if isinstance(loop, dict) and loop.get('type', name) == name else loop
 
 
 def _to_cpu(state: Any) -> Any:

@@ -5,6 +5,8 @@ TIFF files.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -130,6 +132,16 @@ def read_header(path: str | Path, data: bytes, page: int, max_pixels: int) -> He
         raise ValueError(f"'{path}': {error} Besides max_pixels, set PIL.Image.MAX_IMAGE_PIXELS = None.") from error
     except (SyntaxError, EOFError, *TIFF_FAULTS) as error:
         raise ValueError(f"'{path}' ({len(data)} bytes) cannot be decoded ({error}): {DAMAGED}.") from error
+
+
+@contextmanager
+def without_pillows_limit() -> Iterator[None]:
+    """Let `max_pixels` alone decide: Pillow has a limit of its own, of the whole process."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 def is_for_pillow(header: Image.Image) -> bool:

@@ -6,17 +6,20 @@ so that the order in which processes predict them does not matter. Class i has t
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as rle
 
-from denseformer.inference.instances import Instances, encoded
+from denseformer.detection.instances import Instances, encoded
+from denseformer.inference.record import Entry, Record
 
-Entry = dict[str, Any]
+WriteFile = Callable[[str, Callable[[Path], None]], None]
+"""Writes the file of a name by a function that is given its path."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,18 @@ def segments_of(panoptic: np.ndarray, labels: Sequence[int], classes: Sequence[s
     return entries
 
 
-def write_instances(path: Path, root: Path, record: Mapping[str, Entry], categories: Categories) -> None:
+def write_run_files(root: Path, record: Record, facts: Mapping[str, Any], file: WriteFile) -> None:
+    """Write a run's `instances.json` and `panoptic.json`, those that its images have; facts: as of `Task.facts`."""
+    if 'things' not in facts:
+        return
+    categories = Categories(facts['classes'], facts['palette'], facts['things'])
+    writers = {'instances': write_instances, 'panoptic': write_panoptic}
+    made = {kind for entry in record.predicted() for kind in writers if kind in entry}
+    for kind in made:
+        file(f'{kind}.json', partial(writers[kind], root=root, record=record, categories=categories))
+
+
+def write_instances(path: Path, root: Path, record: Record, categories: Categories) -> None:
     """Write a run's `instances.json` from the files that its record names, one after the other."""
 
     def annotations() -> Iterator[Entry]:
@@ -77,7 +91,7 @@ def write_instances(path: Path, root: Path, record: Mapping[str, Entry], categor
     write_dataset(path, record, categories, annotations())
 
 
-def write_panoptic(path: Path, root: Path, record: Mapping[str, Entry], categories: Categories) -> None:
+def write_panoptic(path: Path, root: Path, record: Record, categories: Categories) -> None:
     """Write a run's `panoptic.json` from the files that its record names; file names are those in `panoptic/`."""
     annotations = (
         {
@@ -90,23 +104,21 @@ def write_panoptic(path: Path, root: Path, record: Mapping[str, Entry], categori
     write_dataset(path, record, categories, annotations)
 
 
-def numbered(record: Mapping[str, Entry]) -> Iterator[tuple[int, Entry]]:
+def numbered(record: Record) -> Iterator[tuple[int, Entry]]:
     """Ids and entries of the images that were predicted."""
-    done = (record[name] for name in sorted(record) if record[name]['status'] == 'ok')
-    return enumerate(done, 1)
+    return enumerate(record.predicted(), 1)
 
 
-def write_dataset(
-    path: Path, record: Mapping[str, Entry], categories: Categories, annotations: Iterable[Entry]
-) -> None:
-    """Write a dataset with an annotation per line, so that memory does not grow with their number."""
-    images = [
+def write_dataset(path: Path, record: Record, categories: Categories, annotations: Iterable[Entry]) -> None:
+    """Write a dataset with an image or annotation per line, so that memory does not grow with their number."""
+    images = (
         {'id': i, 'file_name': entry['file'], 'height': entry['height'], 'width': entry['width']}
         for i, entry in numbered(record)
-    ]
+    )
     with path.open('w') as file:
-        file.write(f'{{"images": {json.dumps(images)},\n"categories": {json.dumps(categories.entries())},\n')
-        file.write('"annotations": [')
-        for i, annotation in enumerate(annotations):
-            file.write((',\n' if i else '\n') + json.dumps(annotation))
-        file.write('\n]}\n')
+        file.write(f'{{"categories": {json.dumps(categories.entries())}')
+        for name, entries in (('images', images), ('annotations', annotations)):
+            file.write(f',\n"{name}": [')
+            file.writelines((',\n' if i else '\n') + json.dumps(entry) for i, entry in enumerate(entries))
+            file.write('\n]')
+        file.write('}\n')

@@ -5,29 +5,36 @@ Legend: H W image, n instances.
 
 import difflib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.logging import MMLogger
 from PIL import Image
 from pycocotools import mask as rle
 from torch import nn
 
+from denseformer.detection.instances import Instances, View, encoded, merge_views, moved
+from denseformer.detection.test_time import merge_copies, mirrored
 from denseformer.export import Exportable
+from denseformer.images.drawing import LegendEntry, draw_instances, tinted, with_legend
 from denseformer.images.picture import Picture
-from denseformer.inference.coco import Categories, annotations_of, segments_of, write_instances, write_panoptic
-from denseformer.inference.drawing import LegendEntry, draw_instances, tinted, with_legend
-from denseformer.inference.instances import Instances, TileInstances, encoded, merge_tiles, moved
+from denseformer.inference.coco import annotations_of, segments_of
 from denseformer.inference.memory import is_out_of_memory
 from denseformer.inference.panoptic import PanopticTile, merge_panoptic
 from denseformer.inference.results import Color, Output, Result, import_supervision, save_jpeg
-from denseformer.inference.task import PreparedItem, Task, class_names, prediction_pipeline
+from denseformer.inference.task import (
+    PreparedItem,
+    Task,
+    after_loading,
+    class_names,
+    prediction_steps,
+)
 from denseformer.inference.tiling import Tiling, plan_spans
 from denseformer.options import PredictionOptions
 
@@ -139,14 +146,15 @@ class DetectionTask(Task):
 
     def __init__(self, config: Config, model: nn.Module, settings: PredictionOptions):
         super().__init__(settings)
-        if settings.tta or settings.probabilities:
-            raise ValueError('Detection has no --tta and no --probabilities: leave them out.')
+        if settings.probabilities:
+            raise ValueError('Detection has no --probabilities: leave it out.')
         self.model = model
         self.classes, self.palette = class_names(config)
         self.wanted = list(range(len(self.classes)))
         if settings.classes:
             self.wanted = [index_of(name, self.classes) for name in settings.classes]
-        self.pipeline = prediction_pipeline(config, native=settings.native)
+        make_steps = augmented_steps if settings.tta else prediction_steps
+        self.pipeline = Compose(make_steps(config, native=settings.native))
         self.tile = settings.tile
         if self.tile is not None:
             self._tiling(self.tile)  # raises for sizes that are too small
@@ -155,7 +163,8 @@ class DetectionTask(Task):
         if self.tile is not None and max(picture.size) > self.tile:
             return None, picture.size
         sample = self._sample(picture.as_bgr8())
-        return sample, (tuple(sample['inputs'].shape), picture.size)
+        first = sample['inputs'][0] if self.settings.tta else sample['inputs']
+        return sample, (tuple(first.shape), picture.size)
 
     def batch_size(self, prepared: PreparedItem) -> int:
         return self.settings.batch_size or 1
@@ -205,6 +214,13 @@ class DetectionTask(Task):
         return self.pipeline({**sample, 'img_path': '', 'img_id': 0})
 
     def _run(self, samples: Sequence[dict[str, Any]]) -> list[Any]:
+        """The `DetDataSample` of each image, or tile; of the copies of one, where the settings ask for them, merged."""
+        if not self.settings.tta:
+            return self._test(samples)
+        copies = [self._test([copy_of(sample, i) for sample in samples]) for i in range(len(samples[0]['inputs']))]
+        return [merge_copies(found, len(self.classes)) for found in zip(*copies, strict=True)]
+
+    def _test(self, samples: Sequence[dict[str, Any]]) -> list[Any]:
         batch = {key: [sample[key] for sample in samples] for key in ('inputs', 'data_samples')}
         with self.autocast():
             return self.model.test_step(batch)
@@ -247,11 +263,11 @@ class DetectionTask(Task):
             parts = [np.ascontiguousarray(pixels[row.start : row.stop, col.start : col.stop]) for row, col in batch]
             for (row, column), sample in zip(batch, self._run([self._sample(part) for part in parts]), strict=True):
                 found = moved(self.instances_of(sample), column.start, row.start, (H, W))
-                tiles.append(TileInstances(np.array([column.start, row.start, column.stop, row.stop]), found))
+                tiles.append(View(np.array([column.start, row.start, column.stop, row.stop]), found))
                 segments, labels = self.panoptic_of(sample)
                 if segments is not None:
                     maps.append(PanopticTile(row, column, segments, labels))
-        instances = merge_tiles(tiles)
+        instances = merge_views(tiles)
         instances = instances[np.flatnonzero(instances.scores >= self.settings.score)]
         return (instances, *(merge_panoptic(maps, (H, W), self._things()) if maps else (None, [])))
 
@@ -259,13 +275,23 @@ class DetectionTask(Task):
         """How many classes, the first ones, are countable."""
         return getattr(self.model, 'num_things_classes', len(self.classes))
 
-    def run_files(self, root: Path, record: Mapping[str, dict[str, Any]]) -> dict[str, Callable[[Path], None]]:
-        categories = Categories(self.classes, self.palette, self._things())
-        writers = {'instances': write_instances, 'panoptic': write_panoptic}
-        made = {kind for entry in record.values() for kind in writers if kind in entry}
-        return {
-            f'{kind}.json': partial(writers[kind], root=root, record=record, categories=categories) for kind in made
-        }
+    def facts(self) -> dict[str, Any]:
+        return {**super().facts(), 'things': self._things()}
+
+
+def copy_of(sample: Mapping[str, Any], i: int) -> dict[str, Any]:
+    """One of the copies of an image that test-time augmentation makes."""
+    return {key: sample[key][i] for key in ('inputs', 'data_samples')}
+
+
+def augmented_steps(config: Config, *, native: bool) -> list[dict[str, Any]]:
+    """The steps after loading that make the copies of the config's `tta_pipeline`, or the image and its mirror image.
+
+    native: at the image's own size, so the latter.
+    """
+    if config.get('tta_pipeline') and not native:
+        return after_loading(config.tta_pipeline)
+    return mirrored(prediction_steps(config, native=native))
 
 
 def index_of(name: str, classes: Sequence[str]) -> int:

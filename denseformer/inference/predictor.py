@@ -12,6 +12,7 @@ from mmengine.utils import import_modules_from_strings
 from torch import nn
 
 from denseformer.checkpoints import read_checkpoint
+from denseformer.checkpoints.sharing import save_model, saved_parts
 from denseformer.deprecation import renamed_arguments
 from denseformer.engine import load_config
 from denseformer.engine.agreement import check_agreement
@@ -19,13 +20,12 @@ from denseformer.engine.devices import choose_device
 from denseformer.engine.runner import load_weights
 from denseformer.export.runtime import RUNNERS, ExportedModel, load_exported
 from denseformer.images.formats import checked_suffix
-from denseformer.inference.identify import config_of, identify_content
-from denseformer.inference.pretrained import save_model, saved_parts
 from denseformer.inference.published import published_checkpoint
 from denseformer.inference.restoration import RestorationTask
 from denseformer.inference.segmentation import SegmentationTask
 from denseformer.inference.sources import Source, find_items, frames_of
 from denseformer.inference.task import Task
+from denseformer.inspection.identify import config_of, identify_content
 from denseformer.options import PredictionOptions, takes_options
 from denseformer.restoration import from_checkpoint
 from denseformer.restoration.restorer import Restorer
@@ -54,8 +54,8 @@ class Predictor:
         """Build the model and read its weights.
 
         Args:
-            config: path of a config, one that `load_config` returned, the name of a shipped one, or the path of a
-                restoration network's weights or of an exported file.
+            config: path of a config, one that `load_config` returned, the name of a shipped one, a folder that
+                `save_pretrained` wrote, or the path of a restoration network's weights or of an exported file.
             checkpoint: path or address of the weights; None takes the published ones for the name of a shipped config,
                 and leaves the model of another config at its initial weights.
             options: how to predict; its fields are keyword arguments too.
@@ -82,10 +82,7 @@ class Predictor:
 
         name: the folder, or the config's name; options: as for the constructor.
         """
-        if not Path(name).is_dir():
-            return cls(name, published_checkpoint(name), **options)
-        config, weights = saved_parts(name)
-        return cls(config, weights, **options) if config else cls(weights, **options)
+        return cls(name, None if Path(name).is_dir() else published_checkpoint(name), **options)
 
     def save_pretrained(
         self,
@@ -94,14 +91,19 @@ class Predictor:
         scores: Mapping[str, float] | None = None,
         license: str | None = None,
         command: str | None = None,
+        notes: str = '',
+        half: bool = False,
     ) -> Path:
         """Write weights, config, scores and a card into a folder, for `from_pretrained`; returns it.
 
-        scores: of a validation, by metric; license: of the weights; command: by which the model was trained.
+        scores: of a validation, by metric; license: of the weights; command: by which the model was trained; notes:
+        Markdown for the card, on what the model is for; half: store numbers at half precision. Heads that only training
+        needs are not among what is saved.
         """
         if isinstance(self.model, ExportedModel):
             raise ValueError('an exported file is saved already: share the file itself.')
-        return save_model(self.model, self.config, folder, scores=scores, license=license, command=command)
+        about = dict(scores=scores, license=license, command=command, notes=notes)
+        return save_model(self.model, self.config, folder, **about, half=half)
 
     def __call__(self, source: Source | Iterable[Source]) -> Iterator[Any]:
         """Predict on every image and frame of a source, one by one; the first bad image raises ValueError."""
@@ -118,6 +120,15 @@ def load_model(
     config: str | Path | Config, checkpoint: str | Path | None, *, trust: bool
 ) -> tuple[nn.Module, Config | None]:
     """The model that `Predictor` is given, on the CPU, and its config where there is one."""
+    if checkpoint is None and not isinstance(config, Config) and Path(config).is_dir():
+        saved, checkpoint = saved_parts(config)
+        if saved is None:
+            return from_checkpoint(checkpoint), None
+        if 'model' not in saved:
+            raise ValueError(
+                f"'{config}' holds a backbone alone, which predicts nothing: start from it, pretrained=FOLDER."
+            )
+        config = saved
     suffix = '' if isinstance(config, Config) else Path(config).suffix
     if suffix in (*WEIGHTS, *RUNNERS):
         if checkpoint is not None:
@@ -176,7 +187,8 @@ def build_model(config: Config) -> nn.Module:
         import_modules_from_strings(**config.custom_imports)
     init_default_scope(config.get('default_scope') or 'mmengine')
     settings = without_initial_weights(config.model)
-    settings.pop('losses', None)  # of a restorer; they may bring networks of their own
+    for training in ('losses', 'auxiliary_head'):  # losses of a restorer may bring networks of their own
+        settings.pop(training, None)
     return MODELS.build(settings)
 
 

@@ -3,30 +3,37 @@
 import base64
 import hashlib
 import html
-import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
+from denseformer.inference.record import Record
 from denseformer.inference.results import Result
 
 FOLDER = '.report'
 WIDTH = 560
 SHOWN = 120
 """The most images in the gallery, of 40 kB each."""
-Entries = Mapping[str, Mapping[str, Any]]
+FAILURES_SHOWN = 1000
+"""The most failures that are listed; the record has all."""
 
 
-def keep_thumbnails(result: Result, root: Path, name: PurePosixPath) -> None:
-    """Write small pictures of the image `name` before and after, from which a report is made at the end of the run."""
+def keep_thumbnails(result: Result, file: Callable[[Path, Callable[[Path], Any]], None], name: PurePosixPath) -> None:
+    """Write small pictures of the image `name` before and after, from which a report is made at the end of the run.
+
+    file: writes a file of the run by a function that is given its path.
+    """
     before, after = result.input_image(), result.output_image()
     size = thumbnail_size(after.size)
     for kind, picture in (('before', before), ('after', after)):
-        path = thumbnail(root, str(name), kind)
-        path.parent.mkdir(exist_ok=True)
-        picture.convert('RGB').resize(size, Image.Resampling.BICUBIC).save(path, format='JPEG', quality=82)
+        small = picture.convert('RGB').resize(size, Image.Resampling.BICUBIC)
+        file(thumbnail(Path(), str(name), kind), partial(small.save, format='JPEG', quality=82))
 
 
 def thumbnail_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -40,24 +47,57 @@ def thumbnail(root: Path, name: str, kind: str) -> Path:
     return root / FOLDER / f'{hashlib.sha256(name.encode()).hexdigest()[:24]}.{kind}.jpg'
 
 
-def write_report(path: Path, root: Path, entries: Entries, summary: Mapping[str, Any], task: Mapping[str, Any]) -> None:
-    """Write the page about a run's folder `root`; `task` may hold the `classes` and their `palette`."""
-    colors = dict(zip(task.get('classes') or (), task.get('palette') or (), strict=True))
-    good = {name: entry for name, entry in entries.items() if entry['status'] == 'ok'}
-    failed = {name: entry['error'] for name, entry in entries.items() if entry['status'] == 'failed'}
+@dataclass
+class Digest:
+    """What a report says about all images, gathered one by one.
+
+    failed: the first `FAILURES_SHOWN` files that failed, with their reasons; classes: of each, in how many images it
+    is, and the sum of its shares; times: milliseconds of each image.
+    """
+
+    good: int = 0
+    bad: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    classes: dict[str, tuple[int, float]] = field(default_factory=dict)
+    times: array = field(default_factory=lambda: array('f'))
+
+    def add(self, entry: Mapping[str, Any]) -> None:
+        if entry['status'] == 'failed':
+            self.bad += 1
+            if self.bad <= FAILURES_SHOWN:
+                self.failed.append((entry['file'], entry['error']))
+            return
+        self.good += 1
+        for name, share in (entry.get('classes') or {}).items():
+            images, total = self.classes.get(name, (0, 0.0))
+            self.classes[name] = images + 1, total + share
+        if 'ms' in entry:
+            self.times.append(entry['ms'])
+
+
+def write_report(path: Path, root: Path, record: Record, summary: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """Write the page about a run's folder `root`; `facts` may hold the `classes` and their `palette`."""
+    colors = dict(zip(facts.get('classes') or (), facts.get('palette') or (), strict=True))
+    digest = Digest()
+    for entry in record:
+        digest.add(entry)
     with path.open('w', encoding='utf-8') as file:
         file.write(HEAD)
-        file.writelines(headline(summary, good, failed))
-        file.writelines(failure_table(failed))
-        file.writelines(class_table(good, colors))
-        file.writelines(timing(good))
-        file.writelines(gallery(root, good))
+        file.writelines(headline(summary, digest))
+        file.writelines(failure_table(digest))
+        file.writelines(class_table(digest, colors))
+        file.writelines(timing(digest.times))
+        file.writelines(gallery(root, record))
         file.write(FOOT)
 
 
-def headline(summary: Mapping[str, Any], good: Entries, failed: Mapping[str, str]) -> Iterator[str]:
+def headline(summary: Mapping[str, Any], digest: Digest) -> Iterator[str]:
     """The heading and the figures of the run."""
-    figures = {'predicted': len(good), 'failed': len(failed), 'images/s in the last run': summary['images per second']}
+    figures = {
+        'predicted': digest.good,
+        'failed': digest.bad,
+        'images/s in the last run': summary['images per second'],
+    }
     yield f'<h1>Prediction</h1><p class="path">{html.escape(str(summary["out"]))}</p><div class="figures">'
     for name, value in figures.items():
         mark = ' class="bad"' if name == 'failed' and value else ''
@@ -67,70 +107,68 @@ def headline(summary: Mapping[str, Any], good: Entries, failed: Mapping[str, str
         yield '<p class="bad">The run was interrupted; --resume continues it.</p>'
 
 
-def failure_table(failed: Mapping[str, str]) -> Iterator[str]:
-    """Each file that failed, with the reason."""
-    if failed:
+def failure_table(digest: Digest) -> Iterator[str]:
+    """Files that failed, with the reason."""
+    if digest.failed:
         yield '<section id="failures"><h2>Failures</h2><table><tr><th>file</th><th>reason</th></tr>'
-        for name, error in failed.items():
+        for name, error in digest.failed:
             yield f'<tr><td>{html.escape(name)}</td><td>{html.escape(error)}</td></tr>'
-        yield '</table></section>'
+        yield '</table>'
+        if digest.bad > len(digest.failed):
+            yield f'<p>{len(digest.failed)} of {digest.bad}; results.jsonl has all.</p>'
+        yield '</section>'
 
 
-def class_table(good: Entries, colors: Mapping[str, Sequence[int]]) -> Iterator[str]:
+def class_table(digest: Digest, colors: Mapping[str, Sequence[int]]) -> Iterator[str]:
     """Each class that occurs: in how many images, and its share of the pixels, the mean over all images."""
-    shares: dict[str, list[float]] = {}
-    for entry in good.values():
-        for name, share in (entry.get('classes') or {}).items():
-            shares.setdefault(name, []).append(share)
-    if not shares:
+    if not digest.classes:
         return
     yield '<section id="classes"><h2>Classes</h2><table><tr><th>class</th><th>images</th><th>mean share</th></tr>'
-    for name, found in sorted(shares.items(), key=lambda pair: -sum(pair[1])):
-        share = 100 * sum(found) / len(good)
+    for name, (images, total) in sorted(digest.classes.items(), key=lambda pair: -pair[1][1]):
+        share = 100 * total / digest.good
         color = 'rgb({}, {}, {})'.format(*colors.get(name, (120, 120, 120)))
         bar = f'<i class="bar" style="width:{share:.1f}%;background:{color}"></i>'
         square = f'<i class="square" style="background:{color}"></i>'
         yield (
-            f'<tr><td>{square}{html.escape(name)}</td><td>{len(found)}</td>'
+            f'<tr><td>{square}{html.escape(name)}</td><td>{images}</td>'
             f'<td class="wide">{bar}<span>{share:.1f} %</span></td></tr>'
         )
     yield '</table></section>'
 
 
-def timing(good: Entries, bins: int = 24) -> Iterator[str]:
+def timing(milliseconds: array, bins: int = 24) -> Iterator[str]:
     """A histogram of the milliseconds per image."""
-    times = sorted(entry['ms'] for entry in good.values() if 'ms' in entry)
-    if not times:
+    if not milliseconds:
         return
-    step = (times[-1] - times[0]) / bins or 1
-    counts = [0] * bins
-    for ms in times:
-        counts[min(bins - 1, int((ms - times[0]) / step))] += 1
+    times = np.frombuffer(milliseconds, np.float32)
+    counts, _ = np.histogram(times, bins)
     bars = ''.join(
         f'<rect x="{20 * i}" y="{100 - 100 * n / max(counts):.1f}" width="18" height="{100 * n / max(counts):.1f}"/>'
         for i, n in enumerate(counts)
     )
     yield (
-        f'<section id="timing"><h2>Time in the network</h2><p>median {statistics.median(times):.0f} ms per image, '
-        f'fastest {times[0]:.0f} ms, slowest {times[-1]:.0f} ms</p>'
+        f'<section id="timing"><h2>Time in the network</h2><p>median {np.median(times):.0f} ms per image, '
+        f'fastest {times.min():.0f} ms, slowest {times.max():.0f} ms</p>'
         f'<svg viewBox="0 0 {20 * bins} 100" preserveAspectRatio="none">{bars}</svg>'
-        f'<p class="axis"><span>{times[0]:.0f} ms</span><span>{times[-1]:.0f} ms</span></p></section>'
+        f'<p class="axis"><span>{times.min():.0f} ms</span><span>{times.max():.0f} ms</span></p></section>'
     )
 
 
-def gallery(root: Path, good: Entries) -> Iterator[str]:
+def gallery(root: Path, record: Record) -> Iterator[str]:
     """Images before and after, one over the other with a slider between; evenly picked where there are many."""
-    names = [name for name in good if thumbnail(root, name, 'after').is_file()]
-    shown = names if len(names) <= SHOWN else [names[i * len(names) // SHOWN] for i in range(SHOWN)]
-    if not shown:
+    count = sum(1 for _ in with_thumbnails(root, record))
+    if not count:
         return
+    wanted = set(range(count)) if count <= SHOWN else {i * count // SHOWN for i in range(SHOWN)}
     yield '<section id="gallery"><h2>Images</h2>'
-    if len(shown) < len(names):
-        yield f'<p>{len(shown)} of {len(names)}.</p>'
+    if len(wanted) < count:
+        yield f'<p>{len(wanted)} of {count}.</p>'
     yield '<div class="gallery">'
-    for name in shown:
+    for number, entry in enumerate(with_thumbnails(root, record)):
+        if number not in wanted:
+            continue
+        name = entry['file']
         before, after = (embedded(thumbnail(root, name, kind)) for kind in ('before', 'after'))
-        entry = good[name]
         caption = f'{entry["width"]} × {entry["height"]}, {entry["ms"]:.0f} ms'
         yield (
             f'<figure><div class="pair"><img src="{before}" alt="before"><img class="after" src="{after}" alt="after">'
@@ -138,6 +176,11 @@ def gallery(root: Path, good: Entries) -> Iterator[str]:
             f'<figcaption>{html.escape(name)}<span>{caption}</span></figcaption></figure>'
         )
     yield '</div></section>'
+
+
+def with_thumbnails(root: Path, record: Record) -> Iterator[Mapping[str, Any]]:
+    """The entries of the images that thumbnails were kept of."""
+    return (entry for entry in record.predicted() if thumbnail(root, entry['file'], 'after').is_file())
 
 
 def embedded(path: Path) -> str:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from denseformer.images.drawing import Color, LegendEntry, overlay, with_legend
 from denseformer.images.formats import as_rgb, write_picture
 from denseformer.images.metadata import Metadata
 from denseformer.images.picture import Picture
 from denseformer.images.tiffs import Layout, write_bands
-from denseformer.inference.drawing import Color, LegendEntry, overlay, with_legend
 
 OPACITY = 0.6
 

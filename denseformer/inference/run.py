@@ -1,29 +1,35 @@
 """Predicting a folder: reading, network and writing overlap, and one bad image does not end the run."""
 
+import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from functools import partial
+from contextlib import closing, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from filelock import Timeout
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from denseformer.inference.merging import begin_shards, finish_shard, has_shards, is_finished, merge, write_results
 from denseformer.inference.predictor import Predictor
-from denseformer.inference.report import write_report
+from denseformer.inference.record import Entry, Hashes, consolidate, done_before, record_files
 from denseformer.inference.results import Result
-from denseformer.inference.sources import Source, SourceItem, find_items, other_files
+from denseformer.inference.shards import WHOLE, Shard, parse_shard
+from denseformer.inference.sources import Selection, Source, SourceItem, count_images, find_items
 from denseformer.inference.streaming import PREFETCH, Batch, batches, prefetched
 from denseformer.inference.videos import predict_video
-from denseformer.inference.writers import RunFolder, entries, finished_names, new_folder, remove_unfinished
+from denseformer.inference.writers import FAILURES_SHOWN, RunFolder, lock_of, new_folder, new_scratch, place_of
 from denseformer.options import RunOptions, takes_options
+from denseformer.storage import is_local, path_of, remove
 
-Entry = dict[str, Any]
+PARTS = 64
+"""Shards that processes which share a folder take one after the other."""
 
 
 @takes_options(RunOptions)
@@ -37,103 +43,142 @@ def predict_folder(
 
     An `out` that exists is left alone, and a numbered folder made beside it, unless the options say what to do with it.
     An image that fails is recorded with its reason. Interrupted (Ctrl-C, SIGTERM), the run stops with complete files
-    only and says so in the summary.
+    only and says so in the summary. Raises ValueError for options, or a folder, that do not go together.
     """
-    root = Path(out) if options.resume or options.overwrite or options.share else new_folder(Path(out))
-    found = list(without_outputs(find_items(source), source, root))
-    if options.overwrite and not (options.resume or options.share):
-        (root / 'results.jsonl').unlink(missing_ok=True)
-    if not options.share:
-        remove_unfinished(root)
-    done = finished_names(root) if options.resume or options.share else set()
-    items = [item for item in found if str(item.name) not in done]
-    started = time.perf_counter()
-    with progress_bar() as progress, interruptible():
-        bar = progress.add_task('predict', total=len(items), speed='')
-        folder = RunFolder(
-            root, [item.name for item in found], thumbnails=options.report, notify=partial(show_share, progress, bar)
-        )
-        mine = unclaimed(items, folder, progress, bar) if options.share else items
-        interrupted = predict_all(
-            predictor, mine, folder, options.fail_fast, partial(show_speed, progress, bar, started)
-        )
-    seconds = time.perf_counter() - started
-    with folder.lock():  # of the processes that share it, the last one to come here finds everything in the record
-        record = entries(root)
-        summary = summarize(folder, record if options.share else None, len(done), seconds, interrupted)
-        summary['other files'] = dict(other_files(source, root).most_common())
-        folder.close(summary)
-        for name, write in predictor.task.run_files(root, record).items():
-            folder.file(name, write)
-        if options.report:
-            folder.file('report.html', lambda path: write_report(path, root, record, summary, vars(predictor.task)))
-    return summary
+    if options.share and (options.shard or options.overwrite):
+        raise ValueError('--share divides the images itself, and goes on where it was: leave out --shard, --overwrite.')
+    bar = Bar()
+    run = Run(predictor, source, options, bar)
+    with bar.progress, interruptible():
+        if options.share:
+            return run.share(path_of(out))
+        if options.shard:
+            return run.predict_shard(path_of(out), parse_shard(options.shard, os.environ))
+        return run.predict_whole(path_of(out))
 
 
-def predict_all(
-    predictor: Predictor,
-    items: Iterable[SourceItem],
-    folder: RunFolder,
-    fail_fast: bool,
-    notify: Callable[[int], None],
-) -> bool:
-    """Predict on all items; whether that was interrupted. notify: is called with the number of items that are done."""
-    with closing(predict_items(predictor, items, folder)) as entries_of_run:
-        try:
-            for number, entry in enumerate(entries_of_run, 1):
-                notify(number)
-                if fail_fast and entry['status'] == 'failed':
+class Run:
+    """A process that predicts: all images, one shard, or shard after shard."""
+
+    def __init__(self, predictor: Predictor, source: Source | Iterable[Source], options: RunOptions, bar: 'Bar'):
+        self.predictor, self.source, self.options, self.bar = predictor, source, options, bar
+        self.began = time.time()
+        self.images: int | None = None
+        threading.Thread(target=self._count, daemon=True).start()
+
+    def _count(self) -> None:
+        with suppress(ValueError, OSError):  # which the run itself will meet
+            self.images = count_images(self.source)
+
+    def predict_whole(self, out: Path) -> dict[str, Any]:
+        """Predict all images, and write the files about the run."""
+        resume, overwrite, report = self.options.resume, self.options.overwrite, self.options.report
+        root = out if resume or overwrite else new_folder(out)
+        if has_shards(root):
+            raise ValueError(f"'{root}' holds shards: name one of them by --shard, or choose another folder.")
+        summary, _ = self._predict(root, None)
+        consolidate(root, new_scratch(root))
+        write_results(root, summary, self.predictor.task.facts(), report=report)
+        return summary
+
+    def predict_shard(self, root: Path, shard: Shard) -> dict[str, Any]:
+        """Predict the images of one shard; besides predictions, only its own folder is written."""
+        if record_files(place_of(root, shard)) and not (self.options.resume or self.options.overwrite):
+            raise ValueError(f"Shard {shard} was begun in '{root}': --resume goes on, --overwrite begins again.")
+        begin_shards(root, shard, self.predictor.task.facts(), report=self.options.report)
+        summary, complete = self._predict(root, shard)
+        if complete:
+            finish_shard(place_of(root, shard), summary)
+        return summary
+
+    def share(self, root: Path) -> dict[str, Any]:
+        """Predict shard after shard that no other process works on; who finds all of them finished merges them."""
+        if not is_local(root):
+            raise ValueError(f"--share locks files, and '{root}' has none: name a shard by --shard.")
+        shards = [Shard(i, PARTS) for i in range(PARTS)]
+        begin_shards(root, shards[0], self.predictor.task.facts(), report=self.options.report)
+        summaries = []
+        for shard in shards:
+            place = place_of(root, shard)
+            with suppress(Timeout), lock_of(place).acquire(blocking=False):
+                if is_finished(place, since=self.began):
+                    continue
+                summary, complete = self._predict(root, shard)
+                summaries.append(summary)
+                if not complete:
                     break
-        except KeyboardInterrupt:
-            return True
-    return False
+                finish_shard(place, summary)
+        with lock_of(root):
+            if all(is_finished(place_of(root, shard)) for shard in shards):
+                merge(root)
+        return sum_of(root, summaries)
+
+    def _predict(self, root: Path, shard: Shard | None) -> tuple[dict[str, Any], bool]:
+        """Predict the images of a shard, or all, that are not in its record; the summary, and whether that is all."""
+        place, options = place_of(root, shard), self.options
+        selection = Selection(shard or WHOLE, os.path.realpath(root) if is_local(root) else None)
+        items = find_items(self.source, selection)
+        first = next(items, None)  # a source that is missing is an error before anything is written
+        if options.overwrite and not options.resume:
+            for path in record_files(place):
+                remove(path)
+        again = options.resume or options.share
+        done = done_before(place, failed=options.share and not options.resume) if again else Hashes(())
+        folder = RunFolder(
+            root,
+            shard,
+            thumbnails=options.report,
+            notify=self.bar.show_share,
+            expected=lambda: self._expected(selection.shard),
+            done_before=len(done),
+        )
+        started = time.perf_counter()
+        rest = (item for item in chain([first] if first else [], items) if str(item.name) not in done)
+        ending = self._predict_all(rest, folder)
+        folder.close()
+        seconds = time.perf_counter() - started
+        summary = {
+            'out': str(root),
+            'predicted': folder.predicted,
+            'failed': folder.failed,
+            'done before': len(done),
+            'interrupted': ending == 'interrupted',
+            'seconds': round(seconds, 2),
+            'images per second': round((folder.predicted + folder.failed) / seconds, 2),
+            'failures': folder.failures,
+            'other files': dict(selection.others.most_common()),
+        }
+        return summary, ending == 'complete'
+
+    def _expected(self, shard: Shard) -> int | None:
+        """About how many images a shard has."""
+        return None if self.images is None else round(self.images / shard.count)
+
+    def _predict_all(self, items: Iterable[SourceItem], folder: RunFolder) -> str:
+        """Predict on all items; how that ended: 'complete', 'interrupted', or, where a failure ends it, 'failed'."""
+        with closing(predict_items(self.predictor, items, folder)) as entries_of_run:
+            try:
+                for entry in entries_of_run:
+                    shard = folder.shard if folder.shard and not self.options.share else WHOLE
+                    self.bar.advance(self._expected(shard), folder.done_before)
+                    if self.options.fail_fast and entry['status'] == 'failed':
+                        return 'failed'
+            except KeyboardInterrupt:
+                return 'interrupted'
+        return 'complete'
 
 
-def without_outputs(items: Iterable[SourceItem], source: Any, root: Path) -> Iterator[SourceItem]:
-    """The items without the output of a previous run, where `root` lies inside the source."""
-    inside = isinstance(source, (str, Path)) and Path(source).resolve() in root.resolve().parents
-    for item in items:
-        if not inside or not item.file.resolve().is_relative_to(root.resolve()):
-            yield item
-
-
-def unclaimed(items: Iterable[SourceItem], folder: RunFolder, progress: Progress, bar: TaskID) -> Iterator[SourceItem]:
-    """The images that no other process has claimed, claimed for this one."""
-    for item in items:
-        if folder.claim(item.name):
-            yield item
-        else:
-            progress.update(bar, total=(progress.tasks[bar].total or 1) - 1)
-
-
-def show_speed(progress: Progress, bar: TaskID, started: float, number: int) -> None:
-    """Show the number of images that are done, and how many that is a second."""
-    progress.update(bar, completed=number, speed=f'{number / (time.perf_counter() - started):.1f} images/s')
-
-
-def show_share(progress: Progress, bar: TaskID, share: float) -> None:
-    """Let the bar move while an image takes long."""
-    progress.update(bar, completed=int(progress.tasks[bar].completed) + min(share, 0.999))
-
-
-def summarize(
-    folder: RunFolder, shared: dict[str, Entry] | None, done: int, seconds: float, interrupted: bool
-) -> dict[str, Any]:
-    """The summary of this run; shared: the record of all processes, where several share the folder."""
-    predicted, failures = folder.predicted, folder.failures
-    if shared is not None:
-        failures = [{'file': name, 'error': e['error']} for name, e in shared.items() if e['status'] == 'failed']
-        predicted = len(shared) - len(failures) - done
-    count = folder.predicted + len(folder.failures)
+def sum_of(root: Path, summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The summary of a process that predicted several shards."""
+    totals = {key: sum(part[key] for part in summaries) for key in ('predicted', 'failed', 'done before', 'seconds')}
+    count = totals['predicted'] + totals['failed']
     return {
-        'out': str(folder.root),
-        'predicted': predicted,
-        'failed': len(failures),
-        'done before': done,
-        'interrupted': interrupted,
-        'seconds': round(seconds, 2),
-        'images per second': round(count / seconds, 2),
-        'failures': failures,
+        'out': str(root),
+        **totals,
+        'interrupted': any(part['interrupted'] for part in summaries),
+        'images per second': round(count / max(totals['seconds'], 1e-9), 2),
+        'failures': [failure for part in summaries for failure in part['failures']][:FAILURES_SHOWN],
+        'other files': summaries[-1]['other files'] if summaries else {},
     }
 
 
@@ -194,7 +239,7 @@ def write_outcome(
     try:
         if isinstance(outcome, Exception):
             raise outcome
-        written = folder.write(outcome) if isinstance(outcome, Result) else outcome
+        written = folder.write(outcome, item.stem) if isinstance(outcome, Result) else outcome
         entry = {'file': name, 'status': 'ok', 'ms': round(milliseconds / written.get('frames', 1), 1), **written}
     except Exception as error:
         kind = '' if isinstance(error, ValueError) else f'{type(error).__name__}: '
@@ -221,10 +266,26 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def progress_bar() -> Progress:
+class Bar:
     """A progress bar on stderr."""
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, TextColumn('{task.fields[speed]}'), console=Console(stderr=True))
+
+    def __init__(self) -> None:
+        columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.progress = Progress(*columns, TextColumn('{task.fields[speed]}'), console=Console(stderr=True))
+        self.task = self.progress.add_task('predict', total=None, speed='')
+        self.started = time.perf_counter()
+        self.done = 0
+
+    def advance(self, expected: int | None, done_before: int) -> None:
+        """Show that another image is done, of about how many with those before, and how many that is a second."""
+        self.done += 1
+        speed = f'{self.done / (time.perf_counter() - self.started):.1f} images/s'
+        total = None if expected is None else max(self.done, expected - done_before)
+        self.progress.update(self.task, total=total, completed=self.done, speed=speed)
+
+    def show_share(self, share: float) -> None:
+        """Let the bar move while an image takes long."""
+        self.progress.update(self.task, completed=self.done + min(share, 0.999))
 
 
 def print_summary(summary: dict[str, Any]) -> None:

@@ -4,19 +4,25 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
-from denseformer.images.folders import IMAGES, VIDEOS, files_below
+from denseformer.images.folders import IMAGES, KNOWN, SORTED, VIDEOS, is_known, names_below
 from denseformer.images.limits import MAX_PIXELS
 from denseformer.images.picture import Picture, picture_of_array, picture_of_pillow
 from denseformer.images.reading import decode_image, pages_of
 from denseformer.images.video_files import VideoReader
+from denseformer.inference.shards import WHOLE, Shard
+from denseformer.storage import is_local, is_stored, path_of
 
+READABLE = IMAGES | {'.txt'}
+"""Suffixes of files that are read from the web."""
 Source = str | Path | int | np.ndarray | Image.Image | bytes | BinaryIO
 SUPPORTED = (
     'the path of an image, a video, a folder or a .txt list of images, a glob, the number of a camera, the URL of a '
@@ -29,7 +35,8 @@ class SourceItem:
     """One image or video to predict on.
 
     name: its path below its source; page: of a file that holds several images, counted from 0; picture: an image in
-    memory; stream: the number of a camera, or the URL of a stream.
+    memory; stream: the number of a camera, or the URL of a stream; fault: why there is no such file; renamed: the stem
+    of its outputs where that of its name is another image's.
     """
 
     name: PurePosixPath
@@ -37,10 +44,19 @@ class SourceItem:
     page: int | None = None
     picture: Picture | None = None
     stream: int | str | None = None
+    fault: str | None = None
+    renamed: PurePosixPath | None = None
+
+    @property
+    def stem(self) -> PurePosixPath:
+        """The name of its outputs, without suffix."""
+        return self.renamed or self.name.with_suffix('')
 
     @property
     def file(self) -> Path:
         """The file that holds the image."""
+        if self.fault is not None:
+            raise ValueError(self.fault)
         if self.path is None:
             raise ValueError(f"'{self.name}' is an image in memory or a stream: it is in no file.")
         return self.path
@@ -60,29 +76,66 @@ class SourceItem:
         return None if self.picture is None else self.picture.as_bgr8()
 
 
-def find_items(source: Source | Iterable[Source]) -> Iterator[SourceItem]:
-    """The images and videos of a source, in the order of their names; of a list of sources, in the order of the list.
+@dataclass
+class Selection:
+    """The part of a source that a run takes, and what was seen of the rest.
 
-    Their names are distinct. Raises ValueError for a source that is missing, holds no image, or is of another kind.
+    shard: whose images are taken; without: the real path of a folder, the run's output, to leave out; seen: the number
+    of images and videos of all shards; others: files of other kinds, counted by suffix.
     """
+
+    shard: Shard = WHOLE
+    without: str | None = None
+    seen: int = 0
+    others: Counter[str] = field(default_factory=Counter)
+
+    def takes(self, name: str) -> bool:
+        """Count a name; whether it belongs to the shard."""
+        self.seen += 1
+        return self.shard.holds(name)
+
+
+def find_items(source: Source | Iterable[Source], selection: Selection | None = None) -> Iterator[SourceItem]:
+    """The images and videos of a source; of a list of sources, in the order of the list.
+
+    They come as a stream: a folder's in the order of their names (`names_below`), a list file's as they stand there.
+    The names are distinct, and so are those of their outputs (`stem`): images of a folder that differ only in their
+    suffix keep it. Raises ValueError for a source that is missing, holds no image, or is of another kind.
+    """
+    selection = selection or Selection()
     if isinstance(source, (str, Path)):
-        for item in find_files(source):
-            yield from pages(item)
-    elif isinstance(source, int):
-        yield camera(source)
+        outputs = OutputNames()
+        for item in find_files(source, selection):
+            for page in pages(item):
+                yield outputs.named(page)
+        return
+    if isinstance(source, int):
+        items: Iterable[SourceItem] = [camera(source)]
     elif (picture := picture_in_memory(source)) is not None:
-        yield SourceItem(PurePosixPath('image.png'), picture=picture)
+        items = [SourceItem(PurePosixPath('image.png'), picture=picture)]
     elif not isinstance(source, Iterable) or hasattr(source, '__array__'):
         raise ValueError(f'A source of type {type(source).__name__} is not supported. Supported are {SUPPORTED}.')
     else:
-        taken: set[PurePosixPath] = set()
-        for i, part in enumerate(source):
-            for item in find_items(part):
-                name = item.name if item.picture is None else PurePosixPath(f'{i:06d}.png')
-                while name in taken:
-                    name = name.with_name(f'{name.stem}_{i}{name.suffix}')
-                taken.add(name)
-                yield replace(item, name=name)
+        yield from items_of_all(source, selection)
+        return
+    yield from (item for item in items if selection.takes(str(item.name)))
+
+
+def items_of_all(sources: Iterable[Source], selection: Selection) -> Iterator[SourceItem]:
+    """The items of several sources, renamed where their outputs would have one name."""
+    taken: set[PurePosixPath] = set()
+    for i, part in enumerate(sources):
+        whole = replace(selection, shard=WHOLE, seen=0)
+        for item in find_items(part, whole):
+            name, stem = item.name, item.stem
+            if item.picture is not None:
+                name = stem = PurePosixPath(f'{i:06d}')
+                name = name.with_suffix('.png')
+            while stem in taken:
+                name, stem = name.with_name(f'{name.stem}_{i}{name.suffix}'), stem.with_name(f'{stem.name}_{i}')
+            taken.add(stem)
+            if selection.takes(str(name)):
+                yield replace(item, name=name, renamed=stem)
 
 
 def picture_in_memory(source: object) -> Picture | None:
@@ -104,12 +157,14 @@ def camera(number: int) -> SourceItem:
 
 def pages(item: SourceItem) -> Iterator[SourceItem]:
     """The images in a file: itself, or one per page of a TIFF file that has several."""
-    numbers = pages_of(item.path) if item.path and item.path.suffix.lower() in ('.tif', '.tiff') else [0]
+    tiff = item.path is not None and is_local(item.path) and item.path.suffix.lower() in ('.tif', '.tiff')
+    numbers = pages_of(item.file) if tiff else [0]
     if len(numbers) == 1:
         yield item
         return
     for i, number in enumerate(numbers, 1):
-        yield replace(item, name=item.name.with_name(f'{item.name.stem}_page{i:03d}{item.name.suffix}'), page=number)
+        name = item.name.with_name(f'{item.name.stem}_page{i:03d}{item.name.suffix}')
+        yield replace(item, name=name, page=number)
 
 
 def frames_of(item: SourceItem, max_pixels: int = MAX_PIXELS) -> Iterator[SourceItem]:
@@ -124,68 +179,166 @@ def frame_item(item: SourceItem, number: int, frame: Picture) -> SourceItem:
     return SourceItem(item.name.with_suffix('') / f'{number:06d}.png', picture=frame)
 
 
-def find_files(source: str | Path) -> Iterator[SourceItem]:
+def find_files(source: str | Path, selection: Selection) -> Iterator[SourceItem]:
     """The files or the stream that a text names; raises ValueError where there is none."""
-    path = Path(source)
-    if '://' in str(source):
-        yield SourceItem(PurePosixPath(f'{path.stem or "stream"}.mp4'), stream=str(source))
+    path, text = Path(source), str(source)
+    if is_stored(text, READABLE):
+        yield from stored_items(text, selection)
+        return
+    if '://' in text or (text.isdecimal() and not path.exists()):
+        stream = SourceItem(PurePosixPath(f'{path.stem or "stream"}.mp4'), stream=text)
+        stream = stream if '://' in text else camera(int(text))
+        if selection.takes(str(stream.name)):
+            yield stream
         return
     if path.is_dir():
-        files, root = [file for file in files_below(path) if is_known(file)], path
-    elif path.suffix == '.txt' and path.is_file():
-        files, root = listed_files(path), path.parent
+        found = known_below(path, selection)
+    elif text == '-' or (path.suffix == '.txt' and path.is_file()):
+        found = listed_items(text, selection)
     elif path.is_file():
-        files, root = [path], path.parent
-    elif glob.has_magic(str(source)):
-        files = sorted(Path(file) for file in glob.glob(str(source), recursive=True) if Path(file).is_file())
-        root = fixed_part(str(source))
-    elif str(source).isdecimal():
-        yield camera(int(str(source)))
-        return
+        found = (SourceItem(PurePosixPath(path.name), path=path) for _ in (1,) if selection.takes(path.name))
+    elif glob.has_magic(text):
+        found = matching_items(text, selection)
     else:
         raise ValueError(f"There is no file or folder '{source}'. A source is {SUPPORTED}.")
-    if not files:
-        raise ValueError(f"'{source}' holds no image or video; looked for {' '.join(sorted(IMAGES | VIDEOS))}.")
-    for file in files:
-        yield SourceItem(name_below(file, root), path=file)
+    yield from found
+    if not selection.seen:
+        raise ValueError(f"'{source}' holds no image or video; looked for {' '.join(sorted(KNOWN))}.")
 
 
-def is_known(file: Path) -> bool:
-    """Whether a file is an image or a video by its suffix."""
-    return file.suffix.lower() in IMAGES | VIDEOS
+def known_below(folder: Path, selection: Selection) -> Iterator[SourceItem]:
+    """The images and videos of a folder."""
+    for name in names_below(folder, selection.without):
+        if not is_known(name):
+            selection.others[os.path.splitext(name)[1].lower() or 'no suffix'] += 1
+        elif selection.takes(name):
+            yield SourceItem(PurePosixPath(name), path=folder / name)
 
 
-def other_files(source: Source | Iterable[Source], out: Path) -> Counter[str]:
-    """The files of a source's folders that are neither images nor videos, counted by suffix; those of `out` aside."""
-    if isinstance(source, (str, Path)):
-        folder, out = Path(source), out.resolve()
-        found = files_below(folder) if folder.is_dir() else ()
-        others = (file for file in found if not is_known(file) and out not in file.resolve().parents)
-        return Counter(file.suffix.lower() or 'no suffix' for file in others)
-    parts = source if isinstance(source, (list, tuple)) else ()
-    return sum((other_files(part, out) for part in parts), Counter())
+def matching_items(pattern: str, selection: Selection) -> Iterator[SourceItem]:
+    """The files of a glob."""
+    root = fixed_part(pattern)
+    for file in sorted(Path(file) for file in glob.iglob(pattern, recursive=True) if os.path.isfile(file)):
+        name = name_below(str(file), os.path.abspath(root))
+        if selection.takes(name):
+            yield SourceItem(PurePosixPath(name), path=file)
 
 
-def listed_files(path: Path) -> list[Path]:
-    """The files that a list names, one per line, relative to its folder, with or without suffix.
+def listed_items(source: str, selection: Selection) -> Iterator[SourceItem]:
+    """The files that a list names, one per line, relative to its folder, with or without suffix; '-' is the list that
+    comes in on standard input, relative to the current folder.
 
-    Blank lines and # comments do not count. Raises ValueError for a line without a file, naming list and line.
+    Blank lines and # comments do not count. A line without a file is an item with a fault, which names list and line.
     """
-    lines = enumerate((line.strip() for line in path.read_text().splitlines()), 1)
-    return [listed_file(path, number, line) for number, line in lines if line and not line.startswith('#')]
+    root = os.path.abspath('.' if source == '-' else os.path.dirname(source))
+    with open(0 if source == '-' else source, errors='surrogateescape', closefd=source != '-') as lines:
+        for number, line in enumerate(lines, 1):
+            line = line.strip()
+            if line and line[0] != '#' and selection.takes(name_below(line, root)):
+                yield listed_item(source, root, number, line)
 
 
-def listed_file(path: Path, number: int, line: str) -> Path:
-    """The file that a line of a list names."""
-    file = path.parent / line
-    if file.exists() or file.is_symlink():
-        return file
-    named = [file.with_name(file.name + suffix) for suffix in sorted(IMAGES | VIDEOS)]
-    found = [candidate for candidate in named if candidate.exists()]
-    if len(found) == 1:
-        return found[0]
-    fault = f'{len(found)} files are called so' if found else 'there is no such file, with or without a suffix'
-    raise ValueError(f"'{path}', line {number}: '{line}': {fault}. Names are relative to the folder of the list.")
+def stored_items(address: str, selection: Selection) -> Iterator[SourceItem]:
+    """The images of an object store or on the web: one, those of a folder, or those that a list file there names."""
+    path: Any = path_of(address)
+    if path.suffix == '.txt':
+        with path.open(errors='surrogateescape') as lines:
+            for line in map(str.strip, lines):
+                if line and line[0] != '#' and selection.takes(name_below(line, '/')):
+                    yield SourceItem(PurePosixPath(name_below(line, '/')), path=stored_path(path.parent, line))
+    elif is_known(path.name):
+        if selection.takes(path.name):
+            yield SourceItem(PurePosixPath(path.name), path=path)
+    else:
+        for folder, _, names in path.walk():
+            for name in sorted(names):
+                below = (folder / name).relative_to(path).as_posix()
+                if not is_known(name):
+                    selection.others[os.path.splitext(name)[1].lower() or 'no suffix'] += 1
+                elif selection.takes(below):
+                    yield SourceItem(PurePosixPath(below), path=folder / name)
+    if not selection.seen:
+        raise ValueError(f"'{address}' holds no image; looked for {' '.join(sorted(IMAGES))}.")
+
+
+def stored_path(folder: Path, line: str) -> Path:
+    """The path that a line of a list stands for: an address, or relative to the folder of the list."""
+    return path_of(line) if '://' in line else folder / line
+
+
+def listed_item(source: str, root: str, number: int, line: str) -> SourceItem:
+    """The file that a line of a list names: an address, or relative to its folder."""
+    if '://' in line:
+        return SourceItem(PurePosixPath(name_below(line, root)), path=path_of(line))
+    path = os.path.join(root, line)
+    if not os.path.lexists(path):
+        found = [path + suffix for suffix in sorted(KNOWN) if os.path.exists(path + suffix)]
+        if len(found) != 1:
+            fault = f'{len(found)} files are called so' if found else 'there is no such file, with or without a suffix'
+            where = f"'{source}', line {number}: '{line}'"
+            name = PurePosixPath(name_below(line, root))
+            return SourceItem(name, fault=f'{where}: {fault}. Names are relative to the folder of the list.')
+        path = found[0]
+    return SourceItem(PurePosixPath(name_below(path, root)), path=Path(path))
+
+
+def count_images(source: Source | Iterable[Source]) -> int | None:
+    """The number of images of a folder, or of lines of a list file, quickly; None of another source."""
+    if not isinstance(source, (str, Path)):
+        return None
+    path = Path(source)
+    if path.is_dir():
+        return sum(is_known(name) for name in names_below(path))
+    if path.suffix == '.txt' and path.is_file():
+        with path.open('rb') as file:
+            return sum(block.count(b'\n') for block in iter(lambda: file.read(1 << 20), b''))
+    return None
+
+
+class OutputNames:
+    """Names of outputs, distinct whatever the images are called.
+
+    An image keeps its suffix where another one lies in its folder that differs only in its suffix, whether the source
+    has it or not; one that is not on this machine always does. So a name depends on the folder alone: not on other
+    shards, nor on what is left to do.
+    """
+
+    def __init__(self) -> None:
+        self.shared = lru_cache(4096)(shared_stems)
+
+    def named(self, item: SourceItem) -> SourceItem:
+        """The item with the name of its outputs."""
+        if item.path is None:
+            return item
+        if not is_local(item.path):  # to look for others beside it would take a request each
+            return replace(item, renamed=item.stem.with_name(f'{item.stem.name}_{item.name.suffix[1:]}'))
+        folder, name = os.path.split(item.path)
+        own, suffix = os.path.splitext(name)
+        shared = self.shared(folder)
+        several = own in shared if shared is not None else sum(spellings(folder, own)) > 1
+        if not several and (item.stem.name == own or not any(spellings(folder, item.stem.name))):
+            return item
+        stem = f'{item.stem.name}_{suffix[1:]}'
+        while any(spellings(folder, stem)):
+            stem += '_'
+        return replace(item, renamed=item.stem.with_name(stem))
+
+
+def shared_stems(folder: str) -> frozenset[str] | None:
+    """The names without suffix that several images of a folder have; None for one of more than `SORTED` entries."""
+    with os.scandir(folder or '.') as found:
+        names = list(islice((entry.name for entry in found), SORTED + 1))
+    if len(names) > SORTED:
+        return None
+    count = Counter(os.path.splitext(name)[0] for name in names if is_known(name))
+    return frozenset(stem for stem, images in count.items() if images > 1)
+
+
+def spellings(folder: str, stem: str) -> Iterator[bool]:
+    """Of each suffix of images and videos, whether there is such a file."""
+    for suffix in KNOWN:
+        for spelt in (suffix, suffix.upper(), suffix.title()):
+            yield os.path.lexists(os.path.join(folder, stem + spelt))
 
 
 def fixed_part(pattern: str) -> Path:
@@ -195,10 +348,12 @@ def fixed_part(pattern: str) -> Path:
     return Path(*parts[:fixed])
 
 
-def name_below(file: Path, root: Path) -> PurePosixPath:
-    """The path of `file` below `root`; that of a file elsewhere without what would lead out of the output."""
-    absolute = Path(os.path.abspath(file))  # links keep their own names, not those of their targets
-    try:
-        return PurePosixPath(absolute.relative_to(os.path.abspath(root)).as_posix())
-    except ValueError:
-        return PurePosixPath(*absolute.parts[1:])
+def name_below(file: str, root: str) -> str:
+    """The path of `file` below the absolute path `root`; that of a file elsewhere without what would lead out of it."""
+    if '://' in file:
+        return file.partition('://')[2]
+    if not file.startswith(('/', '.')) and '/.' not in file and '//' not in file:
+        return file
+    absolute = os.path.normpath(os.path.join(root, file))  # links keep their own names, not those of their targets
+    below = absolute.removeprefix(root if root.endswith('/') else f'{root}/')
+    return below.lstrip('/')

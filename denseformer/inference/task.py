@@ -4,9 +4,9 @@ Legend: B batch, H W image, C channels, K channels of the prediction.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -17,16 +17,17 @@ from mmengine.registry import init_default_scope
 
 from denseformer.config.audit import metainfo
 from denseformer.export import Exportable
+from denseformer.images.drawing import Color, spread_colors
 from denseformer.images.picture import Picture
 from denseformer.images.rasterio_tiff import open_tiff
-from denseformer.images.reading import read_image
+from denseformer.images.reading import decode_image, read_image
 from denseformer.images.tiffs import Layout, TiffReader, read_geo_tags, size_of
-from denseformer.inference.drawing import Color, spread_colors
 from denseformer.inference.memory import OutOfMemoryRetry, side_that_fits
 from denseformer.inference.results import Result
 from denseformer.inference.sources import SourceItem
 from denseformer.inference.tiling import Network, Reader, Tile, Tiling, predict_tiles
 from denseformer.options import PredictionOptions
+from denseformer.storage import is_local, read_bytes
 
 PIXELS_TRIED_WHOLE = 1 << 20
 """Images of up to so many pixels are predicted whole before the free memory is measured."""
@@ -85,6 +86,10 @@ class Task(ABC):
         if item.is_video:
             return PreparedItem(item=item)
         geo_tags = []
+        if item.path is not None and not is_local(item.path):
+            picture = stored_picture(item, self.settings.max_pixels)
+            inputs, group = self.inputs_of(picture, item.name)
+            return PreparedItem(item=item, picture=picture, inputs=inputs, group=group)
         if item.path is not None and item.path.suffix.lower() in ('.tif', '.tiff'):
             if self.settings.native or not self.resizes:
                 tiff = open_if_large(item, self.settings.max_pixels)
@@ -117,9 +122,9 @@ class Task(ABC):
         """The model for `denseformer.export`; raises ValueError for one that cannot be exported."""
         raise ValueError(f'{type(self).__name__} cannot be exported; segmentation and restoration models can be.')
 
-    def run_files(self, root: Path, record: Mapping[str, dict[str, Any]]) -> dict[str, Callable[[Path], None]]:
-        """The files that a run in the folder `root` has one of: {name: its writer}; record: as of `writers.entries`."""
-        return {}
+    def facts(self) -> dict[str, Any]:
+        """What the files about a whole run need to know: `classes` and `palette`, where the task has any."""
+        return {name: list(getattr(self, name)) for name in ('classes', 'palette') if hasattr(self, name)}
 
     def bands(self, prepared: PreparedItem) -> Iterator[np.ndarray]:
         """The prediction for a file that is read region by region: bands from top to bottom."""
@@ -128,6 +133,22 @@ class Task(ABC):
     def layout(self, prepared: PreparedItem) -> Layout:
         """The file that `bands` make up."""
         raise ValueError(f"'{prepared.item.path}' is too large: raise max_pixels, this task reads images whole.")
+
+
+def stored_picture(item: SourceItem, max_pixels: int) -> Picture:
+    """The picture of an item that is not on this machine.
+
+    Raises ValueError for one that cannot be read, and for a TIFF file: pages and georeference are read from disks.
+    """
+    if item.file.suffix.lower() in ('.tif', '.tiff'):
+        raise ValueError(
+            f"'{item.path}' is a TIFF file: its pages and georeference are read from disks, copy it first."
+        )
+    try:
+        content = read_bytes(item.file)
+    except Exception as error:  # each store has errors of its own
+        raise ValueError(f"'{item.path}' cannot be read: {error or type(error).__name__}.") from error
+    return decode_image(str(item.path), content, max_pixels=max_pixels)
 
 
 def open_if_large(item: SourceItem, max_pixels: int) -> TiffReader | None:
@@ -197,9 +218,13 @@ class TiledNetwork:
         return self.pixels_that_fit
 
 
-def steps_after_loading(config: Config) -> Sequence[dict[str, Any]]:
+def steps_after_loading(config: Config) -> list[dict[str, Any]]:
     """The test pipeline without the steps that read images and labels."""
-    steps = config.get('test_pipeline') or config.test_dataloader.dataset.pipeline
+    return after_loading(config.get('test_pipeline') or config.test_dataloader.dataset.pipeline)
+
+
+def after_loading(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The steps of a pipeline that do not read images and labels."""
     return [step for step in steps if kind_of(step) not in LOADERS]
 
 
@@ -208,10 +233,15 @@ def kind_of(step: Mapping[str, Any]) -> str:
     return step['type'].rpartition('.')[2]
 
 
-def prediction_pipeline(config: Config, *, native: bool) -> Compose:
+def prediction_steps(config: Config, *, native: bool) -> list[dict[str, Any]]:
     """The test pipeline after loading; native: without the steps that resize."""
+    return [step for step in steps_after_loading(config) if not (native and kind_of(step) in RESIZERS)]
+
+
+def prediction_pipeline(config: Config, *, native: bool) -> Compose:
+    """The same, built."""
     init_default_scope(config.get('default_scope') or 'mmengine')
-    return Compose([step for step in steps_after_loading(config) if not (native and kind_of(step) in RESIZERS)])
+    return Compose(prediction_steps(config, native=native))
 
 
 def class_names(config: Config) -> tuple[tuple[str, ...], tuple[Color, ...]]:

@@ -1,69 +1,100 @@
-"""The output folder of a run: it mirrors the source, and has a record line by line and a summary."""
+"""The output folder of a run: it mirrors the source, and has a record line by line, also of many shards.
 
-import hashlib
+A shard has a folder of its own, shards/00003-of-00064, where only its processes write: their records, what they have
+done so far (progress.json), and, when all its images were done, what that was (finished.json).
+"""
+
 import json
 import os
+import shutil
 import socket
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from pathlib import Path, PurePosixPath
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
 
 from denseformer.images.tiffs import write_bands
+from denseformer.inference.record import RESULTS, UNFINISHED
 from denseformer.inference.report import keep_thumbnails
 from denseformer.inference.results import Result, shares_of
+from denseformer.inference.shards import Shard
 from denseformer.inference.task import PreparedItem, Task
+from denseformer.storage import is_local, make_folder, publish, read_bytes, remove
 
-FINISHED = 'finished'
+SHARDS = 'shards'
+PROGRESS = 'progress.json'
+FINISHED = 'finished.json'
+STORED_LINES = 1000
+STORED_EVERY = 30.0
+"""Seconds after which the lines of a record are put into an object store."""
+PROGRESS_EVERY = 5.0
+"""Seconds between two looks of `denseformer status` at something new."""
+NUMBERS = count()
+"""Of the files that this process has begun."""
+FAILURES_SHOWN = 1000
+"""Failures that a summary lists; the record has all."""
 
 
 class RunFolder:
-    """The output of one run: masks/, overlays/, restored/ ... with the source's sub-folders and names, results.jsonl,
-    summary.json.
+    """The output of one process: masks/, overlays/ ... with the source's sub-folders and names, and a record.
 
-    A file appears under its name when it is complete. Sources that differ only in their suffix keep it in the name, so
-    none overwrites another.
+    A file appears under its name when it is complete.
 
     Args:
-        root: the folder; made where it does not exist.
-        names: those of all images of the source, also of those that other processes predict.
+        root: the folder of the whole run; made where it does not exist.
+        shard: the one that the process predicts; None: it predicts all images.
         thumbnails: keep small pictures for a report.
         notify: is called with the share of an image that is done, 0 to 1, where it takes long.
+        expected: gives the number of images, where it is known.
+        done_before: the number of those that other processes did before.
     """
 
     def __init__(
         self,
         root: Path,
-        names: Sequence[PurePosixPath] = (),
+        shard: Shard | None = None,
         *,
         thumbnails: bool = False,
         notify: Callable[[float], Any] = lambda share: None,
+        expected: Callable[[], int | None] = lambda: None,
+        done_before: int = 0,
     ):
         self.root = root
+        self.shard = shard
+        self.place = place_of(root, shard)
         self.thumbnails = thumbnails
         self.notify = notify
-        self.stems = distinct_stems(names)
         self.predicted = 0
+        self.failed = 0
         self.failures: list[dict[str, str]] = []
-        self.shared = False
-        root.mkdir(parents=True, exist_ok=True)
-        path = root / 'results.jsonl'
-        truncated = path.is_file() and path.read_bytes()[-1:] not in (b'', b'\n')
-        self.record = path.open('a', buffering=1)
-        if truncated:
-            self.record.write('\n')
+        self.done_before = done_before
+        self.expected = expected
+        self.started = time.time()
+        self.shown = 0.0
+        self.scratch = new_scratch(self.place)
+        make_folder(self.place)
+        remove(self.place / FINISHED)
+        self.seconds_before = read_json(self.place / PROGRESS).get('seconds', 0.0)
+        self.record: Journal | StoredJournal
+        if is_local(root):
+            self.record = Journal(self.place / (RESULTS if shard is None else attempt_name()))
+        else:
+            self.record = StoredJournal(self.place, self.scratch)
+        self.show_progress()
 
-    def write(self, result: Result) -> dict[str, Any]:
-        """Write the files of a result; returns its entry in the record."""
+    def write(self, result: Result, stem: PurePosixPath) -> dict[str, Any]:
+        """Write the files of a result, named `stem`; returns its entry in the record."""
         written = {}
         for kind, output in result.outputs().items():
-            written[kind] = f'{output.folder}/{self.stem_of(result.name)}{output.suffix}'
+            written[kind] = f'{output.folder}/{stem}{output.suffix}'
             self.file(written[kind], output.write)
         if self.thumbnails:
-            keep_thumbnails(result, self.root, result.name)
+            keep_thumbnails(result, self.file, result.name)
         return {**result.record(), **written}
 
     def write_bands(self, task: Task, prepared: PreparedItem) -> dict[str, Any]:
@@ -82,7 +113,7 @@ class RunFolder:
                 yield band[..., 0] if band.ndim == 3 and layout.channels == 1 else band
 
         kind, folder = ('mask', 'masks') if classes else ('restored', 'restored')
-        name = f'{folder}/{self.stem_of(prepared.name)}.tif'
+        name = f'{folder}/{prepared.item.stem}.tif'
         try:
             self.file(name, lambda path: write_bands(path, layout, bands()))
         finally:
@@ -90,121 +121,138 @@ class RunFolder:
         shares = {'classes': shares_of(counts[: len(classes)], classes)} if classes else {}
         return {'height': layout.size[0], 'width': layout.size[1], **shares, kind: name}
 
-    def stem_of(self, name: PurePosixPath) -> PurePosixPath:
-        """`name` without its suffix, or with it where several images would share the name."""
-        return self.stems.get(name) or name.with_suffix('')
-
     def log(self, entry: dict[str, Any]) -> None:
-        """Append a line to results.jsonl, also beside other processes."""
-        self.record.write(json.dumps(entry) + '\n')
+        """Append an entry to the record."""
+        self.record.add(json.dumps(entry))
         if entry['status'] == 'ok':
             self.predicted += 1
         else:
-            self.failures.append({'file': entry['file'], 'error': entry['error']})
-        if self.shared:
-            self._claim_of(entry['file']).write_text(FINISHED)
+            self.failed += 1
+            if len(self.failures) < FAILURES_SHOWN:
+                self.failures.append({'file': entry['file'], 'error': entry['error']})
+        if time.time() - self.shown > PROGRESS_EVERY:
+            self.show_progress()
 
-    def close(self, summary: dict[str, Any]) -> None:
+    def show_progress(self, *, over: bool = False) -> None:
+        """Write what is done so far for `denseformer status`; over: the process predicts no more."""
+        self.shown = time.time()
+        seconds = self.shown - self.started
+        progress = {
+            'shard': None if self.shard is None else str(self.shard),
+            'host': socket.gethostname(),
+            'done': self.done_before + self.predicted,
+            'failed': self.failed,
+            'expected': self.expected(),
+            'rate': round((self.predicted + self.failed) / max(seconds, 1e-9), 3),
+            'seconds': round(self.seconds_before + seconds, 2),
+            'updated': round(self.shown, 2),
+            'over': over,
+        }
+        write_whole(self.place / PROGRESS, self.scratch, lambda path: write_json(path, progress))
+
+    def close(self) -> None:
+        """End the record of this process, which predicts no more."""
         self.record.close()
-        self.file('summary.json', lambda path: path.write_text(json.dumps(summary, indent=2) + '\n'))
+        self.show_progress(over=True)
+        shutil.rmtree(self.scratch, ignore_errors=True)
 
-    def lock(self) -> FileLock:
-        """A lock among the processes that share the folder."""
-        return FileLock(self.root / '.lock')
-
-    def file(self, name: str, write: Callable[[Path], Any]) -> None:
-        """Write the file `name` by `write`, which is given another name until the file is complete."""
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f'.{path.stem}.{os.getpid()}.part{path.suffix}')
-        try:
-            write(unfinished)
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-
-    def claim(self, name: PurePosixPath) -> bool:
-        """Claim an image for this process; False when another process has claimed or finished it.
-
-        Claims of processes of this machine that died before they finished are void.
-        """
-        self.shared = True
-        path = self._claim_of(name)
-        owner = f'{socket.gethostname()} {os.getpid()}'
-        try:
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
-            if not is_abandoned(path.read_text()):
-                return False
-            with self.lock():
-                if free := is_abandoned(path.read_text()):
-                    path.write_text(owner)
-            return free
-        with os.fdopen(handle, 'w') as file:
-            file.write(owner)
-        return True
-
-    def _claim_of(self, name: PurePosixPath | str) -> Path:
-        claims = self.root / '.claims'
-        claims.mkdir(exist_ok=True)
-        return claims / hashlib.sha256(str(name).encode()).hexdigest()[:32]
+    def file(self, name: str | Path, write: Callable[[Path], Any]) -> None:
+        """Write the file `name` of the run by `write`, which is given another path until the file is complete."""
+        write_whole(self.root / name, self.scratch, write)
 
 
-def is_abandoned(claim: str) -> bool:
-    """Whether the process that wrote a claim has ended; those of other machines are assumed to run."""
-    host, _, process = claim.rpartition(' ')
-    if host != socket.gethostname():
-        return False
+def write_whole(path: Path, scratch: Path, write: Callable[[Path], Any]) -> None:
+    """Write a file by `write`, which is given a path in the folder `scratch` until the file is complete."""
+    unfinished = scratch / f'{os.getpid()}-{next(NUMBERS)}{path.suffix}'
+    for folder in (scratch, path.parent):
+        make_folder(folder)
     try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass
-    return False
+        write(unfinished)
+        publish(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
-def distinct_stems(names: Sequence[PurePosixPath]) -> dict[PurePosixPath, PurePosixPath]:
-    """Distinct names of the files of images that differ in their suffix only: {image: stem}."""
-    count = Counter(name.with_suffix('') for name in names)
-    taken = {stem for stem, images in count.items() if images == 1}
-    stems = {}
-    for name in names:
-        stem = name.with_suffix('')
-        if count[stem] > 1:
-            stem = stem.with_name(f'{stem.name}_{name.suffix[1:]}')
-            while stem in taken:
-                stem = stem.with_name(f'{stem.name}_')
-            taken.add(stem)
-            stems[name] = stem
-    return stems
+class Journal:
+    """A record that one process appends to."""
+
+    def __init__(self, path: Path):
+        truncated = path.is_file() and path.read_bytes()[-1:] not in (b'', b'\n')  # by a process that was killed
+        self.file = path.open('a', buffering=1, encoding='utf-8')
+        if truncated:
+            self.file.write('\n')
+
+    def add(self, line: str) -> None:
+        self.file.write(f'{line}\n')
+
+    def close(self) -> None:
+        self.file.close()
 
 
-def remove_unfinished(root: Path) -> None:
-    """Remove unfinished files of processes that were killed."""
-    for path in root.rglob('.*.part*'):
-        path.unlink(missing_ok=True)
+class StoredJournal:
+    """A record in an object store, where nothing can be appended: an object for every so many lines, or seconds.
+
+    A process that is killed loses the lines since the last one; their images are predicted again.
+    """
+
+    def __init__(self, place: Path, scratch: Path):
+        self.place, self.scratch = place, scratch
+        self.lines: list[str] = []
+        self.stored = time.monotonic()
+
+    def add(self, line: str) -> None:
+        self.lines.append(line)
+        if len(self.lines) >= STORED_LINES or time.monotonic() - self.stored > STORED_EVERY:
+            self._store()
+
+    def close(self) -> None:
+        if self.lines:
+            self._store()
+
+    def _store(self) -> None:
+        text = ''.join(f'{line}\n' for line in self.lines)
+        write_whole(self.place / attempt_name(), self.scratch, lambda path: path.write_text(text, encoding='utf-8'))
+        self.lines.clear()
+        self.stored = time.monotonic()
+
+
+def attempt_name() -> str:
+    """A name for the record of one process; those that begin later come later."""
+    return f'{time.time_ns():020d}-{socket.gethostname()}-{os.getpid()}.jsonl'
+
+
+def place_of(root: Path, shard: Shard | None) -> Path:
+    """The folder of the record of a shard, or of a whole run."""
+    return root if shard is None else root / SHARDS / shard.folder
+
+
+def lock_of(place: Path) -> FileLock:
+    """A lock among processes of one machine, which ends with the process that holds it, however that ends."""
+    place.mkdir(parents=True, exist_ok=True)
+    return FileLock(place / '.lock')
+
+
+def new_scratch(place: Path) -> Path:
+    """The folder of files that are being written for `place`, empty: in it, or for an object store on this machine."""
+    if not is_local(place):
+        return Path(mkdtemp(prefix='denseformer-'))
+    shutil.rmtree(place / UNFINISHED, ignore_errors=True)  # of processes that were killed
+    return place / UNFINISHED
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The content of a JSON file; an empty dict where there is none."""
+    try:
+        return json.loads(read_bytes(path))
+    except FileNotFoundError:
+        return {}
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + '\n')
 
 
 def new_folder(root: Path) -> Path:
     """The first of root, root_2, root_3 ... that does not exist yet or is an empty folder."""
     candidates = (root if n == 1 else root.with_name(f'{root.name}_{n}') for n in range(1, 100_000))
     return next(path for path in candidates if not path.exists() or (path.is_dir() and not any(path.iterdir())))
-
-
-def entries(root: Path) -> dict[str, dict[str, Any]]:
-    """The record of a run: the last entry of each image; truncated lines do not count."""
-    record = root / 'results.jsonl'
-    found = {}
-    for line in record.read_text().splitlines() if record.is_file() else ():
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        found[entry['file']] = entry
-    return found
-
-
-def finished_names(root: Path) -> set[str]:
-    """The images that a previous run has predicted, from its record."""
-    return {name for name, entry in entries(root).items() if entry['status'] == 'ok'}

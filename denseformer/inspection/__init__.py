@@ -1,1 +1,1 @@
-"""Looking at data and runs: the dataset doctor, contact sheets of samples, curves from logs."""
+"""Looking at data, runs and files: the dataset doctor, contact sheets, curves from logs, what a checkpoint holds."""

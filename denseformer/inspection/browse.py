@@ -7,10 +7,11 @@ from typing import Any
 import cv2
 import numpy as np
 from mmengine.config import Config
-from mmengine.registry import DATASETS
 from mmengine.registry.utils import init_default_scope
 
 from denseformer.config.audit import import_custom_modules
+from denseformer.datasets.building import build_dataset
+from denseformer.inspection.learnable import check_learnable
 from denseformer.seeding import SAMPLE, derive_seed, seeded
 
 IGNORED = 255
@@ -20,7 +21,7 @@ GAP = 4
 def write_sheet(config: Config, out: str | Path, *, count: int = 16, split: str = 'train', seed: int = 0) -> None:
     """Draw `count` samples of a split, evenly spread over it, to an image file.
 
-    Raises ValueError when the config has no such split or the file cannot be written.
+    Raises ValueError when the config has no such split, nothing can be learned from it, or the file cannot be written.
     """
     init_default_scope(config.get('default_scope') or 'mmengine')
     import_custom_modules(config)
@@ -28,7 +29,9 @@ def write_sheet(config: Config, out: str | Path, *, count: int = 16, split: str 
     if dataset is None:
         raise ValueError(f'{config.filename} has no {split}_dataloader.')
     turn = bool(((config.get('model') or {}).get('data_preprocessor') or {}).get('bgr_to_rgb'))
-    pictures = list(draw_samples(DATASETS.build(dataset), count, seed, turn))
+    built = build_dataset(dataset)
+    check_learnable(built)
+    pictures = list(draw_samples(built, count, seed, turn))
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     if not cv2.haveImageWriter(str(out)) or not cv2.imwrite(str(out), arrange(pictures)[..., ::-1]):
         raise ValueError(f'{out}: could not be written; choose a .png or .jpg file.')

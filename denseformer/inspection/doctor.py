@@ -1,8 +1,8 @@
 """The dataset doctor: errors in a config's data, found before a run meets them in its third hour.
 
 Every file is read by the config's own loading transforms, so that what the doctor accepts, training can read. Besides:
-files outside their folder, the same image in two splits, classes that never occur, and for COCO annotations the boxes
-and polygons that datasets drop without a word.
+files outside their folder, the same image in two splits, or one that looks the same, classes that never occur, and for
+COCO annotations the boxes and polygons that datasets drop without a word.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,18 @@ from rich.table import Table
 from denseformer.config.audit import import_custom_modules
 from denseformer.datasets.building import build_dataset, leaf_datasets
 from denseformer.datasets.restoration.lmdb_store import read_file
+from denseformer.images.similarity import Fingerprint, fingerprint, near_pairs
+from denseformer.inspection.balance import proposals
 from denseformer.inspection.coco_check import check_annotations, check_objects
-from denseformer.inspection.learnable import learning_fault, loading_steps
+from denseformer.inspection.learnable import check_scorable, learning_fault, loading_steps
 
 SHOWN = 10
-WARNINGS = ('duplicate', 'class')
+WARNINGS = ('duplicate', 'near-duplicate', 'class')
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with one file; `kind` is path, file, annotation, duplicate or class."""
+    """One thing wrong with one file; `kind` is path, file, annotation, duplicate, near-duplicate or class."""
 
     kind: str
     file: str
@@ -42,18 +44,20 @@ class Problem:
 
 @dataclass
 class SplitReport:
-    """The findings in one split."""
+    """The findings in one split; `proposals` for uneven classes are made for the training split."""
 
     samples: int
     examined: int = 0
     problems: list[Problem] = field(default_factory=list)
     classes: dict[str, dict[str, int]] = field(default_factory=dict)
+    proposals: list[str] = field(default_factory=list)
     seconds_per_thousand: float = 0.0
     hashes: dict[str, str] = field(default_factory=dict, repr=False)
+    prints: dict[str, Fingerprint] = field(default_factory=dict, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        content = asdict(self)
-        del content['hashes']
+        content = asdict(replace(self, prints={}))
+        del content['hashes'], content['prints']
         return content
 
 
@@ -72,6 +76,8 @@ def examine(config: Config, *, limit: int | None = None) -> dict[str, SplitRepor
             seen.append(dataset)
             reports[split] = examine_split(dataset, limit)
     find_duplicates(reports)
+    if 'train' in reports:
+        reports['train'].proposals = proposals(reports['train'].classes, reports['train'].examined)
     return reports
 
 
@@ -84,6 +90,7 @@ def examine_split(config: Mapping[str, Any], limit: int | None) -> SplitReport:
         report.examined += other.examined
         report.problems += other.problems
         report.hashes |= other.hashes
+        report.prints |= other.prints
         report.seconds_per_thousand = max(report.seconds_per_thousand, other.seconds_per_thousand)
         for name, counts in other.classes.items():
             row = report.classes.setdefault(name, dict.fromkeys(counts, 0))
@@ -115,7 +122,7 @@ def examine_dataset(config: Mapping[str, Any], limit: int | None) -> SplitReport
         report.examined += 1
         report.problems += outside(info, config.get('data_root'))
         report.problems += object_problems(info)
-        labels = examine_sample(dataset.pipeline, info, report)
+        labels = examine_sample(dataset, info, report)
         unit = 'pixels' if info.get('seg_map_path') else 'objects'
         if unit == 'objects' and labels is None:
             labels = np.array([row['bbox_label'] for row in info.get('instances', ()) if not row['ignore_flag']], int)
@@ -148,13 +155,17 @@ def spread_indices(length: int, limit: int | None) -> Iterable[int]:
     return np.linspace(0, length - 1, limit).astype(int).tolist()
 
 
-def examine_sample(load: Compose, info: dict, report: SplitReport) -> np.ndarray | None:
+def examine_sample(dataset: Any, info: dict, report: SplitReport) -> np.ndarray | None:
     """Read one sample; note what is wrong and the image's hash, and return its label map if it has one."""
     path = str(info.get('img_path') or info.get('gt_path') or '')
     try:
-        results = load(info) or {}
+        results = dataset.pipeline(info) or {}
+        check_scorable(dataset, results)
         if path:
             report.hashes.setdefault(hashlib.sha1(read_file(path), usedforsecurity=False).hexdigest(), path)
+            image = results.get('img' if info.get('img_path') else 'gt_img')
+            if image is not None:
+                report.prints[path] = fingerprint(image)
     except Exception as error:  # any reader may fail in its own way, and one file must not hide the others
         report.problems.append(Problem('file', path, f'{error}' or type(error).__name__))
         return None
@@ -189,22 +200,31 @@ def object_problems(info: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def find_duplicates(reports: Mapping[str, SplitReport]) -> None:
-    """Note images of one split that stand, byte by byte, in an earlier one."""
+    """Note images of one split that stand in an earlier one, byte by byte or nearly so."""
     where: dict[str, tuple[str, str]] = {}
     for split, report in reports.items():
         for digest, path in report.hashes.items():
             first = where.setdefault(digest, (split, path))
             if first[0] != split:
                 report.problems.append(Problem('duplicate', path, f'is the same image as {first[1]} of {first[0]}'))
+    same = {problem.file for report in reports.values() for problem in report.problems if problem.kind == 'duplicate'}
+    splits = {path: split for split, report in reports.items() for path in report.prints}
+    prints = {path: mark for report in reports.values() for path, mark in report.prints.items()}
+    for first_path, path in near_pairs(prints):
+        split = splits[path]
+        if splits[first_path] != split and path not in same:
+            same.add(path)
+            text = f'looks like {first_path} of {splits[first_path]}'
+            reports[split].problems.append(Problem('near-duplicate', path, text))
 
 
 def count_errors(reports: Mapping[str, SplitReport]) -> int:
-    """Problems that break a run or spoil it; duplicates and classes that do not occur are warnings."""
+    """Problems that break a run or spoil it; duplicates, near ones too, and classes that do not occur are warnings."""
     return sum(problem.kind not in WARNINGS for report in reports.values() for problem in report.problems)
 
 
 def write_reports(reports: Mapping[str, SplitReport], path: str | Path) -> None:
-    """Write all that was found as json: {split: {samples, examined, problems, classes, seconds_per_thousand}}."""
+    """Write all that was found as json: {split: {samples, examined, problems, classes, proposals ...}}."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     content = {split: report.as_dict() for split, report in reports.items()}
     Path(path).write_text(json.dumps(content, indent=2, default=str) + '\n')
@@ -223,6 +243,8 @@ def print_reports(reports: Mapping[str, SplitReport]) -> None:
     names = dict.fromkeys(name for report in reports.values() for name in report.classes)
     if names:
         console.print(class_table(reports, names))
+    for text in [text for report in reports.values() for text in report.proposals]:
+        console.print(text, markup=False, soft_wrap=True)
 
 
 def print_problems(console: Console, split: str, report: SplitReport) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from denseformer.config.errors import ConfigError
 from denseformer.datasets.building import built_leaf_datasets
 from denseformer.datasets.detection.load_panoptic import LoadPanoptic
+from denseformer.datasets.restoration.hyperspectral import LoadCube, black_bands
 from denseformer.datasets.segmentation.label_maps import LoadSegmentation
 from denseformer.detection.coco_content import counts_text, outline_area
 
@@ -66,7 +67,7 @@ def nothing_left(part: Any) -> str:
 
 
 def look_at_samples(part: Any) -> str:
-    """Read a few samples; say what is wrong with their label maps, if anything is."""
+    """Read a few samples; say what is wrong with their label maps, if anything is. Raises as `check_scorable`."""
     loading = loading_steps(part)
     labels: set[int] = set()
     for index in np.unique(np.linspace(0, len(part) - 1, LOOKED_AT).astype(int)).tolist():
@@ -74,7 +75,20 @@ def look_at_samples(part: Any) -> str:
         for step in loading:
             results = step(results)
         labels |= set(np.unique(results.get('gt_seg_map', ())).tolist())
+        check_scorable(part, results)
     return labels_fault(part, labels)
+
+
+def check_scorable(part: Any, sample: Mapping[str, Any]) -> None:
+    """Raise ConfigError where a cube that is scored has a band of zeros, in which errors have no relative size."""
+    if not getattr(part, 'test_mode', False) or not any(isinstance(s, LoadCube) for s in part.pipeline.transforms):
+        return
+    bands = black_bands(sample['gt_img'])
+    if bands:
+        raise ConfigError(
+            f"'{sample['gt_path']}': the bands {bands}, counted from 0, are 0 everywhere: ERGAS is not defined. Leave "
+            'these bands out of all files, or this file out of those that are scored.'
+        )
 
 
 def loading_steps(part: Any) -> list[Any]:

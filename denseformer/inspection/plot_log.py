@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-DEFAULT_KEYS = ('loss', 'lr')
+DEFAULT_KEYS = ('loss', 'val_loss', 'lr')
 NOT_A_SCORE = re.compile(r'time$|loss|[.]|^(base_lr|grad_norm|step|iter|epoch|memory)$')
 Series = dict[str, dict[int, float]]
 

@@ -4,7 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from denseformer.registry import MODELS
 
+
+@MODELS.register_module()
 class LayerNorm2d(nn.LayerNorm):
     """LayerNorm over the channels of a channel-first map: (B, C, H, W) -> the same."""
 

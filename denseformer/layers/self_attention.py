@@ -35,12 +35,14 @@ class SelfAttention(nn.Module):
     """Softmax attention of all tokens to all: (B, N, C) -> the same.
 
     qkv_bias: True for a bias on queries, keys and values, 'qv' for none on keys, False for none. `forward` takes what
-    the network made of the image's size: a rotation of queries and keys, or a bias (1, h, N, N) on the logits.
+    the network made of the image's size: a rotation of queries and keys, or a bias (1, h, N, N) on the logits. scale:
+    of the logits, d ** -0.5 unless given.
     """
 
-    def __init__(self, dim: int, heads: int, *, qkv_bias: bool | str = True):
+    def __init__(self, dim: int, heads: int, *, qkv_bias: bool | str = True, scale: float | None = None):
         super().__init__()
         self.heads = heads
+        self.scale = scale
         self.qkv = QueryKeyValue(dim) if qkv_bias == 'qv' else Linear(dim, 3 * dim, bias=bool(qkv_bias))
         self.proj = Linear(dim, dim)
 
@@ -48,4 +50,4 @@ class SelfAttention(nn.Module):
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, h, N, d)
         if rotation is not None:
             q, k = rotate_halves(q, rotation), rotate_halves(k, rotation)
-        return self.proj(window_softmax_attention(q, k, v, bias))
+        return self.proj(window_softmax_attention(q, k, v, bias, self.scale))

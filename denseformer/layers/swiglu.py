@@ -12,10 +12,10 @@ class SwiGLU(nn.Module):
     fc1 makes the gates, which pass through SiLU, and then as many values.
     """
 
-    def __init__(self, dim: int, hidden: int):
+    def __init__(self, dim: int, hidden: int, *, bias: bool = True):
         super().__init__()
-        self.fc1 = Linear(dim, 2 * hidden)
-        self.fc2 = Linear(hidden, dim)
+        self.fc1 = Linear(dim, 2 * hidden, bias=bias)
+        self.fc2 = Linear(hidden, dim, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         gates, values = self.fc1(x).chunk(2, -1)

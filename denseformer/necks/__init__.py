@@ -1,5 +1,6 @@
 """Necks that mmdetection and mmsegmentation lack."""
 
 from denseformer.necks.fpn import FPN, EfficientViTFPN
+from denseformer.necks.one_stride import DeconvPyramid, MultiLevelNeck, SimpleFeaturePyramid
 
-__all__ = ['FPN', 'EfficientViTFPN']
+__all__ = ['FPN', 'DeconvPyramid', 'EfficientViTFPN', 'MultiLevelNeck', 'SimpleFeaturePyramid']

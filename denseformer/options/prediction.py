@@ -37,8 +37,8 @@ class PredictionOptions:
     native: bool = option(False, "predict at the image's own size, whatever the config resizes to")
     tta: bool = option(
         False,
-        'test-time augmentation, the mean over copies: segmentation flips and takes the sizes of the config, '
-        'restoration flips and rotates (x8 self-ensemble)',
+        'test-time augmentation: segmentation and detection take the sizes of the config and flip, restoration flips '
+        'and rotates (x8 self-ensemble)',
     )
     probabilities: bool = option(False, 'keep the probability of each class (segmentation)')
     score: float = option(0.3, 'leave out instances of a lower score (detection)', parse=float)
@@ -59,8 +59,14 @@ class PredictionOptions:
 class RunOptions:
     """Options of predicting a folder into another one."""
 
-    resume: bool = option(False, 'continue the run in OUT: predict what is not there yet')
-    overwrite: bool = option(False, 'write over OUT; without this, --resume or --share, OUT_2, OUT_3 ... are made')
-    share: bool = option(False, 'divide the images among all processes that are started like this')
+    resume: bool = option(False, 'continue the run, or the shard, in OUT: predict what is not there yet')
+    overwrite: bool = option(False, 'write over OUT; without this, --resume, --share or --shard, OUT_2 ... are made')
+    shard: str | None = option(
+        None,
+        "predict shard I of N, counted from 0, into an OUT that all of them have; 'auto': the one of this Slurm array "
+        "task, srun, torchrun or MPI process; 'auto/N': of a Kubernetes pod; `denseformer merge OUT` joins them",
+        metavar='I/N',
+    )
+    share: bool = option(False, 'divide the images among all processes of this machine that are started like this')
     fail_fast: bool = option(False, 'stop at the first image that fails; without it, failures are recorded')
     report: bool = option(False, 'write report.html, a page about the run')

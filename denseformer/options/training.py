@@ -65,6 +65,16 @@ class TrainOptions(LaunchOptions):
     time_limit: str | None = option(
         None, 'save and stop before so much time is over (exit status 75)', metavar='11h30m'
     )
+    val_batch_size: int | None = option(
+        None, 'validate so many images of one size together; scores are those of one by one', parse=int, metavar='N'
+    )
+    patience: int | None = option(
+        None, 'end after so many validations in a row without a better score', parse=int, metavar='N'
+    )
+
+    def __post_init__(self) -> None:
+        if any(number is not None and number < 1 for number in (self.val_batch_size, self.patience)):
+            raise ValueError('--val-batch-size and --patience must be at least 1.')
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.logging import print_log
 
 from denseformer.checkpoints.files import read_checkpoint, weights_of
-from denseformer.checkpoints.fitting import shared_prefixes
+from denseformer.checkpoints.fitting import places
 from denseformer.checkpoints.keys import StateDict
 from denseformer.restoration.networks import RestorationNetwork
 
@@ -44,10 +44,9 @@ def read_weights(path: str | Path) -> StateDict:
 def recognize(state_dict: StateDict, path: str | Path) -> tuple[StateDict, type[RestorationNetwork], dict[str, Any]]:
     """The family, and the options of its constructor, that a state dict from the file `path` belongs to.
 
-    Returns the state dict, too: without a beginning that all names share, such as '_orig_mod.', where it had one.
+    Returns the state dict, too: without a wrapper's beginning, such as '_orig_mod.', where it had one.
     """
-    for prefix in shared_prefixes(state_dict):
-        weights = {key[len(prefix) :]: value for key, value in state_dict.items()}
+    for prefix, weights in places(state_dict):
         for cls in RestorationNetwork.families():
             options = options_of(cls, weights)
             if options is not None:

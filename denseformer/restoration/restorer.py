@@ -8,7 +8,9 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor, nn
 
+from denseformer.checkpoints.fitting import without_prefix
 from denseformer.checkpoints.keys import StateDict
+from denseformer.checkpoints.sharing import WEIGHTS
 from denseformer.checkpoints.writing import pointed_checkpoint
 from denseformer.deprecation import renamed_arguments
 from denseformer.registry import MODELS
@@ -112,9 +114,11 @@ def targets_of(data_samples: Sequence[RestorationSample]) -> Tensor:
 
 
 def checkpoint_in(path: str) -> Path:
-    """The checkpoint file that `path` means, itself or the last one of the run in that folder."""
+    """The checkpoint file that `path` means: itself, the folder of a saved model, or a run's, its last one."""
     file = Path(path)
     if file.is_dir():
+        if (file / WEIGHTS).is_file():
+            return file / WEIGHTS
         last = pointed_checkpoint(file)
         if last is None:
             raise ValueError(f"pretrained: the folder '{path}' holds no finished run (no file last_checkpoint).")
@@ -133,7 +137,7 @@ def load_matching(network: nn.Module, path: Path) -> None:
     Raises ValueError where that is less than half of the network.
     """
     own = network.state_dict()
-    weights = network.remap_official_keys(read_weights(path), network)
+    weights = network.own_names(without_prefix(read_weights(path), network)[0])
     fitting: StateDict = {key: value for key, value in weights.items() if key in own and value.shape == own[key].shape}
     set_here = sum(value.numel() for value in fitting.values())
     if 2 * set_here < sum(value.numel() for value in own.values()):

@@ -14,7 +14,8 @@ from denseformer.backbones import Backbone, HaloNet, PoolFormer, Swin, TransNeXt
 from denseformer.backbones.windows.halonet import Bottleneck, HaloAttention
 from denseformer.layers import Mlp2d, Pointwise
 
-FAMILIES = [getattr(backbones, name) for name in backbones.__all__ if name != 'Backbone']
+KINDS = [getattr(backbones, name) for name in backbones.__all__ if name != 'Backbone']
+FAMILIES = [kind for kind in KINDS if issubclass(kind, Backbone)]
 FAN_OUT = ('EcoFormer', 'FaViT', 'HaloNet', 'MoH', 'SGFormer', 'SVT', 'SpectFormer', 'TransNeXt', 'VAN')
 NARROW = ('A2Mamba', 'CARE', 'ConvNeXt', 'FFNet', 'FcaFormer', 'HorNet', 'L2ViT', 'LWGANet', 'MambaOut', 'MaxViT')
 OWN = ('EfficientViT', 'HaloNet', 'LSNet', 'MobileMamba', 'PoolFormer', 'SHViT', 'STViT', 'VCMamba', 'Vim')

@@ -56,7 +56,7 @@ def test_maps_and_balance_losses_agree_with_the_authors_code():
     with torch.no_grad():
         assert refkit.deviation(list(network(image)), run['outputs'][:4]) < 1e-4
     network.train()(image)
-    losses = torch.stack([loss for stage in network.stages for loss in stage.balance_losses])
+    losses = torch.stack([loss for stage in network.stages for loss in stage.losses])
     assert refkit.deviation([losses], run['outputs'][5:]) < 1e-4
     torch.testing.assert_close(network.auxiliary_losses()['loss_balance'], 0.01 * losses.mean())
 

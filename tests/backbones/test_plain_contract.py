@@ -25,7 +25,7 @@ def network(request) -> PlainBackbone:
 @pytest.mark.parametrize(('cls', 'arch'), VARIANTS, ids=[f'{cls.__name__}-{arch}' for cls, arch in VARIANTS])
 def test_every_variant_describes_itself_without_allocating(cls, arch):
     description = cls.describe(arch)
-    assert len(description.channels) == len(description.strides) == 4
+    assert len(description.channels) == len(description.strides) == len(cls.archs[arch].default_out_indices)
     assert len(set(description.channels)) == len(set(description.strides)) == 1
     assert description.parameters > 1e6
     assert description.source.license
@@ -52,9 +52,9 @@ def test_tokens_are_handed_over_on_request(network):
     other = build().eval()
     other.load_state_dict(network.state_dict())
     with torch.no_grad():
-        for expected, (patches, tokens) in zip(network(image), other(image), strict=True):
+        for block, expected, (patches, tokens) in zip(network.out_indices, network(image), other(image), strict=True):
             torch.testing.assert_close(patches, expected)
-            assert tokens.shape == (1, network.patch_embed.prefix, network.arch.width)
+            assert tokens.shape == (1, network.prefix_after(block), network.arch.width)
 
 
 def test_prediction_does_not_depend_on_earlier_inputs(network):
@@ -114,7 +114,7 @@ def test_blocks_after_the_last_output_are_not_built_and_their_keys_dropped(famil
     left = part.load_state_dict(whole.state_dict(), assign=True)
     assert not left.unexpected_keys
     assert len(part.blocks) == 3
-    assert part.out_channels == whole.out_channels[:2]
+    assert part.out_channels == (whole.arch.width,) * 2
 
 
 def test_an_output_that_no_block_makes_is_refused(family):

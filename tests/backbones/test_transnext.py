@@ -28,6 +28,14 @@ def test_made_for_its_size_or_extrapolated_to_it_the_biases_are_the_same():
         assert close is same
 
 
+@pytest.mark.parametrize('size', [384, 512])
+def test_a_checkpoint_of_another_image_size_loads_as_it_is(size):
+    """Only numbers that follow from the size are made for it, none that is learned."""
+    trained, wider = (TransNeXt.on_meta_device(arch='micro', image_size=side) for side in (224, size))
+    shapes, others = ({key: value.shape for key, value in net.state_dict().items()} for net in (trained, wider))
+    assert shapes == others
+
+
 def test_a_tiny_image_size_is_refused():
     with pytest.raises(ValueError, match='at least 32'):
         TransNeXt(image_size=16)

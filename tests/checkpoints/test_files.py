@@ -132,3 +132,8 @@ def test_the_averaged_weights_are_preferred():
 def test_a_file_without_weights_says_what_it_has():
     with pytest.raises(ValueError, match='optimizer'):
         weights_of({'optimizer': {}})
+
+
+def test_a_count_beside_the_weights_hides_nothing():
+    content = {'epoch': torch.tensor(3), 'ema': {'decay': 0.999}, 'models': {'net': {'module.a.weight': torch.ones(1)}}}
+    assert list(weights_of(content)) == ['a.weight']

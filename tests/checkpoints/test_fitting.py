@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from denseformer.backbones import Swin
-from denseformer.checkpoints.fitting import fit, inflate_input, shared_prefixes
+from denseformer.checkpoints.fitting import fit, inflate_input, places
 from denseformer.engine.initializers import Pretrained
 
 ARCH = Swin.truncated_arch()
@@ -34,7 +34,24 @@ def test_names_that_fit_stay_as_they_are():
 
 
 def test_every_shared_beginning_is_tried():
-    assert list(shared_prefixes({'a.b.c': None, 'a.b.d.e': None})) == ['', 'a.', 'a.b.']
+    assert list(dict(places({'a.b.c': None, 'a.b.d.e': None}))) == ['', 'a.', 'a.b.']
+
+
+@pytest.mark.parametrize('wrapper', ['model.', 'model.module.', 'net.', 'teacher.backbone.', 'model_ema.'])
+def test_a_wrapper_beside_other_tensors_is_removed(wrapper):
+    source = Swin(arch=ARCH).state_dict()
+    wrapped = {wrapper + key: value for key, value in source.items()}
+    weights, notes = fit(Swin(arch=ARCH), {'criterion.weight': torch.ones(3), **wrapped})
+    assert weights.keys() == source.keys()
+    assert wrapper in notes[0]
+
+
+def test_averaged_weights_come_before_those_they_were_averaged_from():
+    source = Swin(arch=ARCH).state_dict()
+    both = {'model.' + key: value for key, value in source.items()}
+    both |= {'ema_model.' + key: torch.zeros_like(value) for key, value in source.items()}
+    weights, _ = fit(Swin(arch=ARCH), both)
+    assert not weights['patch_embed.proj.weight'].any()
 
 
 def test_a_backbone_starts_from_a_whole_model(tmp_path):

@@ -7,14 +7,21 @@ import pytest
 import torch
 
 from denseformer import backbones
-from denseformer.checkpoints.layouts import as_authors, foreign_layout
+from denseformer.checkpoints.fitting import below
+from denseformer.checkpoints.layouts import as_authors, as_openmmlab, foreign_layout
 from denseformer.checkpoints.layouts.openmmlab import pixels_first
+from denseformer.checkpoints.signatures import without_numbers
+from denseformer.config.loading import load_config
+from denseformer.inference.predictor import build_model
+from denseformer.network import on_meta
+from denseformer.registry import MODELS
 
 NETWORKS = [
     network
     for path in sorted((Path(__file__).parents[1] / 'references' / 'layouts').glob('*.json'))
     for network in json.loads(path.read_text())['networks']
 ]
+NORM = ('weight', 'bias', 'running_mean', 'running_var')
 IDS = [f'{network["layout"]} {network["network"]}' for network in NETWORKS]
 
 
@@ -36,6 +43,60 @@ def test_the_authors_and_our_own_names_are_no_foreign_layout():
     for family in ('Swin', 'SwinV2', 'ConvNeXt', 'FocalNet', 'DaViT', 'GCViT', 'PoolFormer', 'DiNAT'):
         cls = getattr(backbones, family)
         assert foreign_layout(family, cls.on_meta_device(arch=cls.smallest()).state_dict()) is None
+
+
+def test_a_whole_mask2former_of_transformers_gets_the_names_of_its_authors():
+    folder = Path(__file__).parents[1] / 'references' / 'mask2former'
+    (theirs,) = json.loads((folder / 'transformers.json').read_text())['networks']
+    named = as_openmmlab({key: torch.empty(shape, device='meta') for key, shape in theirs['shapes'].items()})
+    head = [key for key in named if not key.startswith('backbone.')]
+    assert without_numbers(head) == without_numbers(json.loads((folder / 'head.json').read_text())['shapes'])
+    swin = backbones.Swin.on_meta_device(arch='tiny')
+    assert set(swin.own_names(below(named, 'backbone.'))) == set(swin.state_dict())
+
+
+def detectron2_names(cascade: bool) -> list[str]:
+    """Of the heads of a Mask R-CNN on a feature pyramid, after the names of layers that its repository defines."""
+    boxes = [f'{i}.' for i in range(3)] if cascade else ['']
+    layers = [f'backbone.fpn_{kind}{level}' for kind in ('lateral', 'output') for level in (2, 3, 4, 5)]
+    layers += [f'proposal_generator.rpn_head.{name}' for name in ('conv', 'objectness_logits', 'anchor_deltas')]
+    layers += [f'roi_heads.box_head.{stage}fc{i}' for stage in boxes for i in (1, 2)]
+    layers += [f'roi_heads.box_predictor.{stage}{name}' for stage in boxes for name in ('cls_score', 'bbox_pred')]
+    layers += [
+        f'roi_heads.mask_head.{name}' for name in (*(f'mask_fcn{i}' for i in (1, 2, 3, 4)), 'deconv', 'predictor')
+    ]
+    return [f'{layer}.{kind}' for layer in layers for kind in ('weight', 'bias')]
+
+
+def test_the_heads_of_a_detector_of_detectron2_get_the_names_of_ours():
+    with on_meta():
+        model = build_model(load_config('mask_rcnn_swin_1x_coco'))
+    ours = [key for key in model.state_dict() if not key.startswith('backbone.')]
+    assert sorted(as_openmmlab(dict.fromkeys(detectron2_names(cascade=False)))) == sorted(ours)
+
+
+def test_the_one_mask_head_of_a_cascade_of_detectron2_becomes_that_of_each_stage():
+    named = as_openmmlab(dict.fromkeys(detectron2_names(cascade=True)))
+    for stage in '012':
+        assert f'roi_head.bbox_head.{stage}.shared_fcs.1.weight' in named
+        assert f'roi_head.bbox_head.{stage}.fc_cls.bias' in named
+        assert f'roi_head.mask_head.{stage}.convs.3.conv.weight' in named
+    assert not [key for key in named if key.startswith('roi_heads.')]
+
+
+def test_a_resnet_of_detectron2_gets_the_names_of_mmdetections():
+    with on_meta():
+        ours = MODELS.build({'type': 'mmdet.ResNet', 'depth': 50}).state_dict()
+    theirs = ['stem.conv1.weight', *(f'stem.conv1.norm.{part}' for part in NORM)]
+    for stage, depth in enumerate((3, 4, 6, 3), 2):
+        for block in range(depth):
+            layers = ['conv1', 'conv2', 'conv3', *(['shortcut'] if block == 0 else [])]
+            for layer in (f'res{stage}.{block}.{layer}' for layer in layers):
+                theirs += [f'{layer}.weight', *(f'{layer}.norm.{part}' for part in NORM)]
+    named = as_openmmlab(dict.fromkeys(f'backbone.bottom_up.{key}' for key in theirs))
+    assert {key.removeprefix('backbone.') for key in named} == {
+        k for k in ours if not k.endswith('num_batches_tracked')
+    }
 
 
 def test_merged_pixels_are_ordered_as_the_authors_order_them():

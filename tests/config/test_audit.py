@@ -68,6 +68,19 @@ def test_counts_of_a_detector_are_compared(key, value, words):
     assert any(words in finding for finding in found), found
 
 
+@pytest.mark.parametrize(
+    ('config', 'key', 'value', 'words'),
+    [
+        ('essaformer_x4_cave', 'network.in_channels', 30, 'LoadCube reads images of 31 channels, the network takes'),
+        ('cfsr_x3_set5', 'network.in_channels', 1, 'LoadImagePair reads images of 3 channels, the network takes'),
+    ],
+)
+def test_channels_that_are_read_are_those_of_a_restoration_network(config, key, value, words):
+    assert not list(audit(load_config(f'configs/{config}.py'), data=False))
+    found = [str(finding) for finding in audit(load_config(f'configs/{config}.py', {key: value}), data=False)]
+    assert any(words in finding for finding in found), found
+
+
 @pytest.mark.parametrize('iterations', [0, 1])
 def test_a_warm_up_of_no_or_one_iteration_is_none(iterations):
     config = load_config(CONFIG, {'warmup_iters': iterations})

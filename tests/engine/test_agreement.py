@@ -1,5 +1,7 @@
 """A checkpoint is used only with the classes and inputs that it was trained with."""
 
+import re
+
 import pytest
 import tiny
 import torch
@@ -73,6 +75,36 @@ def test_a_run_is_not_resumed_on_other_classes(tmp_path):
     tiny.train(run(('ball', 'cube')))
     with pytest.raises(CheckpointError, match='another order'):
         tiny.train(run(('cube', 'ball')), resume=True)
+
+
+@pytest.mark.parametrize(
+    ('now', 'words'),
+    [
+        (
+            ('cube', 'ball'),
+            r'its 2 classes are .* in another order.* Set metainfo\.classes to ball, cube',
+        ),
+        (('ball', 'star'), r'begin with those of as many other classes: cube -> star\.'),
+        (('Ball', 'CUBE'), None),
+        (('ball',), None),
+    ],
+)
+def test_a_run_that_starts_from_other_classes_says_which(tmp_path, caplog, now, words):
+    def run(folder, classes):
+        cfg = tiny.config(tmp_path / folder, iters=1, interval=1, ema=False)
+        cfg.train_dataloader.dataset.metainfo = dict(classes=classes)
+        return cfg
+
+    tiny.train(run('first', ('ball', 'cube')))
+    cfg = run('second', now)
+    cfg.load_from = str(tmp_path / 'first' / 'iter_1.pth')
+    runner = tiny.build(cfg)
+    said = []
+    runner.logger.warning = said.append
+    runner.train()
+    notes = [text for text in said if 'classes' in text]
+    assert len(notes) == (words is not None)
+    assert words is None or re.search(words, notes[0])
 
 
 class Model(nn.Module):

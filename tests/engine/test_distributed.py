@@ -17,7 +17,13 @@ from mmengine.config import Config
 
 from denseformer.checkpoints import newest_checkpoint, read_checkpoint
 from denseformer.engine import ConfigError, launch
-from denseformer.engine.distributed import LostRankError, explain_lost_ranks, join_processes, process_variables
+from denseformer.engine.distributed import (
+    LostRankError,
+    explain_lost_ranks,
+    join_processes,
+    process_variables,
+    recognized_launcher,
+)
 from denseformer.options import TrainOptions
 
 tiny.ACTIONS['kill'] = lambda: os.kill(os.getpid(), signal.SIGKILL)
@@ -137,14 +143,16 @@ def elastic_worker(folder, settings):
     if first:
         marker.touch()
     act = {'at': 5, 'act': 'kill'} if first else {}
-    cfg = tiny.config(folder, **settings, record=act)
+    launcher = recognized_launcher('none', os.environ)
+    cfg = tiny.config(folder, **settings, launcher=launcher, record=act)
     cfg.env_cfg.dist_cfg.timeout = 60  # ranks that do not find each other are restarted, too
     tiny.train(cfg, resume=True)
 
 
-def test_torchrun_restarts_a_killed_group_which_resumes_by_itself(tmp_path):
-    settings = dict(iters=8, interval=3, batch=2, launcher='pytorch')
-    assert tiny.in_processes(2, lambda rank: tiny.train(tiny.config(tmp_path / 'whole', **settings))) == [0, 0]
+def test_torchrun_is_recognized_and_restarts_a_killed_group_which_resumes_by_itself(tmp_path):
+    settings = dict(iters=8, interval=3, batch=2)
+    whole = dict(**settings, launcher='pytorch')
+    assert tiny.in_processes(2, lambda rank: tiny.train(tiny.config(tmp_path / 'whole', **whole))) == [0, 0]
     (tmp_path / 'cut').mkdir()
     flags = ['--nproc-per-node=2', '--max-restarts=3', '--monitor-interval=0.1']
     rendezvous = ['--rdzv-backend=c10d', '--rdzv-endpoint=127.0.0.1:0']

@@ -23,7 +23,7 @@ CLASSES = ('square', 'other')
 CONFIG = Config(
     {
         'default_scope': 'mmengine',
-        'test_pipeline': [{'type': 'denseformer.LoadImage'}],
+        'test_pipeline': [{'type': 'denseformer.LoadImage'}, {'type': 'mmdet.PackDetInputs'}],
         'num_classes': 2,
         'test_dataloader': {
             'dataset': {
@@ -49,7 +49,10 @@ class BaseDetector(BaseModel):
     def forward(self, inputs, data_samples, mode):
         assert mode == 'predict'
         self.sizes.append(len(inputs))
-        return [self.find(np.asarray(pixels)) for pixels in inputs]
+        found = [self.find(np.asarray(pixels)) for pixels in inputs]
+        for one, sample in zip(found, data_samples, strict=True):
+            one.set_metainfo(sample.metainfo)
+        return found
 
     def find(self, pixels) -> DetDataSample:
         import cv2
@@ -276,3 +279,26 @@ def test_panoptic_maps_of_tiles_are_that_of_the_whole_image(panoptic, squares):
     assert sorted(tiled.segments) == sorted(whole.segments) == [0, 0, 0, 0, 1]
     pairs = np.unique(np.stack([whole.panoptic, tiled.panoptic]).reshape(2, -1), axis=1)
     assert pairs.shape[1] == 5  # each segment of one map is one segment of the other
+
+
+def mirrored_copies(sample):
+    """The pipeline of a test-time augmentation."""
+    image = sample['img']
+    metas = [{'ori_shape': image.shape[:2], 'flip': flip, 'flip_direction': 'horizontal'} for flip in (True, False)]
+    return {
+        'inputs': [np.ascontiguousarray(image[:, ::-1]), image],
+        'data_samples': [DetDataSample(metainfo=meta) for meta in metas],
+    }
+
+
+@pytest.mark.parametrize('tile', [None, 300])
+def test_copies_give_each_instance_and_segment_once(panoptic, squares, tile):
+    plain, augmented = task(panoptic, score=0), task(panoptic, score=0, tta=True, tile=tile)
+    augmented.pipeline = mirrored_copies
+    one, two = predict(plain, squares), predict(augmented, squares)
+    order, other_order = (np.lexsort(result.boxes.T) for result in (one, two))
+    assert np.array_equal(one.boxes[order], two.boxes[other_order])
+    assert np.array_equal(one.masks[order], two.masks[other_order])
+    assert sorted(two.segments) == sorted(one.segments)
+    pairs = np.unique(np.stack([one.panoptic, two.panoptic]).reshape(2, -1), axis=1)
+    assert pairs.shape[1] == 5

@@ -9,7 +9,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from denseformer.inference import Predictor, predict_folder
-from denseformer.inference.writers import RunFolder
+from denseformer.inference.writers import lock_of
 
 from .test_detection import CLASSES, BaseDetector, task
 
@@ -80,11 +80,10 @@ def test_who_shares_a_run_and_ends_last_writes_what_all_have_found(images, tmp_p
 
 
 def test_the_file_waits_for_who_is_writing_it(images, tmp_path):
-    folder = RunFolder(tmp_path / 'out')
     run = threading.Thread(target=predict_folder, args=(detector(), images, tmp_path / 'out'), kwargs={'share': True})
-    with folder.lock():
+    with lock_of(tmp_path / 'out'):
         run.start()
-        run.join(timeout=1)
+        run.join(timeout=2)
         assert run.is_alive()
         assert not (tmp_path / 'out/instances.json').exists()
     run.join()

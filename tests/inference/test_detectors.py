@@ -120,6 +120,16 @@ def test_an_object_on_a_seam_is_found_once(learnt, picture, tile):
     assert np.abs(np.sort(found, 0) - np.sort(expected, 0)).max() < 10
 
 
+@pytest.mark.parametrize('tile', [None, 192])
+def test_copies_of_an_image_show_the_same_objects(learnt, picture, tile):
+    plain, augmented = (Predictor(CONFIG, learnt, device='cpu', tile=tile, score=0.3, tta=tta) for tta in (False, True))
+    for pixels in (picture, np.ascontiguousarray(picture[:, ::-1])):
+        one, two = next(plain(pixels)), next(augmented(pixels))
+        assert len(two.boxes) == len(SQUARES)
+        assert np.abs(np.sort(one.boxes, 0) - np.sort(two.boxes, 0)).max() < 10
+        assert two.instances.scores.sum() >= one.instances.scores.sum()  # the best of both
+
+
 @pytest.fixture(scope='module')
 def mask_rcnn(tmp_path_factory):
     """The weights of an untrained Mask R-CNN, which finds something everywhere."""
@@ -139,7 +149,7 @@ def folder(tmp_path):
     return root
 
 
-@pytest.mark.parametrize('flags', [[], ['--tile', '128', '--overlap', '32', '--native', '--batch-size', '2']])
+@pytest.mark.parametrize('flags', [['--tta'], ['--tile', '128', '--overlap', '32', '--native', '--batch-size', '2']])
 def test_the_command_writes_boxes_and_masks_of_the_classes_asked_for(mask_rcnn, folder, tmp_path, flags):
     out = tmp_path / 'out'
     command = ['infer', MASK_RCNN, str(mask_rcnn), str(folder), '--out', str(out), '--device', 'cpu', '--score', '0.06']

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from denseformer.inference.drawing import spread_colors
+from denseformer.images.drawing import spread_colors
 from denseformer.inference.results import SegmentationResult
 
 

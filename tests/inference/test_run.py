@@ -1,7 +1,6 @@
 """A folder is predicted whole: names mirrored, failures recorded, nothing overwritten."""
 
 import json
-from pathlib import PurePosixPath
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from predicting import CONFIG, record
 from denseformer.cli import main
 from denseformer.inference import Predictor, predict_folder
 from denseformer.inference.run import print_summary
-from denseformer.inference.writers import RunFolder, distinct_stems
+from denseformer.inference.sources import find_items
 
 
 def test_masks_and_overlays_mirror_the_source(predictor, folder, tmp_path):
@@ -86,17 +85,31 @@ def test_names_that_differ_in_their_suffix_do_not_collide(predictor, folder, tmp
 
 def test_names_do_not_depend_on_what_is_left_to_do(predictor, folder, tmp_path):
     Image.open(folder / 'a.jpg').save(folder / 'a.png')
-    other = RunFolder(tmp_path / 'out')
-    other.claim('a.jpg')  # as another process that shares the folder would
-    predict_folder(predictor, folder, tmp_path / 'out', share=True)
+    predict_folder(predictor, folder / 'a.png', tmp_path / 'out')
     assert record(tmp_path / 'out')['a.png']['mask'] == 'masks/a_png.png'
 
 
-def test_stems_are_distinct_whatever_the_names():
-    names = [PurePosixPath(name) for name in ('a.jpg', 'a.png', 'a_png.jpg', 'b/a.png', 'a.jpg.jpg')]
-    stems = {name: distinct_stems(names).get(name, name.with_suffix('')) for name in names}
-    assert len(set(stems.values())) == len(names)
-    assert str(stems[PurePosixPath('b/a.png')]) == 'b/a'
+def test_outputs_have_distinct_names_whatever_the_images_are_called(tmp_path):
+    names = ('a.jpg', 'a.png', 'a.PNG', 'a_png.jpg', 'b/a.png', 'a.jpg.jpg', 'scan_page001.jpg')
+    (tmp_path / 'b').mkdir()
+    for name in names:
+        (tmp_path / name).touch()
+    pages = [Image.new('L', (8, 8)) for _ in range(2)]
+    pages[0].save(tmp_path / 'scan.tif', save_all=True, append_images=pages[1:])
+    stems = [str(item.stem) for item in find_items(tmp_path)]
+    assert len(set(stems)) == len(stems) == 9
+    assert 'b/a' in stems
+    assert 'scan_page002' in stems
+    everywhere = [item.stem for item in find_items([tmp_path, tmp_path / 'b', tmp_path / 'a_png.jpg'])]
+    assert len(set(everywhere)) == len(everywhere) == 11
+
+
+def test_a_folder_too_large_to_be_sorted_gives_the_same_names(folder, monkeypatch):
+    Image.open(folder / 'a.jpg').save(folder / 'a.png')
+    expected = {(str(item.name), str(item.stem)) for item in find_items(folder)}
+    for module in ('denseformer.inference.sources', 'denseformer.images.folders'):
+        monkeypatch.setattr(f'{module}.SORTED', 2)
+    assert {(str(item.name), str(item.stem)) for item in find_items(folder)} == expected
 
 
 def test_outputs_inside_the_source_are_not_predicted_again(predictor, folder):
@@ -120,6 +133,13 @@ def test_images_over_the_limit_are_refused_before_decoding(checkpoint, folder, t
     small = Predictor(CONFIG, checkpoint, device='cpu', max_pixels=2000)
     predict_folder(small, folder, tmp_path / 'out')
     assert 'max_pixels' in record(tmp_path / 'out')['b/c.png']['error']
+
+
+def test_the_command_leaves_the_limit_of_pillow_as_it_was(checkpoint, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1234)
+    main(['infer', CONFIG, str(checkpoint), str(folder / 'a.jpg'), '--out', str(tmp_path / 'out'), '--device', 'cpu'])
+    assert Image.MAX_IMAGE_PIXELS == 1234
+    assert record(tmp_path / 'out')['a.jpg']['status'] == 'ok'  # of 2400 pixels
 
 
 def test_results_are_typed_and_can_be_drawn(predictor, folder):
@@ -147,6 +167,15 @@ def test_files_of_other_kinds_are_counted_and_said(predictor, folder, tmp_path, 
     print_summary(summary)
     assert '2 .heic, 1 .tga, 1 .md' in capsys.readouterr().out
     assert predict_folder(predictor, folder / 'a.jpg', tmp_path / 'one')['other files'] == {}
+
+
+def test_an_output_may_be_named_from_the_current_folder(predictor, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    predict_folder(predictor, folder / 'a.jpg', 'out')
+    predict_folder(predictor, folder / 'a.jpg', 'shards', shard='0/1')
+    expected = ['masks', 'overlays', 'progress.json', 'results.jsonl', 'summary.json']
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == expected
+    assert sorted(path.name for path in (tmp_path / 'shards').iterdir()) == ['masks', 'overlays', 'shards']
 
 
 def test_an_empty_folder_is_free(predictor, folder, tmp_path):

@@ -1,5 +1,6 @@
 """Sources stand for images, under distinct names."""
 
+import os
 from io import BytesIO
 
 import numpy as np
@@ -55,8 +56,22 @@ def test_a_list_may_leave_suffixes_out(folder):
 def test_an_error_in_a_list_names_the_list_and_the_line(folder, line, fault):
     (folder / 'a.png').write_bytes(b'')
     (folder / 'list.txt').write_text(f'b/a.png\n\n{line}\n')
+    good, bad = find_items(folder / 'list.txt')
+    assert good.file.is_file()
     with pytest.raises(ValueError, match=rf"list\.txt', line 3: '{line}': .*{fault}"):
-        names(folder / 'list.txt')
+        _ = bad.file
+
+
+def test_a_list_comes_in_on_standard_input(folder, monkeypatch):
+    (folder / 'list').write_text('b/c\na.jpg\n')
+    monkeypatch.chdir(folder)
+    kept = os.dup(0)
+    with (folder / 'list').open() as lines:
+        os.dup2(lines.fileno(), 0)
+    try:
+        assert names('-') == ['b/c.png', 'a.jpg']
+    finally:
+        os.dup2(kept, 0)
 
 
 def test_a_listed_file_elsewhere_cannot_lead_out_of_the_output(folder):

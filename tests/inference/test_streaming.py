@@ -3,10 +3,10 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -14,7 +14,10 @@ from PIL import Image
 from predicting import CONFIG, record
 
 from denseformer.inference import Predictor, predict_folder
-from denseformer.inference.writers import RunFolder, entries
+from denseformer.inference.record import lines_of, record_files
+from denseformer.inference.run import PARTS
+from denseformer.inference.shards import Shard
+from denseformer.inference.writers import RunFolder, lock_of, place_of
 
 
 @pytest.fixture
@@ -51,10 +54,16 @@ def test_processes_that_share_a_folder_do_nothing_twice(checkpoint, many, tmp_pa
 
 
 def test_what_another_process_has_is_left_to_it(predictor, many, tmp_path):
-    other = RunFolder(tmp_path / 'out')
-    for i in range(30):
-        assert other.claim(f'{i:02d}.png')
-    assert predict_folder(predictor, many, tmp_path / 'out', share=True)['predicted'] == 10
+    out = tmp_path / 'out'
+    taken = [Shard(i, PARTS) for i in range(0, PARTS, 2)]
+    theirs = {name for name in os.listdir(many) if any(shard.holds(name) for shard in taken)}
+    with ExitStack() as stack:
+        for shard in taken:
+            stack.enter_context(lock_of(place_of(out, shard)))
+        assert predict_folder(predictor, many, out, share=True)['predicted'] == 40 - len(theirs)
+    assert not (out / 'results.jsonl').exists()
+    assert predict_folder(predictor, many, out, share=True)['predicted'] == len(theirs)
+    assert len(record(out)) == 40
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGKILL])
@@ -70,14 +79,14 @@ def test_a_stopped_run_leaves_complete_files_and_is_resumed(checkpoint, predicto
     assert process.wait(300) == (130 if number == signal.SIGTERM else -signal.SIGKILL)
     if number == signal.SIGTERM:
         assert json.loads((tmp_path / 'out/summary.json').read_text())['interrupted']
-        assert not list((tmp_path / 'out').rglob('*.part*'))
-    done = entries(tmp_path / 'out')
+        assert not (tmp_path / 'out/.unfinished').exists()
+    done = {name for file in record_files(tmp_path / 'out') for name, _, _ in lines_of(file)}
     assert 0 < len(done) < 340
-    for path in (path for path in (tmp_path / 'out').glob('*/*') if not path.name.startswith('.')):
+    for path in (tmp_path / 'out').glob('[mo]*/*'):  # masks and overlays
         Image.open(path).load()
     rest = predict_folder(predictor, many, tmp_path / 'out', resume=True)
     assert rest['predicted'] + len(done) == 340
-    assert not list((tmp_path / 'out').rglob('*.part*'))
+    assert not (tmp_path / 'out/.unfinished').exists()
 
 
 @pytest.mark.parametrize('error', [KeyboardInterrupt, OSError])
@@ -88,21 +97,7 @@ def test_a_write_that_is_broken_off_leaves_no_file(tmp_path, error):
 
     with pytest.raises(error):
         RunFolder(tmp_path).file('masks/a.png', write)
-    assert list((tmp_path / 'masks').iterdir()) == []
-
-
-def test_what_a_dead_process_had_taken_is_taken_over(predictor, many, tmp_path):
-    folder = RunFolder(tmp_path / 'out')
-    gone = subprocess.Popen([sys.executable, '-c', ''])
-    gone.wait()
-    for name, owner in {'00.png': gone.pid, '01.png': os.getpid()}.items():
-        folder.claim(name)
-        folder._claim_of(name).write_text(f'{socket.gethostname()} {owner}')
-    folder.claim('02.png')
-    folder._claim_of('02.png').write_text(f'another-machine {gone.pid}')
-    summary = predict_folder(predictor, many, tmp_path / 'out', share=True)
-    assert summary['predicted'] == 38
-    assert '00.png' in record(tmp_path / 'out')
+    assert list((tmp_path / 'masks').iterdir()) == list((tmp_path / '.unfinished').iterdir()) == []
 
 
 def test_an_image_that_fails_in_a_batch_fails_alone(checkpoint, many, tmp_path, monkeypatch):

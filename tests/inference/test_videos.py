@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from predicting import CONFIG, record
 
+from denseformer.images.drawing import frame_legend, with_legend
 from denseformer.images.video_files import VideoReader, VideoWriter
 from denseformer.inference import Predictor, predict_folder
-from denseformer.inference.drawing import frame_legend, with_legend
 from denseformer.inference.sources import find_items, frames_of
 from denseformer.inference.streaming import PREFETCH
 from denseformer.restoration.networks import CFSR

@@ -25,6 +25,18 @@ def test_the_command_draws_the_same_sheet_for_the_same_seed(tmp_path):
     assert first.shape != other.shape or not np.array_equal(first, other)
 
 
+def test_a_split_without_anything_to_learn_is_refused_as_in_training(tmp_path, capsys):
+    labels = tmp_path / 'sample'
+    command = ['browse', SAMPLE, '--out', str(tmp_path / 'a.png'), '--cfg-options', f'data_root={labels}', *SMALL]
+    assert main(command) == 0
+    for file in labels.rglob('*.png'):
+        map_ = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        if map_.ndim == 2:
+            cv2.imwrite(str(file), np.full_like(map_, 255))
+    assert main(command) == 2
+    assert 'nothing is left to learn: the label maps hold 255 alone' in capsys.readouterr().err
+
+
 def test_labels_are_painted_and_ignored_pixels_are_not():
     labels = torch.tensor([[[0, 255], [1, 1]]])
     sample = {

@@ -86,6 +86,20 @@ def test_an_image_in_two_splits_is_a_warning(folders):
     assert doctor.count_errors(reports) == 0
 
 
+def test_an_image_that_looks_like_one_of_another_split_is_a_warning(folders):
+    picture = cv2.resize(
+        np.random.default_rng(3).integers(0, 255, (4, 6, 3), np.uint8), (24, 16), interpolation=cv2.INTER_CUBIC
+    )
+    cv2.imwrite(str(folders / 'img_dir/train/a.jpg'), picture)
+    cv2.imwrite(str(folders / 'img_dir/val/b.jpg'), np.clip(picture.astype(int) + 9, 0, 255).astype(np.uint8))
+    reports = examine(folders)
+    assert [(problem.kind, problem.file[-9:]) for problem in reports['val'].problems] == [
+        ('near-duplicate', 'val/b.jpg')
+    ]
+    assert 'img_dir/train/a.jpg of train' in reports['val'].problems[0].message
+    assert doctor.count_errors(reports) == 0
+
+
 def test_a_class_that_never_occurs_is_a_warning(folders):
     for name in ('a', 'b'):
         cv2.imwrite(str(folders / f'ann_dir/train/{name}.png'), np.zeros((16, 24), np.uint8))

@@ -9,6 +9,7 @@ from mmengine.registry import DATASETS, init_default_scope
 
 from denseformer.config.loading import ConfigError
 from denseformer.datasets import LoadSegmentation
+from denseformer.inspection.doctor import examine_split
 from denseformer.inspection.learnable import check_learnable
 
 SQUARE = [4.0, 4.0, 20.0, 4.0, 20.0, 20.0, 4.0, 20.0]
@@ -141,3 +142,27 @@ def test_panoptic_maps_of_a_validation_set_are_read_too(tmp_path):
         check_learnable(DATASETS.build(config))
     cv2.imwrite(str(tmp_path / 'maps/a.png'), np.full((8, 8, 3), (0, 0, 5), np.uint8))
     check_learnable(DATASETS.build(config))
+
+
+def test_a_cube_in_another_unit_or_with_a_band_of_zeros_is_named_before_the_run(tmp_path):
+    cube = np.random.default_rng(0).random((8, 8, 5), np.float32)
+    np.save(tmp_path / 'a.npy', cube)
+    config = {
+        'type': 'denseformer.RestorationImages',
+        'data_prefix': {'gt_path': str(tmp_path)},
+        'suffixes': ('.npy',),
+        'pipeline': [{'type': 'denseformer.LoadCube', 'peak': 1.0}],
+    }
+    check_learnable(DATASETS.build(config))
+    other_unit = {**config, 'pipeline': [{'type': 'denseformer.LoadCube', 'peak': 65535}]}
+    with pytest.raises(ValueError, match=r"largest value of '.*a\.npy' is 0\.9.*, with peak=65535"):
+        check_learnable(DATASETS.build(other_unit))
+    cube[..., 3] = 0
+    np.save(tmp_path / 'a.npy', cube)
+    check_learnable(DATASETS.build(config))  # trained on, it does no harm
+    scored = {**config, 'test_mode': True}
+    with pytest.raises(ConfigError, match=r"a\.npy': the bands \[3\], counted from 0, are 0 everywhere"):
+        check_learnable(DATASETS.build(scored))
+    report = examine_split(scored, None)
+    assert [(p.kind, p.file) for p in report.problems] == [('file', str(tmp_path / 'a.npy'))]
+    assert 'the bands [3]' in report.problems[0].message

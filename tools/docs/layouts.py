@@ -1,7 +1,8 @@
 """Names and shapes of other packages' networks, which tests hold our layouts against without those packages.
 
 `python -m tools.docs.layouts tests/references/layouts [PACKAGE ...]` writes a file for each package that is named, all
-of them by default. It needs timm and transformers, each with its own requirements; mmsegmentation is one of ours.
+of them by default; with tests/references/mask2former, the names of a whole Mask2Former. It needs timm, transformers
+and mmpretrain, each with its own requirements; mmsegmentation is one of ours.
 """
 
 import json
@@ -10,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from importlib import import_module, metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -32,8 +34,19 @@ TRANSFORMERS = {
     'SwinV2': ('tiny', 'Swinv2', {}),
     'ConvNeXt': ('tiny', 'ConvNext', {}),
     'FocalNet': ('tiny_srf', 'FocalNet', {}),
+    'DiNAT': ('mini', 'Dinat', {}),
 }
 """Family -> (arch here, prefix of the classes there, their options)."""
+MMPRETRAIN = {
+    'SwinV2': ('tiny', 'swin_transformer_v2.SwinTransformerV2', {'arch': 'tiny', 'window_size': 8}),
+    'ConvNeXt': ('tiny', 'convnext.ConvNeXt', {'arch': 'tiny'}),
+    'DaViT': ('tiny', 'davit.DaViT', {'arch': 'tiny'}),
+    'HorNet': ('tiny', 'hornet.HorNet', {'arch': 'tiny'}),
+    'PoolFormer': ('s12', 'poolformer.PoolFormer', {'arch': 's12'}),
+    'VAN': ('b0', 'van.VAN', {'arch': 'tiny'}),
+    'ViT': ('base', 'vision_transformer.VisionTransformer', {'arch': 'base'}),
+}
+"""Family -> (arch here, module and class there, its options)."""
 
 
 def shapes_of(state_dict: dict[str, torch.Tensor]) -> dict[str, list[int]]:
@@ -51,6 +64,7 @@ def timm() -> Iterator[dict[str, Any]]:
 def transformers() -> Iterator[dict[str, Any]]:
     """The names of files, which can be others than those in memory: each model is saved once."""
     package = import_module('transformers')
+    import_module('transformers.models.dinat.modeling_dinat').requires_backends = lambda *_: None  # no kernel is called
     for family, (arch, name, options) in TRANSFORMERS.items():
         model = getattr(package, f'{name}ForImageClassification')(getattr(package, f'{name}Config')(**options))
         with tempfile.TemporaryDirectory() as folder:
@@ -60,12 +74,40 @@ def transformers() -> Iterator[dict[str, Any]]:
         yield {'network': family, 'arch': arch, 'shapes': shapes}
 
 
+def mask2former() -> Iterator[dict[str, Any]]:
+    package = import_module('transformers')
+    swin = package.SwinConfig(out_features=[f'stage{i}' for i in (1, 2, 3, 4)])
+    with torch.device('meta'):
+        model = package.Mask2FormerForUniversalSegmentation(package.Mask2FormerConfig(backbone_config=swin))
+    yield {'network': 'Mask2Former', 'arch': 'Swin tiny', 'shapes': shapes_of(model.state_dict())}
+
+
 def mmseg() -> Iterator[dict[str, Any]]:
     network = import_module('mmseg.models').SwinTransformer()
     yield {'network': 'Swin', 'arch': 'tiny', 'shapes': shapes_of(network.state_dict())}
 
 
-PACKAGES = {'timm': (timm, 'timm'), 'transformers': (transformers, 'transformers'), 'mmseg': (mmseg, 'OpenMMLab')}
+def mmpretrain() -> Iterator[dict[str, Any]]:
+    """Of its last release, whose packages ask on import for older ones of OpenMMLab: their modules are read without."""
+    (folder,) = (path for path in map(Path, sys.path) if (path / 'mmpretrain').is_dir())
+    sys.modules['importlib_metadata'] = metadata
+    for name in ('mmpretrain', 'mmpretrain.models', 'mmpretrain.models.backbones'):
+        package = sys.modules[name] = ModuleType(name)
+        package.__path__ = [str(folder / name.replace('.', '/'))]
+    for family, (arch, name, options) in MMPRETRAIN.items():
+        module, _, cls = name.partition('.')
+        network = getattr(import_module(f'mmpretrain.models.backbones.{module}'), cls)(**options)
+        yield {'network': family, 'arch': arch, 'shapes': shapes_of(network.state_dict())}
+
+
+PACKAGES = {
+    'timm': (timm, 'timm'),
+    'transformers': (transformers, 'transformers'),
+    'mmseg': (mmseg, 'OpenMMLab'),
+    'mmpretrain': (mmpretrain, 'OpenMMLab'),
+}
+SYSTEMS = {'transformers': (mask2former, 'transformers')}
+"""The same of whole models."""
 
 
 def version_of(package: str) -> str:
@@ -76,8 +118,9 @@ def version_of(package: str) -> str:
 
 
 def main(out: str, *names: str) -> None:
-    for name in names or PACKAGES:
-        networks, layout = PACKAGES[name]
+    chosen = SYSTEMS if Path(out).name == 'mask2former' else PACKAGES
+    for name in names or chosen:
+        networks, layout = chosen[name]
         entries = [{'layout': layout, **network} for network in networks()]
         lines = ',\n'.join(json.dumps(entry, separators=(',', ':')) for entry in entries)
         text = f'{{"package": "{name}", "version": "{version_of(name)}", "networks": [\n{lines}\n]}}\n'

@@ -24,6 +24,7 @@ REFERENCES = Path(__file__).parents[2] / 'tests' / 'references'
 HEADS = {
     'heads/upernet': 'UPerNet',
     'heads/semantic_fpn': 'Semantic FPN',
+    'heads/segformer': 'SegFormer',
     'heads/retinanet': 'RetinaNet',
     'heads/cascade_mask_rcnn': 'Cascade Mask R-CNN',
     'heads/mask_rcnn': 'Mask R-CNN',

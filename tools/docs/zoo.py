@@ -36,6 +36,7 @@ RESULT_COLUMNS = ('system', 'data', 'variant', 'training', 'published', 'config'
 SYSTEMS = {
     'upernet': 'UPerNet',
     'semantic_fpn': 'Semantic FPN',
+    'segformer': 'SegFormer',
     'mask2former': 'Mask2Former',
     'retinanet': 'RetinaNet',
     'mask_rcnn': 'Mask R-CNN',

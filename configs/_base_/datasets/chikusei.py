@@ -4,7 +4,7 @@ _base_ = ['./parts/restoration_scoring.py', './parts/restoration_training.py']
 data_root = 'data/Chikusei'
 bands, peak, suffixes = 128, 1.0, ('.mat',)
 patch_size = 16  # of the degraded cubes
-_load = dict(type='denseformer.LoadCube', peak='${peak}', scale='${scale}')
+_load = dict(type='denseformer.LoadCube', peak='${peak}', bands='${bands}', scale='${scale}')
 train_pipeline = [
     _load,
     dict(type='denseformer.BicubicDownsample', scale='${scale}', patch='${patch_size}'),

@@ -4,10 +4,11 @@ batch_size, base_batch_size = 1, 8  # per GPU, on all
 channels, patch_size, protocol = 1, 126, 'y'
 test_root = 'data/Classic5'
 # Patches are cut from compressed squares that are 8 pixels larger, half of them at the corner: JPEG's blocks of 8 begin
-# anywhere in the others. Authors' gray images are the luma of half of the colored ones, here OpenCV's gray of all.
+# anywhere in the others. Gray images are the luma of half of the colored ones, and OpenCV's gray of the others.
 compressed_size = 134
+luma = 0.5
 train_pipeline = [
-    dict(type='denseformer.LoadImagePair', channels='${channels}'),
+    dict(type='denseformer.LoadImagePair', channels='${channels}', luma='${luma}'),
     dict(type='denseformer.PairedRandomCrop', size='${compressed_size}'),
     dict(type='denseformer.RandomOrientation'),
     '${train_degradation}',

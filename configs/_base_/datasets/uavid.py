@@ -5,10 +5,6 @@ data_root = 'data/uavid'
 num_classes = 8
 image_scale = (4096, 2160)
 scale_range = (1.0, 1.0)
-label_colors = [
-    *((128, 0, 0), (128, 64, 128), (0, 128, 0), (128, 128, 0)),
-    *((64, 0, 128), (192, 0, 192), (64, 64, 0), (0, 0, 0)),
-]
 _dataset = dict(type='denseformer.UAVidDataset', data_root='${data_root}')
 train_dataloader = dict(
     dataset=dict(**_dataset, data_prefix=dict(img_path='uavid_train', seg_map_path='uavid_train'))

@@ -20,4 +20,6 @@ default_hooks = dict(
     auxiliary_losses=dict(type='denseformer.AuxiliaryLossHook'),
     nan_guard=dict(type='denseformer.NaNGuardHook', skip=0),
     preemption=dict(type='denseformer.PreemptionHook'),
+    validation_loss=dict(type='denseformer.ValidationLossHook', images=500),
+    progress=dict(type='denseformer.ProgressHook', images=8),
 )

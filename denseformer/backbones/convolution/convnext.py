@@ -10,7 +10,8 @@ padded: rows and columns that do not fill a patch are left out, so a side of len
 Legend: B batch, H W map, C channels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch.nn.functional as F
@@ -35,15 +36,23 @@ from denseformer.network import Source
 from denseformer.registry import MODELS
 
 EPS = 1e-6
+default_norm = partial(nn.LayerNorm, eps=EPS)
 
 
 class Block(nn.Module):
     """Depth-wise convolution, LayerNorm and MLP in one residual branch: (B, H, W, C) -> the same."""
 
-    def __init__(self, dim: int, *, drop_path: float, layer_scale: float):
+    def __init__(
+        self,
+        dim: int,
+        *,
+        drop_path: float,
+        layer_scale: float,
+        norm: Callable[[int], nn.Module] = default_norm,
+    ):
         super().__init__()
         self.attn = DepthwiseConv(dim, 7)
-        self.norm2 = nn.LayerNorm(dim, EPS)
+        self.norm2 = norm(dim)
         self.mlp = Mlp(dim, 4 * dim)
         self.gamma = make_layer_scale(dim, layer_scale)
         self.drop_path = DropPath(drop_path)

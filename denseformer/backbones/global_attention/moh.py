@@ -17,8 +17,7 @@ otherwise.
 Legend: B batch, H W map, C channels, h heads, E heads to choose from.
 """
 
-import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from denseformer.backbones.base import BackboneOptions, Stage
+from denseformer.backbones.base import BackboneOptions, StageWithLosses
 from denseformer.backbones.global_attention import transnext
 from denseformer.backbones.global_attention.transnext import PRETRAINED_SIZE, ConvGLU, TransNeXt, norm
 from denseformer.checkpoints.keys import StateDict, rename
@@ -87,34 +86,6 @@ class RoutedBlock(PreNormBlock):
         return x + self.drop_path(self.mlp(self.norm2(x))), loss
 
 
-class RoutedStage(Stage):
-    """A stage that holds the balance losses of its blocks, in training, until they are collected."""
-
-    def __init__(self, blocks: Iterable[nn.Module], downsample: nn.Module | None = None):
-        super().__init__(blocks, downsample)
-        self.balance_losses: list[Tensor] = []
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.downsample(x)
-        losses = []
-        for block in self.blocks:
-            x, loss = self.run(block, x)
-            if loss is not None:
-                losses.append(loss)
-        if self.training:
-            if self.balance_losses and not torch.compiler.is_compiling():
-                warnings.warn(
-                    "MoH's balance losses are left out of training: nobody calls `auxiliary_losses`. Add "
-                    "dict(type='denseformer.AuxiliaryLossHook') to custom_hooks, or add them to the loss yourself.",
-                    stacklevel=2,
-                )
-            self.balance_losses = losses
-        return x
-
-    def __getstate__(self) -> dict:
-        return {**super().__getstate__(), 'balance_losses': []}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Arch(transnext.Arch):
     """shared, chosen: per stage, the heads that all tokens hear, and how many of the others a token does."""
@@ -137,7 +108,7 @@ class MoH(TransNeXt):
         code='https://github.com/SkyworkAI/MoH',
         license='Apache-2.0',
     )
-    stage_class = RoutedStage
+    stage_class = StageWithLosses
 
     def __init__(
         self,
@@ -166,9 +137,7 @@ class MoH(TransNeXt):
         `AuxiliaryLossHook` calls this after each forward pass and adds what it returns to the losses of the model that
         the backbone is part of; a training loop without mmengine does the same. Empty where no heads are chosen.
         """
-        losses = [loss for stage in self.stages for loss in stage.balance_losses]
-        for stage in self.stages:
-            stage.balance_losses = []
+        losses = [loss for stage in self.stages for loss in stage.collect()]
         return {'loss_balance': self.balance_weight * torch.stack(losses).mean()} if losses else {}
 
     @staticmethod

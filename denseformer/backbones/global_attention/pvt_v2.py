@@ -26,7 +26,6 @@ from denseformer.layers import (
 )
 from denseformer.layers.initializers import fan_out
 
-MLP_RATIOS = (8, 8, 4, 4)
 norm = partial(nn.LayerNorm, eps=1e-6)
 
 
@@ -42,6 +41,8 @@ class Arch:
 class PVTv2Base(Backbone):
     """A subclass implements `make_mixer`; its constructor sets what that needs and then calls `build`."""
 
+    mlp_ratios: ClassVar[tuple[int, ...]] = (8, 8, 4, 4)
+    """Hidden widths of the MLPs over the stage's."""
     norm_feeds_next = True
     no_weight_decay: ClassVar[tuple[str, ...]] = ('norm', 'bias')
     initial_weights = staticmethod(fan_out)
@@ -67,17 +68,21 @@ class PVTv2Base(Backbone):
 
     def _block(self, stage: int, drop_path: float) -> PreNormBlock:
         dim = self.arch.widths[stage]
-        mlp = ConvMlp(dim, dim * MLP_RATIOS[stage])
+        mlp = ConvMlp(dim, dim * self.mlp_ratios[stage])
         return PreNormBlock(dim, self.make_mixer(stage), mlp, norm=norm, drop_path=drop_path)
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: Backbone) -> StateDict:
         """From `patch_embed{n}`, `block{n}` and `norm{n}` with n = 1 .. 4, without class attention."""
-        classifier = (r'^head\.', r'^aux_head\.', r'^post_network\.')
-        state_dict = rename(
-            strip_classifier(state_dict, official=r'^block1\.', classifier=classifier),
-            *stages_from_numbers(),
-            (r'\.downsample\.proj\.', '.downsample.reduction.'),
-            (r'\.mlp\.dwconv\.dwconv\.', '.mlp.dwconv.'),
-        )
-        return join(state_dict, ('q', 'kv'), 'qkv')
+        return join(own_names(state_dict), ('q', 'kv'), 'qkv')
+
+
+def own_names(state_dict: StateDict) -> StateDict:
+    """The authors' names as ours; queries, and keys with values, stay two layers."""
+    classifier = (r'^head\.', r'^aux_head\.', r'^post_network\.')
+    return rename(
+        strip_classifier(state_dict, official=r'^block1\.', classifier=classifier),
+        *stages_from_numbers(),
+        (r'\.downsample\.proj\.', '.downsample.reduction.'),
+        (r'\.mlp\.dwconv\.dwconv\.', '.mlp.dwconv.'),
+    )

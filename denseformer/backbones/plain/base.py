@@ -135,14 +135,17 @@ class PlainBackbone(Checkpointing, Backbone):
         for i, block in enumerate(self.blocks):
             x = self.run(block, x, *context)
             if i in self.out_indices:
-                outs.append(self.output(self.norm(x) if self._is_normed(i) else x, size))
+                outs.append(self.output(self.norm(x) if self._is_normed(i) else x, size, self.prefix_after(i)))
         return tuple(outs)
 
     def _is_normed(self, block: int) -> bool:
         return block == self.arch.blocks - 1 if self.norm_outputs == 'last' else bool(self.norm_outputs)
 
-    def output(self, x: Tensor, size: Size) -> Tensor | tuple[Tensor, Tensor]:
-        prefix = self.patch_embed.prefix
+    def prefix_after(self, block: int) -> int:
+        """P, the number of tokens in front of the patches behind a block."""
+        return self.patch_embed.prefix
+
+    def output(self, x: Tensor, size: Size, prefix: int) -> Tensor | tuple[Tensor, Tensor]:
         patches = x[:, prefix:].unflatten(1, size).permute(0, 3, 1, 2)  # (B, C, H, W)
         return (patches, x[:, :prefix]) if self.output_tokens else patches
 

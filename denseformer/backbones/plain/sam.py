@@ -147,10 +147,7 @@ class SAM(PlainBackbone):
         norm = partial(nn.LayerNorm, eps=1e-6)
         self.build(
             patch_embed=TokenEmbed(
-                Patches(self.in_channels, dim, self.patch_size),
-                dim,
-                cls_token=False,
-                positions=PositionTable(dim, self.grid, rows=0),
+                Patches(self.in_channels, dim, self.patch_size), dim, cls_token=False, positions=self.positions()
             ),
             blocks=[
                 PreNormBlock(dim, self.attention(i), Mlp(dim, self.arch.mlp_width), drop_path=rate, norm=norm)
@@ -167,6 +164,9 @@ class SAM(PlainBackbone):
                 nn.Conv2d(width, width, 3, padding=1, bias=False),
                 LayerNorm2d(width, 1e-6),
             )
+
+    def positions(self) -> PositionTable:
+        return PositionTable(self.arch.width, self.grid, rows=0)
 
     def attention(self, index: int) -> RelativeAttention:
         window = None if index in self.arch.global_blocks else self.arch.window

@@ -15,7 +15,7 @@ Legend: B batch, H W the map in patches, C channels, h heads, P tokens in front 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -32,6 +32,7 @@ from denseformer.caching import CachesInEval, cached_constant
 from denseformer.checkpoints.keys import StateDict, rename
 from denseformer.dynamic_shapes import same_size
 from denseformer.layers import Mlp, PreNormBlock, SelfAttention, drop_path_rates
+from denseformer.layers.nested_mlp import FACTORS, NestedMlp, set_factors
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -84,8 +85,8 @@ class RelativeBias(CachesInEval):
 class RelativeAttention(SelfAttention):
     """Self-attention with a `RelativeBias`: (B, N, C) -> the same."""
 
-    def __init__(self, dim: int, heads: int, grid: Size):
-        super().__init__(dim, heads, qkv_bias='qv')
+    def __init__(self, dim: int, heads: int, grid: Size, *, qkv_bias: bool | str = 'qv'):
+        super().__init__(dim, heads, qkv_bias=qkv_bias)
         self.bias = RelativeBias(heads, grid)
 
     def forward(self, x: Tensor, size: Size) -> Tensor:
@@ -112,6 +113,9 @@ class ViT(PlainBackbone):
             register.
         antialias: whether a position table is averaged where it shrinks, timm's rule for images of other sizes; MAE's
             and mmsegmentation's is False.
+        mlp_factors: MatFormer's nested MLPs, which predict with the first 1 / f of their hidden units, f out of 1, 2,
+            4, 8: one for all blocks, or one for each. In training one is drawn for all, every step. None for MLPs that
+            are not nested; the weights are the same.
         The others are described in `PlainBackbone`.
 
     MAE's encoders are 'base', 'large' and 'huge'. Tables of BEiT's relative positions are resized bicubically.
@@ -131,6 +135,7 @@ class ViT(PlainBackbone):
         arch: str | Mapping[str, Any] = 'base',
         registers: int = 0,
         antialias: bool = True,
+        mlp_factors: int | Sequence[int] | None = None,
         drop_path_rate: float = 0.0,
         **common: Unpack[PlainOptions],
     ):
@@ -139,6 +144,7 @@ class ViT(PlainBackbone):
         if relative and registers:
             raise ValueError('Relative positions are defined for patches and one class token: registers must be 0.')
         norm = partial(nn.LayerNorm, eps=1e-6)
+        mlp = Mlp if mlp_factors is None else NestedMlp
         positions = None if relative else PositionTable(dim, self.grid, rows=1, antialias=antialias)
         self.build(
             patch_embed=TokenEmbed(
@@ -150,7 +156,7 @@ class ViT(PlainBackbone):
                     RelativeAttention(dim, self.arch.heads, self.grid)
                     if relative
                     else SelfAttention(dim, self.arch.heads),
-                    Mlp(dim, self.arch.mlp_width),
+                    mlp(dim, self.arch.mlp_width),
                     drop_path=rate,
                     norm=norm,
                     layer_scale=self.arch.layer_scale,
@@ -159,6 +165,16 @@ class ViT(PlainBackbone):
             ],
             norm=norm(dim),
         )
+        self.mlp_factors = mlp_factors
+        if mlp_factors is not None:
+            set_factors(self, mlp_factors)
+
+    def forward(self, image: Tensor) -> tuple[Any, ...]:
+        """See `PlainBackbone`."""
+        if self.mlp_factors is not None:
+            drawn = FACTORS[int(torch.randint(len(FACTORS), ()))] if self.training else self.mlp_factors
+            set_factors(self, drawn)
+        return super().forward(image)
 
     def context(self, x: Tensor, size: Size) -> tuple[Any, ...]:
         return (size,) if self.arch.relative_positions else ()

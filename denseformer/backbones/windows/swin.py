@@ -23,6 +23,7 @@ from denseformer.attention.windows import resize_position_table
 from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, drop, rename, stages_from, strip_classifier
+from denseformer.dynamic_shapes import ceil_div
 from denseformer.layers import Mlp, PatchEmbed, PatchMerging, PreNormBlock, ShiftedWindowAttention, drop_path_rates
 from denseformer.network import Source
 from denseformer.registry import MODELS
@@ -36,19 +37,24 @@ class SwinBase(Backbone):
     """
 
     make_downsample: ClassVar[Callable[..., nn.Module]] = PatchMerging
-    shift_small_maps: ClassVar[bool] = True
+    shift_small_maps: bool = True
     """Whether maps that fit into one window are shifted."""
     window_size: int
 
     def make_attention(self, stage: int, index: int) -> nn.Module:
         """The token mixer of block `index` of `stage`, on maps (B, H, W, C): windows, shifted in every second one."""
+        window = self.window_of(stage)
         return ShiftedWindowAttention(
             self.arch.widths[stage],
             self.arch.heads[stage],
-            window=self.window_size,
-            shift=self.window_size // 2 if index % 2 else 0,
+            window=window,
+            shift=window // 2 if index % 2 else 0,
             shift_small_maps=self.shift_small_maps,
         )
+
+    def window_of(self, stage: int) -> int:
+        """The side of the windows of a stage, in tokens."""
+        return self.window_size
 
     def make_block(self, stage: int, index: int, drop_path: float) -> nn.Module:
         width = self.arch.widths[stage]
@@ -92,6 +98,9 @@ class Swin(SwinBase):
     Args:
         window_size: side of a window in tokens; None for the variant's own. Checkpoints of another window load: their
             position tables are resized bicubically.
+        image_size: side of the images in pixels, where all have that one: windows are then no larger than a stage's
+            map, and maps of one window are not shifted, as when SimMIM and classifiers are trained. None for the rule
+            of the authors' dense code, which pads small maps to a window and shifts them.
         The others are described in `Backbone`.
     """
 
@@ -108,12 +117,20 @@ class Swin(SwinBase):
         *,
         arch: str | Mapping[str, Any] = 'tiny',
         window_size: int | None = None,
+        image_size: int | None = None,
         drop_path_rate: float = 0.0,
         **common: Unpack[BackboneOptions],
     ):
         super().__init__(arch=arch, **common)
         self.window_size = window_size or self.arch.window
+        self.image_size = image_size
+        self.shift_small_maps = image_size is None
         self.build(drop_path_rate, [nn.LayerNorm(width) for width in self.arch.widths])
+
+    def window_of(self, stage: int) -> int:
+        if self.image_size is None:
+            return self.window_size
+        return min(self.window_size, ceil_div(self.image_size, self.strides[stage]))
 
 
 Swin.archs = {

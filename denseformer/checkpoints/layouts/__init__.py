@@ -4,9 +4,11 @@ A network asks for its family whenever weights are loaded into it; weights in no
 """
 
 from denseformer.checkpoints.keys import StateDict
-from denseformer.checkpoints.layouts import openmmlab, timm, transformers
+from denseformer.checkpoints.layouts import detectron2, openmmlab, timm, transformers
 from denseformer.checkpoints.layouts.layout import Layout
 
+SYSTEMS = (transformers.SYSTEM, detectron2.DETECTOR)
+"""Layouts of whole models, whose heads have other names, too."""
 PACKAGES = {'timm': timm.LAYOUTS, 'transformers': transformers.LAYOUTS, 'OpenMMLab': openmmlab.LAYOUTS}
 
 
@@ -23,3 +25,11 @@ def as_authors(family: str, state_dict: StateDict) -> StateDict:
     """`state_dict`, in whatever layout, under the authors' names where it has another package's; pure."""
     found = foreign_layout(family, state_dict)
     return found[1].convert(state_dict) if found else state_dict
+
+
+def as_openmmlab(state_dict: StateDict) -> StateDict:
+    """The weights of a whole model of another package under the names that ours has, its backbone's aside; pure."""
+    for layout in SYSTEMS:
+        if layout.matches(state_dict):
+            return layout.convert(state_dict)
+    return state_dict

@@ -1,13 +1,19 @@
-"""OpenMMLab's layouts: Swin of mmsegmentation, mmdetection and mmpretrain, ConvNeXt of mmpretrain (all Apache-2.0).
+"""OpenMMLab's layouts: Swin of mmsegmentation, mmdetection and mmpretrain, MiT of mmsegmentation, others of mmpretrain.
 
-Sources: https://github.com/open-mmlab/mmsegmentation, .../mmdetection, .../mmpretrain. The prefix `backbone.` is taken
-off by whoever loads a backbone alone.
+Sources: https://github.com/open-mmlab/mmsegmentation, .../mmdetection, .../mmpretrain (all Apache-2.0). The prefix
+`backbone.` is taken off by whoever loads a backbone alone. PoolFormer has its authors' names there; plain networks read
+theirs themselves.
 """
+
+import re
+from collections.abc import Callable
 
 from torch import Tensor
 
-from denseformer.checkpoints.keys import StateDict, rename
+from denseformer.checkpoints.keys import Rule, StateDict, linear_from_pointwise, rename
 from denseformer.checkpoints.layouts.layout import Layout
+
+FFN: tuple[Rule, ...] = ((r'\.ffn\.layers\.0\.0\.', '.mlp.fc1.'), (r'\.ffn\.layers\.1\.', '.mlp.fc2.'))
 
 
 def swin(state_dict: StateDict) -> StateDict:
@@ -16,8 +22,7 @@ def swin(state_dict: StateDict) -> StateDict:
         (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
         (r'^stages\.', 'layers.'),
         (r'\.attn\.w_msa\.', '.attn.'),
-        (r'\.ffn\.layers\.0\.0\.', '.mlp.fc1.'),
-        (r'\.ffn\.layers\.1\.', '.mlp.fc2.'),
+        *FFN,
     )
     return {
         key: pixels_first(value) if '.downsample.norm.' in key or '.downsample.reduction.' in key else value
@@ -34,11 +39,86 @@ def pixels_first(weight: Tensor) -> Tensor:
     return by_channel.movedim(-3, -1).transpose(-3, -2).flatten(-3)  # (..., column, row, C)
 
 
+def swinv2(state_dict: StateDict) -> StateDict:
+    """Downsampling stands in the stage that it opens, and its norm behind it, where there are no pixels to order."""
+    renamed = rename(
+        state_dict,
+        (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
+        (r'^stages\.(\d)\.downsample\.', lambda match: f'layers.{int(match[1]) - 1}.downsample.'),
+        (r'^stages\.', 'layers.'),
+        (r'\.attn\.w_msa\.', '.attn.'),
+        (r'^norm(\d)\.', r'out_norms.\1.'),  # their authors published no dense code
+        *FFN,
+    )
+    return {key: pixels_first(value) if '.downsample.reduction.' in key else value for key, value in renamed.items()}
+
+
+def davit(state_dict: StateDict) -> StateDict:
+    return rename(
+        state_dict,
+        (r'^patch_embed\.projection\.', 'patch_embeds.0.proj.'),
+        (r'^patch_embed\.norm\.', 'patch_embeds.0.norm.'),
+        (r'^stages\.(\d)\.downsample\.projection\.', lambda match: f'patch_embeds.{int(match[1]) + 1}.proj.'),
+        (r'^stages\.(\d)\.downsample\.norm\.', lambda match: f'patch_embeds.{int(match[1]) + 1}.norm.'),
+        (r'^stages\.(\d)\.blocks\.', r'main_blocks.\1.'),
+        (r'\.spatial_block\.', '.0.'),
+        (r'\.channel_block\.', '.1.'),
+        (r'\.cpe([12])\.proj\.', lambda match: f'.cpe.{int(match[1]) - 1}.proj.'),
+        (r'\.attn\.w_msa\.', '.attn.'),
+        *FFN,
+    )
+
+
+def hornet(state_dict: StateDict) -> StateDict:
+    return rename(state_dict, (r'\.gnconv\.projs\.', '.gnconv.pws.'), (r'\.gamma([12])\.weight$', r'.gamma\1'))
+
+
+def van(state_dict: StateDict) -> StateDict:
+    return rename(
+        state_dict,
+        (r'^patch_embed(\d)\.projection\.', r'patch_embed\1.proj.'),
+        (r'^blocks(\d)\.', r'block\1.'),
+        (r'\.DW_conv\.', '.conv0.'),
+        (r'\.DW_D_conv\.', '.conv_spatial.'),
+        (r'\.mlp\.dwconv\.', '.mlp.dwconv.dwconv.'),
+    )
+
+
 def convnext(state_dict: StateDict) -> StateDict:
     return rename(state_dict, (r'\.depthwise_conv\.', '.dwconv.'), (r'\.pointwise_conv([12])\.', r'.pwconv\1.'))
 
 
+def mit(state_dict: StateDict) -> StateDict:
+    """MLPs are of 1 x 1 convolutions there, and queries, keys and values one tensor."""
+
+    def stage(name: str) -> Callable[[re.Match], str]:
+        return lambda match: f'{name}{int(match[1]) + 1}.'
+
+    renamed = rename(
+        state_dict,
+        (r'^layers\.(\d)\.0\.', stage('patch_embed')),
+        (r'^layers\.(\d)\.1\.', stage('block')),
+        (r'^layers\.(\d)\.2\.', stage('norm')),
+        (r'^(patch_embed\d)\.projection\.', r'\1.proj.'),
+        (r'\.attn\.attn\.out_proj\.', '.attn.proj.'),
+        (r'\.ffn\.layers\.0\.', '.mlp.fc1.'),
+        (r'\.ffn\.layers\.1\.', '.mlp.dwconv.dwconv.'),
+        (r'\.ffn\.layers\.4\.', '.mlp.fc2.'),
+    )
+    for key in [key for key in renamed if '.attn.attn.in_proj_' in key]:
+        value = renamed.pop(key)
+        before, _, kind = key.partition('attn.in_proj_')
+        split = value.shape[0] // 3
+        renamed[f'{before}q.{kind}'], renamed[f'{before}kv.{kind}'] = value[:split], value[split:]
+    return linear_from_pointwise(renamed, r'\.mlp\.fc[12]\.weight$')
+
+
 LAYOUTS = {
     'Swin': Layout(r'^stages\.\d\.blocks\.\d+\.attn\.w_msa\.', swin),
+    'SwinV2': Layout(r'^stages\.\d\.blocks\.\d+\.attn\.w_msa\.', swinv2),
+    'DaViT': Layout(r'^stages\.\d\.blocks\.\d+\.spatial_block\.attn\.w_msa\.', davit),
+    'HorNet': Layout(r'^stages\.\d\.\d+\.gnconv\.projs\.', hornet),
+    'VAN': Layout(r'^blocks1\.', van),
     'ConvNeXt': Layout(r'^stages\.\d\.\d+\.depthwise_conv\.', convnext),
+    'MiT': Layout(r'^layers\.\d\.0\.projection\.', mit),
 }

@@ -5,6 +5,7 @@ are three layers there and one with the authors.
 """
 
 import re
+from collections.abc import Callable
 
 from denseformer.checkpoints.keys import StateDict, drop, join, rename
 from denseformer.checkpoints.layouts.layout import Layout
@@ -107,6 +108,69 @@ def neighborhood(state_dict: StateDict) -> StateDict:
     return join(renamed, ('query', 'key', 'value'), 'qkv')
 
 
+def mit(state_dict: StateDict) -> StateDict:
+    def stage(name: str) -> Callable[[re.Match], str]:
+        return lambda match: f'{name}{int(match[1]) + 1}.'
+
+    renamed = rename(
+        state_dict,
+        (r'^(?:segformer\.)?(?:encoder\.)?', ''),
+        (r'^patch_embeddings\.(\d)\.', stage('patch_embed')),
+        (r'^block\.(\d)\.', stage('block')),
+        (r'^layer_norm\.(\d)\.', stage('norm')),
+        (r'\.layer_norm(?:_([12]))?\.', lambda match: f'.norm{match[1] or ""}.'),
+        (r'\.attention\.output\.dense\.', '.attn.proj.'),
+        (r'\.attention\.self\.query\.', '.attn.q.'),
+        (r'\.attention\.self\.', '.attn.'),
+        (r'\.mlp\.dense([12])\.', r'.mlp.fc\1.'),
+        (r'^classifier\.', 'head.'),
+    )
+    return join(renamed, ('key', 'value'), 'kv')
+
+
+PIXELS, QUERIES = r'^sem_seg_head\.pixel_decoder', r'^sem_seg_head\.predictor'
+LAYERS = rf'{QUERIES}\.decoder\.layers\.(\d+)'
+MASK2FORMER = (
+    (r'^model\.pixel_level_module\.encoder\.', 'backbone.'),
+    (r'^model\.pixel_level_module\.decoder\.', 'sem_seg_head.pixel_decoder.'),
+    (r'^model\.transformer_module\.', 'sem_seg_head.predictor.'),
+    (r'^class_predictor\.', 'sem_seg_head.predictor.class_embed.'),
+    (rf'({PIXELS})\.level_embed$', r'\1.transformer.level_embed'),
+    (rf'({PIXELS})\.input_projections\.', r'\1.input_proj.'),
+    (rf'({PIXELS})\.encoder\.', r'\1.transformer.encoder.'),
+    (rf'({PIXELS}.*)\.self_attn_layer_norm\.', r'\1.norm1.'),
+    (rf'({PIXELS}.*)\.final_layer_norm\.', r'\1.norm2.'),
+    (rf'({PIXELS}.*)\.fc([12])\.', r'\1.linear\2.'),
+    (rf'({PIXELS})\.mask_projection\.', r'\1.mask_features.'),
+    (rf'({PIXELS}\.(?:adapter|layer)_1)\.0\.', r'\1.'),
+    (rf'({PIXELS}\.(?:adapter|layer)_1)\.1\.', r'\1.norm.'),
+    (rf'({QUERIES})\.queries_embedder\.', r'\1.query_embed.'),
+    (rf'({QUERIES})\.queries_features\.', r'\1.query_feat.'),
+    (rf'({QUERIES})\.decoder\.layernorm\.', r'\1.decoder_norm.'),
+    (rf'({QUERIES})\.decoder\.mask_predictor\.mask_embedder\.(\d)\.0\.', r'\1.mask_embed.layers.\2.'),
+    (rf'{LAYERS}\.self_attn_layer_norm\.', r'sem_seg_head.predictor.transformer_self_attention_layers.\1.norm.'),
+    (rf'{LAYERS}\.self_attn\.', r'sem_seg_head.predictor.transformer_self_attention_layers.\1.self_attn.'),
+    (rf'{LAYERS}\.cross_attn_layer_norm\.', r'sem_seg_head.predictor.transformer_cross_attention_layers.\1.norm.'),
+    (rf'{LAYERS}\.cross_attn\.', r'sem_seg_head.predictor.transformer_cross_attention_layers.\1.multihead_attn.'),
+    (rf'{LAYERS}\.fc([12])\.', r'sem_seg_head.predictor.transformer_ffn_layers.\1.linear\2.'),
+    (rf'{LAYERS}\.final_layer_norm\.', r'sem_seg_head.predictor.transformer_ffn_layers.\1.norm.'),
+)
+"""From the names of a whole Mask2Former's head to its authors' in Detectron2."""
+
+
+def mask2former(state_dict: StateDict) -> StateDict:
+    """Of one with Swin, as all that were published are."""
+    renamed = rename(state_dict, *MASK2FORMER)
+    backbone = {key.removeprefix('backbone.'): value for key, value in renamed.items() if key.startswith('backbone.')}
+    head = {key: value for key, value in renamed.items() if not key.startswith('backbone.')}
+    joined = join(head, ('q_proj', 'k_proj', 'v_proj'), 'in_proj')
+    return {
+        **{f'backbone.{key}': value for key, value in swin(backbone).items()},
+        **rename(joined, (r'\.in_proj\.(\w+)$', r'.in_proj_\1')),
+    }
+
+
+SYSTEM = Layout(r'^model\.pixel_level_module\.', mask2former)
 MARK = r'^(\w+\.)?embeddings\.'
 LAYOUTS = {
     'Swin': Layout(MARK, swin),
@@ -115,4 +179,5 @@ LAYOUTS = {
     'FocalNet': Layout(MARK, focalnet),
     'NAT': Layout(MARK, neighborhood),
     'DiNAT': Layout(MARK, neighborhood),
+    'MiT': Layout(r'^(segformer\.)?encoder\.patch_embeddings\.', mit),
 }

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 
 from mmdet.datasets import voc, xml_style
 
+from denseformer.datasets.lists import read_names
 from denseformer.detection.annotation_files import check_class_names, check_some_left
 from denseformer.detection.coco_content import log_left_out, size_in_header
 from denseformer.images.reading import read_bytes
@@ -117,21 +118,6 @@ def read_xml(path: str) -> Element:
         return ElementTree.fromstring(read_bytes(path, 'annotation file'))
     except ElementTree.ParseError as error:
         raise ValueError(f"'{path}' is no xml file: {error}. Fetch it again or take it off the list.") from error
-
-
-def read_names(path: str, suffixes: Iterable[str]) -> list[str]:
-    """The names in a list, one a line, which may have one of these suffixes and blanks around them.
-
-    Raises ValueError, naming the list, for backslashes between folders.
-    """
-    lines = read_bytes(path, 'list of images').decode(errors='replace').splitlines()
-    names = [line.strip() for line in lines if line.strip()]
-    wrong = [name for name in names if '\\' in name]
-    if wrong:
-        raise ValueError(f"'{path}' lists names with backslashes ({wrong[0]}); write '/' between folders.")
-    for suffix in suffixes:
-        names = [name.removesuffix(suffix) for name in names]
-    return names
 
 
 def objects_in(root: Element) -> Iterator[tuple[str, bool, list[float]]]:

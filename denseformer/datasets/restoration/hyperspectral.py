@@ -24,18 +24,28 @@ class LoadCube(BaseTransform):
 
     Args:
         peak: the value that becomes 1, such as 65535 or the largest of the sensor.
+        bands: of every cube; None for any number.
         scale: how many times larger the target is.
         variable: of a .mat file; None where it holds a single cube.
         bands_first: files hold (C, H, W).
 
-    Raises ValueError for a file that cannot be read, is no cube, holds values that are not finite, or whose largest
-    value is below a 200th of the peak or above its double, which means another unit.
+    Raises ValueError for a file that cannot be read, is no cube, has another number of bands, holds values that are not
+    finite, or whose largest value is below a 200th of the peak or above its double, which means another unit.
     """
 
-    def __init__(self, *, peak: float, scale: int = 1, variable: str | None = None, bands_first: bool = False):
+    def __init__(
+        self,
+        *,
+        peak: float,
+        bands: int | None = None,
+        scale: int = 1,
+        variable: str | None = None,
+        bands_first: bool = False,
+    ):
         if peak <= 0:
             raise ValueError(f'peak must be positive, got {peak}.')
         self.peak = peak
+        self.bands = bands
         self.scale = scale
         self.variable = variable
         self.bands_first = bands_first
@@ -59,6 +69,11 @@ class LoadCube(BaseTransform):
         if cube.ndim != 3:
             raise ValueError(f"'{path}' holds an array {cube.shape}; a cube has three axes.")
         cube = np.moveaxis(cube, 0, 2) if self.bands_first else cube
+        if self.bands not in (None, cube.shape[2]):
+            raise ValueError(
+                f"'{path}' is {' x '.join(map(str, cube.shape))}, the last of which are its bands, and bands="
+                f'{self.bands}. Set bands, or bands_first where the bands come first in the file.'
+            )
         cube = np.ascontiguousarray(cube, np.float32) / np.float32(self.peak)
         if not np.isfinite(cube).all():
             raise ValueError(f"'{path}' holds values that are not finite; replace them, or leave the file out.")
@@ -72,6 +87,11 @@ class LoadCube(BaseTransform):
                 f"The largest value of '{path}' is {largest * self.peak:g}, with peak={self.peak:g}. Set peak to what "
                 'is white in the files, such as 1 for values in 0 .. 1, or leave the file out if it is black.'
             )
+
+
+def black_bands(cube: np.ndarray) -> list[int]:
+    """The bands of a cube (H, W, C) that are 0 everywhere."""
+    return np.flatnonzero(~cube.any((0, 1))).tolist()
 
 
 def read_cube(path: str, variable: str | None) -> np.ndarray:

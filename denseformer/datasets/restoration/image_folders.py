@@ -1,15 +1,15 @@
 """Datasets of image restoration: folders of degraded images and their targets, or of targets alone."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
 
 from denseformer.datasets.restoration.lmdb_store import SUFFIX, names_in
-from denseformer.images.folders import files_below
+from denseformer.images.folders import IMAGES, files_below
 from denseformer.registry import DATASETS
-
-IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.pgm', '.ppm')
 
 
 @DATASETS.register_module()
@@ -42,7 +42,7 @@ class RestorationImages(BaseDataset):
         data_prefix: Mapping[str, str],
         scale: int = 1,
         pipeline: Sequence[dict] = (),
-        suffixes: Sequence[str] = IMAGE_SUFFIXES,
+        suffixes: Collection[str] = IMAGES,
         only: Sequence[str] | None = None,
         without: Sequence[str] = (),
         indices: int | Sequence[int] | None = None,
@@ -93,17 +93,27 @@ class RestorationImages(BaseDataset):
         return {name: path for name, path in files.items() if name in chosen}
 
 
-def image_files(folder: str, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> dict[str, Path]:
-    """The images below a folder, or in an LMDB database: {path below it, without suffix: file}, by name."""
+def image_files(folder: str, suffixes: Collection[str] = IMAGES) -> dict[str, Path]:
+    """The images below a folder, or in an LMDB database: {path below it, without suffix: file}, by name.
+
+    The log says how many files are left out by their suffix.
+    """
     if folder.endswith(SUFFIX):
         return {name: Path(folder, name) for name in names_in(folder)}
     root = Path(folder)
     if not root.is_dir():
         raise ValueError(f"There is no folder '{folder}'; data/README.md says how to lay the data out.")
-    files = [path for path in files_below(root) if path.suffix.lower() in suffixes]
+    everything = list(files_below(root))
+    files = [path for path in everything if path.suffix.lower() in suffixes]
+    others = Counter(path.suffix.lower() or 'without suffix' for path in everything) - Counter(
+        path.suffix.lower() for path in files
+    )
     found = {path.relative_to(root).with_suffix('').as_posix(): path for path in files}
     if not found:
-        raise ValueError(f"There is no image in '{folder}' ({', '.join(suffixes)}).")
+        raise ValueError(f"There is no image in '{folder}' ({', '.join(sorted(suffixes))}).")
     if len(found) < len(files):
         raise ValueError(f"'{folder}' holds images whose names differ only in their suffix; keep one of each.")
+    if others:
+        kinds = ', '.join(f'{count} {suffix}' for suffix, count in others.most_common())
+        print_log(f"'{folder}': {len(found)} images; left out by their suffix: {kinds}.", 'current')
     return found

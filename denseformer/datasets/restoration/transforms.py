@@ -7,6 +7,7 @@ Legend: H W degraded image, C channels, s scale.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import cv2
@@ -21,6 +22,9 @@ from denseformer.registry import TRANSFORMS
 from denseformer.restoration.data_sample import RestorationSample
 from denseformer.restoration.resize import imresize
 
+LUMA = np.array([24.966, 128.553, 65.481])
+"""Of blue, green and red in the luma of BT.601."""
+
 
 @TRANSFORMS.register_module()
 class LoadImagePair(BaseTransform):
@@ -31,22 +35,29 @@ class LoadImagePair(BaseTransform):
     Args:
         channels: 3 reads grey images as colour, 1 colour images as grey.
         scale: how many times larger the target is.
+        luma: where one channel is read, the share of colour images, 0 to 1, that become grey as their luma (BT.601, 16
+            to 235); the others become OpenCV's grey.
 
     Raises ValueError for a file that cannot be read, and for images that do not belong together.
     """
 
-    def __init__(self, *, channels: int = 3, scale: int = 1):
+    def __init__(self, *, channels: int = 3, scale: int = 1, luma: float = 0.0):
         if channels not in (1, 3):
             raise ValueError(f'LoadImagePair reads 1 or 3 channels, not {channels}.')
+        if not 0 <= luma <= 1:
+            raise ValueError(f'luma is a share of the images, from 0 to 1, not {luma}.')
         self.channels = channels
         self.scale = scale
+        self.luma = luma if channels == 1 else 0.0
 
     def transform(self, results: dict) -> dict:
-        target = read_image(results['gt_path'], self.channels)
+        as_luma = self.luma and np.random.random() < self.luma
+        read = read_luma if as_luma else partial(read_image, channels=self.channels)
+        target = read(results['gt_path'])
         height, width = (side // self.scale * self.scale for side in target.shape[:2])
         results['gt_img'] = target[:height, :width]
         if 'img_path' in results:
-            results['img'] = read_image(results['img_path'], self.channels)
+            results['img'] = read(results['img_path'])
             self._check(results)
         return results
 
@@ -146,6 +157,16 @@ def read_image(path: str, channels: int) -> np.ndarray:
     """(H, W, channels) uint8, uint16 or float32 in [0, 1], colors as B, G, R."""
     picture = decode_image(path, read_file(path), gray=channels == 1)
     return picture.pixels if channels == 1 else picture.as_bgr()
+
+
+def read_luma(path: str) -> np.ndarray:
+    """(H, W, 1), the luma of a colour image as BT.601 has it, 16 to 235 of 255; a grey image as it is."""
+    pixels = decode_image(path, read_file(path)).pixels
+    if pixels.shape[2] == 1:
+        return pixels
+    whole = np.iinfo(pixels.dtype).max if pixels.dtype.kind == 'u' else 1.0
+    luma = (pixels @ LUMA + 16 * whole) / 255
+    return (luma.round() if pixels.dtype.kind == 'u' else luma).astype(pixels.dtype)[..., None]
 
 
 def with_channels(image: np.ndarray) -> np.ndarray:

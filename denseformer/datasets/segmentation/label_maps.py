@@ -28,8 +28,6 @@ class LoadSegmentation(BaseTransform):
         num_classes: labels 0 .. num_classes - 1 are legal after both of these have been applied.
         ignore_index: the label of pixels that do not count, legal besides.
         reduce_zero_label: None to do as the dataset says.
-        colors: of each class, R, G, B from 0 to 255, where files are color masks; None for maps of indices. Pixels of
-            other colors do not count.
         backend_args: for mmengine's file backends.
 
     Raises ValueError for fewer than two classes, and for a file that is missing or no image, has several channels,
@@ -43,7 +41,6 @@ class LoadSegmentation(BaseTransform):
         num_classes: int,
         ignore_index: int = 255,
         reduce_zero_label: bool | None = None,
-        colors: Sequence[Sequence[int]] | None = None,
         backend_args: dict | None = None,
     ):
         if num_classes < 2:
@@ -52,10 +49,7 @@ class LoadSegmentation(BaseTransform):
                 "the background a class of its own: classes=('background', ...), num_classes=2, masks of 0 and 1. The "
                 'head has one logit with out_channels=1 and a loss with use_sigmoid=True.'
             )
-        if colors is not None and len(colors) != num_classes:
-            raise ValueError(f'{len(colors)} colors for num_classes={num_classes}: give one for each class.')
         self.num_classes = num_classes
-        self.colors = colors
         self.ignore_index = ignore_index
         self.reduce_zero_label = reduce_zero_label
         self.backend_args = backend_args
@@ -63,12 +57,7 @@ class LoadSegmentation(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         path = results['seg_map_path']
-        data = read_bytes(path, 'label map', self.backend_args)
-        check_pixels(path, pixels_in_header(data))
-        labels = decode_labels(path, data)
-        if self.colors is not None:
-            labels = indices_of_colors(path, labels, self.colors, self.ignore_index)
-        check_is_index_map(path, labels)
+        labels = self._combined(results) if 'class_masks' in results else self._indices(path, results)
         check_size(path, labels, results)
         found = distinct_labels(labels)
         reduce_zero_label = self._reduces_zero_label(results)
@@ -81,6 +70,36 @@ class LoadSegmentation(BaseTransform):
         results['gt_seg_map'] = labels.astype(self.dtype, copy=False)
         results.setdefault('seg_fields', []).append('gt_seg_map')
         return results
+
+    def _stored(self, path: str) -> np.ndarray:
+        data = read_bytes(path, 'label map', self.backend_args)
+        check_pixels(path, pixels_in_header(data))
+        return decode_labels(path, data)
+
+    def _indices(self, path: str, results: Mapping[str, Any]) -> np.ndarray:
+        """The indices of one file, (H, W): as stored, or those that the dataset gives to its colors."""
+        labels = self._stored(path)
+        if results.get('equal_channels'):
+            labels = as_colors(labels)
+        if 'label_colors' in results:
+            labels = indices_of_colors(path, labels, results['label_colors'])
+        check_is_index_map(path, labels)
+        return labels
+
+    def _combined(self, results: Mapping[str, Any]) -> np.ndarray:
+        """One label map of the masks of each class, (H, W); a pixel of several classes belongs to the last."""
+        combined: np.ndarray | None = None
+        for label, path in results['class_masks']:
+            mask = as_colors(self._stored(path))
+            check_is_index_map(path, mask)
+            combined = np.zeros(mask.shape, np.uint8) if combined is None else combined
+            if mask.shape != combined.shape:
+                raise ValueError(
+                    f"The mask '{path}' is {mask.shape}, those of other classes are {combined.shape} (H, W)."
+                )
+            combined[mask > 0] = label
+        assert combined is not None, 'a dataset lists at least one mask for each image'
+        return combined
 
     def _reduces_zero_label(self, results: Mapping[str, Any]) -> bool:
         ours, theirs = self.reduce_zero_label, results.get('reduce_zero_label')
@@ -121,7 +140,7 @@ class LoadSegmentation(BaseTransform):
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(num_classes={self.num_classes}, ignore_index={self.ignore_index}, '
-            f'reduce_zero_label={self.reduce_zero_label}, colors={self.colors}, backend_args={self.backend_args})'
+            f'reduce_zero_label={self.reduce_zero_label}, backend_args={self.backend_args})'
         )
 
 
@@ -138,22 +157,26 @@ def decode_labels(path: str, data: bytes) -> np.ndarray:
         ) from error
 
 
-def indices_of_colors(path: str, mask: np.ndarray, colors: Sequence[Sequence[int]], other: int) -> np.ndarray:
-    """The place of each pixel's color in `colors`, `other` where it has none: (H, W, 3 or 4) -> (H, W).
+def as_colors(labels: np.ndarray) -> np.ndarray:
+    """(H, W, 3) without transparency, or (H, W) where all channels are equal."""
+    if labels.ndim == 2:
+        return labels
+    colors = labels[..., :1] if labels.shape[2] == 2 else labels[..., :3]
+    return colors[..., 0] if (colors == colors[..., :1]).all() else colors
 
-    Raises ValueError for a mask without colors.
+
+def indices_of_colors(path: str, labels: np.ndarray, table: Sequence[tuple[int, int, int, int]]) -> np.ndarray:
+    """The class of each pixel of (H, W, 3), or of gray (H, W), by a table of (red, green, blue, class).
+
+    Raises ValueError, which lists them, for colors that the table lacks.
     """
-    if mask.ndim != 3 or mask.shape[2] < 3:
-        raise ValueError(
-            f"The label map '{path}' has shape {mask.shape}, and a color mask (H, W, 3) is expected. "
-            'Leave out colors=... for maps of class indices.'
-        )
-    weights = np.array([1 << 16, 1 << 8, 1], np.int64)
-    codes = mask[..., :3] @ weights  # (H, W)
-    known = np.asarray(colors) @ weights
-    order = known.argsort()
-    place = order[np.searchsorted(known, codes, sorter=order).clip(max=len(known) - 1)]
-    return np.where(known[place] == codes, place, other)
+    colors = labels if labels.ndim == 3 else np.repeat(labels[..., None], 3, 2)
+    codes, places = np.unique(colors.astype(np.int64) @ (1 << 16, 1 << 8, 1), return_inverse=True)
+    known = {red << 16 | green << 8 | blue: label for red, green, blue, label in table}
+    unknown = [(int(c) >> 16, int(c) >> 8 & 255, int(c) & 255) for c in codes if int(c) not in known]
+    if unknown:
+        raise ValueError(f"The label map '{path}' has colors that no class has: {', '.join(map(str, unknown[:8]))}.")
+    return np.array([known[int(code)] for code in codes])[places].reshape(labels.shape[:2])
 
 
 def check_is_index_map(path: str, labels: np.ndarray) -> None:

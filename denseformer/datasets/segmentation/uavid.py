@@ -30,7 +30,9 @@ class UAVidDataset(BaseSegDataset):
 
     def load_data_list(self) -> list[dict]:
         frames = [each for each in super().load_data_list() if Path(each['img_path']).parent.name == 'Images']
+        colors = [(*color, label) for label, color in enumerate(self.METAINFO['palette'])]
         for frame in frames:
             path = Path(frame['img_path'])
+            frame['label_colors'] = colors
             frame['seg_map_path'] = str(path.parents[1] / 'Labels' / path.name)
         return frames

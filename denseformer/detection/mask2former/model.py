@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from mmdet.models.dense_heads import Mask2FormerHead as MMDetHead
 from mmdet.models.detectors import Mask2Former as MMDetMask2Former
+from mmdet.registry import MODELS as MMDET_MODELS
 from mmdet.utils import reduce_mean
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
@@ -69,82 +70,21 @@ def query_decoder(width: int, num_heads: int, layers: int) -> dict:
     return dict(return_intermediate=True, num_layers=layers, layer_cfg=layer)
 
 
-class PlainHead:
-    """Mixin before mmdetection's or mmsegmentation's head, which state most of these numbers in several places.
-
-    Args:
-        in_channels: of the backbone's three or four maps, finest first, each half as high and wide as the one before.
-            Masks are as fine as the first.
-        num_classes: of things and stuff together; things stand first.
-        num_stuff: how many of them are stuff.
-        num_queries: the most masks that are found in an image.
-        width: channels of queries and maps; the hidden layers are 4 times as wide in the encoder, 8 times in the
-            decoder.
-        num_heads: of every attention.
-        encoder_layers: of deformable attention between the maps.
-        decoder_layers: of masked attention from the queries to the maps.
-        num_points: at which a mask is compared with a label.
-        void_weight: of the class `nothing`, which most queries have, in the loss.
-        train_cfg, test_cfg: passed by mmdetection's detector; not used.
-
-    Raises ValueError for numbers that contradict one another.
-    """
+class QueryLosses:
+    """Mixin before mmdetection's or mmsegmentation's head: losses of the classes and masks of queries."""
 
     num_classes: int
-    num_stuff: int
+    num_points: int
     class_weight: list[float]
     loss_cls: nn.Module
     loss_mask: nn.Module
     loss_dice: nn.Module
 
-    def __init__(
-        self,
-        *,
-        in_channels: Sequence[int],
-        num_classes: int,
-        num_stuff: int = 0,
-        num_queries: int = 100,
-        width: int = 256,
-        num_heads: int = 8,
-        encoder_layers: int = 6,
-        decoder_layers: int = 9,
-        num_points: int = 12544,
-        void_weight: float = 0.1,
-        train_cfg: dict | None = None,
-        test_cfg: dict | None = None,
-    ):
-        if not 0 <= num_stuff <= num_classes:
-            raise ValueError(f'num_stuff={num_stuff} of num_classes={num_classes}: the stuff is a part of the classes.')
-        if width % 32 or width % num_heads:
-            raise ValueError(f'width={width} must be a multiple of 32 and of num_heads={num_heads}.')
-        if not LEVELS <= len(in_channels) <= LEVELS + 1:
-            raise ValueError(f'{LEVELS} or {LEVELS + 1} maps are needed, not {len(in_channels)}: {tuple(in_channels)}.')
-        weights = [1.0] * num_classes + [void_weight]
-        mean = dict(use_sigmoid=True, reduction='mean')
-        options = ConfigDict(
-            in_channels=list(in_channels),
-            feat_channels=width,
-            out_channels=width,
-            num_things_classes=num_classes - num_stuff,
-            num_stuff_classes=num_stuff,
-            num_queries=num_queries,
-            num_transformer_feat_level=LEVELS,
-            positional_encoding=positional_encoding(width),
-            pixel_decoder=pixel_decoder(width, num_heads, encoder_layers),
-            transformer_decoder=query_decoder(width, num_heads, decoder_layers),
-            loss_cls=dict(type='mmdet.CrossEntropyLoss', loss_weight=CLASS, class_weight=weights),
-            loss_mask=dict(mean, type='mmdet.CrossEntropyLoss', loss_weight=MASK),
-            loss_dice=dict(mean, type='mmdet.DiceLoss', loss_weight=DICE, activate=True, naive_dice=True, eps=1.0),
-        )
-        super().__init__(num_classes=num_classes, **options)  # type: ignore[call-arg]
-        self.num_points = num_points
-        self.num_stuff = num_stuff
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        own = remap_official_keys(own, self)
-        state_dict.update({prefix + key: value for key, value in own.items()})
-        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[misc]
+    def build_losses(self, num_classes: int, void_weight: float) -> None:
+        """Set the losses of a head that mmdetection's constructor does not build."""
+        settings = loss_settings(num_classes, void_weight)
+        self.class_weight = settings['loss_cls']['class_weight']
+        self.loss_cls, self.loss_mask, self.loss_dice = (MMDET_MODELS.build(loss) for loss in settings.values())
 
     def _loss_by_feat_single(
         self, scores: Tensor, masks: Tensor, truth: Sequence[InstanceData], metas: Sequence[dict]
@@ -179,6 +119,86 @@ class PlainHead:
         found = point_sample(found, points)  # (n, P)
         loss_mask = self.loss_mask(found.flatten(), targets.flatten(), avg_factor=count * self.num_points)
         return loss_cls, loss_mask, self.loss_dice(found, targets, avg_factor=count)
+
+
+def loss_settings(num_classes: int, void_weight: float) -> dict[str, dict[str, Any]]:
+    """mmdetection's losses of classes, of masks, and of their dice; `void_weight` is that of the class `nothing`."""
+    weights = [1.0] * num_classes + [void_weight]
+    mean = dict(use_sigmoid=True, reduction='mean')
+    return dict(
+        loss_cls=dict(type='mmdet.CrossEntropyLoss', loss_weight=CLASS, class_weight=weights),
+        loss_mask=dict(mean, type='mmdet.CrossEntropyLoss', loss_weight=MASK),
+        loss_dice=dict(mean, type='mmdet.DiceLoss', loss_weight=DICE, activate=True, naive_dice=True, eps=1.0),
+    )
+
+
+class PlainHead(QueryLosses):
+    """Mixin before mmdetection's or mmsegmentation's head, which state most of these numbers in several places.
+
+    Args:
+        in_channels: of the backbone's three or four maps, finest first, each half as high and wide as the one before.
+            Masks are as fine as the first.
+        num_classes: of things and stuff together; things stand first.
+        num_stuff: how many of them are stuff.
+        num_queries: the most masks that are found in an image.
+        width: channels of queries and maps; the hidden layers are 4 times as wide in the encoder, 8 times in the
+            decoder.
+        num_heads: of every attention.
+        encoder_layers: of deformable attention between the maps.
+        decoder_layers: of masked attention from the queries to the maps.
+        num_points: at which a mask is compared with a label.
+        void_weight: of the class `nothing`, which most queries have, in the loss.
+        train_cfg, test_cfg: passed by mmdetection's detector; not used.
+
+    Raises ValueError for numbers that contradict one another.
+    """
+
+    num_stuff: int
+
+    def __init__(
+        self,
+        *,
+        in_channels: Sequence[int],
+        num_classes: int,
+        num_stuff: int = 0,
+        num_queries: int = 100,
+        width: int = 256,
+        num_heads: int = 8,
+        encoder_layers: int = 6,
+        decoder_layers: int = 9,
+        num_points: int = 12544,
+        void_weight: float = 0.1,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+    ):
+        if not 0 <= num_stuff <= num_classes:
+            raise ValueError(f'num_stuff={num_stuff} of num_classes={num_classes}: the stuff is a part of the classes.')
+        if width % 32 or width % num_heads:
+            raise ValueError(f'width={width} must be a multiple of 32 and of num_heads={num_heads}.')
+        if not LEVELS <= len(in_channels) <= LEVELS + 1:
+            raise ValueError(f'{LEVELS} or {LEVELS + 1} maps are needed, not {len(in_channels)}: {tuple(in_channels)}.')
+        options = ConfigDict(
+            in_channels=list(in_channels),
+            feat_channels=width,
+            out_channels=width,
+            num_things_classes=num_classes - num_stuff,
+            num_stuff_classes=num_stuff,
+            num_queries=num_queries,
+            num_transformer_feat_level=LEVELS,
+            positional_encoding=positional_encoding(width),
+            pixel_decoder=pixel_decoder(width, num_heads, encoder_layers),
+            transformer_decoder=query_decoder(width, num_heads, decoder_layers),
+            **loss_settings(num_classes, void_weight),
+        )
+        super().__init__(num_classes=num_classes, **options)  # type: ignore[call-arg]
+        self.num_points = num_points
+        self.num_stuff = num_stuff
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
+        own = remap_official_keys(own, self)
+        state_dict.update({prefix + key: value for key, value in own.items()})
+        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[misc]
 
 
 @MODELS.register_module()
@@ -224,6 +244,8 @@ class OfficialNames:
         for key in [key for key in state_dict if key.startswith(theirs)]:
             state_dict[f'{prefix}{self.head_name}.{key[len(theirs) :]}'] = state_dict.pop(key)
         state_dict.pop(prefix + 'criterion.empty_weight', None)
+        for key in [key for key in state_dict if key.startswith(prefix + 'network.')]:  # EoMT's authors
+            state_dict[f'{prefix}backbone.{key[len(prefix) + len("network.") :]}'] = state_dict.pop(key)
         super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[misc]
 
 

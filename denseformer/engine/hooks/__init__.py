@@ -2,8 +2,22 @@
 
 from denseformer.engine.hooks.auxiliary_losses import AuxiliaryLossHook
 from denseformer.engine.hooks.checkpoint import CheckpointHook
+from denseformer.engine.hooks.mask_annealing import MaskAnnealingHook
 from denseformer.engine.hooks.nan_guard import NaNGuardHook
+from denseformer.engine.hooks.patience import PatienceHook
 from denseformer.engine.hooks.preemption import PreemptionHook
+from denseformer.engine.hooks.progress import ProgressHook
 from denseformer.engine.hooks.restored_images import RestoredImagesHook
+from denseformer.engine.hooks.validation_loss import ValidationLossHook
 
-__all__ = ['AuxiliaryLossHook', 'CheckpointHook', 'NaNGuardHook', 'PreemptionHook', 'RestoredImagesHook']
+__all__ = [
+    'AuxiliaryLossHook',
+    'CheckpointHook',
+    'MaskAnnealingHook',
+    'NaNGuardHook',
+    'PatienceHook',
+    'PreemptionHook',
+    'ProgressHook',
+    'RestoredImagesHook',
+    'ValidationLossHook',
+]

@@ -1,6 +1,8 @@
 """The hook that writes checkpoints and deletes old ones."""
 
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
 from mmengine.runner import Runner
 
 from denseformer.checkpoints import remove_checkpoint
+from denseformer.checkpoints.writing import BEST, LAST, NAMES
 from denseformer.registry import HOOKS
 
 INTERRUPTED = 'interrupted.pth'
@@ -37,7 +40,10 @@ class DeleteAfterWrite:
 
 @HOOKS.register_module()
 class CheckpointHook(MMEngineCheckpointHook):
-    """mmengine's hook, which deletes the old checkpoint before it has written the new one; here it is afterwards."""
+    """mmengine's hook, which deletes the old checkpoint before it has written the new one; here it is afterwards.
+
+    `best.pth` and `last.pth` beside the checkpoints lead to the best and to the newest one.
+    """
 
     _default_greater_keys = [*MMEngineCheckpointHook._default_greater_keys, 'PQ']  # noqa: RUF012
     saved_iter = -1
@@ -48,6 +54,20 @@ class CheckpointHook(MMEngineCheckpointHook):
         if not os.access(self.out_dir, os.W_OK):
             raise ValueError(f'{self.out_dir}: checkpoints cannot be written there; choose another --work-dir.')
         self.file_backend = DeleteAfterWrite(self.file_backend)
+        if not runner._resume:
+            self._forget_older_run()
+
+    def best(self, runner: Runner) -> tuple[str, float, Path] | None:
+        """The score by which the best checkpoint is chosen, its best value so far, and that checkpoint."""
+        if not self.save_best:
+            return None
+        key = self.key_indicators[0]
+        ending = '' if len(self.key_indicators) == 1 else f'_{key}'
+        known = runner.message_hub.runtime_info
+        if f'best_ckpt{ending}' not in known:
+            return None
+        name = Path(known[f'best_ckpt{ending}']).name  # the folder may have been moved since
+        return key, float(known[f'best_score{ending}']), Path(self.out_dir) / name
 
     def save_interrupted(self, runner: Runner) -> Path:
         """Save between two iterations, wherever in an epoch; the file goes when the next regular one is written."""
@@ -61,15 +81,33 @@ class CheckpointHook(MMEngineCheckpointHook):
     @master_only
     def _point_to(self, runner: Runner, path: Path) -> None:
         (Path(runner.work_dir) / 'last_checkpoint').write_text(str(path))
+        link(path, LAST)
+
+    @master_only
+    def _forget_older_run(self) -> None:
+        for name in NAMES:
+            (Path(self.out_dir) / name).unlink(missing_ok=True)
+
+    @master_only
+    def _link_best(self, runner: Runner) -> None:
+        best = self.best(runner)
+        if best is not None and best[2].is_file():
+            link(best[2], BEST)
+
+    @master_only
+    def _link_last(self) -> None:
+        link(Path(self.last_ckpt), LAST)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         super()._save_checkpoint_with_step(runner, step, meta)
         self.saved_iter = meta['iter']
+        self._link_last()
         self._remove_replaced()
         self._remove_interrupted()
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         super()._save_best_checkpoint(runner, metrics)
+        self._link_best(runner)
         self._remove_replaced()
 
     @master_only
@@ -80,3 +118,17 @@ class CheckpointHook(MMEngineCheckpointHook):
     @master_only
     def _remove_interrupted(self) -> None:
         remove_checkpoint(Path(self.out_dir) / INTERRUPTED)
+
+
+def link(path: Path, name: str) -> None:
+    """Let `name` beside `path` lead to it: a relative link, or a copy where the file system has no links.
+
+    A copied or moved folder keeps its links; a copied link is the checkpoint itself.
+    """
+    place, temporary = path.with_name(name), path.with_name(f'{name}.writing')
+    temporary.unlink(missing_ok=True)
+    with suppress(OSError):
+        temporary.symlink_to(path.name)
+    if not temporary.is_symlink():
+        shutil.copyfile(path, temporary)
+    os.replace(temporary, place)

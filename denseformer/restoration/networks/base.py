@@ -102,5 +102,8 @@ class RestorationNetwork(Checkpointing, Network):
         record = cls.resolve_arch(fields)
         return next((name for name, published in cls.archs.items() if published == record), fields)
 
+    def _saved_config(self) -> dict[str, Any]:
+        return {'model': {'type': 'denseformer.Restorer', 'network': super()._saved_config()['backbone']}}
+
     def _describe(self, name: str) -> Description:
         return super()._describe(name if self.scale == 1 else f'{name} x{self.scale}')

@@ -46,6 +46,13 @@ def test_what_is_no_cube_is_refused(tmp_path, array):
         LoadCube(peak=1).read(str(tmp_path / 'a.npy'))
 
 
+def test_the_number_of_bands_is_held_against_each_file(tmp_path):
+    np.save(tmp_path / 'a.npy', CUBE)
+    assert LoadCube(peak=1000, bands=5).read(str(tmp_path / 'a.npy')).shape == CUBE.shape
+    with pytest.raises(ValueError, match=r"a\.npy' is 9 x 14 x 5, the last of which are its bands, and bands=31"):
+        LoadCube(peak=1000, bands=31).read(str(tmp_path / 'a.npy'))
+
+
 @pytest.mark.parametrize(
     ('values', 'peak', 'fits'),
     [

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from PIL import Image
 
 from denseformer.datasets import RestorationImages
-from denseformer.datasets.restoration import bsrgan
+from denseformer.datasets.restoration import bsrgan, image_folders
 from denseformer.datasets.restoration.realesrgan import bell_kernel, sinc_kernel
 from denseformer.datasets.restoration.transforms import downsample_window, to_tensor
 from denseformer.registry import DATASETS, TRANSFORMS
@@ -69,6 +70,18 @@ def test_images_in_linked_folders_belong_to_the_set(root):
     assert names == ['HR/a.png', 'HR/b.png', 'HR/more/ax2.png', 'HR/more/b.png']
 
 
+def test_files_of_other_kinds_are_counted_and_avif_is_an_image(root, monkeypatch):
+    said = []
+    monkeypatch.setattr(image_folders, 'print_log', lambda text, logger: said.append(text))
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(root / 'HR/c.avif')
+    for name in ('d.heic', 'e.HEIC', 'f.tga', 'notes'):
+        (root / 'HR' / name).touch()
+    names = [Path(info['gt_path']).name for info in dataset(root, pair=False)]
+    assert names == ['a.png', 'b.png', 'c.avif']
+    assert said == [f"'{root}/HR': 3 images; left out by their suffix: 2 .heic, 1 .tga, 1 without suffix."]
+    assert transform('LoadImagePair')({'gt_path': str(root / 'HR/c.avif')})['gt_img'].shape == (8, 8, 3)
+
+
 def test_fractions_are_read_as_they_are(tmp_path):
     fractions = np.random.default_rng(0).random((8, 12, 3), np.float32)
     tifffile.imwrite(tmp_path / 'a.tif', fractions, photometric='rgb')
@@ -125,6 +138,17 @@ def test_sixteen_bits_are_kept(tmp_path, channels):
     assert packed.dtype == torch.float32
     blue = (packed[-1] * 65535).round().numpy()
     assert np.array_equal(blue, image[..., 0])
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_colours_become_grey_as_luma_where_it_is_asked_for(tmp_path, dtype):
+    white, black = np.full((4, 4, 3), np.iinfo(dtype).max, dtype), np.zeros((4, 4, 3), dtype)
+    cv2.imwrite(str(tmp_path / 'a.png'), np.concatenate([white, black]))
+    gray = transform('LoadImagePair', channels=1, luma=1.0)({'gt_path': str(tmp_path / 'a.png')})['gt_img']
+    assert (gray.dtype, gray.shape) == (dtype, (8, 4, 1))
+    assert np.unique(gray).tolist() == [level * (257 if dtype is np.uint16 else 1) for level in (16, 235)]
+    with pytest.raises(ValueError, match='share of the images'):
+        transform('LoadImagePair', channels=1, luma=2.0)
 
 
 def test_sizes_that_do_not_belong_together_are_refused(root):

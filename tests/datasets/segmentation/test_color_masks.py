@@ -6,23 +6,22 @@ from PIL import Image
 
 from denseformer.datasets.segmentation import LoadSegmentation, UAVidDataset
 
-COLORS = ((128, 0, 0), (0, 0, 0), (64, 0, 128))
+COLORS = [(128, 0, 0, 0), (0, 0, 0, 1), (64, 0, 128, 2)]
 
 
-def test_colors_are_read_as_classes_and_others_do_not_count(tmp_path):
-    mask = np.array([[COLORS[2], COLORS[0]], [COLORS[1], (1, 2, 3)]], np.uint8)
-    Image.fromarray(mask).save(tmp_path / 'mask.png')
-    load = LoadSegmentation(num_classes=3, colors=COLORS)
-    found = load.transform({'seg_map_path': str(tmp_path / 'mask.png')})['gt_seg_map']
-    assert found.tolist() == [[2, 0], [1, 255]]
+def read(path, mask):
+    Image.fromarray(np.array(mask, np.uint8)).save(path)
+    info = {'seg_map_path': str(path), 'label_colors': COLORS}
+    return LoadSegmentation(num_classes=3).transform(info)['gt_seg_map'].tolist()
 
 
-def test_maps_of_indices_and_colors_of_other_classes_are_refused(tmp_path):
-    Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / 'mask.png')
-    with pytest.raises(ValueError, match='color mask'):
-        LoadSegmentation(num_classes=3, colors=COLORS).transform({'seg_map_path': str(tmp_path / 'mask.png')})
-    with pytest.raises(ValueError, match='3 colors for num_classes=4'):
-        LoadSegmentation(num_classes=4, colors=COLORS)
+def test_colors_are_read_as_classes(tmp_path):
+    assert read(tmp_path / 'mask.png', [[(64, 0, 128), (128, 0, 0)], [(0, 0, 0), (0, 0, 0)]]) == [[2, 0], [1, 1]]
+
+
+def test_colors_of_no_class_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r'colors that no class has: \(1, 2, 3\)'):
+        read(tmp_path / 'mask.png', [[(64, 0, 128), (1, 2, 3)]])
 
 
 def test_uavid_finds_frames_and_masks_of_all_sequences(tmp_path):
@@ -38,3 +37,4 @@ def test_uavid_finds_frames_and_masks_of_all_sequences(tmp_path):
     pairs = [(each['img_path'], each['seg_map_path']) for each in map(dataset.get_data_info, range(len(dataset)))]
     assert len(pairs) == 2
     assert all(mask == image.replace('Images', 'Labels') for image, mask in pairs)
+    assert dataset.get_data_info(0)['label_colors'][1] == (128, 64, 128, 1)

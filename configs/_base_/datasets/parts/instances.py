@@ -6,6 +6,9 @@ num_workers = 4
 key_metric = 'segm_mAP'  # by which the best checkpoint is chosen
 with_mask = True
 scored = ['bbox', 'segm']
+# For classes of few images, with _delete_=True: denseformer.RepeatFactorSampler(threshold=0.1), which repeats images by
+# their rarest class, or mmdet.ClassAwareSampler, which draws a class, then an image of it.
+train_sampler = dict(type='DefaultSampler', shuffle=True)
 
 train_pipeline = [
     dict(type='denseformer.LoadImage'),
@@ -24,7 +27,7 @@ train_dataloader = dict(
     batch_size='${batch_size}',
     num_workers='${num_workers}',
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    sampler='${train_sampler}',
     batch_sampler=dict(type='AspectRatioBatchSampler'),
     dataset=dict(pipeline='${train_pipeline}'),
 )

@@ -6,20 +6,13 @@ scale_range = (0.5, 2.0)  # training images are resized to image_scale times a f
 test_multiple = 1  # sides of test images are stretched to multiples of this
 cat_max_ratio = 0.75  # crops of which one class fills more are drawn again
 reduce_zero_label = False
-label_colors = None  # of each class, R, G, B, where label files are color masks
 batch_size = 2  # per GPU
 num_workers = 4
 key_metric = 'mIoU'  # by which the best checkpoint is chosen
 
-_load_labels = dict(
-    type='denseformer.LoadSegmentation',
-    num_classes='${num_classes}',
-    reduce_zero_label='${reduce_zero_label}',
-    colors='${label_colors}',
-)
 train_pipeline = [
     dict(type='denseformer.LoadImage'),
-    _load_labels,
+    dict(type='denseformer.LoadSegmentation', num_classes='${num_classes}', reduce_zero_label='${reduce_zero_label}'),
     dict(type='RandomResize', scale='${image_scale}', ratio_range='${scale_range}', keep_ratio=True),
     dict(type='RandomCrop', crop_size='${crop_size}', cat_max_ratio='${cat_max_ratio}'),
     dict(type='RandomFlip', prob=0.5),
@@ -29,13 +22,13 @@ train_pipeline = [
 test_pipeline = [
     dict(type='denseformer.LoadImage'),
     # The label map is read first, at the image's own size, and is not resized: scores are taken at that size.
-    _load_labels,
+    dict(type='denseformer.LoadSegmentation', num_classes='${num_classes}', reduce_zero_label='${reduce_zero_label}'),
     dict(type='denseformer.ResizeImage', scale='${image_scale}', multiple='${test_multiple}'),
     dict(type='PackSegInputs'),
 ]
 tta_pipeline = [
     dict(type='denseformer.LoadImage'),
-    _load_labels,
+    dict(type='denseformer.LoadSegmentation', num_classes='${num_classes}', reduce_zero_label='${reduce_zero_label}'),
     dict(
         type='TestTimeAug',
         transforms=[

@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.DINOv2', arch='small')

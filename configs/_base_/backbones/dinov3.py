@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.DINOv3', arch='small')

@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.FAN', arch='tiny_hybrid')

@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.SAM2', arch='tiny')

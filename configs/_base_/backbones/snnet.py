@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.SNNet', arch='small_large')

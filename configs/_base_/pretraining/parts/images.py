@@ -1,0 +1,8 @@
+# Images of a data set for semantic segmentation, without their labels.
+_base_ = '../../heads/parts/pixels.py'
+default_scope = 'mmseg'
+model = dict(
+    data_preprocessor=dict(
+        type='SegDataPreProcessor', mean='${image_mean}', std='${image_std}', bgr_to_rgb=True, size='${crop_size}'
+    )
+)

@@ -1,0 +1,12 @@
+_base_ = [
+    './_base_/backbones/dinov3.py',
+    './_base_/heads/eomt_panoptic.py',
+    './_base_/datasets/coco_panoptic.py',
+    './_base_/schedules/eomt_coco.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='base', pretrained='lvd1689m')
+optim_wrapper = dict(optimizer=dict(lr=2e-4))
+encoder, epochs, image_scale = dict(query_blocks=3), 24, (640, 640)
+max_iters, warmup_iters, mask_starts, mask_ends = 177_432, 3000, [0, 73910, 118256], [3000, 103474, 147820]
+published = dict(metric='PQ', value=53.1, source='tue-mps/eomt, model_zoo/dinov3.md')

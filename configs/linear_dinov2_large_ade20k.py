@@ -1,0 +1,9 @@
+_base_ = [
+    './_base_/backbones/dinov2.py',
+    './_base_/heads/linear.py',
+    './_base_/datasets/ade20k.py',
+    './_base_/schedules/linear_40k.py',
+    './_base_/runtime/default.py',
+]
+backbone = dict(arch='large', pretrained='lvd142m', out_indices=(23,), frozen_stages=24)
+published = dict(metric='mIoU', value=47.7, source='DINOv2 paper, https://arxiv.org/abs/2304.07193')

@@ -1,0 +1,9 @@
+_base_ = [
+    './_base_/backbones/dinov3.py',
+    './_base_/heads/linear.py',
+    './_base_/datasets/ade20k.py',
+    './_base_/schedules/linear_40k.py',
+    './_base_/runtime/default.py',
+]
+backbone = dict(arch='7b', pretrained='lvd1689m', out_indices=(39,), frozen_stages=40)
+published = dict(metric='mIoU', value=55.9, source='facebookresearch/dinov3, MODEL_CARD.md')

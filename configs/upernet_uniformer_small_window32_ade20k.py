@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/backbones/uniformer.py',
+    './_base_/heads/upernet.py',
+    './_base_/datasets/ade20k.py',
+    './_base_/schedules/adamw_160k.py',
+    './_base_/runtime/default.py',
+]
+# The authors scored the weights that upernet_uniformer_ade20k trains with these windows.
+backbone = dict(arch='small', pretrained='imagenet1k', windows='window32', drop_path_rate=0.25)
+published = dict(metric='mIoU', value=46.6, multi_scale=48.4, source='Sense-X/UniFormer, semantic_segmentation/README.md')

@@ -1,0 +1,62 @@
+"""Detectron2's layout of whole detectors to mmdetection's, https://github.com/facebookresearch/detectron2 (Apache-2.0).
+
+Faster, Mask and Cascade R-CNN on a feature pyramid. What lies in `backbone.bottom_up.` keeps its names: of Swin they
+are its authors'. ResNet's become those of mmdetection's, whose `style` has to be 'caffe' for the weights of the zoo.
+Mask2Former's heads are read where they are built (`detection/mask2former/keys.py`).
+"""
+
+import re
+
+from denseformer.checkpoints.keys import Rule, StateDict, rename
+from denseformer.checkpoints.layouts.layout import Layout
+
+
+def less(by: int, pattern: str) -> Rule:
+    """A rule that writes `pattern`, with `{}` for a number, for what is matched, its number smaller `by` that much."""
+    theirs, ours = pattern.split(' -> ')
+    return theirs.replace('{}', r'(\d+)'), lambda match: ours.format(int(match[1]) - by)
+
+
+RESNET: tuple[Rule, ...] = (
+    (r'^backbone\.stem\.conv1\.norm\.', 'backbone.bn1.'),
+    (r'^backbone\.stem\.conv1\.', 'backbone.conv1.'),
+    less(1, r'^backbone\.res{}\. -> backbone.layer{}.'),
+    (r'^(backbone\.layer\d\.\d+)\.conv(\d)\.norm\.', r'\1.bn\2.'),
+    (r'^(backbone\.layer\d\.\d+)\.shortcut\.norm\.', r'\1.downsample.1.'),
+    (r'^(backbone\.layer\d\.\d+)\.shortcut\.', r'\1.downsample.0.'),
+)
+PYRAMID: tuple[Rule, ...] = (
+    less(2, r'^backbone\.fpn_lateral{}\. -> neck.lateral_convs.{}.conv.'),
+    less(2, r'^backbone\.fpn_output{}\. -> neck.fpn_convs.{}.conv.'),
+    (r'^proposal_generator\.rpn_head\.conv\.(conv\.)?', 'rpn_head.rpn_conv.'),
+    (r'^proposal_generator\.rpn_head\.objectness_logits\.', 'rpn_head.rpn_cls.'),
+    (r'^proposal_generator\.rpn_head\.anchor_deltas\.', 'rpn_head.rpn_reg.'),
+)
+HEADS: tuple[Rule, ...] = (
+    less(1, r'^roi_heads\.box_head\.fc{}\. -> roi_head.bbox_head.shared_fcs.{}.'),
+    (r'^roi_heads\.box_predictor\.cls_score\.', 'roi_head.bbox_head.fc_cls.'),
+    (r'^roi_heads\.box_predictor\.bbox_pred\.', 'roi_head.bbox_head.fc_reg.'),
+    (
+        r'^roi_heads\.box_head\.(\d)\.fc(\d)\.',
+        lambda match: f'roi_head.bbox_head.{match[1]}.shared_fcs.{int(match[2]) - 1}.',
+    ),
+    (r'^roi_heads\.box_predictor\.(\d)\.cls_score\.', r'roi_head.bbox_head.\1.fc_cls.'),
+    (r'^roi_heads\.box_predictor\.(\d)\.bbox_pred\.', r'roi_head.bbox_head.\1.fc_reg.'),
+    less(1, r'^roi_heads\.mask_head\.mask_fcn{}\. -> roi_head.mask_head.convs.{}.conv.'),
+    (r'^roi_heads\.mask_head\.deconv\.', 'roi_head.mask_head.upsample.'),
+    (r'^roi_heads\.mask_head\.predictor\.', 'roi_head.mask_head.conv_logits.'),
+)
+
+
+def detector(state_dict: StateDict) -> StateDict:
+    """A cascade has as many mask heads in mmdetection as stages, and one in Detectron2, which all stages take."""
+    renamed = rename(state_dict, (r'^backbone\.bottom_up\.', 'backbone.'), *RESNET, *PYRAMID, *HEADS)
+    stages = {match[1] for key in renamed if (match := re.match(r'roi_head\.bbox_head\.(\d)\.', key))}
+    masks = [key for key in renamed if key.startswith('roi_head.mask_head.')] if stages else []
+    for key in masks:
+        value, part = renamed.pop(key), key.removeprefix('roi_head.mask_head.')
+        renamed |= {f'roi_head.mask_head.{stage}.{part}': value for stage in sorted(stages)}
+    return {key: value for key, value in renamed.items() if not key.startswith(('pixel_mean', 'pixel_std', 'anchor_'))}
+
+
+DETECTOR = Layout(r'^(backbone\.bottom_up|proposal_generator|roi_heads)\.', detector)

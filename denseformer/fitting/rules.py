@@ -1,0 +1,310 @@
+"""The rules by which `fit` chooses model, sizes, batch, schedule and learning rate: a table, and how it is applied.
+
+A row of the table is what suits a task on a device; number and size of images decide the rest. `denseformer fit DATA
+--explain` prints every choice with its reason.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from denseformer.config.shipped import config_folder
+from denseformer.suggestions import did_you_mean
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the rules know.
+
+    train, val: numbers of images; long, short: the median sides of the images; object_side: the median of the shorter
+    sides of boxes, 0 without boxes; objects: the most in one image; scale: how many times larger targets are.
+    device: 'cpu' or 'cuda'; memory: GiB of the GPU; cores: of the CPU.
+    """
+
+    task: str
+    train: int
+    val: int
+    long: int
+    short: int
+    classes: int = 0
+    object_side: float = 0.0
+    objects: int = 0
+    scale: int = 1
+    device: str = 'cpu'
+    memory: float = 0.0
+    cores: int = 1
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """What suits a task on a device.
+
+    bases: besides the network's and the dataset's; network: its base; sizes: keys that make network and head smaller.
+    long: the longest side of images; crop: side of the squares that are trained on; batch: images a step.
+    passes: over the training images; least, most: iterations; rate: the learning rate; keys: others.
+    gigabytes: of GPU memory for one image.
+    """
+
+    bases: tuple[str, ...]
+    network: str
+    sizes: Mapping[str, Any]
+    long: int
+    crop: int
+    batch: int
+    passes: int
+    least: int
+    most: int
+    rate: float
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    gigabytes: float = 1.5
+
+
+NARROW_HEAD = {'model': {'decode_head': {'channels': 64}, 'auxiliary_head': {'channels': 32}}}
+NARROW_BOXES = {'pyramid': 64, 'anchor_scale': 3, 'model': {'bbox_head': {'stacked_convs': 2}}}
+FEW_QUERIES = {'head': {'width': 64, 'num_heads': 4, 'encoder_layers': 1, 'decoder_layers': 3, 'num_points': 1024}}
+PRETRAINED = {'backbone': {'pretrained': 'imagenet1k', 'drop_path_rate': 0.2}}
+SMALL_CFSR = {'network': {'arch': {'_delete_': True, 'dim': 32, 'groups': 1, 'blocks': 4, 'kernel_size': 7}}}
+DENOISING = {'network': {'arch': 'denoising'}}
+SMALL_SWINIR = {
+    'network': {'arch': {'_delete_': True, 'dim': 32, 'groups': 2, 'blocks': 2, 'heads': 4, 'upsampler': ''}}
+}
+JITTER = {
+    'augmentation': [
+        [{'type': 'RandomResize', 'scale': '${image_scale}', 'ratio_range': (0.7, 1.3), 'keep_ratio': True}]
+    ]
+}
+ONE_LOGIT = 'heads/parts/upernet_one_logit'
+"""The head of a class and its background."""
+ITERATIONS, EPOCHS, PIXELS = 'runtime/default', 'runtime/epochs', 'runtime/restoration'
+
+# fmt: off
+TABLE: Mapping[tuple[str, str], Row] = {
+    ('segmentation', 'cpu'): Row(
+        ('heads/upernet', 'schedules/adamw_minutes', ITERATIONS), 'backbones/dinat_nano', NARROW_HEAD,
+        long=512, crop=256, batch=4, passes=10, least=400, most=1600, rate=2e-3),
+    ('segmentation', 'cuda'): Row(
+        ('heads/upernet', 'schedules/adamw_short', ITERATIONS), 'backbones/dinat', PRETRAINED,
+        long=2048, crop=512, batch=16, passes=60, least=4000, most=80_000, rate=1e-4, gigabytes=1.2),
+    ('detection', 'cpu'): Row(
+        ('heads/retinanet', 'schedules/adamw_minutes_epochs', EPOCHS), 'backbones/dinat_nano', NARROW_BOXES,
+        long=320, crop=0, batch=4, passes=6, least=300, most=1500, rate=1e-3),
+    ('detection', 'cuda'): Row(
+        ('heads/retinanet', 'schedules/adamw_1x_multiscale', EPOCHS), 'backbones/dinat', PRETRAINED,
+        long=1333, crop=0, batch=16, passes=24, least=3000, most=90_000, rate=1e-4, gigabytes=5),
+    ('instances', 'cpu'): Row(
+        ('heads/parts/mask_rcnn_small', 'schedules/adamw_minutes_epochs', EPOCHS), 'backbones/dinat_nano', JITTER,
+        long=320, crop=0, batch=2, passes=8, least=320, most=1500, rate=1e-3),
+    ('instances', 'cuda'): Row(
+        ('heads/mask_rcnn', 'schedules/adamw_1x_multiscale', EPOCHS), 'backbones/dinat', PRETRAINED,
+        long=1333, crop=0, batch=16, passes=24, least=3000, most=90_000, rate=1e-4, gigabytes=6),
+    ('panoptic', 'cpu'): Row(
+        ('heads/mask2former_panoptic', 'datasets/parts/cropping', 'schedules/mask2former_minutes', EPOCHS),
+        'backbones/dinat_nano', FEW_QUERIES,
+        long=320, crop=256, batch=4, passes=24, least=600, most=3000, rate=1e-3, keys={'distorted': 0.0}),
+    ('panoptic', 'cuda'): Row(
+        ('heads/mask2former_panoptic', 'schedules/mask2former_50e', EPOCHS), 'backbones/dinat', PRETRAINED,
+        long=1333, crop=1024, batch=16, passes=50, least=5000, most=368_750, rate=1e-4, gigabytes=8),
+    ('restoration', 'cpu'): Row(
+        ('restorers/charbonnier', 'schedules/adam_minutes', PIXELS), 'networks/swinir', SMALL_SWINIR,
+        long=0, crop=48, batch=4, passes=20, least=400, most=1600, rate=2e-3),
+    ('restoration', 'cuda'): Row(
+        ('restorers/charbonnier', 'schedules/adam_minutes', PIXELS), 'networks/swinir', DENOISING,
+        long=0, crop=128, batch=8, passes=400, least=20_000, most=300_000, rate=2e-4, gigabytes=6),
+    ('super-resolution', 'cpu'): Row(
+        ('restorers/l1', 'schedules/adam_minutes', PIXELS), 'networks/cfsr', SMALL_CFSR,
+        long=0, crop=48, batch=8, passes=100, least=400, most=1600, rate=2e-3),
+    ('super-resolution', 'cuda'): Row(
+        ('restorers/l1', 'schedules/adam_minutes', PIXELS), 'networks/cfsr', {},
+        long=0, crop=64, batch=32, passes=2000, least=20_000, most=300_000, rate=5e-4, gigabytes=0.5),
+}
+# fmt: on
+SMALLEST_OBJECT = 12
+"""Pixels of the shorter side below which objects are lost: images are kept larger for them, up to twice as large."""
+SMALL_GPU = 8
+"""GiB below which the smallest published variant of the backbone is taken."""
+AVERAGED = 20
+"""The average of the weights reaches over this part of the run."""
+VALIDATIONS = 4
+EPOCH_TASKS = ('detection', 'instances', 'panoptic')
+PIXEL_TASKS = ('restoration', 'super-resolution')
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One decision: topic, value in words, and the reason; `keys` of the config that say it."""
+
+    topic: str
+    value: str
+    reason: str
+    keys: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Bases and choices of a run."""
+
+    bases: tuple[str, ...]
+    choices: tuple[Choice, ...]
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The keys of the config, those of one name merged."""
+        merged: dict[str, Any] = {}
+        for choice in self.choices:
+            merged = merge(merged, choice.keys)
+        return merged
+
+
+def choose(facts: Facts) -> Recipe:
+    """The recipe for a dataset on a device. Raises ValueError for a model that does not ship."""
+    row = TABLE[facts.task, facts.device]
+    network = row.network if facts.model is None else network_base(facts.model, facts.task)
+    size = images(facts, row)
+    crop = crops(facts, row, size)
+    batch = batches(facts, row)
+    iterations, steps = schedule(facts, row, batch.keys['batch_size'])
+    row = (
+        replace(row, bases=(ONE_LOGIT, *row.bases[1:])) if facts.task == 'segmentation' and facts.classes == 2 else row
+    )
+    choices = [
+        model(facts, row, network),
+        head(row),
+        *size,
+        *crop,
+        batch,
+        steps,
+        rate(facts, row),
+        averaging(iterations),
+        workers(facts),
+    ]
+    return Recipe((network, *row.bases), tuple(choices))
+
+
+def network_base(name: str, task: str) -> str:
+    """The base of a backbone, or of a restoration network, by its name."""
+    room = 'networks' if task in PIXEL_TASKS else 'backbones'
+    known = sorted(path.stem for path in (config_folder() / '_base_' / room).glob('*.py'))
+    if name not in known:
+        raise ValueError(
+            f"no model for {task} is called '{name}'.{did_you_mean(name, known)} There are: {', '.join(known)}."
+        )
+    return f'{room}/{name}'
+
+
+def model(facts: Facts, row: Row, network: str) -> Choice:
+    name = network.rpartition('/')[2]
+    if facts.model is not None:
+        return Choice('model', name, 'as asked for, with the weights of its base', head_keys(row))
+    if facts.device == 'cpu':
+        return Choice('model', name, 'no GPU: a network of few parameters, from random weights', row.sizes)
+    if facts.task in PIXEL_TASKS:
+        return Choice('model', name, 'a GPU: the published size, from random weights', row.sizes)
+    arch = 'mini' if facts.memory < SMALL_GPU else 'tiny'
+    keys = merge(row.sizes, {'backbone': {'arch': arch}})
+    return Choice('model', f'{name} {arch}', f'a GPU of {facts.memory:.0f} GiB: published weights of ImageNet', keys)
+
+
+def head_keys(row: Row) -> dict[str, Any]:
+    """The sizes that a row gives to all but the network."""
+    return {key: value for key, value in row.sizes.items() if key not in ('backbone', 'network')}
+
+
+def head(row: Row) -> Choice:
+    name = row.bases[0].rpartition('/')[2]
+    return Choice('head or loss', name, 'the one with the least to tune', row.keys)
+
+
+def images(facts: Facts, row: Row) -> list[Choice]:
+    """The size that images are read at; none in restoration, which changes no size."""
+    if not row.long:
+        return []
+    factor = min(1.0, row.long / facts.long)
+    reason = f'images of {facts.long} x {facts.short}'
+    reason += f', at most {row.long} on this device' if factor < 1 else ' as they are'
+    if factor < 1 and 0 < facts.object_side * factor < SMALLEST_OBJECT:
+        factor = min(1.0, 2 * factor, SMALLEST_OBJECT / facts.object_side)
+        reason += f'; larger for objects of {facts.object_side:.0f} pixels'
+    size = max(round(facts.long * factor), 32), max(round(facts.short * factor), 32)
+    return [Choice('size', f'{size[0]} x {size[1]}', reason, {'image_scale': size})]
+
+
+def crops(facts: Facts, row: Row, size: list[Choice]) -> list[Choice]:
+    if not row.crop:
+        return []
+    if facts.task in PIXEL_TASKS:
+        side = max(min(row.crop, facts.short // facts.scale // 8 * 8), 8)
+        return [
+            Choice('crop', f'{side} x {side}', f'patches of degraded images, at most {row.crop}', {'patch_size': side})
+        ]
+    side = max(min(row.crop, size[0].keys['image_scale'][1] // 32 * 32), 32)
+    return [
+        Choice(
+            'crop',
+            f'{side} x {side}',
+            f'the short side in steps of 32, at most {row.crop}',
+            {'crop_size': (side, side)},
+        )
+    ]
+
+
+def batches(facts: Facts, row: Row) -> Choice:
+    fits = row.batch if facts.device == 'cpu' else max(int(facts.memory * 0.8 / row.gigabytes), 2)
+    images_there = row.batch if facts.task in PIXEL_TASKS else facts.train  # an image gives many patches
+    batch = max(min(row.batch, fits, images_there), 2)
+    reason = 'as few cores compute' if facts.device == 'cpu' else f'{facts.memory:.0f} GiB hold so many'
+    if batch == images_there < row.batch:
+        reason = 'all training images'
+    keys = {'batch_size': batch, **({'base_batch_size': batch} if facts.task in PIXEL_TASKS else {})}
+    return Choice('batch', f'{batch} images', reason, keys)
+
+
+def schedule(facts: Facts, row: Row, batch: int) -> tuple[int, Choice]:
+    """(iterations, how long training goes on and when it validates)."""
+    each = max(facts.train / batch, 1)
+    wanted = min(max(round(row.passes * each), row.least), row.most)
+    reason = f'{row.passes} passes over {facts.train} images, {row.least} to {row.most} iterations'
+    warmup = max(min(50, wanted // 10), 2)
+    if facts.task not in EPOCH_TASKS:
+        interval = max(wanted // VALIDATIONS, 1)
+        keys: dict[str, Any] = {'max_iters': interval * VALIDATIONS, 'warmup_iters': warmup, 'val_interval': interval}
+        text = f'{interval * VALIDATIONS} iterations'
+        return interval * VALIDATIONS, Choice('schedule', text, f'{reason}; validated {VALIDATIONS} times', keys)
+    epochs = max(math.ceil(wanted / math.ceil(each)), 2)
+    interval = max(math.ceil(epochs / VALIDATIONS), 1)
+    steps = [round(epochs * 0.75), round(epochs * 0.92)]
+    keys = {'epochs': epochs, 'warmup_iters': warmup, 'val_interval': interval}
+    if facts.task != 'panoptic':
+        keys['steps'] = sorted({step for step in steps if 0 < step < epochs})
+    text = f'{epochs} epochs of {math.ceil(each)} iterations'
+    return epochs * math.ceil(each), Choice('schedule', text, f'{reason}; validated every {interval}', keys)
+
+
+def rate(facts: Facts, row: Row) -> Choice:
+    value = row.rate
+    reason = 'from random weights' if facts.device == 'cpu' or facts.task in PIXEL_TASKS else 'from published weights'
+    if facts.model is not None and facts.device == 'cpu' and facts.task not in PIXEL_TASKS:
+        value, reason = row.rate / 4, 'a larger network than the table has'
+    return Choice('learning rate', f'{value:g}', reason, {'optim_wrapper': {'optimizer': {'lr': value}}})
+
+
+def averaging(iterations: int) -> Choice:
+    """The momentum of the average: its reach is a part of the run."""
+    momentum = round(min(max(AVERAGED / iterations, 1e-4), 0.5), 5)
+    hook = {'type': 'EMAHook', 'momentum': momentum}
+    return Choice('averaging', f'momentum {momentum:g}', f'over a {AVERAGED}th of the run', {'custom_hooks': [hook]})
+
+
+def workers(facts: Facts) -> Choice:
+    count = max(min(facts.cores - 1, 8 if facts.device == 'cuda' else 2), 1)
+    return Choice('loading', f'{count} processes', f'{facts.cores} cores', {'num_workers': count})
+
+
+def merge(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """`more` merged into `base`, dict by dict."""
+    merged = dict(base)
+    for key, value in more.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged

@@ -1,0 +1,114 @@
+"""COCO's json files: boxes and masks (instances), and panoptic maps; Roboflow's `_annotations.coco.json` too."""
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from denseformer.detection.coco_content import outline_box
+from denseformer.folders.found import Found, Sample, Thing, found_things
+from denseformer.folders.listing import FolderError, Listing, is_rows, some, split_of
+
+EXPECTED = "COCO: json files with 'images', 'annotations' and 'categories', images where file_name says"
+
+
+def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
+    """Boxes or instances of the json files that hold them."""
+    files = [file for file in coco_files(listing) if not is_panoptic(listing.json(file))]
+    if not files:
+        return None
+    samples: list[Sample] = []
+    classes: dict[str, None] = dict.fromkeys(names)
+    faults: list[str] = []
+    for file in files:
+        content = listing.json(file)
+        used = {row.get('category_id') for row in content['annotations']}
+        listed = content['categories']
+        # Roboflow lists a parent of all classes first, of which no object is.
+        classes |= dict.fromkeys(
+            str(row['name']).strip() for row in listed if row['id'] in used or row.get('supercategory') != 'none'
+        )
+        samples += read_samples(listing, file, content, faults)
+    return found_things('COCO json', listing, samples, tuple(classes), faults)
+
+
+def recognize_panoptic(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
+    """Things and stuff of panoptic json files, whose maps lie in a folder of the json's name or elsewhere below."""
+    files = [file for file in coco_files(listing) if is_panoptic(listing.json(file))]
+    if not files:
+        return None
+    samples: list[Sample] = []
+    things: dict[str, None] = {}
+    stuff: dict[str, None] = {}
+    faults: list[str] = []
+    for file in files:
+        content = listing.json(file)
+        known = {row['id']: str(row['name']).strip() for row in content['categories']}
+        for row in content['categories']:
+            (things if row.get('isthing', 1) else stuff)[known[row['id']]] = None
+        segments = {row['image_id']: row for row in content['annotations']}
+        for image in content['images']:
+            row = segments.get(image['id'])
+            path = listing.find_image(image['file_name'], file)
+            maps = [name for name in listing.ending('.png') if row and name.endswith(f'/{row["file_name"]}')]
+            maps = [name for name in maps if name != path]
+            label = max(maps, key=lambda name: PurePosixPath(file).stem in name, default=None)
+            if path is None or label is None:
+                faults.append(f"{file}: {'the panoptic map of ' if path else ''}'{image['file_name']}' is not there")
+                continue
+            parts = segments[image['id']]['segments_info']
+            rows = tuple({**part, 'category': known.get(part['category_id'], '')} for part in parts)
+            split = split_of(file) or split_of(path)
+            samples.append(Sample(path, split, (label,), segments=rows, size=image_size(image)))
+    if faults:
+        raise FolderError(f"'{listing.root}' is labelled as COCO panoptic json, but:\n{some(faults)}")
+    present = {s.image: frozenset(part['category'] for part in s.segments) for s in samples}
+    classes = (*things, *(name for name in stuff if name not in things))
+    return Found('COCO panoptic json', 'panoptic', tuple(samples), classes, classes[len(things) :], present=present)
+
+
+def coco_files(listing: Listing) -> list[str]:
+    return [file for file in listing.ending('.json') if is_coco(listing.json(file))]
+
+
+def is_coco(content: Any) -> bool:
+    parts = ('images', 'annotations', 'categories')
+    if not isinstance(content, Mapping) or not all(is_rows(content.get(name)) for name in parts):
+        return False
+    return not any('keypoints' in row for row in content['annotations'])  # those are of the images of another file
+
+
+def is_panoptic(content: Mapping[str, Any]) -> bool:
+    return any('segments_info' in row for row in content['annotations'])
+
+
+def read_samples(listing: Listing, file: str, content: Mapping[str, Any], faults: list[str]) -> list[Sample]:
+    """The images of one json file; appends what is wrong to `faults`."""
+    categories = {row['id']: str(row['name']).strip() for row in content['categories']}
+    things: dict[Any, list[Thing]] = {row.get('id'): [] for row in content['images']}
+    for row in content['annotations']:
+        outline = row.get('segmentation') or None
+        box = row.get('bbox') or (outline and outline_box(outline))
+        if row.get('category_id') not in categories:
+            faults.append(
+                f'{file}: annotation {row.get("id")} has category {row.get("category_id")}, which is not listed'
+            )
+        elif row.get('image_id') not in things:
+            faults.append(f'{file}: annotation {row.get("id")} is of image {row.get("image_id")}, which is not listed')
+        elif not box or len(box) != 4:
+            faults.append(f'{file}: annotation {row.get("id")} has no box of four numbers')
+        else:
+            name, ignored = categories[row['category_id']], bool(row.get('ignore'))
+            things[row['image_id']].append(Thing(name, tuple(box), outline, ignored, bool(row.get('iscrowd'))))
+    samples = []
+    for row in content['images']:
+        path = listing.find_image(str(row.get('file_name')), file)
+        if path is None:
+            faults.append(f"{file}: the image '{row.get('file_name')}' is not there")
+        else:
+            split = split_of(file) or split_of(path)
+            samples.append(Sample(path, split, things=tuple(things[row.get('id')]), size=image_size(row)))
+    return samples
+
+
+def image_size(row: Mapping[str, Any]) -> tuple[int, int] | None:
+    return (row['width'], row['height']) if row.get('width') and row.get('height') else None

@@ -1,0 +1,75 @@
+"""Label Studio's json exports, the full one and JSON-MIN: rectangles and polygons as percent of width and height."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from denseformer.folders.found import Found, Sample, Thing, found_things, polygon_thing
+from denseformer.folders.listing import Listing, is_rows, split_of
+
+EXPECTED = "Label Studio: a json list of tasks with 'data' and 'annotations', or JSON-MIN's with 'image' and 'label'"
+UPLOADED = re.compile(r'^[0-9a-f]{8}-')
+"""What Label Studio puts before the names of uploaded files."""
+SHAPES = ('rectanglelabels', 'polygonlabels')
+
+
+def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
+    files = [file for file in listing.ending('.json') if is_export(listing.json(file))]
+    if not files:
+        return None
+    samples, faults, left_out = [], [], 0
+    for file in files:
+        for row in listing.json(file):
+            said = image_of(row)
+            image = find(listing, said, file)
+            if image is None:
+                faults.append(f"{file}: the image '{said}' is not there")
+                continue
+            shapes = list(shapes_of(row))
+            size = listing.size(image) if shapes else None
+            things = [thing_of(shape, size) for shape in shapes if size]
+            left_out += things.count(None)
+            samples.append(Sample(image, split_of(image), things=tuple(t for t in things if t), size=size))
+    notes = [f'{left_out} brushes, points and choices are left out'] if left_out else []
+    return found_things('Label Studio json', listing, samples, names, faults, notes)
+
+
+def is_export(content: Any) -> bool:
+    if not is_rows(content) or not content:
+        return False
+    return all(isinstance(row.get('data'), Mapping) and is_rows(row.get('annotations')) for row in content) or all(
+        isinstance(row.get('image'), str) and ('label' in row or 'annotator' in row) for row in content
+    )
+
+
+def image_of(row: Mapping[str, Any]) -> str:
+    """The address of a task's image: that under 'image', or else the first text of its data."""
+    data = row.get('data') or row
+    return str(data.get('image') or next((value for value in data.values() if isinstance(value, str)), ''))
+
+
+def find(listing: Listing, said: str, near: str) -> str | None:
+    name = PurePosixPath(said.partition('?')[0] if '?d=' not in said else said.partition('?d=')[2]).name
+    return listing.find_image(name, near) or listing.find_image(UPLOADED.sub('', name), near)
+
+
+def shapes_of(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The values of what was drawn: of the last annotation that was not cancelled, or of JSON-MIN's labels."""
+    if 'annotations' in row:
+        kept = [work for work in row['annotations'] if not work.get('was_cancelled')]
+        yield from (drawn.get('value', {}) for drawn in (kept[-1]['result'] if kept else ()))
+    else:
+        yield from row.get('label') or ()
+
+
+def thing_of(value: Mapping[str, Any], size: tuple[int, int]) -> Thing | None:
+    """The object of a rectangle or polygon; None for other shapes, and for rectangles that are turned."""
+    labels = next((value[kind] for kind in SHAPES if value.get(kind)), None)
+    if not labels or value.get('rotation'):
+        return None
+    width, height = size[0] / 100, size[1] / 100
+    if 'points' in value:
+        return polygon_thing(labels[0], [(x * width, y * height) for x, y in value['points']])
+    box = value['x'] * width, value['y'] * height, value['width'] * width, value['height'] * height
+    return Thing(labels[0], box)

@@ -1,0 +1,100 @@
+"""Restoration: pairs of a degraded image and its target in parallel folders, or targets alone."""
+
+import re
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from denseformer.folders.found import Found, Sample
+from denseformer.folders.listing import SPLIT_WORDS, FolderError, Listing, some, split_of, words
+from denseformer.images.reading import read_image
+
+EXPECTED_PAIRS = 'pairs: two folders of the same names, such as input/ and target/, or LR/ and HR/'
+EXPECTED_ALONE = 'images alone: high-resolution images and no labels, for super-resolution'
+DEGRADED = frozenset(
+    'input inputs rain rainy noise noisy blur blurry blurred haze hazy snow snowy lq lr low degraded jpeg'.split()  # noqa: SIM905
+)
+TARGET = frozenset('target targets gt clean clear sharp hq hr high groundtruth original norain ground'.split())  # noqa: SIM905
+ROLES = DEGRADED | TARGET | frozenset(SPLIT_WORDS)
+SCALE_FOLDER = re.compile(r'^[xX]\d$')
+SCALES = (2, 3, 4, 8)
+PREFERRED_SCALE = 4
+LABEL_SUFFIXES = ('.json', '.xml')
+ALONE_SCALE = 2
+
+
+def recognize_pairs(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
+    """Pairs whose folders say which is which; of several scales the one that is most used, x4, or else the smallest."""
+    inputs, targets = folders_of(listing, DEGRADED), folders_of(listing, TARGET)
+    inputs = {name: folder for name, folder in inputs.items() if name not in targets}
+    if not inputs or not targets:
+        return None
+    if looks_like_mask(listing, next(iter(targets))):
+        return None
+    scales: dict[int, list[Sample]] = {}
+    faults: list[str] = []
+    by_key: dict[tuple[str, ...], list[str]] = {}
+    for name in inputs:
+        by_key.setdefault(key_of(name), []).append(name)
+    for name in targets:
+        *folders, stem = key_of(name)
+        stems = (stem, *(f'{stem}x{scale}' for scale in SCALES))
+        found = [image for each in stems for image in by_key.get((*folders, each), ())]
+        if not found:
+            faults.append(f'{name}: is a target without an image of its name')
+        for image in found:
+            scale = scale_of(listing, image, name)
+            if scale is None:
+                faults.append(
+                    f'{image}: is {listing.size(image)}, its target {listing.size(name)}, no multiple of that'
+                )
+            else:
+                scales.setdefault(scale, []).append(Sample(name, split_of(name), (image,)))
+    if faults:
+        raise FolderError(f"'{listing.root}' seems to hold pairs of images, but:\n{some(faults)}")
+    scale = PREFERRED_SCALE if PREFERRED_SCALE in scales else min(scales)
+    notes = (
+        (f'there are images for x{", x".join(map(str, sorted(scales)))}: x{scale} is taken',) if len(scales) > 1 else ()
+    )
+    task = 'restoration' if scale == 1 else 'super-resolution'
+    return Found('pairs of images', task, tuple(scales[scale]), scale=scale, notes=notes)
+
+
+def recognize_alone(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
+    """Images beside which nothing looks like a label."""
+    if not listing.images or listing.ending(*LABEL_SUFFIXES):
+        return None
+    samples = tuple(Sample(name, split_of(name)) for name in listing.images)
+    note = f'images without labels: they are made smaller, x{ALONE_SCALE}, and learned from'
+    return Found('images alone', 'super-resolution', samples, scale=ALONE_SCALE, notes=(note,))
+
+
+def key_of(name: str) -> tuple[str, ...]:
+    """What the paths of an image and its target share: the split, other folders, and the name without suffix."""
+    path = PurePosixPath(name)
+    others = [part for part in path.parent.parts if not {*words(part)} & ROLES and not SCALE_FOLDER.match(part)]
+    return (split_of(name), *others, path.stem)
+
+
+def folders_of(listing: Listing, kinds: frozenset[str]) -> dict[str, str]:
+    """{image: its folder of one of these kinds}."""
+    found = {}
+    for name in listing.images:
+        for part in PurePosixPath(name).parent.parts:
+            spoken = {word for word in words(part) if word not in SPLIT_WORDS}
+            if spoken & kinds:
+                found[name] = part
+    return found
+
+
+def scale_of(listing: Listing, image: str, target: str) -> int | None:
+    """How many times larger the target is; None where it is no whole number of times."""
+    (width, height), (wide, high) = listing.size(image), listing.size(target)
+    scale = wide // width
+    return scale if scale >= 1 and (wide // scale, high // scale) == (width, height) else None
+
+
+def looks_like_mask(listing: Listing, name: str) -> bool:
+    """Whether an image has so few values that it seems to be a label map."""
+    pixels = read_image(listing.root / name).pixels
+    return len(np.unique(pixels.reshape(-1, pixels.shape[-1])[:: max(1, pixels.size // 300_000)], axis=0)) <= 32

@@ -1,0 +1,68 @@
+"""Names of classes, and their colors, from the small files that lie beside masks."""
+
+import csv
+import re
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from denseformer.folders.found import Color
+from denseformer.folders.listing import Listing
+
+LEGEND = re.compile(r'(class|label|color|colour|palette|name|legend|map|codes)', re.IGNORECASE)
+NUMBER = re.compile(r'^\d+$')
+
+
+@dataclass(frozen=True)
+class Legend:
+    """names: stored value -> class; colors: color -> class; file: where they stand, '' for nowhere."""
+
+    file: str = ''
+    names: dict[int, str] = field(default_factory=dict)
+    colors: dict[Color, str] = field(default_factory=dict)
+
+
+def read_legend(listing: Listing) -> Legend:
+    """The first file that lists classes: a line for each, with its color or its value, or with neither.
+
+    Understood are commas, tabs, blanks and colons between fields, as in CamVid's label_colors.txt, class_dict.csv,
+    Roboflow's _classes.csv, CVAT's labelmap.txt and plain lists of names.
+    """
+    for file in listing.ending('.txt', '.csv', '.names'):
+        if LEGEND.search(PurePosixPath(file).stem) or file.endswith('.names'):
+            legend = parse(file, listing.text(file))
+            if legend.names or legend.colors:
+                return legend
+    return Legend()
+
+
+def parse(file: str, text: str) -> Legend:
+    names: dict[int, str] = {}
+    colors: dict[Color, str] = {}
+    plain: list[str] = []
+    for line in text.splitlines():
+        if not line.strip() or line.lstrip().startswith('#'):
+            continue
+        fields = split_fields(line)
+        numbers = [int(part) for part in fields if NUMBER.match(part)]
+        name = ' '.join(part for part in fields if not NUMBER.match(part))
+        if not name or (not numbers and name.lower().startswith(('name r g b', 'pixel value'))):
+            continue
+        if len(numbers) >= 3 and max(numbers[-3:]) <= 255:
+            red, green, blue = numbers[-3:]
+            colors[red, green, blue] = name
+        elif len(numbers) == 1:
+            names[numbers[0]] = name
+        elif not numbers:
+            plain.append(name)
+    if not names and not colors:
+        names = dict(enumerate(plain))
+    return Legend(file, names, colors)
+
+
+def split_fields(line: str) -> list[str]:
+    """The fields of a line, whatever stands between them; blanks divide where nothing else does."""
+    if ':' in line:  # CVAT: name:r,g,b:parts:actions
+        line = ','.join(line.split(':')[:2])
+    row = next(csv.reader([line], delimiter=',' if ',' in line else '\t' if '\t' in line else ' '))
+    parts = [part.strip() for part in row if part.strip()]
+    return [piece for part in parts for piece in (part.split() if re.match(r'^[\d ]+$', part) else [part])]

@@ -1,0 +1,153 @@
+"""The files of a folder, read once: their names, and on request a text, a json document, the size of an image."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from denseformer.detection.coco_content import size_in_header
+from denseformer.images.folders import IMAGES, files_below
+
+WORDS = re.compile(r'[A-Z]?[a-z]+|[A-Z]+(?![a-z])')
+SPLIT_WORDS = {
+    **dict.fromkeys(('train', 'training'), 'train'),
+    **dict.fromkeys(('val', 'valid', 'validation', 'dev'), 'val'),
+    **dict.fromkeys(('test', 'testing'), 'test'),
+}
+"""Words in names of folders and lists -> the split that they stand for."""
+JOINED = re.compile(r'^(train|val|test)(?=annot|mask|label|img|image)')
+
+
+class FolderError(ValueError):
+    """A folder that is not as its format asks; the message lists what was found, file by file."""
+
+
+class Listing:
+    """The files below `root`, hidden ones apart, as paths with '/' between folders, in alphabetical order."""
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise FolderError(f"There is no folder '{root}'.")
+        self.names = sorted(path.relative_to(self.root).as_posix() for path in files_below(self.root))
+        self._documents: dict[str, Any] = {}
+
+    def ending(self, *suffixes: str) -> list[str]:
+        """Files with one of these suffixes, in any case."""
+        return [name for name in self.names if name.lower().endswith(suffixes)]
+
+    @cached_property
+    def images(self) -> list[str]:
+        return [name for name in self.names if PurePosixPath(name).suffix.lower() in IMAGES]
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        """Images by their names without folders, with suffix and without."""
+        found: dict[str, list[str]] = {}
+        for name in self.images:
+            path = PurePosixPath(name)
+            for key in (path.name, path.stem):
+                found.setdefault(key, []).append(name)
+        return found
+
+    def find_image(self, said: str, near: str) -> str | None:
+        """The image that an annotation file calls `said`; of several, the one closest to the folder of file `near`.
+
+        said: a path or address, of which the end counts, with or without suffix.
+        """
+        tail = PurePosixPath(said.replace('\\', '/'))
+        candidates = self._by_name.get(tail.name) or self._by_name.get(tail.stem) or []
+        if not candidates:
+            return None
+        folder, parts = PurePosixPath(near).parent.parts, tail.parts
+        return max(candidates, key=lambda name: (ending_shared(name, parts), beginning_shared(name, folder)))
+
+    def text(self, name: str) -> str:
+        """Raises FolderError for a file that is no text."""
+        try:
+            return (self.root / name).read_text(encoding='utf-8-sig')
+        except (OSError, UnicodeDecodeError) as error:
+            raise FolderError(f"'{self.root / name}' cannot be read as text: {error}.") from error
+
+    def json(self, name: str) -> Any:
+        """A json document; None where it is none."""
+        if name not in self._documents:
+            try:
+                self._documents[name] = json.loads(self.text(name))
+            except (ValueError, RecursionError):
+                self._documents[name] = None
+        return self._documents[name]
+
+    def size(self, name: str) -> tuple[int, int]:
+        """Width and height of an image, upright, from its header."""
+        return size_in_header(self.root / name)
+
+    def summary(self) -> list[str]:
+        """'images/train: 12 .png (0001.png ...)' of every folder and suffix."""
+        kinds: dict[tuple[str, str], list[str]] = {}
+        for name in self.names:
+            path = PurePosixPath(name)
+            kinds.setdefault((str(path.parent), path.suffix), []).append(path.name)
+        return [
+            f'{folder}: {len(names)} {suffix or "without suffix"} ({names[0]}{" ..." * (len(names) > 1)})'
+            for (folder, suffix), names in kinds.items()
+        ] or ['nothing']
+
+
+def ending_shared(name: str, parts: tuple[str, ...]) -> int:
+    """How many parts the ends of two paths share."""
+    mine = PurePosixPath(name).parts
+    return next((i for i, (a, b) in enumerate(zip(reversed(mine), reversed(parts), strict=False)) if a != b), len(mine))
+
+
+def beginning_shared(name: str, folder: tuple[str, ...]) -> int:
+    """How many parts the beginnings of two paths share."""
+    mine = PurePosixPath(name).parent.parts
+    return next((i for i, (a, b) in enumerate(zip(mine, folder, strict=False)) if a != b), min(len(mine), len(folder)))
+
+
+def words(text: str) -> list[str]:
+    """The words of a name, in lower case: 'ann_dir' -> ann, dir; 'SegmentationClass' -> segmentation, class."""
+    return [word.lower() for word in WORDS.findall(JOINED.sub(r'\1_', text))]
+
+
+def split_of(name: str) -> str:
+    """The split that the folders, or the name, of a file speak of; '' where they speak of none."""
+    path = PurePosixPath(name)
+    for part in (*path.parent.parts, path.stem if path.suffix in ('.json', '.xml', '.txt') else ''):
+        for word in words(part):
+            if word in SPLIT_WORDS:
+                return SPLIT_WORDS[word]
+    return ''
+
+
+def listed_splits(listing: Listing) -> dict[str, str]:
+    """{name of an image without folders and suffix: split} by lists such as ImageSets/Main/train.txt."""
+    found: dict[str, str] = {}
+    for file in listing.ending('.txt'):
+        split = SPLIT_WORDS.get(PurePosixPath(file).stem.lower())
+        if split:
+            names = [line.split()[0] for line in listing.text(file).splitlines() if line.strip()]
+            stems = {PurePosixPath(name.replace('\\', '/')).stem for name in names}
+            found |= dict.fromkeys(sorted(stems), split)
+    return found
+
+
+def some(names: Iterable[str], most: int = 10) -> str:
+    """Names, one a line, and how many there are besides."""
+    names = list(names)
+    return '\n'.join(
+        f'  {name}' for name in [*names[:most], *([f'... and {len(names) - most} more'] if len(names) > most else [])]
+    )
+
+
+def most_common(values: Iterable[Any]) -> Any:
+    return Counter(values).most_common(1)[0][0]
+
+
+def is_rows(value: Any) -> bool:
+    """Whether a part of a json document is a list of objects."""
+    return isinstance(value, list) and all(isinstance(row, Mapping) for row in value)

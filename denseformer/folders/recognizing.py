@@ -1,0 +1,178 @@
+"""From a folder or data file to a dataset: the formats are tried in turn, and what the data file says is applied."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from denseformer.folders.data_file import DataFile, data_file_of
+from denseformer.folders.formats import coco, cvat, label_studio, labelme, layouts, masks, pictures, voc, yolo
+from denseformer.folders.found import IGNORED, TASKS, Found, Sample, without_outlines
+from denseformer.folders.listing import FolderError, Listing, some
+from denseformer.folders.splitting import with_splits
+from denseformer.suggestions import did_you_mean
+
+FEW = 5
+Recognize = Callable[[Listing, tuple[str, ...]], Found | None]
+FORMATS: tuple[tuple[str, tuple[str, ...], Recognize | None], ...] = (
+    (coco.EXPECTED, ('instances', 'detection'), coco.recognize),
+    ("COCO panoptic: the same with 'segments_info', and a folder of maps", ('panoptic',), coco.recognize_panoptic),
+    (cvat.EXPECTED, ('instances', 'detection'), cvat.recognize),
+    (voc.EXPECTED, ('detection',), voc.recognize),
+    (labelme.EXPECTED, ('instances', 'detection'), labelme.recognize),
+    (label_studio.EXPECTED, ('instances', 'detection'), label_studio.recognize),
+    (yolo.EXPECTED, ('instances', 'detection'), yolo.recognize),
+    (layouts.EXPECTED, ('segmentation',), layouts.recognize_cityscapes),
+    ('', ('segmentation',), layouts.recognize_ade20k),
+    (pictures.EXPECTED_PAIRS, ('restoration', 'super-resolution'), pictures.recognize_pairs),
+    (masks.EXPECTED, ('segmentation',), None),
+    (pictures.EXPECTED_ALONE, ('super-resolution',), pictures.recognize_alone),
+)
+"""(how the format looks, tasks it serves, its function), the most telling first; masks take more of a data file."""
+
+
+def understand(data: str, task: str = 'auto') -> tuple[Found, Listing]:
+    """What is in a folder, or in what a data file describes, split into training and validation; and its files.
+
+    task: one of `TASKS`, where the folder serves several.
+    Raises FolderError, which lists what was expected and what is there, for a folder that nothing recognises, and file
+    by file what is wrong for one that is recognised and broken.
+    """
+    file = data_file_of(data)
+    task = file.task if task == 'auto' else task
+    if task not in ('auto', *TASKS):
+        raise FolderError(f"There is no task '{task}'; there are {', '.join(TASKS)}.{did_you_mean(task, TASKS)}")
+    listing = Listing(file.path)
+    found = recognize(listing, task, file)
+    found = with_data_file(found, file)
+    if task in ('detection', 'instances') and found.task != task:
+        if task == 'instances':
+            raise FolderError(
+                f"'{listing.root}' ({found.format}) has boxes without outlines; --task detection learns boxes."
+            )
+        found = replace(found, task=task, samples=tuple(map(without_outlines, found.samples)))
+    found = with_splits(found, listing)
+    return replace(found, notes=(*found.notes, *doubts(found))), listing
+
+
+def doubts(found: Found) -> list[str]:
+    """Classes that are too rare to learn, or to score."""
+    shown = {split: Counter(n for s in found.of(split) for n in found.classes_of(s)) for split in ('train', 'val')}
+    rare = [name for name in found.classes if shown['train'][name] < FEW]
+    unscored = [name for name in found.classes if shown['train'][name] and not shown['val'][name]]
+    known = sum(shown['train'].values())
+    return [
+        *([f'fewer than {FEW} training images show {", ".join(rare)}'] if rare and known else []),
+        *([f'no validation image shows {", ".join(unscored)}'] if unscored else []),
+    ]
+
+
+def recognize(listing: Listing, task: str, file: DataFile) -> Found:
+    """What the first format that fits the task recognises."""
+    for _, tasks, function in FORMATS:
+        if task != 'auto' and task not in tasks:
+            continue
+        if function is None:
+            numbers = [value for value in file.ignore if isinstance(value, int)]
+            found = masks.recognize(listing, file.names, file.palette, file.map, numbers)
+        else:
+            found = function(listing, file.names)
+        if found is not None:
+            return found
+    expected = [text for text, tasks, _ in FORMATS if text and task in ('auto', *tasks)]
+    raise FolderError(
+        f"'{listing.root}': nothing here is a dataset{'' if task == 'auto' else f' for {task}'}. Expected is one of\n"
+        f'{some(expected, 20)}\nFound are\n{some(listing.summary())}'
+    )
+
+
+def with_data_file(found: Found, file: DataFile) -> Found:
+    """`found` with the splits, the classes and their order that a data file asks for."""
+    if file.train or file.val or file.test:
+        found = replace(found, samples=tuple(split_by(found.samples, file)))
+    ignored = [str(name) for name in file.ignore if isinstance(name, str)]
+    return relabelled(found, file.merge, (*file.drop, *ignored)) if file.merge or file.drop or ignored else found
+
+
+def split_by(samples: Sequence[Sample], file: DataFile) -> list[Sample]:
+    """The samples in the folders and lists that a data file names, by them; others are left out."""
+    places = {
+        split: [place for said in getattr(file, split) for place in places_of(said, file)]
+        for split in ('test', 'val', 'train')
+    }
+    result = []
+    for sample in samples:
+        split = next((split for split, inside in places.items() if any(is_in(sample, place) for place in inside)), None)
+        if split:
+            result.append(replace(sample, split=split))
+    for split, inside in places.items():
+        if inside and not any(sample.split == split for sample in result):
+            raise FolderError(f"'{file.path}': no labelled image is in {split}: {', '.join(inside[:3])}.")
+    return result
+
+
+def places_of(said: str, file: DataFile) -> list[str]:
+    """Folders or images below the root that `said` names: itself, or the lines of a list of images."""
+    path = PurePosixPath(said.replace('\\', '/'))
+    parts = [part for part in path.parts if part not in ('.', '..', '/')]
+    name = '/'.join(parts)
+    if name.endswith('.txt'):
+        place = file.path / name
+        if not place.is_file():
+            raise FolderError(f"'{file.path}': there is no list '{name}'.")
+        return [
+            PurePosixPath(line.strip()).as_posix().removeprefix('./')
+            for line in place.read_text().splitlines()
+            if line.strip()
+        ]
+    root = file.path.as_posix().strip('/')
+    inside = name.removeprefix(root).strip('/')
+    if inside and not (file.path / inside).exists():
+        raise FolderError(f"'{file.path}': there is no folder '{inside}'.")
+    return [inside]
+
+
+def is_in(sample: Sample, place: str) -> bool:
+    return not place or sample.image == place or sample.image.startswith(f'{place}/')
+
+
+def relabelled(found: Found, merge: Mapping[str, Sequence[str]], drop: Sequence[str]) -> Found:
+    """`found` with classes merged and dropped; what is dropped is ignored in masks and left out of boxes.
+
+    Raises FolderError for classes that are not there.
+    """
+    named = [name for parts in merge.values() for name in parts] + list(drop)
+    unknown = [name for name in named if name not in found.classes]
+    if unknown:
+        raise FolderError(f'merge or drop name {unknown[0]}, but the classes are {", ".join(found.classes)}.')
+    if found.task == 'panoptic':
+        raise FolderError('merge and drop are for masks and boxes; panoptic maps keep their classes.')
+    per_class = any(sample.label_classes for sample in found.samples)
+    if per_class and found.classes[0] in named:
+        raise FolderError(f"'{found.classes[0]}' is what no mask covers; it can be neither merged nor dropped.")
+    becomes = {name: name for name in found.classes if name not in drop}
+    becomes |= {part: name for name, parts in merge.items() for part in parts}
+    classes = tuple(dict.fromkeys(becomes[name] for name in found.classes if name in becomes))
+    label = [classes.index(becomes[name]) if name in becomes else IGNORED for name in found.classes]
+    stored = {index: index for index in range(len(found.classes))} | dict(found.values)
+    samples = tuple(relabelled_sample(sample, becomes, label) for sample in found.samples)
+    return replace(
+        found,
+        samples=samples,
+        classes=classes,
+        palette=tuple(color for color, new in zip(found.palette, label, strict=False) if new != IGNORED)[: len(classes)]
+        if not merge
+        else (),
+        values={} if found.colors or per_class else {value: new_label(old, label) for value, old in stored.items()},
+        colors={color: new_label(old, label) for color, old in found.colors.items()},
+        present={image: frozenset(becomes[n] for n in names if n in becomes) for image, names in found.present.items()},
+    )
+
+
+def new_label(old: int, label: Sequence[int]) -> int:
+    return label[old] if old < len(label) else IGNORED
+
+
+def relabelled_sample(sample: Sample, becomes: Mapping[str, str], label: Sequence[int]) -> Sample:
+    things = tuple(replace(thing, name=becomes[thing.name]) for thing in sample.things if thing.name in becomes)
+    return replace(sample, things=things, label_classes=tuple(new_label(i, label) for i in sample.label_classes))

@@ -1,0 +1,133 @@
+"""SimMIM: a backbone learns to paint in the hidden cells of an image.
+
+Paper: "SimMIM: A Simple Framework for Masked Image Modeling", https://arxiv.org/abs/2111.09886.
+Official code: https://github.com/microsoft/SimMIM (MIT).
+
+A learned token takes the place of the embeddings of hidden patches, and one 1 x 1 convolution of the last map predicts
+the pixels. It fits every backbone whose patch embedding is a module of its own, pyramids and plain ones alike; where
+that module adds positions, hidden patches carry none.
+
+Legend: B batch, C channels, H W image, h w a map.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from denseformer.backbones.base import Backbone
+from denseformer.backbones.plain.base import PlainBackbone
+from denseformer.checkpoints.keys import rename
+from denseformer.layers.initializers import INIT_STD
+from denseformer.registry import MODELS
+
+TINY = 1e-5
+
+
+@MODELS.register_module()
+class SimMIM(BaseModel):
+    """A backbone, a token for hidden patches, and a decoder of one layer.
+
+    Args:
+        backbone: config of a backbone; its last map alone is built.
+        cell: side of the square cells that are hidden, in pixels.
+        share: of the cells of an image that are hidden, rounded up.
+        data_preprocessor, init_cfg: mmengine's.
+
+    Labels of the images are not read. `loss` is the mean absolute error of the hidden pixels, which are normalised as
+    the backbone takes them. Raises ValueError for what is no backbone of this project.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: Mapping[str, Any],
+        cell: int = 32,
+        share: float = 0.6,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(data_preprocessor, init_cfg)
+        kind = MODELS.get(backbone['type'])
+        if not (isinstance(kind, type) and issubclass(kind, Backbone)):
+            raise ValueError(f"SimMIM hides patches of a backbone of this project, and '{backbone['type']}' is none.")
+        self.is_plain = issubclass(kind, PlainBackbone)
+        last = len(kind.resolve_arch(backbone['arch']).widths) - 1
+        normed = {'norm_outputs': True} if self.is_plain and kind.has_final_norm else {}
+        self.backbone = MODELS.build({**normed, **backbone, 'out_indices': (last,)})
+        self.last_stage = last
+        self.cell = cell
+        self.share = share
+        channels, stride = self.backbone.in_channels, self.backbone.out_strides[-1]
+        with torch.no_grad():
+            embedded = self.embedding(torch.zeros(1, channels, 64, 64))
+        self.mask_token = nn.Parameter(INIT_STD * torch.randn(1, 1, embedded.shape[self.channel_axis]))
+        self.decoder = nn.Sequential(
+            nn.Conv2d(self.backbone.out_channels[-1], stride**2 * channels, 1), nn.PixelShuffle(stride)
+        )
+
+    @property
+    def embedding(self) -> nn.Module:
+        """The module whose output is a map of embedded patches."""
+        return self.backbone.patch_embed.patches if self.is_plain else self.backbone.patch_embed
+
+    @property
+    def channel_axis(self) -> int:
+        return 1 if self.is_plain or not self.backbone.channels_last else 3
+
+    def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor') -> Any:
+        """inputs: (B, C, H, W), normalised -> {'loss': ...} in mode 'loss', else the image as it is painted in."""
+        hidden = self.draw(inputs)
+        painted = self.reconstruct(inputs, hidden)[1]
+        return {'loss': self.loss(inputs, painted, hidden)} if mode == 'loss' else painted
+
+    def draw(self, image: Tensor) -> Tensor:
+        """(B, H, W): 1 in the hidden cells, drawn for each image."""
+        B, _, H, W = image.shape
+        rows, columns = math.ceil(H / self.cell), math.ceil(W / self.cell)
+        count = math.ceil(self.share * rows * columns)
+        order = torch.rand(B, rows * columns, device=image.device).argsort(1)
+        return self.spread((order < count).view(B, rows, columns))[:, :H, :W].to(image.dtype)
+
+    def spread(self, cells: Tensor) -> Tensor:
+        """Cells (B, rows, columns) as pixels."""
+        return cells.repeat_interleave(self.cell, 1).repeat_interleave(self.cell, 2)
+
+    def reconstruct(self, image: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """The backbone's last map (B, C, h, w) and the painted image, for hidden pixels (B, H, W)."""
+
+        def hide(module: nn.Module, inputs: Any, embedded: Tensor) -> Tensor:
+            axes = [i for i in range(4) if i not in (0, self.channel_axis)]
+            size = [embedded.shape[i] for i in axes]
+            shape = [1] * 4
+            shape[self.channel_axis] = -1
+            mask = F.interpolate(hidden[:, None], size, mode='nearest')  # (B, 1, h, w)
+            mask = mask if self.channel_axis == 1 else mask.permute(0, 2, 3, 1)
+            return embedded * (1 - mask) + self.mask_token.view(shape) * mask
+
+        handle = self.embedding.register_forward_hook(hide)
+        try:
+            out = self.backbone(image)[-1]
+        finally:
+            handle.remove()
+        return out, self.decoder(out)
+
+    def loss(self, image: Tensor, painted: Tensor, hidden: Tensor) -> Tensor:
+        """The mean absolute error of the hidden pixels; what a map leaves out or pads at the borders does not count."""
+        H, W = min(image.shape[2], painted.shape[2]), min(image.shape[3], painted.shape[3])
+        error = (image[..., :H, :W] - painted[..., :H, :W]).abs() * hidden[:, None, :H, :W]
+        return error.sum() / (hidden[:, :H, :W].sum() + TINY) / image.shape[1]
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """From the authors' names, whose last norm is a classifier's."""
+        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
+        norm = 'backbone.norm.' if self.is_plain else f'backbone.norm{self.last_stage}.'
+        own = rename(
+            own, (r'^encoder\.mask_token$', 'mask_token'), (r'^encoder\.norm\.', norm), (r'^encoder\.', 'backbone.')
+        )
+        state_dict.update({prefix + key: value for key, value in own.items()})
+        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -1,0 +1,91 @@
+"""TNT and PyramidTNT: published sizes, which blocks have words, and what words see."""
+
+import pytest
+import torch
+
+from denseformer.backbones import TNT, PyramidTNT
+from denseformer.backbones.global_attention.pyramid_tnt import Merge, PairBias
+
+CLASSES = 1000
+PLAIN = {'width': 16, 'blocks': 2, 'heads': 2, 'word_width': 8, 'word_heads': 2, 'image_size': 64}
+
+
+@pytest.mark.parametrize(
+    ('arch', 'millions'), [('tiny', 10.579), ('small', 31.953), ('medium', 84.944), ('base', 156.99)]
+)
+def test_the_pyramid_has_the_published_number_of_parameters_with_a_classifier(arch, millions):
+    width = PyramidTNT.archs[arch].widths[-1]
+    classifier = 2 * width + (width + 1) * CLASSES
+    assert (PyramidTNT.describe(arch).parameters + classifier) / 1e6 == pytest.approx(millions, abs=1e-3)
+
+
+@pytest.mark.parametrize(('arch', 'millions'), [('small', 23.844), ('base', 65.554)])
+def test_the_plain_network_has_the_published_number_of_parameters_with_a_classifier_and_a_constant(arch, millions):
+    width = TNT.archs[arch].width
+    extra = (width + 1) * CLASSES + 14**2 * width
+    assert (TNT.describe(arch).parameters + extra) / 1e6 == pytest.approx(millions, abs=1e-3)
+
+
+def test_long_stages_of_the_pyramid_have_words_in_two_blocks():
+    stages = PyramidTNT.on_meta_device(arch='small').stages
+    assert [sum(block.words is not None for block in stage.blocks) for stage in stages] == [1, 2, 1, 1]
+
+
+@torch.no_grad()
+def test_words_of_a_patch_see_no_other_patch():
+    embed = TNT(arch=PLAIN).patch_embed
+    image = torch.randn(1, 3, 32, 48)
+    before = embed(image)[0].reshape(2, 3, -1)
+    image[:, :, 17, 33] += 1
+    changed = (embed(image)[0].reshape(2, 3, -1) - before).abs().sum(-1).nonzero().tolist()
+    assert changed == [[1, 2]]
+
+
+def test_merged_sentences_lay_their_words_out_as_one_map():
+    merge = Merge(4, 4, 1, 1)
+    merge.word_norm = torch.nn.Identity()
+    torch.nn.init.zeros_(merge.word_conv.weight)
+    merge.word_conv.weight.data[:, :, 1, 1] = 1  # every second word of the 8 x 8 map
+    torch.nn.init.zeros_(merge.word_conv.bias)
+    row, column = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing='ij')
+    laid_out = (8 * row + column).view(2, 4, 2, 4).permute(0, 2, 1, 3).reshape(1, 2, 2, 16, 1)
+    words, _ = merge(laid_out, torch.zeros(1, 2, 2, 4))
+    torch.testing.assert_close(words.view(4, 4), (8 * row + column)[::2, ::2])
+
+
+@torch.no_grad()
+def test_biases_of_another_size_keep_a_constant_and_their_order():
+    bias = PairBias(2, side=4, reduction=2)
+    bias.table.copy_(torch.arange(2.0)[:, None, None].expand(2, 16, 4))
+    resized = bias((6, 9))
+    assert resized.shape == (1, 2, 54, 3 * 4)
+    torch.testing.assert_close(resized, torch.arange(2.0).view(1, 2, 1, 1).expand_as(resized))
+
+
+def test_an_imagenet_checkpoint_of_the_plain_network_loads_at_another_size():
+    network = TNT(arch=PLAIN, image_size=96)
+    left = network.load_state_dict(
+        {
+            'outer_tokens': torch.zeros(1, 16, 16),
+            'outer_pos': torch.full((1, 17, 16), 0.5),
+            'inner_pos': torch.full((1, 16, 8), 1.0),
+            'proj_norm2.bias': torch.full((16,), 2.0),
+            'blocks.1.proj.weight': torch.full((16, 128), 3.0),
+            'blocks.1.inner_attn.qk.weight': torch.full((16, 8), 4.0),
+            'blocks.0.outer_mlp.fc2.bias': torch.full((16,), 5.0),
+            'head.weight': torch.ones(1000, 16),
+        },
+        strict=False,
+    )
+    assert not left.unexpected_keys
+    torch.testing.assert_close(network.patch_embed.positions.table.data, torch.full((1, 37, 16), 0.5))
+    assert (network.patch_embed.word_positions == 1).all()
+    assert (network.patch_embed.join[2].bias == 2).all()
+    assert (network.blocks[1].join[1].weight == 3).all()
+    assert (network.blocks[1].inner.attn.qk.weight == 4).all()
+    assert (network.blocks[0].outer.mlp.fc2.bias == 5).all()
+
+
+def test_the_patch_is_a_multiple_of_a_word():
+    with pytest.raises(ValueError, match='multiple of 4'):
+        TNT(arch=PLAIN, patch_size=14)

@@ -1,0 +1,138 @@
+"""EoMT: its losses, masked attention and its annealing, the authors' names, and what it refuses."""
+
+import math
+
+import pytest
+import refkit
+import torch
+from mmengine.structures import InstanceData
+
+from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead, unturned
+from denseformer.detection.mask2former import model as mask2former
+from denseformer.engine.hooks import MaskAnnealingHook
+
+SMALL = dict(width=24, blocks=3, heads=2)
+VIT = dict(type='denseformer.ViT', arch=SMALL, image_size=64)
+DINOV3 = dict(type='denseformer.DINOv3', arch=SMALL)
+
+
+def build(backbone=VIT, **options) -> EoMT:
+    torch.manual_seed(0)
+    return EoMT(**{**dict(backbone=backbone, num_classes=5, num_queries=6, query_blocks=2), **options}).eval()
+
+
+def test_losses_agree_with_the_authors_code(monkeypatch):
+    """With every pixel's center in place of random points."""
+    reference = refkit.load_reference('eomt/criterion')
+    rows, columns = torch.meshgrid((torch.arange(8) + 0.5) / 8, (torch.arange(12) + 0.5) / 12, indexing='ij')
+    centers = torch.stack([columns, rows], -1).flatten(0, 1)
+    monkeypatch.setattr(mask2former, 'sample_uncertain_points', lambda masks, count: centers.expand(len(masks), -1, -1))
+    monkeypatch.setattr(mask2former.torch, 'rand', lambda *size, device: centers)
+    scores, masks = (
+        refkit.make_input(dict(input=shape, seed=seed, kind='normal'))
+        for seed, shape in ((10, (1, 10, 6)), (11, (1, 10, 8, 12)))
+    )
+    targets = torch.zeros(3, 8, 12)
+    targets[0, :4, :6] = targets[1, :4, 6:] = targets[2, 4:, :10] = 1
+    truth = InstanceData(labels=torch.tensor([0, 2, 4]), masks=targets)
+    head = EoMTHead(num_classes=5, num_points=len(centers))
+    cls, mask, dice = head._loss_by_feat_single(scores, 2 * masks, [truth], [{}])
+    found = torch.stack([mask / 5, dice / 5, cls / 2, cls + mask + dice])
+    assert refkit.deviation([found], reference['runs'][0]['outputs']) < 1e-4
+
+
+@pytest.mark.parametrize('kind', [EoMTHead, EoMTSemanticHead])
+def test_a_head_has_no_parameters_and_none_to_draw(kind):
+    head = kind(num_classes=5)
+    head.init_weights()
+    assert not list(head.parameters())
+
+
+def test_has_the_authors_number_of_parameters_and_takes_their_names():
+    backbone = dict(type='denseformer.DINOv2', arch='small', registers=4, patch_size=16, image_size=64)
+    with torch.device('meta'):
+        network = EoMT(backbone=backbone, num_classes=133, num_queries=200, query_blocks=3)
+    assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(23.368, abs=1e-3)
+    network = build(dict(type='denseformer.DINOv2', arch=SMALL, registers=4, patch_size=16, image_size=64))
+    names = (
+        ('backbone.patch_embed.patches.proj', 'encoder.backbone.patch_embed.proj'),
+        ('backbone.patch_embed.cls_token', 'encoder.backbone.cls_token'),
+        ('backbone.patch_embed.register_tokens', 'encoder.backbone.reg_token'),
+        ('backbone.patch_embed.positions.table', 'encoder.backbone.pos_embed'),
+        ('backbone.blocks.', 'encoder.backbone.blocks.'),
+        ('backbone.norm.', 'encoder.backbone.norm.'),
+    )
+    state = network.state_dict()
+    for ours, theirs in names:
+        state = {key.replace(ours, theirs) if key.startswith(ours) else key: value for key, value in state.items()}
+    state['encoder.backbone.pos_embed'] = state['encoder.backbone.pos_embed'][:, 1:]
+    state |= {'attn_mask_probs': torch.ones(2), 'encoder.pixel_mean': torch.zeros(1, 3, 1, 1)}
+    left = network.load_state_dict({f'network.{key}': value for key, value in state.items()})
+    assert not left.missing_keys
+    assert not left.unexpected_keys
+
+
+@pytest.mark.parametrize('backbone', [VIT, DINOV3], ids=['vit', 'dinov3'])
+def test_predicts_once_and_trains_before_every_query_block(backbone):
+    network = build(backbone)
+    image = torch.randn(2, 3, 64, 80)
+    with torch.no_grad():
+        scores, masks = network(image)
+    assert [tuple(x.shape) for x in (*scores, *masks)] == [(2, 6, 6), (2, 6, 16, 20)]
+    scores, masks = network.train()(image)
+    assert len(scores) == len(masks) == 3
+    sum(x.square().mean() for x in (*scores, *masks)).backward()
+    assert not [name for name, p in network.named_parameters() if p.grad is None]
+    assert len(build(backbone, masked_attention=False).train()(image)[0]) == 1
+
+
+def test_a_query_sees_only_the_patches_inside_its_mask():
+    network = build()
+    x = torch.zeros(1, 6 + 1 + 12, 24)
+    masks = torch.full((1, 6, 12, 16), -1.0)
+    masks[0, 2, :4] = 1.0
+    bias = network.mask_bias(masks, (3, 4), x, 1.0)[0, 0]
+    assert (bias[2, 7:11] == 0).all()
+    assert (bias[2, 11:] == -math.inf).all()
+    assert (bias[0, 7:] == -math.inf).all()
+    assert (bias[:, :7] == 0).all()
+    assert (bias[6:] == 0).all()
+    lifted = network.mask_bias(masks, (3, 4), x, 1e-9)
+    assert (lifted == 0).all()
+
+
+def test_masks_change_predictions_until_they_are_phased_out():
+    network = build()
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        free = network(image)[0][-1]
+        network.mask_shares = [1.0, 1.0]
+        masked = network(image)[0]
+    assert len(masked) == 3
+    assert not torch.allclose(masked[-1], free)
+
+
+def test_shares_fall_from_block_to_block():
+    hook = MaskAnnealingHook(starts=[10, 20], ends=[20, 30])
+    assert hook.shares(0) == hook.shares(10) == [1, 1]
+    assert hook.shares(15) == [0.5**0.9, 1]
+    assert hook.shares(20) == [0, 1]
+    assert hook.shares(99) == [0, 0]
+    with pytest.raises(ValueError, match='a later end'):
+        MaskAnnealingHook(starts=[10], ends=[10])
+
+
+def test_queries_are_not_turned():
+    sin, cos = unturned((torch.ones(3, 1, 2), torch.zeros(3, 1, 2)), 2)
+    assert sin.shape == cos.shape == (5, 1, 2)
+    assert (sin[:2] == 0).all()
+    assert (cos[:2] == 1).all()
+
+
+def test_other_backbones_are_refused():
+    with pytest.raises(ValueError, match='is none'):
+        build(dict(type='denseformer.Swin', arch='tiny'))
+    with pytest.raises(ValueError, match='queries have none'):
+        build(dict(type='denseformer.BinaryAttention', arch=SMALL))(torch.randn(1, 3, 32, 32))
+    with pytest.raises(ValueError, match='query_blocks must be'):
+        build(query_blocks=4)

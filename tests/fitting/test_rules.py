@@ -1,0 +1,68 @@
+"""The rules of `fit`."""
+
+import dataclasses
+
+import pytest
+
+from denseformer.config.loading import load_config
+from denseformer.fitting.fitting import config_text
+from denseformer.fitting.rules import TABLE, Facts, choose
+from denseformer.folders import understand, write_dataset
+from tests.support import formats
+
+SETS = {
+    'segmentation': formats.index_masks,
+    'detection': formats.yolo,
+    'instances': formats.labelme,
+    'panoptic': formats.coco_panoptic,
+    'restoration': formats.pairs,
+    'super-resolution': formats.alone,
+}
+PHOTOS = Facts('segmentation', train=400, val=100, long=480, short=360)
+
+
+@pytest.mark.parametrize(('task', 'device'), TABLE)
+def test_every_row_makes_a_config_that_loads(task, device, tmp_path):
+    found, listing = understand(str(SETS[task](tmp_path / 'data')))
+    write_dataset(found, listing, tmp_path)
+    recipe = choose(Facts(task, 4, 2, 64, 64, classes=5, scale=found.scale, device=device, memory=24, cores=8))
+    (tmp_path / 'config.py').write_text(config_text(recipe, str(tmp_path)))
+    config = load_config(tmp_path / 'config.py')
+    assert config.train_dataloader.batch_size == recipe.keys['batch_size']
+    length = config.train_cfg.get('max_iters') or config.train_cfg.get('max_epochs')
+    assert length == recipe.keys.get('max_iters', recipe.keys.get('epochs'))
+    assert config.optim_wrapper.optimizer.lr == recipe.keys['optim_wrapper']['optimizer']['lr']
+
+
+def test_sizes_follow_from_the_images():
+    def keys(**facts):
+        return choose(dataclasses.replace(PHOTOS, **facts)).keys
+
+    assert (keys()['image_scale'], keys()['crop_size']) == ((480, 360), (256, 256))
+    assert keys(long=100, short=70)['crop_size'] == (64, 64)
+    assert keys(long=4000, short=3000)['image_scale'] == (512, 384)
+    assert keys(train=3)['batch_size'] == 3
+
+
+def test_the_run_grows_with_the_images_between_bounds():
+    lengths = [choose(dataclasses.replace(PHOTOS, train=count)).keys['max_iters'] for count in (10, 400, 100_000)]
+    row = TABLE['segmentation', 'cpu']
+    assert lengths == [row.least, row.passes * 400 // row.batch, row.most]
+
+
+def test_small_objects_keep_images_larger():
+    facts = Facts('detection', 100, 20, 1280, 960, object_side=30.0)
+    assert choose(facts).keys['image_scale'] == (512, 384)
+    assert choose(dataclasses.replace(facts, object_side=200.0)).keys['image_scale'] == (320, 240)
+
+
+def test_a_small_gpu_takes_the_smallest_published_variant():
+    arch = [choose(dataclasses.replace(PHOTOS, device='cuda', memory=m)).keys['backbone']['arch'] for m in (6, 24)]
+    assert arch == ['mini', 'tiny']
+
+
+def test_a_model_is_named_by_its_base_and_a_wrong_name_gets_the_nearest():
+    recipe = choose(dataclasses.replace(PHOTOS, model='convnext'))
+    assert recipe.bases[0] == 'backbones/convnext'
+    with pytest.raises(ValueError, match=r"called 'swim'.* Did you mean 'swin'"):
+        choose(dataclasses.replace(PHOTOS, model='swim'))

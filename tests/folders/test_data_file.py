@@ -1,0 +1,114 @@
+"""What a data file says of a folder: its place, splits, classes, and what is made of them."""
+
+import numpy as np
+import pytest
+
+from denseformer.config.loading import load_config
+from denseformer.datasets.building import build_dataset
+from denseformer.datasets.sample.classes import CLASSES
+from denseformer.folders import FolderError, read_data_file, understand
+from tests.support import formats
+
+
+def described(root, text):
+    file = root.parent / 'my.yaml'
+    file.write_text(f'path: {root.name}\n{text}')
+    return file
+
+
+def test_splits_are_the_folders_and_lists_that_the_file_names(tmp_path):
+    root = formats.coco(tmp_path / 'data')
+    formats.write(root / 'held_out.txt', 'images/scene0.jpg\n./images/scene5.jpg\n')
+    found, _ = understand(str(described(root, 'train: images\nval: held_out.txt\n')))
+    assert {s.image for s in found.of('train')} == {f'images/scene{i}.jpg' for i in range(1, 5)}
+    assert {s.image for s in found.of('val')} == {'images/scene0.jpg', 'images/scene5.jpg'}
+    found, _ = understand(str(described(root, 'val: held_out.txt\n')))
+    assert {s.image for s in found.samples} == {'images/scene0.jpg', 'images/scene5.jpg'}
+
+
+def test_classes_are_merged_and_dropped_in_masks(tmp_path):
+    root = formats.index_masks(tmp_path / 'data')
+    text = 'merge: {ground: [pebbles, planks, weave]}\ndrop: [moon]\n'
+    found, _ = understand(str(described(root, text)))
+    assert found.classes == ('star', 'heart', 'ring', 'cross', 'ground')
+    assert [found.values[i] for i in range(8)] == [0, 1, 2, 3, 255, 4, 4, 4]
+
+
+def test_classes_are_merged_and_dropped_in_boxes(tmp_path):
+    root = formats.labelme(tmp_path / 'data')
+    first, second, *others = formats.THINGS
+    found, _ = understand(str(described(root, f'merge: {{pair: [{first}, {second}]}}\ndrop: [{others[0]}]\n')))
+    names = [thing.name for sample in found.samples for thing in sample.things]
+    assert set(names) == {'pair', *others[1:]}
+
+
+def test_stored_values_become_the_classes_that_map_and_ignore_give_them(tmp_path):
+    root = formats.binary_masks(tmp_path / 'data')
+    found, _ = understand(str(described(root, 'names: [ground, piece]\nmap: {255: 1}\n')))
+    assert (found.classes, found.values) == (('ground', 'piece'), {255: 1})
+    root = formats.index_masks(tmp_path / 'more')
+    (root / 'classes.txt').unlink()
+    file = described(root, f'names: [{", ".join(CLASSES[:7])}]\nignore: [7]\n')
+    assert understand(str(file))[0].values == {7: 255}
+
+
+def test_a_palette_gives_colors_their_names(tmp_path):
+    root = formats.color_masks(tmp_path / 'data')
+    (root / 'class_dict.csv').unlink()
+    palette = [list(map(int, color)) for color in formats.PALETTE]
+    found, _ = understand(str(described(root, f'names: [{", ".join(CLASSES)}]\npalette: {palette}\n')))
+    assert found.classes == CLASSES
+
+
+def test_objects_of_names_that_the_file_does_not_list_are_refused(tmp_path):
+    root = formats.voc(tmp_path / 'data')
+    found, _ = understand(str(described(root, f'names: [{", ".join(reversed(formats.THINGS))}]\n')))
+    assert found.classes == formats.THINGS[::-1]
+    with pytest.raises(FolderError, match=f'objects called {formats.THINGS[-1]}, which names does not list'):
+        understand(str(described(root, f'names: [{", ".join(formats.THINGS[:-1])}]\n')))
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('nmaes: [a]\n', "nothing reads the key 'nmaes'.* Did you mean 'names'"),
+        ('names: {1: a, 2: b}\n', r'names: the indices are \[1, 2\]'),
+        ('palette: [[1, 2]]\n', r'palette: \(1, 2\) is no color'),
+        ('task: guess\n', "task is one of .* not 'guess'"),
+        ('train: nowhere\n', "there is no folder 'nowhere'"),
+        ('drop: [lion]\n', 'merge or drop name lion, but the classes are'),
+        ('names: [a, b]\n', 'names are given: complete names, map or ignore'),
+        ('[1, 2\n', 'cannot be read as yaml'),
+    ],
+)
+def test_what_the_file_gets_wrong_is_named(text, message, tmp_path):
+    file = described(formats.index_masks(tmp_path / 'data'), text)
+    with pytest.raises(FolderError, match=message):
+        understand(str(file))
+
+
+def test_a_file_of_another_machine_means_the_folder_that_it_lies_in(tmp_path):
+    root = formats.yolo(tmp_path)
+    (root / 'data.yaml').write_text(
+        'path: /home/else/set\ntrain: /home/else/set/train\nval: valid\nnames: [a, b, c, d, e]\n'
+    )
+    assert read_data_file(root / 'data.yaml').path == root.resolve()
+
+
+def test_a_config_takes_a_data_file_as_the_base_of_its_dataset(tmp_path, monkeypatch):
+    monkeypatch.setenv('DENSEFORMER_CACHE', str(tmp_path / 'cache'))
+    root = formats.index_masks(tmp_path / 'data')
+    described(root, 'drop: [star]\n')
+    config = tmp_path / 'mine.py'
+    bases = "'denseformer::_base_/backbones/dinat_nano.py', 'denseformer::_base_/heads/upernet.py', 'my.yaml'"
+    config.write_text(f'_base_ = [{bases}]\n')
+    loaded = load_config(config)
+    assert loaded.model.decode_head.num_classes == 7
+    load = build_dataset({**loaded.train_dataloader.dataset, 'pipeline': loaded.train_pipeline[:2]})
+    drawn = formats.scenes()[int(load[0]['img_path'][-5])].semantic.astype(int)
+    assert np.array_equal(load[0]['gt_seg_map'], np.where((drawn == 0) | (drawn == 255), 255, drawn - 1))
+    written = loaded.train_dataloader.dataset.ann_file
+    assert load_config(config).train_dataloader.dataset.ann_file == written  # cached
+    formats.write_image(root / 'images' / 'scene9.jpg', formats.scenes()[0].image)
+    formats.write_image(root / 'masks' / 'scene9.png', formats.scenes()[0].semantic)
+    assert load_config(config).train_dataloader.dataset.ann_file != written

@@ -1,0 +1,200 @@
+"""A checkpoint says which network, head and layout it is, what its training left in it, and which config fits."""
+
+import json
+import pickle
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from denseformer.checkpoints import CheckpointError, read_checkpoint
+from denseformer.checkpoints.onnx_file import read_onnx
+from denseformer.checkpoints.sharing import recorded_config
+from denseformer.checkpoints.signatures import head_of, table, training_state
+from denseformer.config.loading import load_config
+from denseformer.config.shipped import config_names
+from denseformer.inference.predictor import build_model
+from denseformer.inspection.identify import config_of, identify, identify_weights
+from denseformer.network import on_meta, without_weights
+from denseformer.restoration import from_checkpoint
+from denseformer.restoration.networks import CFSR
+
+CONFIGS = table()['configs']
+REFERENCES = Path(__file__).parents[1] / 'references'
+
+
+def kind(name):
+    return CONFIGS[name]['network']['type']
+
+
+FIRST_OF_EACH = [next(iter(names)) for _, names in groupby(sorted(CONFIGS, key=kind), key=kind)]
+HEADS = [
+    *('upernet_swin_ade20k', 'semantic_fpn_van_ade20k', 'retinanet_dinat_nano_bccd', 'mask_rcnn_swin_1x_coco'),
+    *('cascade_mask_rcnn_swin_1x_coco', 'mask2former_swin_panoptic_coco', 'mask2former_swin_semantic_ade20k'),
+    *('mask2former_swin_instance_cityscapes', 'swinir_x2_df2k', 'essaformer_x4_chikusei'),
+]
+
+
+def model_weights(name):
+    """The tensors of a shipped config's model, on the meta device."""
+    with on_meta():
+        return build_model(load_config(name)).state_dict()
+
+
+@pytest.mark.parametrize('name', FIRST_OF_EACH[::3])
+def test_a_network_is_identified_as_the_one_that_its_config_builds(name):
+    settings = CONFIGS[name]['network']
+    found = identify_weights(
+        {f'backbone.{key}': value for key, value in without_weights(settings).state_dict().items()}
+    )
+    types = found.open.get('type', [found.settings['type']])
+    assert settings['type'] in types
+    for option, value in settings.items():
+        if option not in ('type', 'layer_scale'):
+            assert value in found.open.get(option, [found.settings.get(option)])
+    assert (found.missing, found.other, found.unknown) == ((), (), ())
+
+
+@pytest.mark.parametrize('name', HEADS)
+def test_a_whole_model_is_identified_as_its_config(name):
+    found = identify_weights(model_weights(name))
+    assert name in found.configs
+    described = {(CONFIGS[one].get('head'), CONFIGS[one].get('classes')) for one in found.configs}
+    assert described == {(CONFIGS[name].get('head'), CONFIGS[name].get('classes'))}
+
+
+LAYOUTS = [
+    (path, network['network'])
+    for path in sorted((REFERENCES / 'layouts').glob('*.json'))
+    for network in json.loads(path.read_text())['networks']
+]
+
+
+@pytest.mark.parametrize(('path', 'name'), LAYOUTS[::2], ids=lambda part: getattr(part, 'stem', part))
+def test_a_network_in_the_names_of_another_package_is_identified(path, name):
+    entries = json.loads(path.read_text())['networks']
+    theirs = next(entry for entry in entries if entry['network'] == name)
+    found = identify_weights({key: torch.empty(shape, device='meta') for key, shape in theirs['shapes'].items()})
+    assert f'denseformer.{name}' in found.open.get('type', [found.settings['type']])
+    assert theirs['arch'] in found.open.get('arch', [found.settings.get('arch')])
+    assert found.layout == theirs['layout']
+
+
+def test_a_whole_mask2former_of_transformers_is_identified():
+    (theirs,) = json.loads((REFERENCES / 'mask2former' / 'transformers.json').read_text())['networks']
+    found = identify_weights({key: torch.empty(shape, device='meta') for key, shape in theirs['shapes'].items()})
+    assert found.settings == {'type': 'denseformer.Swin', 'arch': 'tiny'}
+    assert (found.head.name, found.head.classes, found.head.queries) == ('Mask2Former', 2, 100)
+
+
+def test_every_shipped_config_is_in_the_table():
+    assert sorted(CONFIGS) == config_names()
+
+
+def test_dilations_are_named_as_open_with_the_values_that_ship():
+    settings = {'type': 'denseformer.DiNAT', 'arch': 'tiny', 'dilations': 'coco'}
+    found = identify_weights(without_weights(settings).state_dict())
+    assert {'coco', 'ade20k'} <= set(found.open['dilations'])
+    assert 'dilations' not in found.settings
+    assert 'which no tensor tells' in str(found)
+
+
+def test_a_window_of_the_tables_is_read_from_them():
+    found = identify_weights(
+        without_weights({'type': 'denseformer.Swin', 'arch': 'tiny', 'window_size': 9}).state_dict()
+    )
+    assert found.settings == {'type': 'denseformer.Swin', 'arch': 'tiny', 'window_size': 9}
+
+
+def test_input_channels_are_read_from_the_first_convolution():
+    found = identify_weights(
+        without_weights({'type': 'denseformer.Swin', 'arch': 'tiny', 'in_channels': 6}).state_dict()
+    )
+    assert found.in_channels == 6
+
+
+def foreign_weights():
+    """CFSR's names with another large-kernel branch."""
+    weights = CFSR(arch='base', scale=2).state_dict()
+    return {key.replace('.dwconv.', '.lska.0.'): value for key, value in weights.items()}
+
+
+def test_a_foreign_network_whose_names_resemble_a_known_one_is_named_foreign(tmp_path):
+    torch.save(foreign_weights(), tmp_path / 'other.pth')
+    found = identify(tmp_path / 'other.pth')
+    assert found.settings is None
+    assert 'none that is known here; the nearest is CFSR' in str(found)
+    with pytest.raises(ValueError, match='no known restoration network'):
+        from_checkpoint(tmp_path / 'other.pth')
+
+
+def test_the_content_of_a_file_decides_how_it_is_read(tmp_path):
+    torch.save({'a.weight': torch.ones(2)}, tmp_path / 'archive.pkl')
+    assert read_checkpoint(tmp_path / 'archive.pkl')['a.weight'].tolist() == [1, 1]
+    (tmp_path / 'data.pkl').write_bytes(pickle.dumps({'a': 1}))
+    assert read_checkpoint(tmp_path / 'data.pkl') == {'a': 1}
+
+
+def test_the_training_state_of_a_run_is_told():
+    meta = {'epoch': 3, 'iter': 700, 'mmengine_version': '0.10', 'dataset_meta': {'classes': ('cell', 'dust')}}
+    state = training_state({'state_dict': {}, 'optimizer': {}, 'param_schedulers': [], 'meta': meta})
+    assert state['holds'] == ['optimizer', 'schedulers', 'meta data']
+    assert (state['epoch'], state['iter'], state['classes']) == (3, 700, ['cell', 'dust'])
+
+
+@pytest.mark.parametrize(
+    ('shapes', 'name', 'classes'),
+    [
+        ({'decode_head.psp_modules.0.1.conv.weight': (8, 8), 'decode_head.conv_seg.weight': (19, 8)}, 'UPerNet', 19),
+        ({'bbox_head.retina_cls.weight': (720, 8), 'bbox_head.retina_reg.weight': (36, 8)}, 'RetinaNet', 80),
+        ({'roi_head.bbox_head.0.fc_cls.weight': (81, 8), 'roi_head.mask_head.0.w': (1,)}, 'Cascade Mask R-CNN', 80),
+        ({'roi_head.bbox_head.fc_cls.weight': (21, 8)}, 'Faster R-CNN', 20),
+        ({'roi_heads.box_predictor.cls_score.weight': (81, 8), 'roi_heads.mask_head.w': (1,)}, 'Mask R-CNN', 80),
+        ({'sem_seg_head.predictor.class_embed.weight': (151, 8)}, 'Mask2Former', 150),
+    ],
+)
+def test_heads_of_other_packages_are_known_by_their_names(shapes, name, classes):
+    head = head_of({key: torch.empty(shape) for key, shape in shapes.items()})
+    assert (head.name, head.classes) == (name, classes)
+
+
+def field(number, value):
+    """One field of a protocol buffer, shorter than 128 bytes or a small number."""
+    if isinstance(value, int):
+        return bytes([number << 3, value])
+    return bytes([number << 3 | 2, len(value)]) + value
+
+
+def test_weights_and_maps_of_an_onnx_file_are_read_without_its_package(tmp_path):
+    sides = field(1, field(1, 1)) + field(1, field(2, b'H'))
+    info = field(1, b'image') + field(2, field(1, field(1, 1) + field(2, sides)))
+    weight = field(1, 4) + field(1, 3) + field(2, 1) + field(8, b'conv.weight')
+    graph = field(1, field(4, b'Conv')) + field(5, weight) + field(11, info)
+    (tmp_path / 'a.onnx').write_bytes(field(2, b'me') + field(7, graph))
+    found = read_onnx(tmp_path / 'a.onnx')
+    assert found.shapes == {'conv.weight': (4, 3)}
+    assert found.inputs == {'image': (1, 'H')}
+    assert (found.producer, found.operators) == ('me', {'Conv': 1})
+    assert '(1, H)' in str(identify(tmp_path / 'a.onnx'))
+
+
+def test_a_truncated_onnx_file_is_refused_by_name(tmp_path):
+    (tmp_path / 'a.onnx').write_bytes(field(7, b'graph')[:-2])
+    with pytest.raises(CheckpointError, match=r'a\.onnx: not a complete ONNX model'):
+        identify(tmp_path / 'a.onnx')
+
+
+def test_nothing_open_finds_the_config_and_something_open_asks_for_it():
+    swin = identify_weights(model_weights('upernet_swin_ade20k'))
+    assert config_of(swin, {}).model.decode_head.num_classes == 150
+    dinat = identify_weights(model_weights('upernet_dinat_ade20k'))
+    with pytest.raises(ValueError, match=r'no tensor tells .*dilations.*upernet_dinat_ade20k'):
+        config_of(dinat, {})
+
+
+def test_the_config_that_a_run_recorded_is_read_and_never_run():
+    config = Config({'model': {'type': 'X', 'parts': [{'a': (1, 2)}]}, 'default_scope': 'mmseg'})
+    assert recorded_config(config.pretty_text).model.parts == [{'a': (1, 2)}]
+    assert recorded_config("model = dict(type=open('x', 'w'))") is None
