@@ -197,8 +197,9 @@ class ViT(PlainBackbone):
         state_dict = PlainBackbone.remap_official_keys(state_dict, network)
         for key in state_dict:
             place = re.fullmatch(r'blocks\.(\d+)\.attn\.bias\.table', key)
-            if place and int(place[1]) < len(network.blocks):
-                state_dict[key] = network.blocks[int(place[1])].attn.bias.fit(state_dict[key])
+            attention = network.blocks[int(place[1])].attn if place and int(place[1]) < len(network.blocks) else None
+            if hasattr(attention, 'bias'):  # in a network without such tables they are left for the loader to report
+                state_dict[key] = attention.bias.fit(state_dict[key])
         return state_dict
 
 
