@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from denseformer.checkpoints.common import CheckpointError
+from denseformer.lora import is_factor
 from denseformer.version import __version__
 
 WEIGHTS, CONFIG, SCORES, CARD = 'model.safetensors', 'config.py', 'scores.json', 'README.md'
@@ -37,12 +38,15 @@ def save_model(
 
     scores: of its validation, by the names of the metrics; license: of the weights; command: by which it was trained;
     notes: Markdown of the card, on what the model is for; half: store floating-point numbers at half precision;
-    leave_out: beginnings of the names of tensors that stay behind, as of heads that only training needs.
+    leave_out: beginnings of the names of tensors that stay behind, as of heads that only training needs. Factors of
+    low-rank updates do, too: the weights hold the updates.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = {
-        key: _stored(value, half=half) for key, value in model.state_dict().items() if not key.startswith(leave_out)
+        key: _stored(value, half=half)
+        for key, value in model.state_dict().items()
+        if not key.startswith(leave_out) and not is_factor(key)
     }
     save_file(weights, folder / WEIGHTS, metadata={'format': 'pt', 'denseformer': __version__})
     if config is not None:
