@@ -1,5 +1,6 @@
 """The class of all published networks: variants by name, the authors' keys, a cheap description, checkpointing."""
 
+from abc import ABCMeta
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
@@ -101,11 +102,11 @@ def unchanged_statistics(block: Callable[..., Any]) -> Iterator[None]:
             norm.momentum, norm.num_batches_tracked = momentum, count
 
 
-class Finished(type(BaseModule)):  # type: ignore[misc]
+class Finished(ABCMeta):
     """The type of networks: calls `finish` on an instance behind all of its class's constructor."""
 
     def __call__(cls: type[Built], *args: Any, **settings: Any) -> Built:
-        network = super().__call__(*args, **settings)
+        network = super().__call__(*args, **settings)  # type: ignore[misc]
         network.finish()
         return network
 
