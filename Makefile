@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-.PHONY: install install-ops demo demo-detection demo-restoration test lint docs bench clean
+.PHONY: install install-ops demo demo-detection demo-restoration weights test lint docs bench clean
 
 install: $(STAMP)
 
@@ -31,6 +31,10 @@ demo-detection: install
 
 demo-restoration: install
 	$(BIN)/python -m tools.demo.restoration
+
+# Trains the models that come with the package again, and writes them, their cards and their rows in the catalog.
+weights: install
+	$(BIN)/python -m tools.demo.weights
 
 test: install
 	$(BIN)/python -m pytest --cov --cov-report=

@@ -25,6 +25,7 @@ from denseformer.options import (
 )
 from denseformer.options.training import ParseOverrides
 from denseformer.signals import exit_on_signal
+from denseformer.storage import path_of
 
 CHECKPOINT = 'a checkpoint of a run here, or one its authors published (.pth, .safetensors)'
 Command = Callable[[argparse.Namespace], int]
@@ -151,6 +152,7 @@ def add_infer(commands: Commands) -> None:
 def add_merge(commands: Commands) -> None:
     parser = add_command(commands, 'merge', run_merge, 'make one record of the shards of a prediction, and check it')
     parser.add_argument('out', metavar='OUT', help='the --out of `denseformer infer --shard`')
+    parser.add_argument('--parquet', action='store_true', help='write results.parquet, the record as a table')
 
 
 def add_status(commands: Commands) -> None:
@@ -410,7 +412,7 @@ def run_merge(options: argparse.Namespace) -> int:
     from denseformer.inference.merging import merge
     from denseformer.inference.run import print_summary
 
-    summary = merge(Path(options.out))
+    summary = merge(path_of(options.out), parquet=options.parquet)
     print_summary(summary)
     return 1 if summary['failed'] else 0
 
@@ -418,7 +420,7 @@ def run_merge(options: argparse.Namespace) -> int:
 def run_status(options: argparse.Namespace) -> int:
     from denseformer.inference import status
 
-    found = status.status_of(Path(options.out))
+    found = status.status_of(path_of(options.out))
     print(status.line_of(found))
     if options.html:
         status.write_page(Path(options.html), found)

@@ -84,3 +84,5 @@ def test_training_scoring_and_predicting_need_no_checkout(bare, tmp_path):
     images = tmp_path / 'data/sample/images/validation'
     run(program, 'infer', CONFIG, checkpoint, images, '--out', 'out', *options, folder=tmp_path)
     assert len(list((tmp_path / 'out/masks').iterdir())) == 2
+    run(program, 'infer', 'upernet_dinat_pico_sample', images, '--out', 'finished', '--device', 'cpu', folder=tmp_path)
+    assert len(list((tmp_path / 'finished/masks').iterdir())) == 2

@@ -17,7 +17,7 @@ File, operator (paper, arXiv number) and the networks that use it:
     neighborhood     neighborhood attention (NAT, 2204.07143), dilated (DiNAT, 2209.15001): NAT, DiNAT, DiNATs
     outlook          outlook attention (VOLO, 2106.13112): VOLO
     overlapping      overlapping windows (HAT, 2205.04437): HAT, STViTR
-    rotary           rotary position embedding (RoFormer, 2104.09864): RMT
+    rotary           rotary position embedding (RoFormer, 2104.09864): RMT, Vim, DINOv3, CroCo, ILLaMA
     routing          bi-level routing attention (BiFormer, 2303.08810): BiFormer
     shifted          attention in shifted windows (Swin, 2103.14030): Swin, SwinV2, DaViT, SwinIR, HAT, DRCT, RGT ...
     significance     tokens merged by the attention they receive (SG-Former, 2308.12216): SGFormer

@@ -17,10 +17,11 @@ from urllib.parse import unquote, urlparse
 from filelock import FileLock
 from mmengine.logging import print_log
 
-from denseformer.checkpoints.catalog import WeightFile, by_name, catalog
+from denseformer.checkpoints.catalog import BUNDLED, WeightFile, by_name, catalog
 from denseformer.checkpoints.common import CheckpointError, file_hash
 from denseformer.checkpoints.download import cache_folder, download
 from denseformer.checkpoints.hub import fetch_from_hub
+from denseformer.checkpoints.sharing import WEIGHTS
 
 LOCK_NAME = 'weights.lock'
 SUFFIXES = ('.safetensors', '.pth', '.pt', '.pkl', '.bin', '.ckpt', '.npz', '.onnx', '.tar', '.gz')
@@ -72,7 +73,9 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def path_of(file: WeightFile) -> Path:
-    """Where the cache keeps a file, whether it is there or not."""
+    """Where the cache keeps a file, whether it is there or not; a bundled one lies in the package."""
+    if file.bundled:
+        return BUNDLED / file.name / WEIGHTS
     named = file.file or (PurePosixPath(unquote(urlparse(file.urls[0]).path)).name if file.urls else '')
     suffix = next((suffix for suffix in SUFFIXES if named.endswith(suffix)), '.pth' if not file.hub else '.safetensors')
     return weights_folder() / f'{file.name}{suffix}'
@@ -96,6 +99,8 @@ def fetch(file: WeightFile, *, commercial_only: bool = False) -> Path:
             'of --commercial-only.'
         )
     path = path_of(file)
+    if file.bundled:
+        return path
     with alone(path):
         if path.is_file():
             return path
@@ -203,6 +208,8 @@ def remove(name: str) -> Path:
     path = present(by_name(name))
     if path is None:
         raise CheckpointError(f'{name}: not in the cache ({weights_folder()}).')
+    if by_name(name).bundled:
+        raise CheckpointError(f'{name}: comes with the package, and is not removed.')
     path.unlink()
     return path
 

@@ -17,6 +17,8 @@ from urllib.parse import urlparse
 from denseformer.checkpoints.common import CheckpointError
 
 TABLES = Path(__file__).parent / 'tables'
+BUNDLED = Path(__file__).parent / 'bundled'
+"""The folder of the models that come with the package, each as `save_pretrained` writes it."""
 KINDS = ('imagenet', 'ssl', 'dense', 'restoration')
 SHARE_HOSTS = (
     *('drive.google.com', 'pan.baidu.com', '1drv.ms', 'api.onedrive.com', 'sharepoint.com', 'box.com'),
@@ -38,7 +40,7 @@ class WeightFile:
     file, the hash or its first digits; license, commercial: of the weights, and whether it allows commercial use, None
     where that is unclear; key: the entry of the file that holds the weights; layout: whose names they have; metric: as
     published; config: the shipped config that it belongs to; official: whether its authors published it; source: the
-    repository and file in which the facts were read.
+    repository and file in which the facts were read; bundled: whether it comes with the package, in `BUNDLED`.
     """
 
     name: str
@@ -66,6 +68,7 @@ class WeightFile:
     metric: Mapping[str, float] = field(default_factory=dict)
     config: str | None = None
     note: str | None = None
+    bundled: bool = False
 
     @property
     def direct_urls(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from denseformer.checkpoints.common import CheckpointError
@@ -32,11 +32,11 @@ def save_model(
     command: str | None = None,
     notes: str = '',
     half: bool = False,
-    leave_out: tuple[str, ...] = (),
 ) -> Path:
     """Write a model into a folder, which is made; returns it.
 
     scores: of its validation, by the names of the metrics; license: of the weights; command: by which it was trained;
+<<<<<<< HEAD
     notes: Markdown of the card, on what the model is for; half: store floating-point numbers at half precision;
     leave_out: beginnings of the names of tensors that stay behind, as of heads that only training needs. Factors of
     low-rank updates do, too: the weights hold the updates.
@@ -49,6 +49,14 @@ def save_model(
         if not key.startswith(leave_out) and not is_factor(key)
     }
     save_file(weights, folder / WEIGHTS, metadata={'format': 'pt', 'denseformer': __version__})
+=======
+    notes: Markdown of the card, on what the model is for; half: store floating-point numbers at half precision.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {key: _stored(value, half=half) for key, value in model.state_dict().items()}
+    (folder / WEIGHTS).write_bytes(save(weights, metadata={'format': 'pt', 'denseformer': __version__}))
+>>>>>>> main
     if config is not None:
         config.dump(folder / CONFIG)
     (folder / SCORES).write_text(json.dumps(dict(scores or {}), indent=1) + '\n')

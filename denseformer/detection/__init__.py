@@ -1,9 +1,10 @@
-"""Mask2Former, EoMT, necks, sampling by class, test-time augmentation, and scores of boxes, masks and panoptic maps.
+"""Published systems, necks, sampling by class, test-time augmentation, and scores of boxes, masks and panoptic maps.
 
 Detectors themselves are mmdetection's.
 """
 
 from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead
+from denseformer.detection.kmax import KMaXDeepLab, KMaXFusion, KMaXHead, KMaXSegmentor, KMaXSemanticHead
 from denseformer.detection.mask2former import (
     Mask2Former,
     Mask2FormerHead,
@@ -24,6 +25,11 @@ __all__ = [
     'EoMT',
     'EoMTHead',
     'EoMTSemanticHead',
+    'KMaXDeepLab',
+    'KMaXFusion',
+    'KMaXHead',
+    'KMaXSegmentor',
+    'KMaXSemanticHead',
     'Mask2Former',
     'Mask2FormerHead',
     'Mask2FormerSegmentor',

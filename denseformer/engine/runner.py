@@ -332,8 +332,9 @@ def load_weights(model: nn.Module, checkpoint: dict, filename: str, *, whole: bo
     notes = [f'{filename}: {note}' for note in notes]
     if missing:
         notes.append(f'{filename} does not set {len(missing)} parameters: {_some(missing)}')
-    if left.unexpected_keys:
-        notes.append(f'{filename} has {len(left.unexpected_keys)} unknown tensors: {_some(left.unexpected_keys)}')
+    unknown = [key for key in left.unexpected_keys if not (whole and UNUSED_IN_PREDICTION.search(key))]
+    if unknown:
+        notes.append(f'{filename} has {len(unknown)} unknown tensors: {_some(unknown)}')
     return notes
 
 

@@ -88,6 +88,7 @@ def segmentation(records: Records) -> Analysis:
         sized(regions[:, 1], right),
     )
     suspicion, other = labels.other_class(records.joined('region_probabilities').astype(float), regions[:, 0])
+    suspicion = labels.by_pixels(suspicion, regions[:, 1])
     owners = records.owners('regions')
     made.suspects = listed(
         Suspect(
@@ -272,7 +273,7 @@ def panoptic(records: Records) -> Analysis:
     add_object_tables(made, records, kinds, missed, hits)
     votes, true = records.joined('votes'), records.joined('true_labels')
     suspicion, other = labels.other_class(votes, true)
-    suspicion = suspicion * ~records.joined('ignored')
+    suspicion = labels.by_pixels(suspicion, records.joined('areas')) * ~records.joined('ignored')
     owners, boxes = records.owners('true_labels'), records.joined('true_boxes')
     made.suspects = listed(
         Suspect(

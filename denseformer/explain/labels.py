@@ -14,6 +14,8 @@ from denseformer.explain.errors import NEAR, OVERLAP
 
 KINDS = ('another class', 'label missing', 'label of nothing', 'target does not fit')
 OTHER_CLASS, MISSING, NOTHING, PAIR = range(4)
+FEW = 100
+"""Pixels of a region that count half."""
 SHIFT = 2
 """Pixels by which a target may be displaced."""
 
@@ -33,6 +35,11 @@ def other_class(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarr
     relative[rows, labels] = -np.inf
     other = relative.argmax(1)
     return relative[rows, other] - own, other
+
+
+def by_pixels(suspicion: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Suspicion of regions (R,), weighted by their pixels (R,): a mean over few of them is wrong about many regions."""
+    return suspicion * pixels / (pixels + FEW)
 
 
 def regions_of(labels: np.ndarray, known: np.ndarray, least: int = 1) -> tuple[np.ndarray, np.ndarray]:

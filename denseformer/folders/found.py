@@ -83,7 +83,11 @@ def found_things(
     faults: Sequence[str],
     notes: Sequence[str] = (),
 ) -> Found:
-    """Boxes, or boxes with masks where every object has an outline. Raises FolderError where there are faults."""
+    """Boxes, or boxes with masks where every object has an outline.
+
+    classes: their names in order; empty for those of the objects, in alphabetical order. faults: what is wrong with
+    files. Raises FolderError where there are faults, no object, or objects of other classes.
+    """
     if faults:
         raise FolderError(
             f"'{listing.root}' is labelled as {format}, but:\n{some(faults)}\nCorrect or remove what is listed."
@@ -91,6 +95,12 @@ def found_things(
     things = [thing for sample in samples for thing in sample.things]
     if not things:
         raise FolderError(f"'{listing.root}' is labelled as {format}, but holds no object. Label some images first.")
+    unknown = sorted({thing.name for thing in things} - set(classes)) if classes else []
+    if unknown:
+        raise FolderError(
+            f"'{listing.root}' ({format}) has objects called {', '.join(unknown)}, which names does not list: "
+            f'{", ".join(classes)}.'
+        )
     outlined = [thing for thing in things if thing.outline]
     notes = list(notes)
     if outlined and len(outlined) < len(things):
@@ -98,6 +108,9 @@ def found_things(
             f'{len(things) - len(outlined)} of {len(things)} objects have a box and no outline: boxes are learned'
         )
         samples = [without_outlines(sample) for sample in samples]
+    left_out = len({*listing.images} - {sample.image for sample in samples})
+    if left_out:
+        notes.append(f'{left_out} images are in no annotation, or on no list, and are left out')
     empty = sum(not sample.things for sample in samples)
     if empty:
         notes.append(f'{empty} of {len(samples)} images show no object')

@@ -1,5 +1,6 @@
 """From a folder or data file to a dataset: the formats are tried in turn, and what the data file says is applied."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -11,6 +12,7 @@ from denseformer.folders.listing import FolderError, Listing, some
 from denseformer.folders.splitting import with_splits
 from denseformer.suggestions import did_you_mean
 
+FEW = 5
 Recognize = Callable[[Listing, tuple[str, ...]], Found | None]
 FORMATS: tuple[tuple[str, tuple[str, ...], Recognize | None], ...] = (
     (coco.EXPECTED, ('instances', 'detection'), coco.recognize),
@@ -49,7 +51,20 @@ def understand(data: str, task: str = 'auto') -> tuple[Found, Listing]:
                 f"'{listing.root}' ({found.format}) has boxes without outlines; --task detection learns boxes."
             )
         found = replace(found, task=task, samples=tuple(map(without_outlines, found.samples)))
-    return with_splits(found, listing), listing
+    found = with_splits(found, listing)
+    return replace(found, notes=(*found.notes, *doubts(found))), listing
+
+
+def doubts(found: Found) -> list[str]:
+    """Classes that are too rare to learn, or to score."""
+    shown = {split: Counter(n for s in found.of(split) for n in found.classes_of(s)) for split in ('train', 'val')}
+    rare = [name for name in found.classes if shown['train'][name] < FEW]
+    unscored = [name for name in found.classes if shown['train'][name] and not shown['val'][name]]
+    known = sum(shown['train'].values())
+    return [
+        *([f'fewer than {FEW} training images show {", ".join(rare)}'] if rare and known else []),
+        *([f'no validation image shows {", ".join(unscored)}'] if unscored else []),
+    ]
 
 
 def recognize(listing: Listing, task: str, file: DataFile) -> Found:

@@ -1,6 +1,5 @@
 """Shards of one run: how they begin and end, and how one record, and the files about the run, are made of them."""
 
-import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from denseformer.inference.coco import write_run_files
-from denseformer.inference.record import RESULTS, UNFINISHED, Record, census_of, consolidate, merge_sorted, merged
+from denseformer.inference.parquet import write_parquet
+from denseformer.inference.record import RESULTS, Record, census_of, consolidate, merge_sorted, merged
 from denseformer.inference.report import write_report
 from denseformer.inference.shards import Shard
 from denseformer.inference.writers import (
@@ -20,11 +20,13 @@ from denseformer.inference.writers import (
     PROGRESS,
     SHARDS,
     attempt_name,
+    new_scratch,
     place_of,
     read_json,
     write_json,
     write_whole,
 )
+from denseformer.storage import is_local, publish
 
 RUN = f'{SHARDS}/run.json'
 NAMED = 10
@@ -49,9 +51,9 @@ def begin_shards(root: Path, shard: Shard, facts: Mapping[str, Any], *, report: 
     if count != shard.count:
         raise ValueError(f"'{root}' holds {count} shards, and this is one of {shard.count}: choose another folder.")
     run = {'shards': shard.count, 'report': report, 'task': facts}
-    scratch = root / SHARDS / f'.{attempt_name()}'
+    scratch = new_scratch(root / SHARDS / f'.{attempt_name()}')
     write_whole(root / RUN, scratch, lambda path: write_json(path, run))
-    scratch.rmdir()
+    shutil.rmtree(scratch.parent if is_local(root) else scratch)
 
 
 def shards_of(root: Path) -> list[Shard]:
@@ -64,7 +66,7 @@ def shards_of(root: Path) -> list[Shard]:
 
 def finish_shard(place: Path, summary: Mapping[str, Any]) -> None:
     """Mark a shard, all of whose images are in its record, as finished."""
-    census = consolidate(place)
+    census = consolidate(place, new_scratch(place))
     finished = {
         'images': census.images,
         'failed': census.failed,
@@ -73,8 +75,9 @@ def finish_shard(place: Path, summary: Mapping[str, Any]) -> None:
         'ended': time.time(),
         'other files': summary['other files'],
     }
-    write_whole(place / FINISHED, place / UNFINISHED, lambda path: write_json(path, finished))
-    (place / UNFINISHED).rmdir()
+    scratch = new_scratch(place)
+    write_whole(place / FINISHED, scratch, lambda path: write_json(path, finished))
+    scratch.rmdir()
 
 
 def is_finished(place: Path, since: float = 0.0) -> bool:
@@ -82,11 +85,11 @@ def is_finished(place: Path, since: float = 0.0) -> bool:
     return read_json(place / FINISHED).get('ended', -1.0) >= since
 
 
-def merge(root: Path) -> dict[str, Any]:
+def merge(root: Path, *, parquet: bool = False) -> dict[str, Any]:
     """Make the record, the COCO files, the summary and, where it was asked for, the report of all shards.
 
-    It may be done again, as after a shard was mended. Raises ValueError where shards are not finished, a record is not
-    what its shard had when it finished, or an image is in two of them.
+    It may be done again, as after a shard was mended. parquet: also write results.parquet. Raises ValueError where
+    shards are not finished, a record is not what its shard had when it finished, or an image is in two of them.
     """
     places = {shard: place_of(root, shard) for shard in shards_of(root)}
     finished = {shard: read_json(place / FINISHED) for shard, place in places.items()}
@@ -104,16 +107,15 @@ def merge(root: Path) -> dict[str, Any]:
                 f"'{file}' has {census.images if census else 0} images, and not the {mark['images']} of its shard: "
                 f'start --shard {shard} --resume to predict what is missing.'
             )
-    scratch = root / UNFINISHED
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
+    scratch = new_scratch(root)
+    scratch.mkdir(exist_ok=True)
     try:
         census = merge_sorted(scratch / RESULTS, files, scratch)
         if census.images != sum(mark['images'] for mark in finished.values()):
             raise ValueError(
                 f"In '{root}' several shards have {', '.join(twice(files))}: they are of different sources."
             )
-        os.replace(scratch / RESULTS, root / RESULTS)
+        publish(scratch / RESULTS, root / RESULTS)
     finally:
         shutil.rmtree(scratch)
     run = read_json(root / RUN)
@@ -130,7 +132,7 @@ def merge(root: Path) -> dict[str, Any]:
         'failures': [{'file': entry['file'], 'error': entry['error']} for entry in islice(failures, FAILURES_SHOWN)],
         'other files': finished[Shard(0, len(places))]['other files'],
     }
-    write_results(root, summary, run['task'], report=run['report'])
+    write_results(root, summary, run['task'], report=run['report'], parquet=parquet)
     return summary
 
 
@@ -141,15 +143,19 @@ def twice(files: list[Path]) -> list[str]:
         return list(islice((f"'{name}'" for name, lines in groups if len(list(lines)) > 1), NAMED))
 
 
-def write_results(root: Path, summary: Mapping[str, Any], facts: Mapping[str, Any], *, report: bool) -> None:
+def write_results(
+    root: Path, summary: Mapping[str, Any], facts: Mapping[str, Any], *, report: bool, parquet: bool
+) -> None:
     """Write the files that a run has one of, from its sorted record."""
-    record = Record(root / RESULTS)
+    record, scratch = Record(root / RESULTS), new_scratch(root)
 
     def file(name: str, write: Any) -> None:
-        write_whole(root / name, root / UNFINISHED, write)
+        write_whole(root / name, scratch, write)
 
     file('summary.json', lambda path: write_json(path, summary))
     write_run_files(root, record, facts, file)
+    if parquet:
+        file('results.parquet', lambda path: write_parquet(path, record))
     if report:
         file('report.html', lambda path: write_report(path, root, record, summary, facts))
-    shutil.rmtree(root / UNFINISHED)
+    shutil.rmtree(scratch)

@@ -98,12 +98,20 @@ class Predictor:
 
         scores: of a validation, by metric; license: of the weights; command: by which the model was trained; notes:
         Markdown for the card, on what the model is for; half: store numbers at half precision. Heads that only training
-        needs are left out.
+        needs are not among what is saved.
         """
         if isinstance(self.model, ExportedModel):
             raise ValueError('an exported file is saved already: share the file itself.')
-        about = dict(scores=scores, license=license, command=command, notes=notes)
-        return save_model(self.model, self.config, folder, **about, half=half, leave_out=('auxiliary_head.',))
+        return save_model(
+            self.model,
+            self.config,
+            folder,
+            scores=scores,
+            license=license,
+            command=command,
+            notes=notes,
+            half=half,
+        )
 
     def __call__(self, source: Source | Iterable[Source]) -> Iterator[Any]:
         """Predict on every image and frame of a source, one by one; the first bad image raises ValueError."""
@@ -186,8 +194,14 @@ def build_model(config: Config) -> nn.Module:
     if config.get('custom_imports'):
         import_modules_from_strings(**config.custom_imports)
     init_default_scope(config.get('default_scope') or 'mmengine')
+<<<<<<< HEAD
     settings = without_training(config.model)
     settings.pop('losses', None)  # of a restorer; they may bring networks of their own
+=======
+    settings = without_initial_weights(config.model)
+    for training in ('losses', 'auxiliary_head'):  # losses of a restorer may bring networks of their own
+        settings.pop(training, None)
+>>>>>>> main
     return MODELS.build(settings)
 
 

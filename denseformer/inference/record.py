@@ -7,7 +7,6 @@ Neither keeps more than `CHUNK` lines in memory.
 
 import heapq
 import json
-import os
 import shutil
 from array import array
 from bisect import bisect_left
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from denseformer.inference.shards import hash_of
+from denseformer.storage import patiently, publish, remove
 
 RESULTS = 'results.jsonl'
 UNFINISHED = '.unfinished'
@@ -80,7 +80,8 @@ def census_of(path: Path) -> Census:
 
 def record_files(place: Path) -> list[Path]:
     """The files of a record in the order in which they were begun: what was consolidated, then attempts."""
-    return sorted(place.glob('*.jsonl'), key=lambda path: (path.name != RESULTS, path.name)) if place.is_dir() else []
+    found = patiently(lambda: list(place.glob('*.jsonl')) if place.is_dir() else [])
+    return sorted(found, key=lambda path: (path.name != RESULTS, path.name))
 
 
 def done_before(place: Path, *, failed: bool) -> 'Hashes':
@@ -105,13 +106,16 @@ class Hashes:
         return place < len(self.sorted) and self.sorted[place] == sought
 
 
-def consolidate(place: Path) -> Census:
-    """Make one sorted file of a record, with a line per image, in place of its attempts; returns what it has."""
-    files, scratch = record_files(place), place / UNFINISHED
+def consolidate(place: Path, scratch: Path) -> Census:
+    """Make one sorted file of a record, with a line per image, in place of its attempts; returns what it has.
+
+    scratch: a folder of this machine, which is removed.
+    """
+    files = record_files(place)
     census = write_sorted(place / RESULTS, (line for path in files for line in lines_of(path)), scratch)
     for path in files:
         if path.name != RESULTS:
-            path.unlink()
+            remove(path)
     shutil.rmtree(scratch)
     return census
 
@@ -141,7 +145,7 @@ def merge_sorted(path: Path, runs: Sequence[Path], scratch: Path) -> Census:
             *_, line = same
             census = census.with_line(line)
             file.write(line[2] + '\n')
-    os.replace(whole, path)
+    publish(whole, path)
     return census
 
 

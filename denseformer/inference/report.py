@@ -4,8 +4,9 @@ import base64
 import hashlib
 import html
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,14 +24,16 @@ FAILURES_SHOWN = 1000
 """The most failures that are listed; the record has all."""
 
 
-def keep_thumbnails(result: Result, root: Path, name: PurePosixPath) -> None:
-    """Write small pictures of the image `name` before and after, from which a report is made at the end of the run."""
+def keep_thumbnails(result: Result, file: Callable[[Path, Callable[[Path], Any]], None], name: PurePosixPath) -> None:
+    """Write small pictures of the image `name` before and after, from which a report is made at the end of the run.
+
+    file: writes a file of the run by a function that is given its path.
+    """
     before, after = result.input_image(), result.output_image()
     size = thumbnail_size(after.size)
     for kind, picture in (('before', before), ('after', after)):
-        path = thumbnail(root, str(name), kind)
-        path.parent.mkdir(exist_ok=True)
-        picture.convert('RGB').resize(size, Image.Resampling.BICUBIC).save(path, format='JPEG', quality=82)
+        small = picture.convert('RGB').resize(size, Image.Resampling.BICUBIC)
+        file(thumbnail(Path(), str(name), kind), partial(small.save, format='JPEG', quality=82))
 
 
 def thumbnail_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -199,14 +202,14 @@ h1 { margin: 0; } h2 { margin: 2.5rem 0 .6rem; font-size: 1.15rem; }
 table { border-collapse: collapse; width: 100%; }
 td, th { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td { overflow-wrap: anywhere; } .wide { width: 60%; }
-.square { display: inline-tile; width: .8em; height: .8em; margin-right: .5em; border-radius: 2px; }
-.bar { display: inline-tile; height: .7em; max-width: 80%; margin-right: .6em; border-radius: 2px; }
+.square { display: inline-block; width: .8em; height: .8em; margin-right: .5em; border-radius: 2px; }
+.bar { display: inline-block; height: .7em; max-width: 80%; margin-right: .6em; border-radius: 2px; }
 svg { width: 100%; height: 90px; fill: var(--accent); background: var(--soft); }
 .axis { display: flex; justify-content: space-between; margin: 0; }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); gap: 1.2rem; }
 figure { margin: 0; } figcaption { display: flex; justify-content: space-between; gap: 1rem; overflow-wrap: anywhere; }
 .pair { position: relative; line-height: 0; border-radius: 6px; overflow: hidden; --at: 50%; }
-.pair img { width: 100%; display: tile; }
+.pair img { width: 100%; display: block; }
 .pair .after { position: absolute; inset: 0; clip-path: inset(0 0 0 var(--at)); }
 .pair::after { content: ""; position: absolute; top: 0; bottom: 0; left: var(--at); width: 2px; margin-left: -1px;
   background: #fff; box-shadow: 0 0 3px #000; pointer-events: none; }

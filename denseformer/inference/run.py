@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from denseformer.inference.merging import begin_shards, finish_shard, has_shards, is_finished, merge, write_results
+from denseformer.inference.parquet import import_pyarrow
 from denseformer.inference.predictor import Predictor
 from denseformer.inference.record import Entry, Hashes, consolidate, done_before, record_files
 from denseformer.inference.results import Result
@@ -24,8 +25,9 @@ from denseformer.inference.shards import WHOLE, Shard, parse_shard
 from denseformer.inference.sources import Selection, Source, SourceItem, count_images, find_items
 from denseformer.inference.streaming import PREFETCH, Batch, batches, prefetched
 from denseformer.inference.videos import predict_video
-from denseformer.inference.writers import FAILURES_SHOWN, RunFolder, lock_of, new_folder, place_of
+from denseformer.inference.writers import FAILURES_SHOWN, RunFolder, lock_of, new_folder, new_scratch, place_of
 from denseformer.options import RunOptions, takes_options
+from denseformer.storage import is_local, path_of, remove
 
 PARTS = 64
 """Shards that processes which share a folder take one after the other."""
@@ -46,14 +48,20 @@ def predict_folder(
     """
     if options.share and (options.shard or options.overwrite):
         raise ValueError('--share divides the images itself, and goes on where it was: leave out --shard, --overwrite.')
+    if options.parquet and options.shard:
+        raise ValueError(
+            'One file is made of all shards: leave out --parquet here, and give it to `denseformer merge`.'
+        )
+    if options.parquet:
+        import_pyarrow()
     bar = Bar()
     run = Run(predictor, source, options, bar)
     with bar.progress, interruptible():
         if options.share:
-            return run.share(Path(out))
+            return run.share(path_of(out))
         if options.shard:
-            return run.predict_shard(Path(out), parse_shard(options.shard, os.environ))
-        return run.predict_whole(Path(out))
+            return run.predict_shard(path_of(out), parse_shard(options.shard, os.environ))
+        return run.predict_whole(path_of(out))
 
 
 class Run:
@@ -76,8 +84,8 @@ class Run:
         if has_shards(root):
             raise ValueError(f"'{root}' holds shards: name one of them by --shard, or choose another folder.")
         summary, _ = self._predict(root, None)
-        consolidate(root)
-        write_results(root, summary, self.predictor.task.facts(), report=report)
+        consolidate(root, new_scratch(root))
+        write_results(root, summary, self.predictor.task.facts(), report=report, parquet=self.options.parquet)
         return summary
 
     def predict_shard(self, root: Path, shard: Shard) -> dict[str, Any]:
@@ -92,6 +100,8 @@ class Run:
 
     def share(self, root: Path) -> dict[str, Any]:
         """Predict shard after shard that no other process works on; who finds all of them finished merges them."""
+        if not is_local(root):
+            raise ValueError(f"--share locks files, and '{root}' has none: name a shard by --shard.")
         shards = [Shard(i, PARTS) for i in range(PARTS)]
         begin_shards(root, shards[0], self.predictor.task.facts(), report=self.options.report)
         summaries = []
@@ -107,18 +117,18 @@ class Run:
                 finish_shard(place, summary)
         with lock_of(root):
             if all(is_finished(place_of(root, shard)) for shard in shards):
-                merge(root)
+                merge(root, parquet=self.options.parquet)
         return sum_of(root, summaries)
 
     def _predict(self, root: Path, shard: Shard | None) -> tuple[dict[str, Any], bool]:
         """Predict the images of a shard, or all, that are not in its record; the summary, and whether that is all."""
         place, options = place_of(root, shard), self.options
-        selection = Selection(shard or WHOLE, os.path.realpath(root))
+        selection = Selection(shard or WHOLE, os.path.realpath(root) if is_local(root) else None)
         items = find_items(self.source, selection)
         first = next(items, None)  # a source that is missing is an error before anything is written
         if options.overwrite and not options.resume:
             for path in record_files(place):
-                path.unlink()
+                remove(path)
         again = options.resume or options.share
         done = done_before(place, failed=options.share and not options.resume) if again else Hashes(())
         folder = RunFolder(
@@ -131,8 +141,10 @@ class Run:
         )
         started = time.perf_counter()
         rest = (item for item in chain([first] if first else [], items) if str(item.name) not in done)
-        ending = self._predict_all(rest, folder)
-        folder.close()
+        try:
+            ending = self._predict_all(rest, folder)
+        finally:
+            folder.close()
         seconds = time.perf_counter() - started
         summary = {
             'out': str(root),

@@ -2,24 +2,28 @@
 
 import glob
 import os
+import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
-from denseformer.images.folders import KNOWN, SORTED, VIDEOS, is_known, names_below
+from denseformer.images.folders import IMAGES, KNOWN, SORTED, VIDEOS, is_known, names_below
 from denseformer.images.limits import MAX_PIXELS
 from denseformer.images.picture import Picture, picture_of_array, picture_of_pillow
 from denseformer.images.reading import decode_image, pages_of
 from denseformer.images.video_files import VideoReader
 from denseformer.inference.shards import WHOLE, Shard
+from denseformer.storage import is_local, is_stored, path_of
 
+READABLE = IMAGES | {'.tar', '.txt'}
+"""Suffixes of files that are read from the web."""
 Source = str | Path | int | np.ndarray | Image.Image | bytes | BinaryIO
 SUPPORTED = (
     'the path of an image, a video, a folder or a .txt list of images, a glob, the number of a camera, the URL of a '
@@ -32,14 +36,15 @@ class SourceItem:
     """One image or video to predict on.
 
     name: its path below its source; page: of a file that holds several images, counted from 0; picture: an image in
-    memory; stream: the number of a camera, or the URL of a stream; fault: why there is no such file; renamed: the stem
-    of its outputs where that of its name is another image's.
+    memory; content: of an image file in an archive; stream: the number of a camera, or the URL of a stream; fault: why
+    there is no such file; renamed: the stem of its outputs where that of its name is another image's.
     """
 
     name: PurePosixPath
     path: Path | None = None
     page: int | None = None
     picture: Picture | None = None
+    content: bytes | None = field(default=None, repr=False)
     stream: int | str | None = None
     fault: str | None = None
     renamed: PurePosixPath | None = None
@@ -103,8 +108,8 @@ def find_items(source: Source | Iterable[Source], selection: Selection | None = 
     if isinstance(source, (str, Path)):
         outputs = OutputNames()
         for item in find_files(source, selection):
-            for page in pages(item):
-                yield outputs.named(page)
+            for image in members(item) if is_archive(item.name) else pages(item):
+                yield outputs.named(image)
         return
     if isinstance(source, int):
         items: Iterable[SourceItem] = [camera(source)]
@@ -154,13 +159,39 @@ def camera(number: int) -> SourceItem:
 
 def pages(item: SourceItem) -> Iterator[SourceItem]:
     """The images in a file: itself, or one per page of a TIFF file that has several."""
-    numbers = pages_of(item.path) if item.path and item.path.suffix.lower() in ('.tif', '.tiff') else [0]
+    tiff = item.path is not None and is_local(item.path) and item.path.suffix.lower() in ('.tif', '.tiff')
+    numbers = pages_of(item.file) if tiff else [0]
     if len(numbers) == 1:
         yield item
         return
     for i, number in enumerate(numbers, 1):
         name = item.name.with_name(f'{item.name.stem}_page{i:03d}{item.name.suffix}')
         yield replace(item, name=name, page=number)
+
+
+def is_archive(name: PurePosixPath) -> bool:
+    """Whether a file is a tar file of images, a shard in WebDataset's sense."""
+    return name.suffix.lower() == '.tar'
+
+
+def members(archive: SourceItem) -> Iterator[SourceItem]:
+    """The images in a tar file, named below it, read from beginning to end; one item with a fault where it is damaged.
+
+    By WebDataset's convention a sample is what its files are called up to the first dot: 'a.jpg' is an image, and
+    'a.seg.png' something else of the same sample.
+    """
+    if archive.fault is not None:
+        yield archive
+        return
+    try:
+        with archive.file.open('rb') as file, tarfile.open(fileobj=file, mode='r|*') as content:
+            for member in content:
+                below = PurePosixPath(name_below(member.name, '/'))
+                image = content.extractfile(member) if below.suffix.lower() in IMAGES else None
+                if image is not None and not below.name.startswith('.') and '.' not in below.stem:
+                    yield SourceItem(archive.name.with_suffix('') / below, content=image.read())
+    except Exception as error:  # each store, and each compression, has errors of its own
+        yield SourceItem(archive.name, fault=f"'{archive.path}' cannot be read to its end: {error}.")
 
 
 def frames_of(item: SourceItem, max_pixels: int = MAX_PIXELS) -> Iterator[SourceItem]:
@@ -178,6 +209,9 @@ def frame_item(item: SourceItem, number: int, frame: Picture) -> SourceItem:
 def find_files(source: str | Path, selection: Selection) -> Iterator[SourceItem]:
     """The files or the stream that a text names; raises ValueError where there is none."""
     path, text = Path(source), str(source)
+    if is_stored(text, READABLE):
+        yield from stored_items(text, selection)
+        return
     if '://' in text or (text.isdecimal() and not path.exists()):
         stream = SourceItem(PurePosixPath(f'{path.stem or "stream"}.mp4'), stream=text)
         stream = stream if '://' in text else camera(int(text))
@@ -202,7 +236,7 @@ def find_files(source: str | Path, selection: Selection) -> Iterator[SourceItem]
 def known_below(folder: Path, selection: Selection) -> Iterator[SourceItem]:
     """The images and videos of a folder."""
     for name in names_below(folder, selection.without):
-        if not is_known(name):
+        if not (is_known(name) or is_archive(PurePosixPath(name))):
             selection.others[os.path.splitext(name)[1].lower() or 'no suffix'] += 1
         elif selection.takes(name):
             yield SourceItem(PurePosixPath(name), path=folder / name)
@@ -231,8 +265,38 @@ def listed_items(source: str, selection: Selection) -> Iterator[SourceItem]:
                 yield listed_item(source, root, number, line)
 
 
+def stored_items(address: str, selection: Selection) -> Iterator[SourceItem]:
+    """The images of an object store or on the web: one, those of a folder, or those that a list file there names."""
+    path: Any = path_of(address)
+    if path.suffix == '.txt':
+        with path.open(errors='surrogateescape') as lines:
+            for line in map(str.strip, lines):
+                if line and line[0] != '#' and selection.takes(name_below(line, '/')):
+                    yield SourceItem(PurePosixPath(name_below(line, '/')), path=stored_path(path.parent, line))
+    elif is_known(path.name) or is_archive(PurePosixPath(path.name)):
+        if selection.takes(path.name):
+            yield SourceItem(PurePosixPath(path.name), path=path)
+    else:
+        for folder, _, names in path.walk():
+            for name in sorted(names):
+                below = (folder / name).relative_to(path).as_posix()
+                if not (is_known(name) or is_archive(PurePosixPath(name))):
+                    selection.others[os.path.splitext(name)[1].lower() or 'no suffix'] += 1
+                elif selection.takes(below):
+                    yield SourceItem(PurePosixPath(below), path=folder / name)
+    if not selection.seen:
+        raise ValueError(f"'{address}' holds no image; looked for {' '.join(sorted(IMAGES))}.")
+
+
+def stored_path(folder: Path, line: str) -> Path:
+    """The path that a line of a list stands for: an address, or relative to the folder of the list."""
+    return path_of(line) if '://' in line else folder / line
+
+
 def listed_item(source: str, root: str, number: int, line: str) -> SourceItem:
-    """The file that a line of a list names."""
+    """The file that a line of a list names: an address, or relative to its folder."""
+    if '://' in line:
+        return SourceItem(PurePosixPath(name_below(line, root)), path=path_of(line))
     path = os.path.join(root, line)
     if not os.path.lexists(path):
         found = [path + suffix for suffix in sorted(KNOWN) if os.path.exists(path + suffix)]
@@ -262,7 +326,8 @@ class OutputNames:
     """Names of outputs, distinct whatever the images are called.
 
     An image keeps its suffix where another one lies in its folder that differs only in its suffix, whether the source
-    has it or not. So a name depends on the folder alone: not on other shards, nor on what is left to do.
+    has it or not; one in an archive or not on this machine always does. So a name depends on the folder alone: not on
+    other shards, nor on what is left to do.
     """
 
     def __init__(self) -> None:
@@ -270,9 +335,11 @@ class OutputNames:
 
     def named(self, item: SourceItem) -> SourceItem:
         """The item with the name of its outputs."""
-        if item.path is None:
+        if item.path is None and item.content is None:
             return item
-        folder, name = os.path.split(item.path)
+        if item.content is not None or not is_local(item.file):  # to look beside it would take requests
+            return replace(item, renamed=item.stem.with_name(f'{item.stem.name}_{item.name.suffix[1:]}'))
+        folder, name = os.path.split(item.file)
         own, suffix = os.path.splitext(name)
         shared = self.shared(folder)
         several = own in shared if shared is not None else sum(spellings(folder, own)) > 1
@@ -310,6 +377,8 @@ def fixed_part(pattern: str) -> Path:
 
 def name_below(file: str, root: str) -> str:
     """The path of `file` below the absolute path `root`; that of a file elsewhere without what would lead out of it."""
+    if '://' in file:
+        return file.partition('://')[2]
     if not file.startswith(('/', '.')) and '/.' not in file and '//' not in file:
         return file
     absolute = os.path.normpath(os.path.join(root, file))  # links keep their own names, not those of their targets

@@ -20,13 +20,14 @@ from denseformer.export import Exportable
 from denseformer.images.drawing import Color, spread_colors
 from denseformer.images.picture import Picture
 from denseformer.images.rasterio_tiff import open_tiff
-from denseformer.images.reading import read_image
+from denseformer.images.reading import decode_image, read_image
 from denseformer.images.tiffs import Layout, TiffReader, read_geo_tags, size_of
 from denseformer.inference.memory import OutOfMemoryRetry, side_that_fits
 from denseformer.inference.results import Result
 from denseformer.inference.sources import SourceItem
 from denseformer.inference.tiling import Network, Reader, Tile, Tiling, predict_tiles
 from denseformer.options import PredictionOptions
+from denseformer.storage import is_local, read_bytes
 
 PIXELS_TRIED_WHOLE = 1 << 20
 """Images of up to so many pixels are predicted whole before the free memory is measured."""
@@ -85,6 +86,10 @@ class Task(ABC):
         if item.is_video:
             return PreparedItem(item=item)
         geo_tags = []
+        if item.content is not None or (item.path is not None and not is_local(item.path)):
+            picture = stored_picture(item, self.settings.max_pixels)
+            inputs, group = self.inputs_of(picture, item.name)
+            return PreparedItem(item=item, picture=picture, inputs=inputs, group=group)
         if item.path is not None and item.path.suffix.lower() in ('.tif', '.tiff'):
             if self.settings.native or not self.resizes:
                 tiff = open_if_large(item, self.settings.max_pixels)
@@ -128,6 +133,21 @@ class Task(ABC):
     def layout(self, prepared: PreparedItem) -> Layout:
         """The file that `bands` make up."""
         raise ValueError(f"'{prepared.item.path}' is too large: raise max_pixels, this task reads images whole.")
+
+
+def stored_picture(item: SourceItem, max_pixels: int) -> Picture:
+    """The picture of an item that is in an archive, or not on this machine.
+
+    Raises ValueError for one that cannot be read, and for a TIFF file: pages and georeference are read from disks.
+    """
+    where = str(item.path or item.name)
+    if item.name.suffix.lower() in ('.tif', '.tiff'):
+        raise ValueError(f"'{where}' is a TIFF file: its pages and georeference are read from disks, copy it first.")
+    try:
+        content = read_bytes(item.file) if item.content is None else item.content
+    except Exception as error:  # each store has errors of its own
+        raise ValueError(f"'{where}' cannot be read: {error or type(error).__name__}.") from error
+    return decode_image(where, content, max_pixels=max_pixels)
 
 
 def open_if_large(item: SourceItem, max_pixels: int) -> TiffReader | None:

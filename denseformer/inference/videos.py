@@ -20,6 +20,7 @@ from denseformer.inference.results import Result
 from denseformer.inference.sources import SourceItem, frame_item
 from denseformer.inference.streaming import PREFETCH, batches, prefetched
 from denseformer.inference.writers import RunFolder
+from denseformer.storage import is_local
 
 VIDEO_OUTPUTS = ('overlay', 'restored')
 """The outputs that become a video."""
@@ -27,6 +28,8 @@ VIDEO_OUTPUTS = ('overlay', 'restored')
 
 def predict_video(predictor: Predictor, item: SourceItem, folder: RunFolder) -> dict[str, Any]:
     """Predict on a video into the folder of a run; returns its entry in the record."""
+    if item.path is not None and not is_local(item.path):
+        raise ValueError(f"'{item.path}' is a video: videos are read from disks, copy it first.")
     with VideoReader(item.video, predictor.settings.max_pixels) as video, ThreadPoolExecutor(1) as pool:
         results = frame_results(predictor, item, video, pool)
         first = next(results)
@@ -106,7 +109,7 @@ class VideoJob:
         for kind, folder in self.folders.items():
             self.folder.file(f'{folder}/{result.name.stem}{outputs[kind].suffix}', outputs[kind].write)
         if self.folder.thumbnails and self.frames == self.video.announced // 2:
-            keep_thumbnails(result, self.folder.root, self.item.name)
+            keep_thumbnails(result, self.folder.file, self.item.name)
         self.shares.update(result.record().get('classes', {}))
         self.frames += 1
         self.folder.notify(min(1.0, self.frames / max(1, self.video.announced)))

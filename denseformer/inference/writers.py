@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from pathlib import Path, PurePosixPath
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,14 @@ from denseformer.inference.report import keep_thumbnails
 from denseformer.inference.results import Result, shares_of
 from denseformer.inference.shards import Shard
 from denseformer.inference.task import PreparedItem, Task
+from denseformer.storage import is_local, make_folder, publish, read_bytes, remove
 
 SHARDS = 'shards'
 PROGRESS = 'progress.json'
 FINISHED = 'finished.json'
+STORED_LINES = 1000
+STORED_EVERY = 30.0
+"""Seconds after which the lines of a record are put into an object store."""
 PROGRESS_EVERY = 5.0
 """Seconds between two looks of `denseformer status` at something new."""
 NUMBERS = count()
@@ -71,16 +76,15 @@ class RunFolder:
         self.expected = expected
         self.started = time.time()
         self.shown = 0.0
-        self.scratch = self.place / UNFINISHED
-        shutil.rmtree(self.scratch, ignore_errors=True)  # of processes that were killed
-        self.place.mkdir(parents=True, exist_ok=True)
-        (self.place / FINISHED).unlink(missing_ok=True)
+        self.scratch = new_scratch(self.place)
+        make_folder(self.place)
+        remove(self.place / FINISHED)
         self.seconds_before = read_json(self.place / PROGRESS).get('seconds', 0.0)
-        path = self.place / (RESULTS if shard is None else attempt_name())
-        truncated = path.is_file() and path.read_bytes()[-1:] not in (b'', b'\n')
-        self.record = path.open('a', buffering=1, encoding='utf-8')
-        if truncated:
-            self.record.write('\n')
+        self.record: Journal | StoredJournal
+        if is_local(root):
+            self.record = Journal(self.place / (RESULTS if shard is None else attempt_name()))
+        else:
+            self.record = StoredJournal(self.place, self.scratch)
         self.show_progress()
 
     def write(self, result: Result, stem: PurePosixPath) -> dict[str, Any]:
@@ -90,7 +94,7 @@ class RunFolder:
             written[kind] = f'{output.folder}/{stem}{output.suffix}'
             self.file(written[kind], output.write)
         if self.thumbnails:
-            keep_thumbnails(result, self.root, result.name)
+            keep_thumbnails(result, self.file, result.name)
         return {**result.record(), **written}
 
     def write_bands(self, task: Task, prepared: PreparedItem) -> dict[str, Any]:
@@ -119,7 +123,7 @@ class RunFolder:
 
     def log(self, entry: dict[str, Any]) -> None:
         """Append an entry to the record."""
-        self.record.write(json.dumps(entry) + '\n')
+        self.record.add(json.dumps(entry))
         if entry['status'] == 'ok':
             self.predicted += 1
         else:
@@ -144,7 +148,7 @@ class RunFolder:
             'updated': round(self.shown, 2),
             'over': over,
         }
-        self.file(self.place / PROGRESS, lambda path: write_json(path, progress))
+        write_whole(self.place / PROGRESS, self.scratch, lambda path: write_json(path, progress))
 
     def close(self) -> None:
         """End the record of this process, which predicts no more."""
@@ -161,12 +165,55 @@ def write_whole(path: Path, scratch: Path, write: Callable[[Path], Any]) -> None
     """Write a file by `write`, which is given a path in the folder `scratch` until the file is complete."""
     unfinished = scratch / f'{os.getpid()}-{next(NUMBERS)}{path.suffix}'
     for folder in (scratch, path.parent):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     try:
         write(unfinished)
-        os.replace(unfinished, path)
+        publish(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+class Journal:
+    """A record that one process appends to."""
+
+    def __init__(self, path: Path):
+        truncated = path.is_file() and path.read_bytes()[-1:] not in (b'', b'\n')  # by a process that was killed
+        self.file = path.open('a', buffering=1, encoding='utf-8')
+        if truncated:
+            self.file.write('\n')
+
+    def add(self, line: str) -> None:
+        self.file.write(f'{line}\n')
+
+    def close(self) -> None:
+        self.file.close()
+
+
+class StoredJournal:
+    """A record in an object store, where nothing can be appended: an object for every so many lines, or seconds.
+
+    A process that is killed loses the lines since the last one; their images are predicted again.
+    """
+
+    def __init__(self, place: Path, scratch: Path):
+        self.place, self.scratch = place, scratch
+        self.lines: list[str] = []
+        self.stored = time.monotonic()
+
+    def add(self, line: str) -> None:
+        self.lines.append(line)
+        if len(self.lines) >= STORED_LINES or time.monotonic() - self.stored > STORED_EVERY:
+            self._store()
+
+    def close(self) -> None:
+        if self.lines:
+            self._store()
+
+    def _store(self) -> None:
+        text = ''.join(f'{line}\n' for line in self.lines)
+        write_whole(self.place / attempt_name(), self.scratch, lambda path: path.write_text(text, encoding='utf-8'))
+        self.lines.clear()
+        self.stored = time.monotonic()
 
 
 def attempt_name() -> str:
@@ -185,10 +232,18 @@ def lock_of(place: Path) -> FileLock:
     return FileLock(place / '.lock')
 
 
+def new_scratch(place: Path) -> Path:
+    """The folder of files that are being written for `place`, empty: in it, or for an object store on this machine."""
+    if not is_local(place):
+        return Path(mkdtemp(prefix='denseformer-'))
+    shutil.rmtree(place / UNFINISHED, ignore_errors=True)  # of processes that were killed
+    return place / UNFINISHED
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The content of a JSON file; an empty dict where there is none."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(read_bytes(path))
     except FileNotFoundError:
         return {}
 

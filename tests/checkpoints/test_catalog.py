@@ -45,7 +45,7 @@ def test_entries_say_what_they_are_and_where_it_was_read():
         assert re.fullmatch(r'[a-z0-9_]+', file.name), file
         assert file.license, file
         assert ':' in file.source or '/' in file.source, file
-        assert file.urls or file.hub or file.note, file
+        assert file.urls or file.hub or file.note or file.bundled, file
         assert all(urlparse(url).scheme == 'https' for url in file.urls), file
         assert file.sha256 is None or re.fullmatch('[0-9a-f]{6,64}', file.sha256), file
         assert file.resolution is None or 96 <= file.resolution <= 1536, file

@@ -63,7 +63,10 @@ def test_flipped_labels_of_regions_are_in_the_first_tenth_of_the_list(sample):
         given = true.copy()
         for number, (label, _, *box) in enumerate(regions.tolist(), 1):
             if rng.random() < FLIPPED:
-                given[numbers == number] = another(rng, label, len(CLASSES))
+                mine = numbers == number
+                beside = np.unique(given[cv2.dilate(mine.astype(np.uint8), np.ones((3, 3))) > 0])
+                others = np.setdiff1d(np.arange(len(CLASSES)), [*beside, label])  # it stays a region of its own
+                given[mine] = rng.choice(others)
                 flipped.add((index, tuple(box)))
         arrays, totals = segmentation_record(chances, chances.argmax(0), given, 255)
         records.add(f'{index}.png', arrays, totals)
@@ -189,6 +192,10 @@ def test_a_class_that_is_badly_known_everywhere_is_not_suspicious():
     assert suspicion.argmax() == 4
     assert other.tolist() == [1, 1, 0, 0, 1]
     assert suspicion[4] > 0 > suspicion[0]
+
+
+def test_small_regions_count_less_than_large_ones_of_the_same_suspicion():
+    assert labels.by_pixels(np.array([1.0, 1.0]), np.array([100, 300])).tolist() == [0.5, 0.75]
 
 
 def test_regions_are_numbered_with_their_boxes_and_small_ones_left_out():

@@ -10,10 +10,14 @@ SHORT = {
     'segmentation': {'max_iters': 2, 'warmup_iters': 0, 'val_interval': 2, 'crop_size': (32, 32), 'log_interval': 1},
     'detection': {'epochs': 1, 'warmup_iters': 0, 'val_interval': 1, 'steps': [], 'batch_size': 4},
     'instances': {'epochs': 1, 'warmup_iters': 0, 'val_interval': 1, 'steps': [], 'batch_size': 4},
-    'panoptic': {'epochs': 1, 'warmup_iters': 0, 'val_interval': 1, 'head.num_queries': 8, 'head.num_points': 64},
+    'panoptic': {
+        **{'epochs': 1, 'warmup_iters': 0, 'val_interval': 1, 'head.num_queries': 8, 'head.num_points': 64},
+        **{'head.width': 32, 'head.num_heads': 2, 'head.decoder_layers': 1},
+    },
     'restoration': {'max_iters': 2, 'warmup_iters': 0, 'val_interval': 2, 'patch_size': 16},
     'super-resolution': {'max_iters': 2, 'warmup_iters': 0, 'val_interval': 2, 'patch_size': 16},
 }
+NARROW = {'backbone.arch.width': 8, 'backbone.arch.heads': (1, 1, 1, 1)}
 SETS = {
     'segmentation': formats.binary_masks,
     'detection': formats.yolo,
@@ -27,7 +31,13 @@ SETS = {
 @pytest.mark.parametrize('task', SETS)
 def test_fit_trains_each_task_from_a_folder_of_it(task, tmp_path):
     root = SETS[task](tmp_path / 'data')
-    runner = denseformer.fit(str(root), out=str(tmp_path / 'run'), seed=0, device='cpu', cfg_options=SHORT[task])
+    runner = denseformer.fit(
+        str(root),
+        out=str(tmp_path / 'run'),
+        seed=0,
+        device='cpu',
+        cfg_options={**({} if task in ('restoration', 'super-resolution') else NARROW), **SHORT[task]},
+    )
     assert any('EMA' in type(hook).__name__ for hook in runner.hooks)
     assert list((tmp_path / 'run').glob('best_*.pth'))
     assert (tmp_path / 'run' / 'config.py').is_file()

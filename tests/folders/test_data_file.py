@@ -60,6 +60,14 @@ def test_a_palette_gives_colors_their_names(tmp_path):
     assert found.classes == CLASSES
 
 
+def test_objects_of_names_that_the_file_does_not_list_are_refused(tmp_path):
+    root = formats.voc(tmp_path / 'data')
+    found, _ = understand(str(described(root, f'names: [{", ".join(reversed(formats.THINGS))}]\n')))
+    assert found.classes == formats.THINGS[::-1]
+    with pytest.raises(FolderError, match=f'objects called {formats.THINGS[-1]}, which names does not list'):
+        understand(str(described(root, f'names: [{", ".join(formats.THINGS[:-1])}]\n')))
+
+
 @pytest.mark.parametrize(
     ('text', 'message'),
     [

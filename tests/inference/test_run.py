@@ -169,6 +169,15 @@ def test_files_of_other_kinds_are_counted_and_said(predictor, folder, tmp_path, 
     assert predict_folder(predictor, folder / 'a.jpg', tmp_path / 'one')['other files'] == {}
 
 
+def test_an_output_may_be_named_from_the_current_folder(predictor, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    predict_folder(predictor, folder / 'a.jpg', 'out')
+    predict_folder(predictor, folder / 'a.jpg', 'shards', shard='0/1')
+    expected = ['masks', 'overlays', 'progress.json', 'results.jsonl', 'summary.json']
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == expected
+    assert sorted(path.name for path in (tmp_path / 'shards').iterdir()) == ['masks', 'overlays', 'shards']
+
+
 def test_an_empty_folder_is_free(predictor, folder, tmp_path):
     (tmp_path / 'out').mkdir()
     for name in ('out', 'out_2'):

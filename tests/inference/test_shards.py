@@ -235,7 +235,7 @@ def test_a_record_of_any_size_is_sorted_in_chunks(tmp_path, monkeypatch):
     for part in range(4):
         text = ''.join(json.dumps(line) + '\n' for line in lines[part * 70 : part * 70 + 70])
         (tmp_path / f'{part}.jsonl').write_text(text + '{"file": "trunc')
-    census = consolidate(tmp_path)
+    census = consolidate(tmp_path, tmp_path / '.unfinished')
     assert (census.images, census.failed) == (100, 10)
     assert census == census_of(tmp_path / 'results.jsonl')
     found = [json.loads(line) for line in (tmp_path / 'results.jsonl').read_text().splitlines()]

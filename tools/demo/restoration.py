@@ -1,4 +1,4 @@
-"""Super-resolution from photographs to pictures: train, score, enlarge a folder. `make demo-restoration` runs it.
+"""Super-resolution from photographs to pictures: enlarge, train, score, enlarge. `make demo-restoration` runs it.
 
 Trained for a few minutes on eight of the project's photographs, a small CFSR is compared with bicubic interpolation on
 the three that it has not seen.
@@ -17,7 +17,7 @@ from torch import Tensor
 from denseformer.engine import load_config
 from denseformer.restoration import from_checkpoint, imresize
 from denseformer.restoration.metrics.image_quality import psnr, ssim
-from tools.demo.segmentation import train_and_score
+from tools.demo.segmentation import show_finished, train_and_score
 
 CONFIG = 'configs/cfsr_small_x2_photographs.py'
 FOLDER = Path('data/photographs')
@@ -25,13 +25,15 @@ RUN = Path('work_dirs/demo_restoration')
 
 
 def demo() -> int:
-    """Train, score against bicubic interpolation, enlarge the photographs that were held out."""
+    """Enlarge with the finished network; train, score against bicubic interpolation, enlarge what was held out."""
     console = Console()
+    held_out = load_config(CONFIG).held_out
+    show_finished(Path(CONFIG).stem, [FOLDER / f'{name}.jpg' for name in held_out], RUN, console)
     checkpoint = train_and_score(CONFIG, RUN, console)
     if checkpoint is None:
         return 1
     console.rule('compare and enlarge')
-    rows = compare(checkpoint, load_config(CONFIG).held_out)
+    rows = compare(checkpoint, held_out)
     console.print(as_table(rows))
     gain = np.mean([row['PSNR'] - row['PSNR, bicubic'] for row in rows])
     (RUN / 'comparison.json').write_text(json.dumps({'gain in dB': round(float(gain), 3), 'images': rows}, indent=2))

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
@@ -60,6 +61,20 @@ class Block(nn.Module):
         return x + apply_layer_scale(self.drop_path(self.mlp(self.norm2(self.attn(x)))), self.gamma)
 
 
+class PaddedPatchEmbed(PatchEmbed):
+    """Patches of the image in a zero margin: (B, C, H, W) -> (B, (H + 3) // 4, (W + 3) // 4, dim)."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(F.pad(image, (1, 2, 1, 2)))
+
+
+class PaddedDownsample(NormedPatchDownsample):
+    """The same with one more row and column of zeros: (B, H, W, C) -> (B, (H + 1) // 2, (W + 1) // 2, out_dim)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, (0, 0, 0, 1, 0, 1)))
+
+
 @MODELS.register_module()
 class ConvNeXt(Backbone):
     """ConvNeXt.
@@ -67,6 +82,10 @@ class ConvNeXt(Backbone):
     Args:
         layer_scale: where the gain of each residual branch starts. The ImageNet recipe starts at 1e-6; the dense ones
             at 1, which a loaded checkpoint overrides.
+        norm_outputs: whether maps pass through a norm of their own; kMaX-DeepLab's do not.
+        pad_before: zero-pad the image by a pixel at the top and on the left and by two at the bottom and on the right,
+            and each stage's map by one at the bottom and on the right, as kMaX-DeepLab does: a side of 32 n + 1 pixels
+            gives maps of 8 n + 1, 4 n + 1 ...
         norm_last_only: return the maps of all stages but the last as they are, as DINOv3's ConvNeXts do.
         The others are described in `Backbone`.
     """
@@ -85,6 +104,8 @@ class ConvNeXt(Backbone):
         *,
         arch: str | Mapping[str, Any] = 'tiny',
         layer_scale: float = 1e-6,
+        norm_outputs: bool = True,
+        pad_before: bool = False,
         norm_last_only: bool = False,
         drop_path_rate: float = 0.0,
         **common: Unpack[BackboneOptions],
@@ -95,12 +116,14 @@ class ConvNeXt(Backbone):
         stages = []
         for i, rates in enumerate(drop_path_rates(drop_path_rate, self.arch.depths)):
             blocks = [Block(widths[i], drop_path=rate, layer_scale=layer_scale) for rate in rates]
-            stages.append(Stage(blocks, NormedPatchDownsample(widths[i - 1], widths[i]) if i else None))
+            downsample = PaddedDownsample if pad_before else NormedPatchDownsample
+            stages.append(Stage(blocks, downsample(widths[i - 1], widths[i]) if i else None))
+        patch_embed = PaddedPatchEmbed if pad_before else PatchEmbed
         self.assemble(
-            patch_embed=PatchEmbed(self.in_channels, widths[0], pad=False, eps=EPS),
+            patch_embed=patch_embed(self.in_channels, widths[0], pad=False, eps=EPS),
             stages=stages,
             out_norms=[
-                nn.Identity() if norm_last_only and i < last else nn.LayerNorm(width, EPS)
+                nn.Identity() if not norm_outputs or (norm_last_only and i < last) else nn.LayerNorm(width, EPS)
                 for i, width in enumerate(widths)
             ],
         )

@@ -66,11 +66,11 @@ class CausalAttention(nn.Module):
         self.qkv = Linear(dim, 3 * dim)
         self.proj = Linear(dim, dim)
 
-    def forward(self, x: Tensor, rotation: Rotation, mask: Tensor) -> Tensor:
-        q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, h, N, d)
-        q, k = rotate(q, rotation), rotate(k, rotation)
-        attention = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(-1) * mask.to(x.dtype)
-        return self.proj((attention @ v).transpose(1, 2).flatten(2))
+    def forward(self, x: Tensor, mask: Tensor, rotation: Rotation) -> Tensor:
+        qkv = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (3, B, h, N, d)
+        q, k = rotate(qkv[:2], rotation)
+        attention = (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(-1) * mask
+        return self.proj((attention @ qkv[2]).transpose(1, 2).flatten(2))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,10 +130,10 @@ class ILLaMA(PlainBackbone):
         )
 
     def context(self, x: Tensor, size: Size) -> tuple[Any, ...]:
-        """The rotation of queries and keys, in single precision at least, and the mask."""
+        """The mask, and the rotation of queries and keys in single precision at least."""
         dtype, length = torch.promote_types(x.dtype, torch.float32), size[0] * size[1]
         rotation = sequence_rotation(length, self.arch.width // self.arch.heads, x.device, dtype)
-        return rotation, soft_causal_mask(length, self.soft_mask_rate, x.device, x.dtype)
+        return soft_causal_mask(length, self.soft_mask_rate, x.device, x.dtype), rotation
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: PlainBackbone) -> StateDict:

@@ -279,7 +279,7 @@ class SNNet(MapNetwork):
                 x = anchor.run(anchor.blocks[i], x, size)
                 if i in self.taps[index]:
                     out = self.stitches[SMALL][i](x) if index == SMALL else x
-                    outs.append(anchor.output(out, size))
+                    outs.append(anchor.output(out, size, anchor.prefix_after(i)))
             if leg < len(route.stitches):
                 x = self.stitches[index][route.stitches[leg]](x)
         return tuple(outs)

@@ -72,7 +72,9 @@ def coco_files(listing: Listing) -> list[str]:
 
 def is_coco(content: Any) -> bool:
     parts = ('images', 'annotations', 'categories')
-    return isinstance(content, Mapping) and all(is_rows(content.get(name)) for name in parts)
+    if not isinstance(content, Mapping) or not all(is_rows(content.get(name)) for name in parts):
+        return False
+    return not any('keypoints' in row for row in content['annotations'])  # those are of the images of another file
 
 
 def is_panoptic(content: Mapping[str, Any]) -> bool:

@@ -146,8 +146,8 @@ def of_indices(found: Sequence[int], said: Said, legend: Legend) -> Meaning:
     if said.names or said.values or said.ignore:
         return as_said(found, said, kind)
     if list(found) == [0, IGNORED]:
-        name = legend.names.get(IGNORED) or legend.names.get(1, 'foreground')
-        return Meaning('masks of 0 and 255', ('background', name), {IGNORED: 1})
+        names = legend.names.get(0, 'background'), legend.names.get(IGNORED) or legend.names.get(1, 'foreground')
+        return Meaning('masks of 0 and 255', names, {IGNORED: 1})
     used = [value for value in found if value != IGNORED]
     last = max(used, default=0)
     if legend.names and last <= max(legend.names):

@@ -1,0 +1,9 @@
+_base_ = [
+    './_base_/backbones/dinat_nano.py',
+    './_base_/systems/kmax.py',
+    './_base_/datasets/sample_panoptic.py',
+    './_base_/schedules/mask2former_minutes.py',
+    './_base_/runtime/epochs.py',
+]
+canvas = 32  # sides become multiples of it
+model = dict(panoptic_head=dict(num_queries=24, width=64, widths=(64, 32, 16, 16), depths=(1, 1, 1, 1), layers=(1, 1, 1)))

@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/backbones/parts/resnet_kmax.py',
+    './_base_/systems/kmax.py',
+    './_base_/datasets/ade20k_panoptic.py',
+    './_base_/schedules/kmax_100k.py',
+    './_base_/runtime/default.py',
+]
+image_scale, crop_size, distorted = (1281, 1281), (1281, 1281), 0.0
+model = dict(panoptic_head=dict(drop_path_rate=0.0), panoptic_fusion_head=dict(thing_threshold=0.4, stuff_threshold=0.4))
+published = dict(metric='PQ', value=42.2, source='bytedance/kmax-deeplab, README.md')

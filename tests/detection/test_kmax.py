@@ -1,0 +1,185 @@
+"""kMaX-DeepLab: its losses, its three tasks, and the authors' names."""
+
+import warnings
+
+import numpy as np
+import pytest
+import refkit
+import torch
+import torch.nn.functional as F
+from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import HorizontalBoxes
+from mmdet.structures.mask import BitmapMasks
+from mmengine.config import ConfigDict
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData, PixelData
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from denseformer.detection.kmax import losses
+from denseformer.detection.kmax.keys import remap_official_keys
+from denseformer.detection.kmax.losses import Segments
+from denseformer.detection.kmax.network import AxialAttention, Prediction
+from denseformer.registry import MODELS
+
+BACKBONE = dict(type='denseformer.ConvNeXt', arch=dict(width=8, depths=(1, 1, 1, 1)))
+HEAD = dict(
+    in_channels=(8, 16, 32, 64),
+    num_queries=8,
+    widths=(16, 8, 8, 8),
+    depths=(1, 2, 1, 1),
+    layers=(1, 1, 1),
+    width=16,
+    num_pixels=64,
+    drop_path_rate=0.0,
+)
+
+
+def segments(b: int, H: int, W: int) -> Segments:
+    masks = torch.zeros(3, H, W)
+    masks[0, : H // 2, : W // 2] = 1
+    masks[1, : H // 2, W // 2 :] = 1
+    masks[2, H // 2 :, : W - 2] = 1
+    return Segments(torch.tensor([1 + b, 3, 5]), masks)
+
+
+def test_losses_agree_with_the_authors_code():
+    (run,) = refkit.load_reference('kmax/criterion')['runs']
+    N, _, H, W = run['input']
+
+    def values(shape: tuple[int, ...], seed: int) -> Tensor:
+        return refkit.make_input(dict(input=(N, *shape), seed=seed, kind='normal'))
+
+    def prediction(seed: int) -> Prediction:
+        scores, masks, pixels = values((12, 8), seed), 2 * values((12, H, W), seed + 1), values((16, H, W), seed + 2)
+        return Prediction(scores, masks, F.normalize(pixels, dim=1))
+
+    truth = [segments(b, H, W) for b in range(N)]
+    final, *others = (prediction(seed) for seed in (10, 20, 30))
+    targets = losses.make_targets(final, truth)
+
+    def four(found: Prediction) -> list[Tensor]:
+        return [
+            losses.class_loss(found.scores, targets),
+            losses.mask_loss(found.masks, targets),
+            losses.dice_loss(found.masks, targets),
+            losses.pixel_loss(found.pixels, targets, 1.5, H * W),
+        ]
+
+    labels = torch.stack([losses.label_map(each, 7) for each in truth])
+    semantic = losses.semantic_loss(values((8, H, W), 40), labels, losses.sample(targets, 2.0, H * W), 7)
+    found = torch.stack([*four(final), semantic, *four(others[0]), *four(others[1])])
+    assert refkit.deviation([found], run['outputs']) < 1e-4
+
+
+def sample(height: int, width: int) -> DetDataSample:
+    shape = (height, width)
+    found = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0), img_id=0))
+    masks = np.zeros((2, height, width), np.uint8)
+    masks[0, 4:30, 4:30] = masks[1, 34:60, 10:50] = 1
+    boxes = HorizontalBoxes(torch.tensor([[4.0, 4.0, 30.0, 30.0], [10.0, 34.0, 50.0, 60.0]]))
+    found.gt_instances = InstanceData(
+        bboxes=boxes, labels=torch.tensor([0, 1]), masks=BitmapMasks(masks, height, width)
+    )
+    stuff = torch.full((1, height, width), 2)
+    stuff[0][torch.from_numpy(masks.any(0))] = 255
+    found.gt_sem_seg = PixelData(sem_seg=stuff)
+    return found
+
+
+def learn(model: torch.nn.Module, batch: dict) -> None:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    totals = []
+    for _ in range(8):
+        total, _ = model.parse_losses(model(**batch, mode='loss'))
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        totals.append(total.item())
+    assert min(totals[-2:]) < 0.92 * totals[0]
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def images() -> list[Tensor]:
+    image = torch.full((3, 64, 64), 40, dtype=torch.uint8)
+    image[0, 4:30, 4:30] = image[1, 34:60, 10:50] = 220
+    return [image, image]
+
+
+@pytest.mark.parametrize(('num_stuff', 'semantic'), [(1, 'pyramid'), (0, 'small')], ids=['panoptic', 'instance'])
+def test_finds_segments_of_images_of_any_size(num_stuff, semantic):
+    init_default_scope('mmdet')
+    torch.manual_seed(0)
+    classes = dict(num_classes=2 + num_stuff, num_stuff=num_stuff)
+    model = MODELS.build(
+        ConfigDict(
+            type='denseformer.KMaXDeepLab',
+            data_preprocessor=dict(
+                type='DetDataPreprocessor',
+                **dict(mean=[127.5] * 3, std=[127.5] * 3, pad_mask=True, pad_seg=True, pad_size_divisor=65),
+            ),
+            backbone=dict(BACKBONE, norm_outputs=False, pad_before=True),
+            panoptic_head=dict(type='denseformer.KMaXHead', semantic=semantic, **classes, **HEAD),
+            panoptic_fusion_head=dict(
+                type='denseformer.KMaXFusion', thing_threshold=0.0, stuff_threshold=0.0, **classes
+            ),
+        )
+    )
+    batch = model.data_preprocessor(dict(inputs=images(), data_samples=[sample(64, 64)] * 2), training=True)
+    learn(model, batch)
+    model.eval()
+    batch = model.data_preprocessor(dict(inputs=[images()[0][:, :60, :52]], data_samples=[sample(60, 52)]))
+    with torch.no_grad():
+        (found,) = model(**batch, mode='predict')
+    assert found.pred_instances.masks.shape[1:] == (60, 52)
+    assert ('pred_panoptic_seg' in found) == bool(num_stuff)
+    if num_stuff:
+        labels = found.pred_panoptic_seg.sem_seg
+        assert labels.shape == (1, 60, 52)
+        assert (labels % 1000 <= 3).all()
+
+
+def test_finds_classes_of_images_of_any_size():
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        model = MODELS.build(
+            ConfigDict(
+                type='denseformer.KMaXSegmentor',
+                data_preprocessor=dict(type='SegDataPreProcessor', mean=[127.5] * 3, std=[127.5] * 3, size=(64, 64)),
+                backbone=BACKBONE,
+                decode_head=dict(type='denseformer.KMaXSemanticHead', num_classes=3, **HEAD),
+                test_cfg=dict(mode='whole'),
+            )
+        )
+    labels = torch.zeros(1, 64, 64, dtype=torch.long)
+    labels[0, 4:30, 4:30], labels[0, 34:60, 10:50], labels[0, :2] = 1, 2, 255
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=labels)) for _ in range(2)]
+    learn(model, model.data_preprocessor(dict(inputs=images(), data_samples=samples), training=True))
+    model.eval()
+    wanted = SegDataSample(metainfo=dict(img_shape=(70, 90), ori_shape=(70, 90)))
+    with torch.no_grad():
+        (found,) = model(torch.randn(1, 3, 70, 90), [wanted], mode='predict')
+    assert found.pred_sem_seg.data.shape == (1, 70, 90)
+
+
+def test_attention_takes_axes_longer_than_its_tables():
+    attention = AxialAttention(8, 8).eval()
+    with torch.no_grad():
+        assert attention(torch.randn(1, 8, 2, 300)).shape == (1, 16, 2, 300)
+
+
+def test_layers_are_numbered_at_each_map():
+    key = 'predictor._kmax_transformer_layers.{}._predcitor._transformer_class_head.conv.weight'
+    names = remap_official_keys({key.format(i): torch.zeros(1) for i in range(4)}, (2, 1, 1))
+    assert list(names) == [
+        f'decoder.layers.{place}.predictor.classify.weight' for place in ('0.0', '0.1', '1.0', '2.0')
+    ]
+
+
+def test_contradictions_are_refused():
+    with pytest.raises(ValueError, match='3 maps, 4 widths'):
+        MODELS.build(dict(type='denseformer.KMaXHead', in_channels=(8, 16, 32), num_classes=2))
+    with pytest.raises(ValueError, match='semantic is'):
+        MODELS.build(dict(type='denseformer.KMaXHead', num_classes=2, **{**HEAD, 'semantic': 'large'}))

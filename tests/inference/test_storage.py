@@ -1,0 +1,164 @@
+"""Images, lists, weights and outputs may lie in an object store, also in one that is busy and cuts connections."""
+
+import json
+
+import numpy as np
+import pytest
+from faulty_store import FaultyProxy
+from PIL import Image
+
+from denseformer import storage
+from denseformer.checkpoints import read_checkpoint
+from denseformer.cli import main
+from denseformer.inference import Predictor, predict_folder
+from denseformer.inference.merging import merge
+from denseformer.inference.sources import find_items
+from denseformer.inference.writers import RunFolder, StoredJournal
+
+from .test_shards import die_at, in_a_fork
+
+needed = "pip install 'denseformer[storage]' 'moto[server]'"
+pytest.importorskip('s3fs', reason=needed)
+pytest.importorskip('upath', reason=needed)
+moto = pytest.importorskip('moto.server', reason=needed)
+NAMES = [f'{"more/" if i % 2 else ""}{i}.png' for i in range(8)]
+
+
+@pytest.fixture(scope='module')
+def server():
+    """An S3 server behind a proxy, for s3:// addresses of this process."""
+    store = moto.ThreadedMotoServer('127.0.0.1', port=0, verbose=False)
+    store.start()
+    proxy = FaultyProxy(store.get_host_and_port()[1])
+    variables = {
+        'AWS_ENDPOINT_URL': f'http://127.0.0.1:{proxy.server_address[1]}',
+        'AWS_ACCESS_KEY_ID': 'anyone',
+        'AWS_SECRET_ACCESS_KEY': 'anything',
+        'AWS_DEFAULT_REGION': 'us-east-1',
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        patch.setattr(storage, 'FIRST_PAUSE', 0.01)
+        yield proxy
+    proxy.shutdown()
+    store.stop()
+
+
+@pytest.fixture
+def bucket(server, tmp_path, weights):
+    """Eight images, a list of them, a file of text, and weights."""
+    server.each = 0
+    root = storage.path_of('s3://images')
+    root.fs.mkdirs('images', exist_ok=True)
+    rng = np.random.default_rng(0)
+    for name in NAMES:
+        Image.fromarray(rng.integers(0, 255, (16, 24, 3), np.uint8)).save(tmp_path / 'image.png')
+        (root / 'in' / name).write_bytes((tmp_path / 'image.png').read_bytes())
+    (root / 'in/notes.md').write_bytes(b'not looked at')
+    (root / 'in/list.txt').write_bytes(''.join(f'{name}\n' for name in NAMES).encode())
+    (root / 'small.pth').write_bytes(weights.read_bytes())
+    yield root
+    server.each = 0
+    root.fs.rm('images', recursive=True)
+
+
+def content(root) -> dict[str, bytes]:
+    """The objects of a run, without what its shards keep and what was measured."""
+    found = {path.relative_to(root).as_posix(): path for path in root.glob('restored/**/*.png')}
+    assert found
+    lines = [json.loads(line) for line in (root / 'results.jsonl').read_text().splitlines()]
+    timeless = [{key: value for key, value in entry.items() if key != 'ms'} for entry in lines]
+    return {**{name: path.read_bytes() for name, path in found.items()}, 'results': json.dumps(timeless).encode()}
+
+
+def test_addresses_of_stores_are_told_from_streams_and_files():
+    images = frozenset({'.png'})
+    assert all(storage.is_stored(path, images) for path in ('s3://a/b', 'gs://a', 'hf://datasets/a', 'https://a/b.png'))
+    assert not any(storage.is_stored(path, images) for path in ('rtsp://a/b', 'http://a/live', 's3', 'a/b.png'))
+
+
+def test_a_folder_and_a_list_in_a_store_are_sources(bucket, folder):
+    assert sorted(str(item.name) for item in find_items('s3://images/in')) == sorted(NAMES)
+    assert [str(item.name) for item in find_items('s3://images/in/list.txt')] == NAMES
+    assert [str(item.stem) for item in find_items('s3://images/in/more/1.png')] == ['1_png']
+    (folder / 'list.txt').write_text('s3://images/in/0.png\na.jpg\n')
+    assert [str(item.name) for item in find_items(folder / 'list.txt')] == ['images/in/0.png', 'a.jpg']
+    with pytest.raises(ValueError, match='holds no image'):
+        list(find_items('s3://images/nothing'))
+
+
+def test_weights_may_lie_in_a_store(bucket, server, tmp_path, monkeypatch, weights):
+    monkeypatch.setenv('DENSEFORMER_CACHE', str(tmp_path))
+    server.each = 3
+    assert read_checkpoint('s3://images/small.pth').keys() == read_checkpoint(weights).keys()
+    with pytest.raises(ValueError, match=r's3://images/none\.pth'):
+        read_checkpoint('s3://images/none.pth')
+
+
+def test_shards_in_a_faulty_store_that_are_killed_give_what_a_good_one_gives(bucket, server, weights, monkeypatch):
+    predictor = Predictor(weights, device='cpu')
+    whole = predict_folder(predictor, 's3://images/in', 's3://images/whole')
+    assert (whole['predicted'], whole['failed']) == (8, 0)
+    monkeypatch.setattr('denseformer.inference.writers.STORED_LINES', 2)
+    server.each = 7
+    for shard in ('0/2', '1/2'):
+
+        def predict(shard=shard, place=None, number=0):
+            if place:
+                die_at(monkeypatch, place, *number)
+            predict_folder(predictor, 's3://images/in/list.txt', 's3://images/out', shard=shard, resume=True)
+
+        for place, number in ((RunFolder, ('log', 3)), (StoredJournal, ('_store', 2))):
+            in_a_fork(lambda place=place, number=number: predict(place=place, number=number))
+        assert in_a_fork(predict) == 0
+    assert merge(bucket / 'out')['predicted'] == 8
+    assert len(set(server.met)) == 5
+    server.each = 0
+    assert content(bucket / 'out') == content(bucket / 'whole')
+    assert [path.name for path in (bucket / 'out/shards/00000-of-00002').glob('*.jsonl')] == ['results.jsonl']
+
+
+def test_a_run_in_a_store_is_resumed_and_watched(bucket, weights, tmp_path, capsys):
+    predictor = Predictor(weights, device='cpu')
+    out = 's3://images/out'
+    predict_folder(predictor, 's3://images/in/0.png', out, report=True)
+    assert predict_folder(predictor, 's3://images/in/0.png', out)['out'] == 's3://images/out_2'
+    assert predict_folder(predictor, 's3://images/in/list.txt', out, resume=True, report=True)['done before'] == 1
+    assert (bucket / 'out/report.html').read_text().count('<figure>') == 8
+    assert main(['status', out]) == 0
+    assert capsys.readouterr().out.startswith('8 done')
+    with pytest.raises(ValueError, match='--shard'):
+        predict_folder(predictor, 's3://images/in', out, share=True)
+
+
+def test_what_stores_cannot_give_is_said(bucket, weights):
+    for name in ('clip.mp4', 'map.tif', 'empty.png'):
+        (bucket / 'odd' / name).write_bytes(b'')
+    summary = predict_folder(Predictor(weights, device='cpu'), 's3://images/odd', 's3://images/out')
+    faults = {failure['file']: failure['error'] for failure in summary['failures']}
+    assert 'copy it first' in faults['clip.mp4']
+    assert 'copy it first' in faults['map.tif']
+    assert 'empty.png' in faults['empty.png']
+
+
+def test_a_transfer_is_given_up_after_some_attempts(monkeypatch):
+    monkeypatch.setattr(storage, 'FIRST_PAUSE', 0)
+    calls = []
+
+    def work(error):
+        calls.append(1)
+        raise error
+
+    with pytest.raises(ConnectionError):
+        storage.patiently(lambda: work(ConnectionError()))
+    assert len(calls) == storage.ATTEMPTS
+    with pytest.raises(FileNotFoundError):
+        storage.patiently(lambda: work(FileNotFoundError()))
+    assert len(calls) == storage.ATTEMPTS + 1
+
+
+def test_a_package_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setitem(__import__('sys').modules, 'upath', None)
+    with pytest.raises(ValueError, match=r'denseformer\[storage\]'):
+        storage.path_of('s3://a/b')
