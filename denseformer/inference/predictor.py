@@ -194,14 +194,9 @@ def build_model(config: Config) -> nn.Module:
     if config.get('custom_imports'):
         import_modules_from_strings(**config.custom_imports)
     init_default_scope(config.get('default_scope') or 'mmengine')
-<<<<<<< HEAD
     settings = without_training(config.model)
-    settings.pop('losses', None)  # of a restorer; they may bring networks of their own
-=======
-    settings = without_initial_weights(config.model)
     for training in ('losses', 'auxiliary_head'):  # losses of a restorer may bring networks of their own
         settings.pop(training, None)
->>>>>>> main
     return MODELS.build(settings)
 
 
