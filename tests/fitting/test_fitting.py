@@ -10,7 +10,10 @@ SHORT = {
     'segmentation': {'max_iters': 2, 'warmup_iters': 0, 'val_interval': 2, 'crop_size': (32, 32), 'log_interval': 1},
     'detection': {'epochs': 1, 'warmup_iters': 0, 'val_interval': 1, 'steps': [], 'batch_size': 4},
     'instances': {'epochs': 1, 'warmup_iters': 0, 'val_interval': 1, 'steps': [], 'batch_size': 4},
-    'panoptic': {'epochs': 1, 'warmup_iters': 0, 'val_interval': 1, 'head.num_queries': 8, 'head.num_points': 64},
+    'panoptic': {
+        **{'epochs': 1, 'warmup_iters': 0, 'val_interval': 1, 'head.num_queries': 8, 'head.num_points': 64},
+        **{'head.width': 32, 'head.num_heads': 2, 'head.decoder_layers': 1},
+    },
     'restoration': {'max_iters': 2, 'warmup_iters': 0, 'val_interval': 2, 'patch_size': 16},
     'super-resolution': {'max_iters': 2, 'warmup_iters': 0, 'val_interval': 2, 'patch_size': 16},
 }
