@@ -152,6 +152,7 @@ def add_infer(commands: Commands) -> None:
 def add_merge(commands: Commands) -> None:
     parser = add_command(commands, 'merge', run_merge, 'make one record of the shards of a prediction, and check it')
     parser.add_argument('out', metavar='OUT', help='the --out of `denseformer infer --shard`')
+    parser.add_argument('--parquet', action='store_true', help='write results.parquet, the record as a table')
 
 
 def add_status(commands: Commands) -> None:
@@ -411,7 +412,7 @@ def run_merge(options: argparse.Namespace) -> int:
     from denseformer.inference.merging import merge
     from denseformer.inference.run import print_summary
 
-    summary = merge(path_of(options.out))
+    summary = merge(path_of(options.out), parquet=options.parquet)
     print_summary(summary)
     return 1 if summary['failed'] else 0
 

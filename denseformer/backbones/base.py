@@ -195,7 +195,7 @@ class Backbone(MapNetwork):
         )
 
     @property
-    def out_strides(self) -> tuple[int, ...]:  # type: ignore[override]
+    def out_strides(self) -> tuple[int, ...]:
         """The strides of the returned maps."""
         return tuple(self.strides[i] for i in self.out_indices)
 

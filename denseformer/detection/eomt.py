@@ -190,7 +190,7 @@ class EoMTLosses(QueryLosses):
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
     ):
-        BaseModule.__init__(self)  # type: ignore[arg-type]
+        BaseModule.__init__(self)
         self.num_classes = self.out_channels = num_classes
         self.num_things_classes, self.num_stuff_classes = num_classes - num_stuff, num_stuff
         self.num_points = num_points

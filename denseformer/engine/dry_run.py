@@ -13,6 +13,7 @@ from rich.table import Table
 from denseformer.config.errors import ConfigError
 from denseformer.engine.launch import build_runner, prepare
 from denseformer.engine.runner import explain_small_batches
+from denseformer.engine.validation import in_parts
 from denseformer.inspection import doctor
 from denseformer.options import TrainOptions
 
@@ -42,7 +43,7 @@ def dry_run(config_path: str, options: TrainOptions) -> dict[str, Any]:
     if runner._val_dataloader is not None:
         runner.model.eval()
         with torch.no_grad():
-            runner.model.val_step(next(iter(runner.val_dataloader)))
+            in_parts(runner.model.val_step, next(iter(runner.val_dataloader)))
     parameters = list(runner.model.parameters())
     report = {
         'parameters': sum(p.numel() for p in parameters),

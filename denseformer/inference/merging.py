@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from denseformer.inference.coco import write_run_files
+from denseformer.inference.parquet import write_parquet
 from denseformer.inference.record import RESULTS, Record, census_of, consolidate, merge_sorted, merged
 from denseformer.inference.report import write_report
 from denseformer.inference.shards import Shard
@@ -84,11 +85,11 @@ def is_finished(place: Path, since: float = 0.0) -> bool:
     return read_json(place / FINISHED).get('ended', -1.0) >= since
 
 
-def merge(root: Path) -> dict[str, Any]:
+def merge(root: Path, *, parquet: bool = False) -> dict[str, Any]:
     """Make the record, the COCO files, the summary and, where it was asked for, the report of all shards.
 
-    It may be done again, as after a shard was mended. Raises ValueError where shards are not finished, a record is not
-    what its shard had when it finished, or an image is in two of them.
+    It may be done again, as after a shard was mended. parquet: also write results.parquet. Raises ValueError where
+    shards are not finished, a record is not what its shard had when it finished, or an image is in two of them.
     """
     places = {shard: place_of(root, shard) for shard in shards_of(root)}
     finished = {shard: read_json(place / FINISHED) for shard, place in places.items()}
@@ -131,7 +132,7 @@ def merge(root: Path) -> dict[str, Any]:
         'failures': [{'file': entry['file'], 'error': entry['error']} for entry in islice(failures, FAILURES_SHOWN)],
         'other files': finished[Shard(0, len(places))]['other files'],
     }
-    write_results(root, summary, run['task'], report=run['report'])
+    write_results(root, summary, run['task'], report=run['report'], parquet=parquet)
     return summary
 
 
@@ -142,7 +143,9 @@ def twice(files: list[Path]) -> list[str]:
         return list(islice((f"'{name}'" for name, lines in groups if len(list(lines)) > 1), NAMED))
 
 
-def write_results(root: Path, summary: Mapping[str, Any], facts: Mapping[str, Any], *, report: bool) -> None:
+def write_results(
+    root: Path, summary: Mapping[str, Any], facts: Mapping[str, Any], *, report: bool, parquet: bool
+) -> None:
     """Write the files that a run has one of, from its sorted record."""
     record, scratch = Record(root / RESULTS), new_scratch(root)
 
@@ -151,6 +154,8 @@ def write_results(root: Path, summary: Mapping[str, Any], facts: Mapping[str, An
 
     file('summary.json', lambda path: write_json(path, summary))
     write_run_files(root, record, facts, file)
+    if parquet:
+        file('results.parquet', lambda path: write_parquet(path, record))
     if report:
         file('report.html', lambda path: write_report(path, root, record, summary, facts))
     shutil.rmtree(scratch)

@@ -102,8 +102,16 @@ class Predictor:
         """
         if isinstance(self.model, ExportedModel):
             raise ValueError('an exported file is saved already: share the file itself.')
-        about = dict(scores=scores, license=license, command=command, notes=notes)
-        return save_model(self.model, self.config, folder, **about, half=half)
+        return save_model(
+            self.model,
+            self.config,
+            folder,
+            scores=scores,
+            license=license,
+            command=command,
+            notes=notes,
+            half=half,
+        )
 
     def __call__(self, source: Source | Iterable[Source]) -> Iterator[Any]:
         """Predict on every image and frame of a source, one by one; the first bad image raises ValueError."""

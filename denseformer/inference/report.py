@@ -202,14 +202,14 @@ h1 { margin: 0; } h2 { margin: 2.5rem 0 .6rem; font-size: 1.15rem; }
 table { border-collapse: collapse; width: 100%; }
 td, th { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td { overflow-wrap: anywhere; } .wide { width: 60%; }
-.square { display: inline-tile; width: .8em; height: .8em; margin-right: .5em; border-radius: 2px; }
-.bar { display: inline-tile; height: .7em; max-width: 80%; margin-right: .6em; border-radius: 2px; }
+.square { display: inline-block; width: .8em; height: .8em; margin-right: .5em; border-radius: 2px; }
+.bar { display: inline-block; height: .7em; max-width: 80%; margin-right: .6em; border-radius: 2px; }
 svg { width: 100%; height: 90px; fill: var(--accent); background: var(--soft); }
 .axis { display: flex; justify-content: space-between; margin: 0; }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); gap: 1.2rem; }
 figure { margin: 0; } figcaption { display: flex; justify-content: space-between; gap: 1rem; overflow-wrap: anywhere; }
 .pair { position: relative; line-height: 0; border-radius: 6px; overflow: hidden; --at: 50%; }
-.pair img { width: 100%; display: tile; }
+.pair img { width: 100%; display: block; }
 .pair .after { position: absolute; inset: 0; clip-path: inset(0 0 0 var(--at)); }
 .pair::after { content: ""; position: absolute; top: 0; bottom: 0; left: var(--at); width: 2px; margin-left: -1px;
   background: #fff; box-shadow: 0 0 3px #000; pointer-events: none; }

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from denseformer.inference.merging import begin_shards, finish_shard, has_shards, is_finished, merge, write_results
+from denseformer.inference.parquet import import_pyarrow
 from denseformer.inference.predictor import Predictor
 from denseformer.inference.record import Entry, Hashes, consolidate, done_before, record_files
 from denseformer.inference.results import Result
@@ -47,6 +48,12 @@ def predict_folder(
     """
     if options.share and (options.shard or options.overwrite):
         raise ValueError('--share divides the images itself, and goes on where it was: leave out --shard, --overwrite.')
+    if options.parquet and options.shard:
+        raise ValueError(
+            'One file is made of all shards: leave out --parquet here, and give it to `denseformer merge`.'
+        )
+    if options.parquet:
+        import_pyarrow()
     bar = Bar()
     run = Run(predictor, source, options, bar)
     with bar.progress, interruptible():
@@ -78,7 +85,7 @@ class Run:
             raise ValueError(f"'{root}' holds shards: name one of them by --shard, or choose another folder.")
         summary, _ = self._predict(root, None)
         consolidate(root, new_scratch(root))
-        write_results(root, summary, self.predictor.task.facts(), report=report)
+        write_results(root, summary, self.predictor.task.facts(), report=report, parquet=self.options.parquet)
         return summary
 
     def predict_shard(self, root: Path, shard: Shard) -> dict[str, Any]:
@@ -110,7 +117,7 @@ class Run:
                 finish_shard(place, summary)
         with lock_of(root):
             if all(is_finished(place_of(root, shard)) for shard in shards):
-                merge(root)
+                merge(root, parquet=self.options.parquet)
         return sum_of(root, summaries)
 
     def _predict(self, root: Path, shard: Shard | None) -> tuple[dict[str, Any], bool]:
@@ -134,8 +141,10 @@ class Run:
         )
         started = time.perf_counter()
         rest = (item for item in chain([first] if first else [], items) if str(item.name) not in done)
-        ending = self._predict_all(rest, folder)
-        folder.close()
+        try:
+            ending = self._predict_all(rest, folder)
+        finally:
+            folder.close()
         seconds = time.perf_counter() - started
         summary = {
             'out': str(root),

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from denseformer.images.video_files import VideoReader
 from denseformer.inference.shards import WHOLE, Shard
 from denseformer.storage import is_local, is_stored, path_of
 
-READABLE = IMAGES | {'.txt'}
+READABLE = IMAGES | {'.tar', '.txt'}
 """Suffixes of files that are read from the web."""
 Source = str | Path | int | np.ndarray | Image.Image | bytes | BinaryIO
 SUPPORTED = (
@@ -35,14 +36,15 @@ class SourceItem:
     """One image or video to predict on.
 
     name: its path below its source; page: of a file that holds several images, counted from 0; picture: an image in
-    memory; stream: the number of a camera, or the URL of a stream; fault: why there is no such file; renamed: the stem
-    of its outputs where that of its name is another image's.
+    memory; content: of an image file in an archive; stream: the number of a camera, or the URL of a stream; fault: why
+    there is no such file; renamed: the stem of its outputs where that of its name is another image's.
     """
 
     name: PurePosixPath
     path: Path | None = None
     page: int | None = None
     picture: Picture | None = None
+    content: bytes | None = field(default=None, repr=False)
     stream: int | str | None = None
     fault: str | None = None
     renamed: PurePosixPath | None = None
@@ -106,8 +108,8 @@ def find_items(source: Source | Iterable[Source], selection: Selection | None = 
     if isinstance(source, (str, Path)):
         outputs = OutputNames()
         for item in find_files(source, selection):
-            for page in pages(item):
-                yield outputs.named(page)
+            for image in members(item) if is_archive(item.name) else pages(item):
+                yield outputs.named(image)
         return
     if isinstance(source, int):
         items: Iterable[SourceItem] = [camera(source)]
@@ -167,6 +169,31 @@ def pages(item: SourceItem) -> Iterator[SourceItem]:
         yield replace(item, name=name, page=number)
 
 
+def is_archive(name: PurePosixPath) -> bool:
+    """Whether a file is a tar file of images, a shard in WebDataset's sense."""
+    return name.suffix.lower() == '.tar'
+
+
+def members(archive: SourceItem) -> Iterator[SourceItem]:
+    """The images in a tar file, named below it, read from beginning to end; one item with a fault where it is damaged.
+
+    By WebDataset's convention a sample is what its files are called up to the first dot: 'a.jpg' is an image, and
+    'a.seg.png' something else of the same sample.
+    """
+    if archive.fault is not None:
+        yield archive
+        return
+    try:
+        with archive.file.open('rb') as file, tarfile.open(fileobj=file, mode='r|*') as content:
+            for member in content:
+                below = PurePosixPath(name_below(member.name, '/'))
+                image = content.extractfile(member) if below.suffix.lower() in IMAGES else None
+                if image is not None and not below.name.startswith('.') and '.' not in below.stem:
+                    yield SourceItem(archive.name.with_suffix('') / below, content=image.read())
+    except Exception as error:  # each store, and each compression, has errors of its own
+        yield SourceItem(archive.name, fault=f"'{archive.path}' cannot be read to its end: {error}.")
+
+
 def frames_of(item: SourceItem, max_pixels: int = MAX_PIXELS) -> Iterator[SourceItem]:
     """The frames of a video as images to predict on, named <video>/000001.png ..."""
     with VideoReader(item.video, max_pixels) as video:
@@ -209,7 +236,7 @@ def find_files(source: str | Path, selection: Selection) -> Iterator[SourceItem]
 def known_below(folder: Path, selection: Selection) -> Iterator[SourceItem]:
     """The images and videos of a folder."""
     for name in names_below(folder, selection.without):
-        if not is_known(name):
+        if not (is_known(name) or is_archive(PurePosixPath(name))):
             selection.others[os.path.splitext(name)[1].lower() or 'no suffix'] += 1
         elif selection.takes(name):
             yield SourceItem(PurePosixPath(name), path=folder / name)
@@ -246,14 +273,14 @@ def stored_items(address: str, selection: Selection) -> Iterator[SourceItem]:
             for line in map(str.strip, lines):
                 if line and line[0] != '#' and selection.takes(name_below(line, '/')):
                     yield SourceItem(PurePosixPath(name_below(line, '/')), path=stored_path(path.parent, line))
-    elif is_known(path.name):
+    elif is_known(path.name) or is_archive(PurePosixPath(path.name)):
         if selection.takes(path.name):
             yield SourceItem(PurePosixPath(path.name), path=path)
     else:
         for folder, _, names in path.walk():
             for name in sorted(names):
                 below = (folder / name).relative_to(path).as_posix()
-                if not is_known(name):
+                if not (is_known(name) or is_archive(PurePosixPath(name))):
                     selection.others[os.path.splitext(name)[1].lower() or 'no suffix'] += 1
                 elif selection.takes(below):
                     yield SourceItem(PurePosixPath(below), path=folder / name)
@@ -299,8 +326,8 @@ class OutputNames:
     """Names of outputs, distinct whatever the images are called.
 
     An image keeps its suffix where another one lies in its folder that differs only in its suffix, whether the source
-    has it or not; one that is not on this machine always does. So a name depends on the folder alone: not on other
-    shards, nor on what is left to do.
+    has it or not; one in an archive or not on this machine always does. So a name depends on the folder alone: not on
+    other shards, nor on what is left to do.
     """
 
     def __init__(self) -> None:
@@ -308,11 +335,11 @@ class OutputNames:
 
     def named(self, item: SourceItem) -> SourceItem:
         """The item with the name of its outputs."""
-        if item.path is None:
+        if item.path is None and item.content is None:
             return item
-        if not is_local(item.path):  # to look for others beside it would take a request each
+        if item.content is not None or not is_local(item.file):  # to look beside it would take requests
             return replace(item, renamed=item.stem.with_name(f'{item.stem.name}_{item.name.suffix[1:]}'))
-        folder, name = os.path.split(item.path)
+        folder, name = os.path.split(item.file)
         own, suffix = os.path.splitext(name)
         shared = self.shared(folder)
         several = own in shared if shared is not None else sum(spellings(folder, own)) > 1

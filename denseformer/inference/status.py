@@ -7,7 +7,7 @@ import html
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,11 @@ class Status:
         return sum(getattr(part, what) for part in self.parts)
 
     @property
+    def complete(self) -> bool:
+        """Whether all parts are finished."""
+        return self.count('finished') == len(self.parts)
+
+    @property
     def rate(self) -> float:
         """Images per second of all parts that run."""
         return sum(part.rate for part in self.parts if part.state == 'running')
@@ -80,7 +85,7 @@ class Status:
     @property
     def remaining(self) -> float | None:
         """Seconds until all is done, if those that run go on like this: by the sum, and by the slowest part."""
-        if self.count('finished') == len(self.parts):
+        if self.complete:
             return 0.0
         if not self.rate or self.expected is None:
             return None
@@ -94,7 +99,9 @@ def status_of(root: Path) -> Status:
     if has_shards(root):
         parts = [part_of(place_of(root, shard), str(shard), now) for shard in shards_of(root)]
     elif (root / PROGRESS).is_file():
-        parts = [part_of(root, 'all', now)]
+        part = part_of(root, 'all', now)
+        ended = part.state == 'stopped' and read_json(root / 'summary.json').get('interrupted') is False
+        parts = [replace(part, state='finished', expected=part.done + part.failed) if ended else part]
     else:
         raise ValueError(f"'{root}' is no output of `denseformer infer`: it has no shards, and no {PROGRESS}.")
     return Status(str(root), parts)
@@ -117,13 +124,15 @@ def part_of(place: Path, name: str, now: float) -> Part:
 
 def line_of(status: Status) -> str:
     """The status in one line."""
-    expected = f' of about {status.expected:,}' if status.expected is not None and status.remaining != 0 else ''
+    expected = f' of about {status.expected:,}' if status.expected is not None and not status.complete else ''
     words = [f'{status.total("done"):,} done{expected}', f'{status.total("failed"):,} failed']
     words.append(f'{status.rate:.1f} images/s')
-    if status.remaining is None:
+    if status.complete:
+        words.append('complete')
+    elif status.remaining is None:
         words.append('time left unknown')
     else:
-        words.append('complete' if status.remaining == 0 else f'about {duration(status.remaining)} left')
+        words.append(f'about {duration(status.remaining)} left')
     if len(status.parts) > 1:
         counts = ', '.join(f'{status.count(state)} {state}' for state in STATES if status.count(state))
         words.append(f'shards: {counts}')

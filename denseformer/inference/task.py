@@ -86,7 +86,7 @@ class Task(ABC):
         if item.is_video:
             return PreparedItem(item=item)
         geo_tags = []
-        if item.path is not None and not is_local(item.path):
+        if item.content is not None or (item.path is not None and not is_local(item.path)):
             picture = stored_picture(item, self.settings.max_pixels)
             inputs, group = self.inputs_of(picture, item.name)
             return PreparedItem(item=item, picture=picture, inputs=inputs, group=group)
@@ -136,19 +136,18 @@ class Task(ABC):
 
 
 def stored_picture(item: SourceItem, max_pixels: int) -> Picture:
-    """The picture of an item that is not on this machine.
+    """The picture of an item that is in an archive, or not on this machine.
 
     Raises ValueError for one that cannot be read, and for a TIFF file: pages and georeference are read from disks.
     """
-    if item.file.suffix.lower() in ('.tif', '.tiff'):
-        raise ValueError(
-            f"'{item.path}' is a TIFF file: its pages and georeference are read from disks, copy it first."
-        )
+    where = str(item.path or item.name)
+    if item.name.suffix.lower() in ('.tif', '.tiff'):
+        raise ValueError(f"'{where}' is a TIFF file: its pages and georeference are read from disks, copy it first.")
     try:
-        content = read_bytes(item.file)
+        content = read_bytes(item.file) if item.content is None else item.content
     except Exception as error:  # each store has errors of its own
-        raise ValueError(f"'{item.path}' cannot be read: {error or type(error).__name__}.") from error
-    return decode_image(str(item.path), content, max_pixels=max_pixels)
+        raise ValueError(f"'{where}' cannot be read: {error or type(error).__name__}.") from error
+    return decode_image(where, content, max_pixels=max_pixels)
 
 
 def open_if_large(item: SourceItem, max_pixels: int) -> TiffReader | None:

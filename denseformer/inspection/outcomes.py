@@ -14,6 +14,8 @@ from denseformer.inspection.browse import as_picture, paint
 
 INSTANCE_OFFSET = 1000
 """mmdetection's panoptic maps hold class + 1000 * instance."""
+FOUND = ('pred_img', 'pred_sem_seg', 'pred_panoptic_seg', 'pred_instances')
+"""Predictions that can be drawn, by their names in a data sample."""
 SURE = 0.3
 """Score from which found objects are drawn."""
 

@@ -70,3 +70,4 @@ class RunOptions:
     share: bool = option(False, 'divide the images among all processes of this machine that are started like this')
     fail_fast: bool = option(False, 'stop at the first image that fails; without it, failures are recorded')
     report: bool = option(False, 'write report.html, a page about the run')
+    parquet: bool = option(False, 'write results.parquet, the record as a table')

@@ -1,11 +1,14 @@
 """What mmsegmentation lacks: published systems, as backbones and decode heads, losses, and scores of label maps."""
 
 from denseformer.segmentation.bevanet import BEVANet, BEVANetHead
+from denseformer.segmentation.hbformer import HBFormerHead
 from denseformer.segmentation.losses import DiceLoss, FocalLoss, HardPixelLoss, SmoothCrossEntropy, TverskyLoss
 from denseformer.segmentation.metrics import SegmentationMetric
 from denseformer.segmentation.p2at import P2ATHead
+from denseformer.segmentation.paratranscnn import ParaTransCNN, ParaTransCNNHead
 from denseformer.segmentation.plain_heads import DPTHead, LinearHead
 from denseformer.segmentation.segmentor import Segmentor
+from denseformer.segmentation.unet_swin import UNetSwin
 from denseformer.segmentation.unetformer import UNetFormerHead
 
 __all__ = [
@@ -14,12 +17,16 @@ __all__ = [
     'DPTHead',
     'DiceLoss',
     'FocalLoss',
+    'HBFormerHead',
     'HardPixelLoss',
     'LinearHead',
     'P2ATHead',
+    'ParaTransCNN',
+    'ParaTransCNNHead',
     'SegmentationMetric',
     'Segmentor',
     'SmoothCrossEntropy',
     'TverskyLoss',
     'UNetFormerHead',
+    'UNetSwin',
 ]

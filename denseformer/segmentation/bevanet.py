@@ -28,7 +28,7 @@ from denseformer.checkpoints.keys import Rule, StateDict, drop, linear_from_poin
 from denseformer.layers import ConvMlp2d, DepthwiseConv2d, LayerNorm2d, make_layer_scale
 from denseformer.network import Network, NetworkOptions, Source
 from denseformer.registry import MODELS
-from denseformer.segmentation.segmentor import label_borders
+from denseformer.segmentation.segmentor import SystemHead, label_borders
 
 KERNELS = {7: (3, 3, 2), 11: (3, 5, 2), 23: (5, 7, 3), 35: (5, 11, 3)}
 """Side of a large kernel -> side of the small one, length and dilation of the separated one that follow each other."""
@@ -363,7 +363,7 @@ class BEVANet(Network):
 
 
 @MODELS.register_module()
-class BEVANetHead(PIDHead):
+class BEVANetHead(SystemHead, PIDHead):
     """mmsegmentation's `PIDHead`, with the borders to learn taken from the labels.
 
     The authors take them from OpenCV's Canny filter of the label map; here they are where neighboring labels differ,

@@ -1,7 +1,7 @@
 """The segmentor of published systems: mmsegmentation's, which also loads a whole system under its authors' names.
 
-A system is a backbone and a decode head. Its head says in `official` how the authors' names become `backbone.` and
-`decode_head.`; a checkpoint in our names passes as it is.
+A system is a backbone and a decode head. Its head says in `remap_official_keys` how the authors' names become
+`backbone.` and `decode_head.`; a checkpoint in our names passes as it is.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.utils import resize
 from torch import Tensor, nn
 
-from denseformer.checkpoints.keys import RenamesKeys, Rule, rename
+from denseformer.checkpoints.keys import RenamesKeys, Rule, StateDict, rename
 from denseformer.registry import MODELS
 
 
@@ -23,14 +23,26 @@ class Segmentor(EncoderDecoder):
     """mmsegmentation's `EncoderDecoder`, which takes the authors' weights of the system that its decode head is of."""
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        rules = getattr(self.decode_head, 'official', ())
-        if rules and not any(key.startswith(f'{prefix}decode_head.') for key in state_dict):
+        remap = getattr(self.decode_head, 'remap_official_keys', None)
+        if remap is not None and not any(key.startswith(f'{prefix}decode_head.') for key in state_dict):
             own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-            state_dict.update({prefix + key: value for key, value in rename(own, *rules).items()})
+            state_dict.update({prefix + key: value for key, value in remap(own).items()})
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-class DeepSupervisionHead(RenamesKeys, BaseDecodeHead):
+class SystemHead:
+    """Mixed in before a decode head: the authors' names of the whole system that it belongs to."""
+
+    official: ClassVar[tuple[Rule, ...]] = ()
+    """Rules from the authors' names of the whole system to `backbone.` and `decode_head.`."""
+
+    @classmethod
+    def remap_official_keys(cls, state_dict: StateDict) -> StateDict:
+        """`state_dict` of the whole system, without parts of another name; pure."""
+        return rename(state_dict, *cls.official)
+
+
+class DeepSupervisionHead(SystemHead, RenamesKeys, BaseDecodeHead):
     """A decode head of several maps that has further outputs while training.
 
     A subclass's `forward` returns the scores of classes, (B, K, h, w); while training, a tuple of these and of the
@@ -44,9 +56,6 @@ class DeepSupervisionHead(RenamesKeys, BaseDecodeHead):
         in_index: numbers of the maps among the backbone's; None for as many as in_channels, from the first on.
         options: `loss_decode`, `align_corners` and the others of mmsegmentation's `BaseDecodeHead`.
     """
-
-    official: ClassVar[tuple[Rule, ...]] = ()
-    """Rules from the authors' names of the whole system to `backbone.` and `decode_head.`."""
 
     def __init__(
         self,
@@ -86,6 +95,13 @@ class DeepSupervisionHead(RenamesKeys, BaseDecodeHead):
         if isinstance(loss, OhemCrossEntropy):  # has the label to ignore among its own settings
             return loss(scores, labels)
         return loss(scores, labels, ignore_index=self.ignore_index)
+
+
+def fitted(x: Tensor, like: Tensor) -> Tensor:
+    """A map at the size of another that is about as large: odd sides of maps do not double exactly."""
+    if x.shape[2:] == like.shape[2:]:
+        return x
+    return nn.functional.interpolate(x, like.shape[2:], mode='bilinear')
 
 
 def label_borders(labels: Tensor, width: int = 4) -> Tensor:

@@ -1,6 +1,7 @@
 """Sources stand for images, under distinct names."""
 
 import os
+import tarfile
 from io import BytesIO
 
 import numpy as np
@@ -9,7 +10,9 @@ import torch
 from PIL import Image
 
 from denseformer.images.reading import read_image
-from denseformer.inference.sources import find_items
+from denseformer.inference import predict_folder
+from denseformer.inference.shards import Shard
+from denseformer.inference.sources import Selection, find_items
 
 
 def names(source) -> list[str]:
@@ -128,3 +131,43 @@ def test_a_missing_source_is_an_error(source, tmp_path):
 def test_an_array_of_another_kind_is_an_error():
     with pytest.raises(ValueError, match='float64'):
         names(np.zeros((4, 5, 3)))
+
+
+@pytest.fixture
+def archives(tmp_path, folder):
+    """Two tar files in a folder; the second one ends too early."""
+    root = tmp_path / 'archives'
+    root.mkdir()
+    for number in range(2):
+        with tarfile.open(root / f'{number:03d}.tar', 'w') as archive:
+            for name in ('a.jpg', 'a.seg.png', 'more/b.png', '../a.png', 'notes.json', '.hidden.png'):
+                archive.add(folder / 'b/c.png', arcname=name)
+    whole = (root / '001.tar').read_bytes()
+    (root / '001.tar').write_bytes(whole[: len(whole) // 4])
+    return root
+
+
+def test_the_images_of_tar_files_are_named_below_them(archives):
+    expected = ['000/a.jpg', '000/more/b.png', '000/a.png']
+    items = list(find_items(archives))
+    assert [str(item.name) for item in items] == [*expected, '001/a.jpg', '001.tar']
+    assert len({item.stem for item in items}) == 5
+    with pytest.raises(ValueError, match=r'001\.tar.*cannot be read to its end'):
+        _ = items[-1].file
+    (archives / 'list.txt').write_text('000.tar\n')
+    for source in (archives / '000.tar', archives / 'list.txt', f'{archives}/*0.tar'):
+        assert names(source) == expected
+
+
+def test_a_tar_file_belongs_to_one_shard(archives):
+    shards = [{item.name.parts[0] for item in find_items(archives, Selection(Shard(i, 2)))} for i in range(2)]
+    assert not shards[0] & shards[1] - {'001.tar'}
+    assert {'000', '001', '001.tar'} == shards[0] | shards[1]
+
+
+def test_images_in_tar_files_are_predicted(archives, predictor, folder, tmp_path):
+    summary = predict_folder(predictor, archives, tmp_path / 'out')
+    assert (summary['predicted'], [fault['file'] for fault in summary['failures']]) == (4, ['001.tar'])
+    predict_folder(predictor, folder / 'b/c.png', tmp_path / 'same')
+    mask = (tmp_path / 'out/masks/000/more/b_png.png').read_bytes()
+    assert mask == (tmp_path / 'same/masks/c.png').read_bytes()

@@ -46,6 +46,16 @@ def test_the_time_left_is_that_of_the_slowest_shard_where_it_is_longer(out):
     assert status_of(out).remaining == pytest.approx(60 / 0.01)
 
 
+def test_a_shard_that_has_more_images_than_expected_is_not_complete(out):
+    for i in range(1, 5):
+        place = out / f'shards/{i:05d}-of-00005'
+        place.mkdir(exist_ok=True)
+        progress = json.loads((out / 'shards/00001-of-00005/progress.json').read_text())
+        (place / 'progress.json').write_text(json.dumps({**progress, 'done': 200}))
+    assert 'complete' not in line_of(status_of(out))
+    assert 'about 0 s left' in line_of(status_of(out))
+
+
 def test_the_page_needs_nothing_else_and_shows_stopped_shards_first(out):
     page = ''.join(page_of(status_of(out)))
     assert not re.search(r'src=|href=|url\(|@import', page)
@@ -80,7 +90,7 @@ def test_the_command_follows_a_run_to_its_end(images, tmp_path, capsys):  # noqa
     assert 'images_expected' in metrics.read_text()
     predict_folder(detector(), images, tmp_path / 'plain')
     assert main(['status', str(tmp_path / 'plain')]) == 0
-    assert capsys.readouterr().out.startswith('6 done')
+    assert capsys.readouterr().out == '6 done; 0 failed; 0.0 images/s; complete\n'
 
 
 @pytest.mark.parametrize(('seconds', 'text'), [(59, '59 s'), (600, '10 min'), (7500, '2 h 5 min'), (90_000, '1 d 1 h')])

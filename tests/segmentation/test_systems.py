@@ -50,6 +50,10 @@ PUBLISHED = {
         dict(type='mmseg.ResNet', depth=18),
         dict(type='denseformer.P2ATHead', in_channels=(64, 128, 256, 512), num_classes=19, align_corners=True),
     ),
+    'hbformer/hbformer_synapse': System(
+        dict(type='denseformer.UNetSwin'),
+        dict(type='denseformer.HBFormerHead', in_channels=(96, 192, 384, 768), num_classes=9),
+    ),
 }
 SMALL = {
     'BEVANet': bevanet(TINY_BEVANET, 8, 8, 3),
@@ -69,8 +73,17 @@ SMALL = {
             loss_auxiliary=dict(type='denseformer.SmoothCrossEntropy', loss_weight=0.4),
         ),
     ),
+    'HBFormer': System(PYRAMID, dict(type='denseformer.HBFormerHead', in_channels=CHANNELS, channels=8, num_classes=3)),
+    'ParaTransCNN': System(
+        dict(type='denseformer.ParaTransCNN', width=16, depths=(1, 1, 1), heads=2, conv_width=16),
+        dict(type='denseformer.ParaTransCNNHead', in_channels=(48, 96, 192), channels=16, num_classes=3),
+    ),
 }
 VARIANTS = {
+    'HBFormer of Swin': System(
+        dict(type='denseformer.UNetSwin', arch=dict(width=8, depths=(1, 1, 1, 1), heads=(1, 1, 1, 1))),
+        dict(type='denseformer.HBFormerHead', in_channels=CHANNELS, channels=8, num_classes=3),
+    ),
     'BEVANet of attention': bevanet({**TINY_BEVANET, 'semantic_kernels': (7, 7, 0), 'detail_kernels': (7, 0)}, 8, 8, 3),
     'P2AT of three pools': System(
         PYRAMID,
@@ -197,6 +210,7 @@ def test_smooth_labels_average_over_labelled_pixels():
     assert loss(scores, torch.full_like(labels, 255)).item() == 0
 
 
-def test_p2at_refuses_other_numbers_of_maps():
-    with pytest.raises(ValueError, match='takes four maps'):
-        MODELS.build(dict(type='denseformer.P2ATHead', in_channels=(8, 16, 32), num_classes=2))
+@pytest.mark.parametrize('name', ['P2ATHead', 'UNetFormerHead', 'HBFormerHead', 'ParaTransCNNHead'])
+def test_other_numbers_of_maps_are_refused(name):
+    with pytest.raises(ValueError, match='maps, in_channels'):
+        MODELS.build(dict(type=f'denseformer.{name}', in_channels=(8, 16), num_classes=2))

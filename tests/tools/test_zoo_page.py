@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from denseformer.backbones import Backbone
+from denseformer.backbones.base import MapNetwork
 from tools.docs.zoo import SYSTEMS, gflops, registered_name
 
 ROOT = Path(__file__).parents[2]
@@ -14,7 +14,7 @@ PAGE = (ROOT / 'docs/zoo.md').read_text()
 SECTIONS = {part.split('\n', 1)[0]: part for part in PAGE.split('\n## ')[1:]}
 
 
-@pytest.mark.parametrize('cls', Backbone.families(), ids=registered_name)
+@pytest.mark.parametrize('cls', MapNetwork.families(), ids=registered_name)
 def test_every_variant_has_a_row_with_its_size(cls):
     rows = {line.split(' | ')[0].removeprefix('| '): line for line in SECTIONS[registered_name(cls)].splitlines()}
     for arch in cls.archs:
@@ -31,5 +31,5 @@ def test_every_published_result_stands_beside_its_config(system):
 
 @pytest.mark.parametrize(('name', 'published'), [('Swin', 4.5), ('NAT', 2.7), ('DaViT', 4.5), ('TransNeXt', 2.7)])
 def test_arithmetic_is_counted_as_papers_count(name, published):
-    cls = next(cls for cls in Backbone.families() if registered_name(cls) == name)
+    cls = next(cls for cls in MapNetwork.families() if registered_name(cls) == name)
     assert gflops(cls, next(iter(cls.archs)), 224) == pytest.approx(published, rel=0.03)

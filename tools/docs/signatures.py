@@ -81,7 +81,7 @@ def main(out: str) -> None:
             layouts[name]['denseformer'] |= without_numbers(cls.on_meta_device(arch=arch).state_dict())
     for settings in {repr(config['network']): config['network'] for config in configs.values()}.values():
         network = without_weights(settings)
-        layout = 'denseformer' if isinstance(network, Network) else 'OpenMMLab'
+        layout = 'denseformer' if type(network).__module__.startswith('denseformer.') else 'OpenMMLab'
         layouts[settings['type']][layout] |= without_numbers(network.state_dict())
     index = json.loads((REFERENCES / 'index.json').read_text())
     for path, network in index.items():

@@ -16,7 +16,7 @@ import torch
 from mmengine.config import Config
 
 from benchmarks.flops import multiply_adds
-from denseformer.backbones import Backbone
+from denseformer.backbones.base import MapNetwork
 from denseformer.config.shipped import published_scores
 from denseformer.registry import MODELS
 
@@ -41,8 +41,10 @@ SYSTEMS = {
     'retinanet': 'RetinaNet',
     'mask_rcnn': 'Mask R-CNN',
     'cascade_mask_rcnn': 'Cascade Mask R-CNN',
+    'eomt': 'EoMT',
+    'linear': 'linear head',
 }
-DATA = {'ade20k': 'ADE20K', 'cityscapes': 'Cityscapes', 'coco': 'COCO'}
+DATA = {'ade20k': 'ADE20K', 'cityscapes': 'Cityscapes', 'coco': 'COCO', 'voc2012': 'VOC 2012'}
 
 
 @cache
@@ -55,7 +57,14 @@ def published_results() -> dict[str, list[list[str]]]:
             if published := config.get('published'):
                 data = DATA[path.stem.rpartition('_')[2]]
                 link = f'[{path.stem}](../configs/{path.name})'
-                row = [system, data, config.backbone.arch, training(config), published_scores(published), link]
+                row = [
+                    system,
+                    data,
+                    config.backbone.get('arch', ''),
+                    training(config),
+                    published_scores(published),
+                    link,
+                ]
                 found[config.backbone.type.removeprefix('denseformer.')].append(row)
     return found
 
@@ -64,7 +73,7 @@ def training(config: Config) -> str:
     return f'{config.epochs} epochs' if 'epochs' in config else f'{config.max_iters // 1000}k iterations'
 
 
-def gflops(cls: type[Backbone], arch: str, side: int) -> float:
+def gflops(cls: type[MapNetwork], arch: str, side: int) -> float:
     """Multiply-adds of one forward pass on a square image, in billions: counted from shapes alone where that works."""
 
     def count(device: str) -> float:
@@ -88,7 +97,7 @@ def measured_times() -> dict[str, float]:
     return {entry['name']: 1000 * statistics.median(entry['cpu_seconds']) for entry in ours}
 
 
-def rows(cls: type[Backbone]) -> Iterator[list[str]]:
+def rows(cls: type[MapNetwork]) -> Iterator[list[str]]:
     times = measured_times()
     for arch in cls.archs:
         about = cls.describe(arch)
@@ -103,13 +112,13 @@ def rows(cls: type[Backbone]) -> Iterator[list[str]]:
         ]
 
 
-def registered_name(cls: type[Backbone]) -> str:
+def registered_name(cls: type[MapNetwork]) -> str:
     return 'DiNAT_s' if cls.__name__ == 'DiNATs' else cls.__name__
 
 
 def page() -> Iterator[str]:
     yield HEAD
-    for cls in Backbone.families():
+    for cls in MapNetwork.families():
         source = cls.source
         yield f'\n## {registered_name(cls)}\n'
         yield f'{source.paper}. [Code of the authors]({source.code}), {source.license}.\n'

@@ -6,8 +6,8 @@ num_stuff = 50
 image_scale = (2560, 640)
 crop_size = (640, 640)
 _dataset = dict(type='denseformer.ADE20KPanopticDataset', data_root='${data_root}')
+train_sampler = dict(type='InfiniteSampler')
 train_dataloader = dict(
-    sampler=dict(type='InfiniteSampler'),
     batch_sampler=None,
     dataset=dict(
         **_dataset,

@@ -5,8 +5,8 @@ num_classes = 8
 image_scale = (2048, 1024)
 crop_size = (1024, 512)
 _dataset = dict(type='denseformer.CityscapesDataset', data_root='${data_root}')
+train_sampler = dict(type='InfiniteSampler')
 train_dataloader = dict(
-    sampler=dict(type='InfiniteSampler'),
     batch_sampler=None,
     dataset=dict(
         **_dataset,

@@ -6,8 +6,8 @@ num_stuff = 11
 image_scale = (2048, 1024)
 crop_size = (1024, 512)
 _dataset = dict(type='denseformer.CityscapesPanopticDataset', data_root='${data_root}')
+train_sampler = dict(type='InfiniteSampler')
 train_dataloader = dict(
-    sampler=dict(type='InfiniteSampler'),
     batch_sampler=None,
     dataset=dict(
         **_dataset,

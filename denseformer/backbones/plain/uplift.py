@@ -161,7 +161,7 @@ class UPLiFT(MapNetwork):
         self.decoder = Upsampler(record.width, record.decoder, (record.encoder[-1], record.encoder[-2]))
         self.attender = LocalAttender(record.decoder)
         self.out_channels = (record.width,) * (steps + 1)
-        self.out_strides = tuple(record.patch_size / 2**i for i in range(steps, -1, -1))  # type: ignore[assignment]
+        self.out_strides = tuple(record.patch_size / 2**i for i in range(steps, -1, -1))
         self.backbone.requires_grad_(not freeze)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:

@@ -73,7 +73,7 @@ class PaddedWindowAttention(SelfAttention):
 class TokenAttention(SelfAttention):
     """Attention of all tokens to all, which needs no map's size: (B, N, C) -> the same."""
 
-    def forward(self, x: Tensor, size: Size) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, size: Size) -> Tensor:
         return super().forward(x)
 
 

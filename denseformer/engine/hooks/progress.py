@@ -16,7 +16,7 @@ from denseformer import pages
 from denseformer.checkpoints.writing import BEST, LAST
 from denseformer.engine.hooks.checkpoint import CheckpointHook
 from denseformer.engine.validation import scores_per_class
-from denseformer.inspection.outcomes import found_picture, input_picture, true_picture
+from denseformer.inspection.outcomes import FOUND, found_picture, input_picture, true_picture
 from denseformer.inspection.plot_log import NOT_A_SCORE, read_runs
 from denseformer.registry import HOOKS
 
@@ -92,7 +92,7 @@ class ProgressHook(Hook):
 
     def _keep_pictures(self, runner: Runner, batch: Mapping[str, Any], i: int, sample: Any) -> None:
         inputs, given = batch['inputs'][i], batch['data_samples'][i]
-        if inputs.ndim != 3 or len(inputs) not in (1, 3):
+        if inputs.ndim != 3 or len(inputs) not in (1, 3) or not any(key in sample for key in FOUND):
             return
         self.folder.mkdir(exist_ok=True)
         meta = runner.val_dataloader.dataset.metainfo or {}
