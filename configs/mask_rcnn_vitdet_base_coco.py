@@ -6,6 +6,6 @@ _base_ = [
     './_base_/runtime/epochs.py',
 ]
 backbone = dict(arch='base', pretrained='vit_base_mae_imagenet1k', drop_path_rate=0.1)
-optim_wrapper = dict(optimizer=dict(weight_decay=0.1), paramwise_cfg=dict(layer_decay=0.7, vector_decay=False))
+optim_wrapper = dict(optimizer=dict(weight_decay=0.1), paramwise_cfg=dict(layer_decay=0.7))
 epochs, steps, auto_scale_lr = (100, [89, 96], {'base_batch_size': 64})
 published = dict(metric='bbox_mAP', value=51.6, segm_mAP=45.9, source='facebookresearch/detectron2, projects/ViTDet/README.md')

@@ -1,12 +1,13 @@
 """The class of all published networks: variants by name, the authors' keys, a cheap description, checkpointing."""
 
+from abc import ABCMeta
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from inspect import signature
 from pathlib import Path
-from typing import Any, ClassVar, Never, Self, TypedDict
+from typing import Any, ClassVar, Literal, Never, Self, TypedDict, TypeVar, get_args
 
 import torch
 from mmengine.config import Config
@@ -20,10 +21,15 @@ from denseformer.checkpoints.addresses import CATALOG, is_address
 from denseformer.checkpoints.keys import StateDict
 from denseformer.checkpoints.layouts import as_authors
 from denseformer.checkpoints.sharing import save_model
+from denseformer.lora import add_updates, without_foreign_factors
 from denseformer.registry import MODELS
 
 TEST_DEPTHS = {'depths': (2, 2, 2, 2), 'blocks': (2, 2, 2, 2), 'groups': (1,)}
 """By the field of an arch record, how many blocks of each stage show all that a network does."""
+
+
+Finetune = Literal['all', 'head', 'lora']
+Built = TypeVar('Built')
 
 
 @dataclass(frozen=True)
@@ -52,10 +58,14 @@ class NetworkOptions(TypedDict, total=False):
 
     pretrained: the published weights that training starts from: a label of `denseformer weights list`, as
     'imagenet1k', a path, or an address of `checkpoints.addresses`; None for none. init_cfg: mmengine's, in its place.
+    finetune: what learns. 'all'; 'head', the family's `head_layers` alone, which a backbone has none of; 'lora', these
+    and low-rank updates of its `lora_layers`. lora: their rank and alpha, dict(rank=8, alpha=16) unless given.
     """
 
     pretrained: str | None
     init_cfg: dict | None
+    finetune: Finetune
+    lora: Mapping[str, Any] | None
 
 
 class Checkpointing:
@@ -92,7 +102,16 @@ def unchanged_statistics(block: Callable[..., Any]) -> Iterator[None]:
             norm.momentum, norm.num_batches_tracked = momentum, count
 
 
-class Network(BaseModule):
+class Finished(ABCMeta):
+    """The type of networks: calls `finish` on an instance behind all of its class's constructor."""
+
+    def __call__(cls: type[Built], *args: Any, **settings: Any) -> Built:
+        network = super().__call__(*args, **settings)  # type: ignore[misc]
+        network.finish()
+        return network
+
+
+class Network(BaseModule, metaclass=Finished):
     """A published network.
 
     A subclass sets `archs` (variant name -> arch record, a frozen dataclass) and `source`, and implements
@@ -102,6 +121,12 @@ class Network(BaseModule):
 
     archs: ClassVar[Mapping[str, Any]]
     source: ClassVar[Source]
+    head_layers: ClassVar[tuple[str, ...]] = ()
+    """The names of the parts that learn whatever `finetune` says."""
+    lora_layers: ClassVar[str] = (
+        r'(.+\.)?attn\.(.+\.)?(q|k|v|qk|kv|qkv|proj|in_proj|out_proj|proj_in|proj_out)((\.\d+)?\.conv)?'
+    )
+    """An expression for the whole names of the layers that finetune='lora' updates: the projections of token mixers."""
     settings: dict[str, Any]
     """The arguments that it was made with, for `save_pretrained`."""
 
@@ -116,6 +141,8 @@ class Network(BaseModule):
         arch: str | Mapping[str, Any],
         pretrained: str | None = None,
         init_cfg: dict | None = None,
+        finetune: Finetune = 'all',
+        lora: Mapping[str, Any] | None = None,
         **unknown: Never,
     ):
         if unknown:
@@ -124,8 +151,41 @@ class Network(BaseModule):
             if init_cfg is not None:
                 raise ValueError(f'{type(self).__name__}: pretrained and init_cfg say the same; give one of them.')
             init_cfg = dict(type='denseformer.Pretrained', checkpoint=self._starting_point(arch, pretrained))
+        if finetune not in get_args(Finetune):
+            raise ValueError(f"finetune must be one of {', '.join(get_args(Finetune))}, got '{finetune}'.")
+        if lora is not None and (finetune != 'lora' or not set(lora) <= {'rank', 'alpha'}):
+            raise ValueError(
+                f"lora=dict(rank=..., alpha=...) belongs to finetune='lora'; got {dict(lora)}, '{finetune}'."
+            )
         super().__init__(init_cfg)
         self.arch = self.resolve_arch(arch)
+        self.finetune = finetune
+        self.lora = {} if lora is None else dict(lora)
+
+    def finish(self) -> None:
+        """Freeze what `finetune` leaves out, and add the low-rank updates."""
+        if self.finetune == 'all':
+            return
+        self.requires_grad_(False)
+        for head in self._heads():
+            head.requires_grad_(True)
+        if self.finetune == 'lora':
+            add_updates(self, self.lora_layers, **self.lora)
+
+    def _heads(self) -> list[nn.Module]:
+        return [module for name, module in self.named_children() if name in self.head_layers]
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; a frozen network stays in evaluation mode, one with updates keeps BatchNorm's statistics."""
+        super().train(mode and self.finetune != 'head')
+        if self.finetune == 'head':
+            for head in self._heads():
+                head.train(mode)
+        elif self.finetune == 'lora':
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
 
     def save_pretrained(self, folder: str | Path, **about: Any) -> Path:
         """Write the weights, settings and a card into a folder, from which `pretrained=folder` starts; returns it.
@@ -135,8 +195,8 @@ class Network(BaseModule):
         return save_model(self, Config(self._saved_config()), folder, **about)
 
     def _saved_config(self) -> dict[str, Any]:
-        starts = ('pretrained', 'init_cfg')
-        settings = {name: value for name, value in self.settings.items() if name not in starts}
+        training = ('pretrained', 'init_cfg', 'finetune', 'lora')
+        settings = {name: value for name, value in self.settings.items() if name not in training}
         return {'backbone': {'type': f'denseformer.{self.registered_name()}', **settings}}
 
     @classmethod
@@ -206,7 +266,7 @@ class Network(BaseModule):
 
     def own_names(self, state_dict: StateDict) -> StateDict:
         """`state_dict`, in any layout, in ours, without parts that this instance was asked not to build; pure."""
-        official = as_authors(type(self).__name__, state_dict)
+        official = as_authors(type(self).__name__, without_foreign_factors(state_dict, self))
         return self.drop_keys_of_unbuilt_parts(self.remap_official_keys(official, self))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:

@@ -16,6 +16,7 @@ from safetensors.torch import save
 from torch import nn
 
 from denseformer.checkpoints.common import CheckpointError
+from denseformer.lora import is_factor
 from denseformer.version import __version__
 
 WEIGHTS, CONFIG, SCORES, CARD = 'model.safetensors', 'config.py', 'scores.json', 'README.md'
@@ -35,11 +36,12 @@ def save_model(
     """Write a model into a folder, which is made; returns it.
 
     scores: of its validation, by the names of the metrics; license: of the weights; command: by which it was trained;
-    notes: Markdown of the card, on what the model is for; half: store floating-point numbers at half precision.
+    notes: Markdown of the card, on what the model is for; half: store floating-point numbers at half precision. Factors
+    of low-rank updates are left out: the weights hold the updates.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {key: _stored(value, half=half) for key, value in model.state_dict().items()}
+    weights = {key: _stored(value, half=half) for key, value in model.state_dict().items() if not is_factor(key)}
     (folder / WEIGHTS).write_bytes(save(weights, metadata={'format': 'pt', 'denseformer': __version__}))
     if config is not None:
         config.dump(folder / CONFIG)

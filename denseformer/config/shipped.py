@@ -14,8 +14,6 @@ from typing import Any
 
 from mmengine.config import Config
 
-from denseformer.folders import dataset_base
-
 PACKAGE = Path(__file__).parents[1]
 PREFIX = 'denseformer::'
 DATA_FILES = ('.yaml', '.yml')
@@ -147,6 +145,8 @@ def base_path(name: str, filename: str) -> tuple[str, str | None]:
     `folders` writes. All others are left to mmengine.
     """
     if name.endswith(DATA_FILES) and '::' not in name:
+        from denseformer.folders import dataset_base  # which imports mmdetection: only where there is a data file
+
         return str(dataset_base(Path(filename).parent / name)), None
     if name.startswith(PREFIX):
         return str(config_folder() / name.removeprefix(PREFIX)), None

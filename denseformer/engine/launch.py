@@ -149,6 +149,18 @@ def set_pretrained(config: Config, options: TrainOptions) -> None:
     config.model[part].pop('init_cfg', None)
 
 
+def set_finetuning(config: Config, options: TrainOptions) -> None:
+    """Set what of the backbone or the restoration network learns."""
+    if options.finetune is None:
+        return
+    settings = config.model.get('backbone') or config.model.get('network')
+    if settings is None or not str(settings.get('type')).startswith('denseformer.'):
+        raise ConfigError('--finetune: the model has no backbone or network of denseformer.')
+    settings.finetune = options.finetune
+    if options.finetune != 'lora':
+        settings.pop('lora', None)
+
+
 def use_mixed_precision(config: Config, options: TrainOptions) -> None:
     """Run the optimiser's steps under autocast."""
     if not options.amp:
@@ -231,6 +243,7 @@ TRAIN_STEPS: tuple[Callable[[Config, TrainOptions], None], ...] = (
     *(
         set_start,
         set_pretrained,
+        set_finetuning,
         use_mixed_precision,
         compile_model,
         scale_learning_rate,

@@ -30,7 +30,7 @@ from denseformer.options import PredictionOptions, takes_options
 from denseformer.restoration import from_checkpoint
 from denseformer.restoration.restorer import Restorer
 
-INITIAL = ('init_cfg', 'pretrained')
+TRAINING = ('init_cfg', 'pretrained', 'finetune')
 WEIGHTS = ('.pth', '.pt', '.ckpt', '.safetensors')
 
 
@@ -190,21 +190,21 @@ def task_of(config: Config | None, model: nn.Module, settings: PredictionOptions
 
 
 def build_model(config: Config) -> nn.Module:
-    """The config's model with random weights; weights it starts training from are not looked for."""
+    """The config's model with random weights; weights it starts training from are not looked for, nor is it frozen."""
     if config.get('custom_imports'):
         import_modules_from_strings(**config.custom_imports)
     init_default_scope(config.get('default_scope') or 'mmengine')
-    settings = without_initial_weights(config.model)
+    settings = without_training(config.model)
     for training in ('losses', 'auxiliary_head'):  # losses of a restorer may bring networks of their own
         settings.pop(training, None)
     return MODELS.build(settings)
 
 
-def without_initial_weights(node: Any) -> Any:
-    """A model's config without the checkpoints its training starts from."""
+def without_training(node: Any) -> Any:
+    """A model's config without the checkpoints its training starts from, and without what is frozen and updated."""
     if isinstance(node, dict):
-        kept = {key: value for key, value in node.items() if key not in INITIAL}
-        return type(node)({key: without_initial_weights(value) for key, value in kept.items()})
+        training = (*TRAINING, 'lora') if 'finetune' in node else TRAINING
+        return type(node)({key: without_training(value) for key, value in node.items() if key not in training})
     if isinstance(node, (list, tuple)):
-        return type(node)(without_initial_weights(value) for value in node)
+        return type(node)(without_training(value) for value in node)
     return node

@@ -13,9 +13,10 @@ class Linear(nn.Linear):
     """x W^T + b on the last axis: (..., C) -> (..., K)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if kernels.linear.applies(x, self.weight):
-            return kernels.linear.linear(x, self.weight, self.bias)
-        return F.linear(x, self.weight, self.bias)
+        weight = self.weight  # read once: it may be parametrized
+        if kernels.linear.applies(x, weight):
+            return kernels.linear.linear(x, weight, self.bias)
+        return F.linear(x, weight, self.bias)
 
 
 class Pointwise(Linear):

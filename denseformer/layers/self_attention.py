@@ -26,9 +26,10 @@ class QueryKeyValue(Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
-        if kernels.linear.applies(x, self.weight):
-            return kernels.linear.linear(x, self.weight, bias)
-        return F.linear(x, self.weight, bias)
+        weight = self.weight  # read once: it may be parametrized
+        if kernels.linear.applies(x, weight):
+            return kernels.linear.linear(x, weight, bias)
+        return F.linear(x, weight, bias)
 
 
 class SelfAttention(nn.Module):

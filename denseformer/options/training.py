@@ -54,6 +54,12 @@ class TrainOptions(LaunchOptions):
         "`denseformer weights list`, a path, or 'none'; default: those of the config",
         metavar='NAME',
     )
+    finetune: str | None = option(
+        None,
+        "what of the backbone or network learns: 'all', nothing but its 'head', or low-rank updates too ('lora'); "
+        'default: as the config says',
+        choices=('all', 'head', 'lora'),
+    )
     amp: str | None = option(None, 'mixed precision', const='bf16', choices=('bf16', 'fp16'))
     compile: bool = option(False, 'torch.compile the model')
     fsdp: bool = option(False, 'shard the model, not only the batch, over the processes')

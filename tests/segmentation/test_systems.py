@@ -68,12 +68,21 @@ SMALL = {
             num_classes=3,
             loss_decode=[
                 dict(type='denseformer.SmoothCrossEntropy'),
-                dict(type='mmseg.DiceLoss', use_sigmoid=False, naive_dice=True),
+                dict(type='denseformer.DiceLoss'),
             ],
             loss_auxiliary=dict(type='denseformer.SmoothCrossEntropy', loss_weight=0.4),
         ),
     ),
-    'HBFormer': System(PYRAMID, dict(type='denseformer.HBFormerHead', in_channels=CHANNELS, channels=8, num_classes=3)),
+    'HBFormer': System(
+        PYRAMID,
+        dict(
+            type='denseformer.HBFormerHead',
+            in_channels=CHANNELS,
+            channels=8,
+            num_classes=3,
+            loss_decode=[dict(type='denseformer.DiceLoss'), dict(type='denseformer.FocalLoss')],
+        ),
+    ),
     'ParaTransCNN': System(
         dict(type='denseformer.ParaTransCNN', width=16, depths=(1, 1, 1), heads=2, conv_width=16),
         dict(type='denseformer.ParaTransCNNHead', in_channels=(48, 96, 192), channels=16, num_classes=3),

@@ -12,8 +12,8 @@ model = dict(
         num_classes='${num_classes}',
         loss_decode=[
             dict(type='CrossEntropyLoss', loss_weight=0.33),
-            dict(type='DiceLoss', use_sigmoid=False, naive_dice=True, loss_weight=0.33),
-            dict(type='FocalLoss', loss_weight=0.34),
+            dict(type='denseformer.DiceLoss', loss_weight=0.33),
+            dict(type='denseformer.FocalLoss', loss_weight=0.34),
         ],
     ),
 )

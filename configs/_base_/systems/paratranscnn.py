@@ -11,7 +11,7 @@ model = dict(
         num_classes='${num_classes}',
         loss_decode=[
             dict(type='CrossEntropyLoss', loss_weight=0.5),
-            dict(type='DiceLoss', use_sigmoid=False, naive_dice=True, loss_weight=0.5),
+            dict(type='denseformer.DiceLoss', loss_weight=0.5),
         ],
     ),
 )

@@ -9,7 +9,7 @@ model = dict(
         num_classes='${num_classes}',
         loss_decode=[
             dict(type='denseformer.SmoothCrossEntropy', smoothing=0.05),
-            dict(type='DiceLoss', use_sigmoid=False, naive_dice=True),
+            dict(type='denseformer.DiceLoss'),
         ],
         loss_auxiliary=dict(type='denseformer.SmoothCrossEntropy', smoothing=0.05, loss_weight=0.4),
     ),

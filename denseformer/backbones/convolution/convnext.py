@@ -96,6 +96,7 @@ class ConvNeXt(Backbone):
         license='MIT',
     )
     no_weight_decay = ('norm', 'bias', 'gamma')
+    lora_layers = r'.+\.mlp\.fc\d'
     initial_weights = staticmethod(narrow)
 
     def __init__(

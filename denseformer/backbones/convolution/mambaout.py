@@ -91,6 +91,7 @@ class MambaOut(Backbone):
         license='Apache-2.0',
     )
     initial_weights = staticmethod(narrow)
+    lora_layers = r'.+\.attn\.fc\d'
 
     def __init__(
         self,

@@ -65,6 +65,7 @@ class PoolFormer(Backbone):
     )
     channels_last = False
     no_weight_decay = ()
+    lora_layers = r'.+\.mlp\.fc\d'
     initial_weights = staticmethod(narrow_mlps)
 
     def __init__(

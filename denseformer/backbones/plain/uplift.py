@@ -163,6 +163,8 @@ class UPLiFT(MapNetwork):
         self.out_channels = (record.width,) * (steps + 1)
         self.out_strides = tuple(record.patch_size / 2**i for i in range(steps, -1, -1))
         self.backbone.requires_grad_(not freeze)
+        if freeze and self.finetune == 'lora':
+            raise ValueError("UPLiFT: finetune='lora' updates the backbone, which freeze=True keeps as it is.")
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """image: (B, 3, height, width), normalised -> maps (B, C, H, W) at `out_strides`."""

@@ -117,7 +117,7 @@ class KMaX(BaseModule):
                 of_layer = self.prediction_losses(prediction.at(size), targets)
                 found |= {f'd{i}.{name}': value for name, value in of_layer.items()}
             if self.semantic is not None:
-                found['loss_semantic'] = losses.SEMANTIC * self.semantic_loss(maps, truth, targets)
+                found['loss_semantic'] = losses.SEMANTIC * self.semantic_loss(self.semantic, maps, truth, targets)
         return found
 
     def prediction_losses(self, found: Prediction, targets: losses.Targets) -> dict[str, Tensor]:
@@ -129,14 +129,20 @@ class KMaX(BaseModule):
             'loss_pixel': losses.PIXEL * pixel,
         }
 
-    def semantic_loss(self, maps: Sequence[Tensor], truth: Sequence[Segments], targets: losses.Targets) -> Tensor:
+    def semantic_loss(
+        self,
+        branch: SemanticBranch | SmallSemanticBranch,
+        maps: Sequence[Tensor],
+        truth: Sequence[Segments],
+        targets: losses.Targets,
+    ) -> Tensor:
         nothing = self.num_classes
         labels = torch.stack([losses.label_map(each, nothing) for each in truth])  # (B, h, w)
-        if isinstance(self.semantic, SemanticBranch):
-            scores = resized(self.semantic(maps[-1], maps[-3], maps[-4]).float(), labels.shape[1:], odd=False)
+        if isinstance(branch, SemanticBranch):
+            scores = resized(branch(maps[-1], maps[-3], maps[-4]).float(), labels.shape[1:], odd=False)
             chosen = losses.sample(targets, self.semantic_temperature, self.num_pixels)
             return losses.semantic_loss(scores, labels, chosen, nothing)
-        scores = self.semantic(maps[-1]).float()
+        scores = branch(maps[-1]).float()
         return losses.semantic_loss(scores, losses.subsampled(labels, scores.shape[2:]), None, nothing)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:

@@ -37,6 +37,7 @@ class RestorationNetwork(Checkpointing, Network):
         init_cfg: mmengine's, usually dict(type='Pretrained', checkpoint=...).
     """
 
+    head_layers: ClassVar[tuple[str, ...]] = ('upsample', 'upsampler', 'conv_last')
     scales: ClassVar[tuple[int, ...]] = (2, 3, 4)
     """The scales that the network can be built for."""
     default_scale: ClassVar[int] = 4

@@ -88,6 +88,7 @@ class PEPSI(RestorationNetwork):
         code='https://github.com/Forty-lock/PEPSI',
         license='MIT',
     )
+    lora_layers = r'(encoder|decoder)\..+'
     scales = (1,)
     default_scale = 1
     size_multiple = 8
