@@ -41,7 +41,7 @@ MASK_HEADS = ('.mask_head', '.panoptic_head')
 
 
 @takes_options(TrainOptions)
-def train(config_path: str, options: TrainOptions) -> Runner:
+def train(config_path: str, options: TrainOptions = TrainOptions()) -> Runner:  # noqa: B008 (frozen)
     """Train a config; returns the Runner, whose work_dir holds logs, the config as run, and checkpoints."""
     config = prepare(config_path, options)
     with own_folder(config, options):
@@ -81,7 +81,11 @@ def run_of(path: str | Path) -> str | None:
 
 
 @takes_options(EvaluationOptions)
-def evaluate(config_path: str, checkpoint: str, options: EvaluationOptions) -> dict[str, Any]:
+def evaluate(
+    config_path: str,
+    checkpoint: str,
+    options: EvaluationOptions = EvaluationOptions(),  # noqa: B008 (frozen)
+) -> dict[str, Any]:
     """Score a checkpoint on the config's test set.
 
     Returns {'config': its path, 'checkpoint': its path, 'metrics': {name: value}, 'per_class': {class: {...}}}. The

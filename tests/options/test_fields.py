@@ -6,7 +6,9 @@ from dataclasses import dataclass, fields
 
 import pytest
 
+from denseformer.engine import launch
 from denseformer.inference.predictor import Predictor
+from denseformer.inference.run import predict_folder
 from denseformer.options import (
     EvaluationOptions,
     PredictionOptions,
@@ -68,6 +70,11 @@ def test_a_function_takes_the_fields_by_name():
     assert list(inspect.signature(work).parameters) == ['place', 'options', 'size', 'fast', 'names']
     assert inspect.signature(work).parameters['size'].annotation == int | None
     assert 'size (None): how large.' in work.__doc__
+
+
+@pytest.mark.parametrize('function', [launch.train, launch.evaluate, predict_folder, Predictor.__init__])
+def test_options_may_be_left_out(function):
+    assert inspect.signature(function).parameters['options'].default is not inspect.Parameter.empty
 
 
 def test_a_misspelt_option_is_refused_with_the_nearest_name():
