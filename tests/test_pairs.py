@@ -29,6 +29,9 @@ BACKBONES, NECKS, HEADS = (sorted((BASE / folder).glob('*.py')) for folder in ('
 HEADS_STRIDES = (4, 8, 16, 32)
 PLAIN_HEADS = ('dpt', 'eomt', 'linear', 'setr')
 """Beginnings of the names of heads that take maps of one stride as they are."""
+SAMPLED_HEADS = ('ddq', 'deformable_detr', 'dino', 'rtmdet', 'rtmdet_ins')
+KINDS = ('swin', 'convnext', 'vit', 'lsnet')
+"""Windows, convolutions, one stride, coarse maps: they stand for all before those heads, whose pairs take a second."""
 
 
 def necks_for(backbone: Path, head: Path) -> list[Path | None]:
@@ -39,6 +42,8 @@ def necks_for(backbone: Path, head: Path) -> list[Path | None]:
     name four blocks, because no dense network was published.
     """
     if backbone.stem == 'snnet':  # trains on a part of its parameters in each step, which its own test looks at
+        return []
+    if head.stem in SAMPLED_HEADS and backbone.stem not in KINDS:
         return []
     if head.stem.startswith(PLAIN_HEADS):
         return [None] if backbone.stem in ('vit', 'dinov3') else []
@@ -62,8 +67,8 @@ SIZES = (64, 96), (96, 75)
 DATA = f'num_classes, num_stuff, crop_size = 4, 2, {(max(SIZES[0] + SIZES[1]),) * 2}'
 NARROW = {
     **dict(pyramid=16, channels=16, width=32, fc_out_channels=32),
-    **dict(num_convs=1, stacked_convs=1, encoder_layers=1, decoder_layers=1),
-    **dict(num=16, num_queries=8, num_points=64, nms_pre=50, max_per_img=20),
+    **dict(num_convs=1, stacked_convs=1, encoder_layers=1, decoder_layers=2, feedforward=32),
+    **dict(num=16, num_queries=8, denoising_queries=4, num_points=64, nms_pre=50, max_per_img=20),
 }
 """Numbers that make a head cheap, wherever its base has one of that name."""
 FIRST_MAP = (
@@ -139,11 +144,16 @@ def test_trains_and_predicts(backbone, neck, head, tmp_path):
     config = pair(backbone, neck, head, tmp_path)
     init_default_scope(config.default_scope)
     model = MODELS.build(config.model)
+    if hasattr(model, 'level_embed'):  # a parameter of DETRs that has no value before
+        model.init_weights()
     make_sample = det_sample if config.default_scope == 'mmdet' else seg_sample
     batches = [
         {'inputs': [torch.randint(0, 255, (3, *size), dtype=torch.uint8)], 'data_samples': [make_sample(*size)]}
         for size in SIZES
     ]
+    if head.stem == 'rtmdet':  # it fails on masks, which data sets of boxes do not load
+        for batch in batches:
+            del batch['data_samples'][0].gt_instances.masks
     check_training_step(model, batches)
     model.eval()
     with torch.no_grad():

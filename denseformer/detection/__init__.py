@@ -13,13 +13,15 @@ from denseformer.detection.mask2former import (
     MaskFusion,
 )
 from denseformer.detection.metrics import CocoMetric, PanopticMetric, VOCMetric
-from denseformer.detection.necks import RCFPN, AttFPN
+from denseformer.detection.necks import RCFPN, AttFPN, ChannelMapper, CSPNeXtPAFPN
 from denseformer.detection.sampling import RepeatFactorSampler
 from denseformer.detection.test_time import DetectorTTA
 
 __all__ = [
     'RCFPN',
     'AttFPN',
+    'CSPNeXtPAFPN',
+    'ChannelMapper',
     'CocoMetric',
     'DetectorTTA',
     'EoMT',

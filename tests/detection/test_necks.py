@@ -95,3 +95,33 @@ def test_rcfpn_begins_with_the_average_of_neighbors_and_refuses_what_makes_no_fi
     assert neck.lateral_convs[0].conv.weight.any()
     with pytest.raises(ValueError, match='makes 5 levels'):
         MODELS.build(dict(type='denseformer.RCFPN', in_channels=NARROW, start_level=3))
+
+
+MMDETECTION = {
+    'ChannelMapper': dict(kernel_size=1, norm_cfg=dict(type='GN', num_groups=32), act_cfg=None, num_outs=4),
+    'CSPNeXtPAFPN': dict(),
+}
+
+
+@pytest.mark.parametrize(('name', 'num_outs'), [('ChannelMapper', 4), ('CSPNeXtPAFPN', 3)])
+def test_makes_of_the_coarsest_maps_what_mmdetection_makes_of_them(name, num_outs):
+    maps = refkit.make_pyramid(torch.randn(1, 3, 64, 96), NARROW)
+    ours = MODELS.build(dict(type=f'denseformer.{name}', in_channels=NARROW, out_channels=32, num_outs=num_outs))
+    theirs = MODELS.build(dict(MMDETECTION[name], type=f'mmdet.{name}', in_channels=list(NARROW[1:]), out_channels=32))
+    ours.load_state_dict(theirs.state_dict())
+    expected = theirs.eval()(tuple(maps[1:]))
+    assert len(expected) == num_outs
+    for made, level in zip(ours.eval()(tuple(maps)), expected, strict=True):
+        torch.testing.assert_close(made, level)
+
+
+def test_levels_coarser_than_all_maps_are_made_where_these_are_few():
+    maps = refkit.make_pyramid(torch.randn(1, 3, 64, 64), NARROW)
+    neck = MODELS.build(dict(type='denseformer.ChannelMapper', in_channels=NARROW, out_channels=64, num_outs=6))
+    assert [level.shape[-1] for level in neck(tuple(maps))] == [16, 8, 4, 2, 1, 1]
+
+
+@pytest.mark.parametrize(('name', 'num_outs'), [('ChannelMapper', 1), ('CSPNeXtPAFPN', 5)])
+def test_a_number_of_levels_that_cannot_be_made_is_refused(name, num_outs):
+    with pytest.raises(ValueError, match=f'num_outs={num_outs}'):
+        MODELS.build(dict(type=f'denseformer.{name}', in_channels=NARROW, out_channels=32, num_outs=num_outs))
