@@ -98,7 +98,9 @@ def head_of(weights: Mapping[str, Tensor]) -> Head | None:
     if has(r'bbox_head\.'):
         name = next((name for name, pattern in DENSE_DETECTORS.items() if has(pattern)), 'a detector of its own')
         if name != 'RetinaNet':
-            return Head(name, 'mmdetection', outputs(r'bbox_head\.(\w+_cls|conv_cls|fc_cls)(\.0)?\.weight'))
+            return Head(
+                name, 'mmdetection', outputs(r'bbox_head\.(\w+_cls|conv_cls|fc_cls|cls_branches)(\.0)?\.weight')
+            )
         boxes, scores = outputs(r'bbox_head\.retina_reg\.weight'), outputs(r'bbox_head\.retina_cls\.weight')
         return Head(name, 'mmdetection', scores * 4 // boxes if boxes and scores else None)
     return None
@@ -119,6 +121,11 @@ DENSE_DETECTORS = {
     'ATSS': r'bbox_head\.atss_cls\.',
     'GFL': r'bbox_head\.gfl_cls\.',
     'FCOS': r'bbox_head\.conv_centerness\.',
+    'RTMDet-Ins': r'bbox_head\.rtm_kernel\.',
+    'RTMDet': r'bbox_head\.rtm_cls\.',
+    'DDQ': r'bbox_head\.aux_cls_branches\.',
+    'DINO': r'dn_query_generator\.',
+    'Deformable DETR': r'decoder\.layers\.\d+\.cross_attn\.sampling_offsets\.',
     'DETR or a relative': r'bbox_head\.(cls_branches|fc_cls)\.',
 }
 

@@ -450,11 +450,15 @@ def _configs(fits: list[Fit], head: Head | None) -> Iterator[str]:
         described = Head(config['head'], '', config.get('classes'), config.get('queries')) if 'head' in config else None
         if (described is None) != (head is None) or config['network'] not in settings:
             continue
-        if described and head and (described.name, described.queries) != (head.name, head.queries):
-            continue
-        if described and head and head.classes and described.classes != head.classes:
+        if described and head and not agree(described, head):
             continue
         yield name
+
+
+def agree(described: Head, head: Head) -> bool:
+    """Whether a config's head is the one of a file, as far as its tensors tell."""
+    told = [(described.classes, head.classes), (described.queries, head.queries)]
+    return described.name == head.name and all(found in (None, expected) for expected, found in told)
 
 
 def config_of(identity: Identity, content: Mapping[str, Any]) -> Config:

@@ -34,6 +34,7 @@ HEADS = [
     *('upernet_swin_ade20k', 'semantic_fpn_van_ade20k', 'retinanet_dinat_nano_bccd', 'mask_rcnn_swin_1x_coco'),
     *('cascade_mask_rcnn_swin_1x_coco', 'mask2former_swin_panoptic_coco', 'mask2former_swin_semantic_ade20k'),
     *('mask2former_swin_instance_cityscapes', 'swinir_x2_df2k', 'essaformer_x4_chikusei'),
+    *('deformable_detr_swin_coco', 'rtmdet_ins_convnext_coco'),
 ]
 
 

@@ -41,6 +41,11 @@ SYSTEMS = {
     'retinanet': 'RetinaNet',
     'mask_rcnn': 'Mask R-CNN',
     'cascade_mask_rcnn': 'Cascade Mask R-CNN',
+    'deformable_detr': 'Deformable DETR',
+    'dino': 'DINO',
+    'ddq': 'DDQ',
+    'rtmdet': 'RTMDet',
+    'rtmdet_ins': 'RTMDet-Ins',
     'eomt': 'EoMT',
     'linear': 'linear head',
 }
@@ -53,6 +58,8 @@ def published_results() -> dict[str, list[list[str]]]:
     found = defaultdict(list)
     for prefix, system in SYSTEMS.items():
         for path in sorted((ROOT / 'configs').glob(f'{prefix}_*.py')):
+            if prefix != max((known for known in SYSTEMS if path.stem.startswith(f'{known}_')), key=len):
+                continue
             config = Config.fromfile(path)
             if published := config.get('published'):
                 data = DATA[path.stem.rpartition('_')[2]]
