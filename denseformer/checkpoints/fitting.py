@@ -24,6 +24,8 @@ WRAPPERS = (
     'student',
 )
 """Attributes under which training programs keep a network, averaged copies first: what was published is those."""
+PER_CLASS = ('head', 'label_embedding')
+"""Fragments of names of layers with a row per class; the second is DINO's, of the labels whose noise is undone."""
 PARTS = ('backbone.', 'network.', 'generator.')
 """Where a network lies inside a model."""
 
@@ -94,8 +96,9 @@ def inflate_input(weight: Tensor, channels: int) -> Tensor:
 def fit(model: nn.Module, weights: StateDict) -> tuple[StateDict, list[str]]:
     """The weights that `model` can start from, under its own names, and notes on all that was changed for it.
 
-    A first convolution on RGB serves another number of input channels; layers of a head that have another number of
-    outputs, those of other classes, are left out. What does not fit otherwise is handed back as it is.
+    A first convolution on RGB serves another number of input channels; layers of a head and embeddings of labels that
+    have another number of rows, those of other classes, are left out. What does not fit otherwise is handed back as it
+    is.
     """
     weights, prefix = without_prefix(weights, model)
     notes = [f"without their prefix '{prefix}'"] if prefix else []
@@ -107,7 +110,7 @@ def fit(model: nn.Module, weights: StateDict) -> tuple[StateDict, list[str]]:
         if value.ndim == len(shape) == 4 and value.shape[1] == 3 and value.shape[2:] == shape[2:]:
             weights[key] = inflate_input(value, shape[1])
             notes.append(f'{key}: inflated from 3 to {shape[1]} input channels')
-        elif value.ndim == len(shape) and value.shape[1:] == shape[1:] and 'head' in key:
+        elif value.ndim == len(shape) and value.shape[1:] == shape[1:] and any(part in key for part in PER_CLASS):
             del weights[key]
             notes.append(f'{key}: left out, it has {value.shape[0]} outputs instead of {shape[0]}')
     return weights, notes

@@ -33,6 +33,15 @@ def test_names_that_fit_stay_as_they_are():
     assert not notes
 
 
+def test_embeddings_of_other_labels_are_left_out():
+    def model(classes):
+        return nn.ModuleDict({'norm': nn.LayerNorm(8), 'label_embedding': nn.Embedding(classes, 8)})
+
+    weights, notes = fit(model(2), model(80).state_dict())
+    assert weights.keys() == {'norm.weight', 'norm.bias'}
+    assert notes == ['label_embedding.weight: left out, it has 80 outputs instead of 2']
+
+
 def test_every_shared_beginning_is_tried():
     assert list(dict(places({'a.b.c': None, 'a.b.d.e': None}))) == ['', 'a.', 'a.b.']
 
