@@ -133,6 +133,11 @@ def page() -> Iterator[str]:
         if results := published_results().get(registered_name(cls)):
             yield ''
             yield from table(RESULT_COLUMNS, results)
+    families = {registered_name(cls) for cls in MapNetwork.families()}
+    for name in sorted(published_results().keys() - families):
+        yield f'\n## {name}\n'
+        yield 'A backbone of mmdetection or mmsegmentation.\n'
+        yield from table(RESULT_COLUMNS, published_results()[name])
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
