@@ -5,6 +5,7 @@ import refkit
 import torch
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import HorizontalBoxes
+from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ def test_detectors_learn_with_it_and_detect_at_any_size(name):
     init_default_scope('mmdet')
     torch.manual_seed(0)
     model = MODELS.build(
-        dict(
+        ConfigDict(
             type='mmdet.RetinaNet',
             data_preprocessor=dict(type='DetDataPreprocessor', pad_size_divisor=32),
             backbone=dict(type='denseformer.ConvNeXt', arch=dict(width=8, depths=(1, 1, 1, 1))),
