@@ -16,11 +16,12 @@ from denseformer.layers import Mlp2d, Pointwise
 
 KINDS = [getattr(backbones, name) for name in backbones.__all__ if name != 'Backbone']
 FAMILIES = [kind for kind in KINDS if issubclass(kind, Backbone)]
-FAN_OUT = ('EcoFormer', 'FaViT', 'HaloNet', 'MoH', 'SGFormer', 'SVT', 'SpectFormer', 'TransNeXt', 'VAN')
+FAN_OUT = ('EcoFormer', 'FaViT', 'HaloNet', 'MiT', 'MoH', 'PyramidTNT', 'SGFormer', 'SVT', 'SpectFormer')
+FAN_OUT += ('TransNeXt', 'VAN')
 NARROW = ('A2Mamba', 'CARE', 'ConvNeXt', 'FFNet', 'FcaFormer', 'HorNet', 'L2ViT', 'LWGANet', 'MambaOut', 'MaxViT')
-OWN = ('EfficientViT', 'HaloNet', 'LSNet', 'MobileMamba', 'PoolFormer', 'SHViT', 'STViT', 'VCMamba', 'Vim')
+OWN = ('ConViT', 'EfficientViT', 'HaloNet', 'LSNet', 'MobileMamba', 'PoolFormer', 'SHViT', 'STViT', 'VCMamba', 'Vim')
 """Families with a rule of their own for some layers."""
-BY_PLACE = ('VCMamba', 'Vim')
+BY_PLACE = ('FAN', 'VCMamba', 'ViTamin', 'Vim')
 """Families whose rule for a convolution depends on where it stands; their own tests check it."""
 SAMPLE = 4000
 """Weights of a layer from which its deviation is known to within a few per cent."""

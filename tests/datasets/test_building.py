@@ -82,10 +82,14 @@ def test_files_below_the_folders_of_the_config_are_not(tmp_path):
 
 def test_a_list_of_names_leads_nowhere_else(tmp_path):
     init_default_scope('mmseg')
-    (tmp_path / 'train.txt').write_text('a\n../../b\n')
+    root = tmp_path / 'set'
+    (root / 'images').mkdir(parents=True)
+    for place in (root / 'images/a.png', tmp_path / 'b.png'):
+        place.touch()
+    (root / 'train.txt').write_text('a\n../../b\n')
     prefix = dict(img_path='images', seg_map_path='labels')
     with pytest.raises(DatasetError, match=r'train\.txt: lists'):
-        loader(dict(SEGMENTATION, data_root=str(tmp_path), data_prefix=prefix, ann_file='train.txt', pipeline=[]))
+        loader(dict(SEGMENTATION, data_root=str(root), data_prefix=prefix, ann_file='train.txt', pipeline=[]))
 
 
 ROWS = st.lists(
