@@ -40,7 +40,7 @@ def path_of(text: str | Path) -> Path:
     try:
         from upath import UPath
 
-        path = UPath(str(text), use_listings_cache=False)
+        path: Any = UPath(str(text), use_listings_cache=False)
         path.fs  # noqa: B018 (imports the package of the scheme)
     except ImportError as error:
         raise ValueError(
