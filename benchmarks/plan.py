@@ -1,4 +1,4 @@
-"""What predicting on very many images takes: stages from measured rates, and a simulation of shards on machines.
+"""The cost of predicting on very many images: stages from measured rates, and a simulation of shards on machines.
 
 python -m benchmarks.plan                                                # the tables of docs/scale.md
 python -m benchmarks.plan --network 8 --price 2.5 --machines 64          # milliseconds and prices of one's own

@@ -17,7 +17,7 @@ class RepeatFactorSampler(Sampler):
     """Images repeated by the rarest class that they show ("LVIS", https://arxiv.org/abs/1908.03195, appendix).
 
     A class that a share f of the images shows has the factor max(1, sqrt(threshold / f)), an image the largest factor
-    of its classes. Fractions are drawn anew each epoch.
+    of its classes. Fractions are drawn again each epoch.
 
     Args:
         dataset: with `get_cat_ids(index)`, as mmdetection's have.

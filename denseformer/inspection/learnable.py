@@ -20,17 +20,26 @@ LOOKED_AT = 8
 def check_learnable(dataset: Any) -> None:
     """Raise ConfigError where a dataset has nothing to learn from, or its label maps nothing to be scored against.
 
-    Objects are looked for in all annotations of a training set, label maps in the files of a few samples, which are
-    read by the loading transforms of the pipeline. Raises ValueError as those do.
+    Objects are looked for in all annotations; a set that is scored may have none, not ignored ones alone. Label maps
+    are looked for in the files of a few samples, which are read by the loading transforms of the pipeline. Raises
+    ValueError as those do.
     """
     members = [part for part in built_leaf_datasets(dataset) if len(part)]
     training = [part for part in members if not getattr(part, 'test_mode', False) and lists_objects(part)]
     if training and not any(any(map(is_learnable, objects_of(part))) for part in training):
         raise ConfigError('; '.join(map(nothing_left, training)))
     for part in members:
+        if getattr(part, 'test_mode', False) and lists_objects(part) and all_are_ignored(part):
+            raise ConfigError(f'{place_of(part)}: nothing to score, all objects are crowds or ignored.')
         fault = look_at_samples(part)
         if fault:
             raise ConfigError(f'{place_of(part)}: {fault}')
+
+
+def all_are_ignored(part: Any) -> bool:
+    """True for a dataset that has objects and none that counts; one without annotations is predicted, not scored."""
+    ignored = [bool(row.get('ignore_flag')) for row in objects_of(part)]
+    return bool(ignored) and all(ignored)
 
 
 def lists_objects(part: Any) -> bool:

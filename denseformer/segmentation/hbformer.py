@@ -1,4 +1,4 @@
-"""HBFormer's decoder: transposed convolutions up a pyramid, with dilated convolutions that each image mixes anew.
+"""HBFormer's decoder: transposed convolutions up a pyramid, with dilated convolutions mixed for each image.
 
 Paper: "HBFormer: A Hybrid-Bridge Transformer for Microtumor and Miniature Organ Segmentation",
 https://arxiv.org/abs/2512.03597. Official: https://github.com/lzeeorno/HBFormer (MIT).

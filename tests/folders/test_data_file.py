@@ -90,7 +90,7 @@ def test_what_the_file_gets_wrong_is_named(text, message, tmp_path):
 def test_a_file_of_another_machine_means_the_folder_that_it_lies_in(tmp_path):
     root = formats.yolo(tmp_path)
     (root / 'data.yaml').write_text(
-        'path: /home/else/set\ntrain: /home/else/set/train\nval: valid\nnames: [a, b, c, d, e]\n'
+        'path: /elsewhere/set\ntrain: /elsewhere/set/train\nval: valid\nnames: [a, b, c, d, e]\n'
     )
     assert read_data_file(root / 'data.yaml').path == root.resolve()
 

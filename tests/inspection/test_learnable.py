@@ -56,6 +56,12 @@ def test_a_training_set_of_which_nothing_is_left_says_why(tmp_path, case):
         check_learnable(DATASETS.build({**config, 'test_mode': True}))
 
 
+def test_a_set_to_score_of_which_all_objects_are_ignored_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r'a\.json.*: nothing to score'):
+        check_learnable(DATASETS.build({**objects(tmp_path, iscrowd=1), 'test_mode': True}))
+    check_learnable(DATASETS.build({**objects(tmp_path), 'test_mode': True}))
+
+
 def test_boxes_alone_are_learned_without_outlines_and_whatever_the_area(tmp_path):
     check_learnable(DATASETS.build(objects(tmp_path, mask=False, segmentation=[], area=0)))
 

@@ -233,7 +233,7 @@ class Block(nn.Module):
 
 
 class ClassBlock(nn.Module):
-    """What a block of class attention does to patches: (B, H, W, C) -> the same, and no loss."""
+    """The part of a block of class attention that changes patches: (B, H, W, C) -> the same, and no loss."""
 
     def __init__(self, dim: int):
         super().__init__()

@@ -177,7 +177,7 @@ class Extractor(nn.Module):
 
 
 class Interaction(nn.Module):
-    """What stands around a quarter of the blocks; the last one has two further extractors."""
+    """The injector and extractors around a quarter of the blocks; the last one has two further extractors."""
 
     def __init__(self, make_extractor: Any, injector: Injector, further: int):
         super().__init__()

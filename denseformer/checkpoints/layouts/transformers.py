@@ -159,7 +159,7 @@ MASK2FORMER = (
 
 
 def mask2former(state_dict: StateDict) -> StateDict:
-    """Of one with Swin, as all that were published are."""
+    """Names of a model with Swin, as all published ones are."""
     renamed = rename(state_dict, *MASK2FORMER)
     backbone = {key.removeprefix('backbone.'): value for key, value in renamed.items() if key.startswith('backbone.')}
     head = {key: value for key, value in renamed.items() if not key.startswith('backbone.')}

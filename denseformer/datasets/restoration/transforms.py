@@ -23,7 +23,7 @@ from denseformer.restoration.data_sample import RestorationSample
 from denseformer.restoration.resize import imresize
 
 LUMA = np.array([24.966, 128.553, 65.481])
-"""Of blue, green and red in the luma of BT.601."""
+"""Weights of blue, green and red in the luma of BT.601."""
 
 
 @TRANSFORMS.register_module()

@@ -37,7 +37,7 @@ class Segments:
 
 @dataclass
 class Targets:
-    """What the losses of a batch compare with.
+    """The truth that the losses of a batch compare with.
 
     labels: (B, Q), K for nothing; masks: (B, Q, h, w), pixels in several segments in equal parts; class_weight and
     mask_weight: (B, Q); void: (B, h, w), pixels in no segment; rarity: (B, h, w), the inverse of the share of the image

@@ -91,7 +91,7 @@ class FusionNode(nn.Module):
 
 
 class GlobalContext(nn.Module):
-    """What a query finds among all positions: (B, C, H, W) -> (B, C, 1, 1)."""
+    """The result of one query among all positions: (B, C, H, W) -> (B, C, 1, 1)."""
 
     def __init__(self, dim: int):
         super().__init__()

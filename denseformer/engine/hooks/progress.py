@@ -175,7 +175,7 @@ def panels(series: Mapping[str, Mapping[int, float]]) -> Iterator[str]:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """What was kept of each validation, in their order; of one that was repeated after a resume the later."""
+    """The row of each validation, in their order; the later one where a resume repeated it."""
     lines = path.read_text().splitlines() if path.is_file() else []
     rows = {row['iter']: row for row in map(json.loads, lines)}
     return [rows[step] for step in sorted(rows)]
