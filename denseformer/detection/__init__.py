@@ -13,9 +13,10 @@ from denseformer.detection.mask2former import (
     MaskFusion,
 )
 from denseformer.detection.metrics import CocoMetric, PanopticMetric, VOCMetric
-from denseformer.detection.necks import RCFPN, AttFPN, ChannelMapper, CSPNeXtPAFPN
+from denseformer.detection.necks import RCFPN, AttFPN, ChannelMapper, CSPNeXtPAFPN, MambaYOLOPAFPN
 from denseformer.detection.sampling import RepeatFactorSampler
 from denseformer.detection.test_time import DetectorTTA
+from denseformer.detection.yolo import MambaYOLODetector, YOLOv8Head
 
 __all__ = [
     'RCFPN',
@@ -32,6 +33,8 @@ __all__ = [
     'KMaXHead',
     'KMaXSegmentor',
     'KMaXSemanticHead',
+    'MambaYOLODetector',
+    'MambaYOLOPAFPN',
     'Mask2Former',
     'Mask2FormerHead',
     'Mask2FormerSegmentor',
@@ -40,4 +43,5 @@ __all__ = [
     'PanopticMetric',
     'RepeatFactorSampler',
     'VOCMetric',
+    'YOLOv8Head',
 ]
