@@ -4,5 +4,6 @@ from denseformer.datasets.segmentation import listed_names
 from denseformer.datasets.segmentation.label_maps import LoadSegmentation
 from denseformer.datasets.segmentation.mask_list import MaskList
 from denseformer.datasets.segmentation.uavid import UAVidDataset
+from denseformer.datasets.segmentation.video_objects import LoadFlow, VideoObjects
 
-__all__ = ['LoadSegmentation', 'MaskList', 'UAVidDataset', 'listed_names']
+__all__ = ['LoadFlow', 'LoadSegmentation', 'MaskList', 'UAVidDataset', 'VideoObjects', 'listed_names']
