@@ -14,12 +14,14 @@ from denseformer.detection.mask2former import (
 )
 from denseformer.detection.metrics import CocoMetric, PanopticMetric, VOCMetric
 from denseformer.detection.necks import RCFPN, AttFPN, ChannelMapper, CSPNeXtPAFPN, MambaYOLOPAFPN
+from denseformer.detection.rtdetr import RTDETR, HybridEncoder, QualityVarifocalLoss, ResNetVD
 from denseformer.detection.sampling import RepeatFactorSampler
 from denseformer.detection.test_time import DetectorTTA
 from denseformer.detection.yolo import MambaYOLODetector, YOLOv8Head
 
 __all__ = [
     'RCFPN',
+    'RTDETR',
     'AttFPN',
     'CSPNeXtPAFPN',
     'ChannelMapper',
@@ -28,6 +30,7 @@ __all__ = [
     'EoMT',
     'EoMTHead',
     'EoMTSemanticHead',
+    'HybridEncoder',
     'KMaXDeepLab',
     'KMaXFusion',
     'KMaXHead',
@@ -41,7 +44,9 @@ __all__ = [
     'Mask2FormerSemanticHead',
     'MaskFusion',
     'PanopticMetric',
+    'QualityVarifocalLoss',
     'RepeatFactorSampler',
+    'ResNetVD',
     'VOCMetric',
     'YOLOv8Head',
 ]
