@@ -1,5 +1,6 @@
 """From a config and a checkpoint, or a checkpoint alone, to predictions."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -197,7 +198,9 @@ def build_model(config: Config) -> nn.Module:
     settings = without_training(config.model)
     for training in ('losses', 'auxiliary_head'):  # losses of a restorer may bring networks of their own
         settings.pop(training, None)
-    return MODELS.build(settings)
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'Default ``avg_non_ignore``')  # of the loss, which nobody asks for here
+        return MODELS.build(settings)
 
 
 def without_training(node: Any) -> Any:
