@@ -118,7 +118,8 @@ def evaluate(
 def prepare(config_path: str, options: LaunchOptions) -> Config:
     """The config with everything that the options say, audited; its data is looked at, nothing is built."""
     config = load_config(config_path, options.cfg_options)
-    config.work_dir = options.work_dir or config.get('work_dir') or str(Path('work_dirs') / Path(config_path).stem)
+    folder = options.work_dir or config.get('work_dir') or Path('work_dirs') / Path(config_path).stem
+    config.work_dir = os.path.normpath(folder)
     config.launcher = recognized_launcher(options.launcher, os.environ)
     if isinstance(options, TrainOptions):
         for apply in TRAIN_STEPS:
