@@ -31,6 +31,7 @@ from denseformer.config.counts import (
 )
 from denseformer.config.errors import ConfigError
 from denseformer.config.findings import Finding, walk
+from denseformer.config.masks import masks_of_boxes
 from denseformer.config.overrides import SHARED_KEYS
 from denseformer.config.shipped import config_folder
 from denseformer.datasets.building import leaf_datasets
@@ -65,7 +66,7 @@ def audit(config: Config, *, data: bool = True) -> Iterator[Finding]:
     init_default_scope(config.get('default_scope') or 'mmengine')
     import_custom_modules(config)
     checks = [unknown_keys, unknown_components, class_counts, empty_schedules, missing_weights]
-    checks += [class_weights, single_classes, label_counts, input_channels, map_counts, hook_names]
+    checks += [class_weights, single_classes, label_counts, input_channels, map_counts, hook_names, masks_of_boxes]
     checks += [missing_data] if data else []
     where = SourceLocations(config.filename)
     for finding in distinct(finding for check in checks for finding in check(config)):
