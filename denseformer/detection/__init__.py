@@ -12,8 +12,9 @@ from denseformer.detection.mask2former import (
     Mask2FormerSemanticHead,
     MaskFusion,
 )
-from denseformer.detection.metrics import CocoMetric, PanopticMetric, VOCMetric
+from denseformer.detection.metrics import CocoMetric, CocoPartsMetric, PanopticMetric, VOCMetric
 from denseformer.detection.necks import RCFPN, AttFPN, ChannelMapper, CSPNeXtPAFPN
+from denseformer.detection.presence import PresenceCascadeRCNN, PresenceDDOD
 from denseformer.detection.sampling import RepeatFactorSampler
 from denseformer.detection.test_time import DetectorTTA
 
@@ -23,6 +24,7 @@ __all__ = [
     'CSPNeXtPAFPN',
     'ChannelMapper',
     'CocoMetric',
+    'CocoPartsMetric',
     'DetectorTTA',
     'EoMT',
     'EoMTHead',
@@ -38,6 +40,8 @@ __all__ = [
     'Mask2FormerSemanticHead',
     'MaskFusion',
     'PanopticMetric',
+    'PresenceCascadeRCNN',
+    'PresenceDDOD',
     'RepeatFactorSampler',
     'VOCMetric',
 ]

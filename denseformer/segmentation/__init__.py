@@ -2,6 +2,7 @@
 
 from denseformer.segmentation.bevanet import BEVANet, BEVANetHead
 from denseformer.segmentation.hbformer import HBFormerHead
+from denseformer.segmentation.hrnet import HRNet
 from denseformer.segmentation.losses import DiceLoss, FocalLoss, HardPixelLoss, SmoothCrossEntropy, TverskyLoss
 from denseformer.segmentation.metrics import SegmentationMetric
 from denseformer.segmentation.p2at import P2ATHead
@@ -18,6 +19,7 @@ __all__ = [
     'DiceLoss',
     'FocalLoss',
     'HBFormerHead',
+    'HRNet',
     'HardPixelLoss',
     'LinearHead',
     'P2ATHead',
