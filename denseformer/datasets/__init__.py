@@ -16,6 +16,7 @@ from denseformer.datasets.detection import (
     HeldOutDataset,
     LoadInstances,
     LoadPanoptic,
+    PasteSegments,
     VOCDataset,
     XMLDataset,
 )
@@ -67,6 +68,7 @@ __all__ = [
     'MaskList',
     'PackRestoration',
     'PairedRandomCrop',
+    'PasteSegments',
     'RandomOrientation',
     'RealWorldDegradation',
     'ResizeImage',

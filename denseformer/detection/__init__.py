@@ -4,7 +4,14 @@ Detectors themselves are mmdetection's.
 """
 
 from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead
-from denseformer.detection.kmax import KMaXDeepLab, KMaXFusion, KMaXHead, KMaXSegmentor, KMaXSemanticHead
+from denseformer.detection.kmax import (
+    KMaXDeepLab,
+    KMaXFusion,
+    KMaXHead,
+    KMaXResNet,
+    KMaXSegmentor,
+    KMaXSemanticHead,
+)
 from denseformer.detection.mask2former import (
     Mask2Former,
     Mask2FormerHead,
@@ -32,6 +39,7 @@ __all__ = [
     'KMaXDeepLab',
     'KMaXFusion',
     'KMaXHead',
+    'KMaXResNet',
     'KMaXSegmentor',
     'KMaXSemanticHead',
     'Mask2Former',

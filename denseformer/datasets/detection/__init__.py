@@ -11,6 +11,7 @@ from denseformer.datasets.detection.coco import (
 from denseformer.datasets.detection.held_out import HeldOutDataset
 from denseformer.datasets.detection.load_instances import LoadInstances
 from denseformer.datasets.detection.load_panoptic import LoadPanoptic
+from denseformer.datasets.detection.paste import PasteSegments
 from denseformer.datasets.detection.voc import VOCDataset, XMLDataset
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     'HeldOutDataset',
     'LoadInstances',
     'LoadPanoptic',
+    'PasteSegments',
     'VOCDataset',
     'XMLDataset',
 ]
