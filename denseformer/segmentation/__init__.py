@@ -11,6 +11,7 @@ from denseformer.segmentation.plain_heads import DPTHead, LinearHead
 from denseformer.segmentation.segmentor import Segmentor
 from denseformer.segmentation.unet_swin import UNetSwin
 from denseformer.segmentation.unetformer import UNetFormerHead
+from denseformer.segmentation.volume_metric import VolumeMetric
 
 __all__ = [
     'BEVANet',
@@ -31,4 +32,5 @@ __all__ = [
     'TverskyLoss',
     'UNetFormerHead',
     'UNetSwin',
+    'VolumeMetric',
 ]
