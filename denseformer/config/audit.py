@@ -39,7 +39,7 @@ from denseformer.suggestions import did_you_mean
 
 RUN_KEYS = ({*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}) | {
     *('custom_imports', 'sync_bn', 'compile', 'fsdp', 'tta_model', 'tta_pipeline', 'vis_backends'),
-    *('find_unused_parameters', 'model_wrapper_cfg'),
+    *('find_unused_parameters', 'model_wrapper_cfg', 'window'),
 }
 """Top-level keys that mmengine or this project reads."""
 BUILDER_KEYS = {

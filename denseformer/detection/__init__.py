@@ -4,7 +4,14 @@ Detectors themselves are mmdetection's.
 """
 
 from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead
-from denseformer.detection.kmax import KMaXDeepLab, KMaXFusion, KMaXHead, KMaXSegmentor, KMaXSemanticHead
+from denseformer.detection.kmax import (
+    KMaXDeepLab,
+    KMaXFusion,
+    KMaXHead,
+    KMaXResNet,
+    KMaXSegmentor,
+    KMaXSemanticHead,
+)
 from denseformer.detection.mask2former import (
     Mask2Former,
     Mask2FormerHead,
@@ -12,8 +19,9 @@ from denseformer.detection.mask2former import (
     Mask2FormerSemanticHead,
     MaskFusion,
 )
-from denseformer.detection.metrics import CocoMetric, PanopticMetric, VOCMetric
+from denseformer.detection.metrics import CocoMetric, CocoPartsMetric, PanopticMetric, VOCMetric
 from denseformer.detection.necks import RCFPN, AttFPN, ChannelMapper, CSPNeXtPAFPN
+from denseformer.detection.presence import PresenceCascadeRCNN, PresenceDDOD
 from denseformer.detection.sampling import RepeatFactorSampler
 from denseformer.detection.test_time import DetectorTTA
 
@@ -23,6 +31,7 @@ __all__ = [
     'CSPNeXtPAFPN',
     'ChannelMapper',
     'CocoMetric',
+    'CocoPartsMetric',
     'DetectorTTA',
     'EoMT',
     'EoMTHead',
@@ -30,6 +39,7 @@ __all__ = [
     'KMaXDeepLab',
     'KMaXFusion',
     'KMaXHead',
+    'KMaXResNet',
     'KMaXSegmentor',
     'KMaXSemanticHead',
     'Mask2Former',
@@ -38,6 +48,8 @@ __all__ = [
     'Mask2FormerSemanticHead',
     'MaskFusion',
     'PanopticMetric',
+    'PresenceCascadeRCNN',
+    'PresenceDDOD',
     'RepeatFactorSampler',
     'VOCMetric',
 ]

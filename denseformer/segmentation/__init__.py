@@ -2,6 +2,7 @@
 
 from denseformer.segmentation.bevanet import BEVANet, BEVANetHead
 from denseformer.segmentation.hbformer import HBFormerHead
+from denseformer.segmentation.hrnet import HRNet
 from denseformer.segmentation.losses import DiceLoss, FocalLoss, HardPixelLoss, SmoothCrossEntropy, TverskyLoss
 from denseformer.segmentation.metrics import SegmentationMetric
 from denseformer.segmentation.p2at import P2ATHead
@@ -10,6 +11,7 @@ from denseformer.segmentation.plain_heads import DPTHead, LinearHead
 from denseformer.segmentation.segmentor import Segmentor
 from denseformer.segmentation.unet_swin import UNetSwin
 from denseformer.segmentation.unetformer import UNetFormerHead
+from denseformer.segmentation.volume_metric import VolumeMetric
 
 __all__ = [
     'BEVANet',
@@ -18,6 +20,7 @@ __all__ = [
     'DiceLoss',
     'FocalLoss',
     'HBFormerHead',
+    'HRNet',
     'HardPixelLoss',
     'LinearHead',
     'P2ATHead',
@@ -29,4 +32,5 @@ __all__ = [
     'TverskyLoss',
     'UNetFormerHead',
     'UNetSwin',
+    'VolumeMetric',
 ]
