@@ -36,6 +36,7 @@ from denseformer.backbones.linear_attention.inline import InLinePVT, InLineSwin
 from denseformer.backbones.linear_attention.l2vit import L2ViT
 from denseformer.backbones.linear_attention.soft import SOFT
 from denseformer.backbones.neighborhood.dinat import NAT, DiNAT, DiNATs
+from denseformer.backbones.plain.adapted_sam import AdaptedSAM
 from denseformer.backbones.plain.binary_attention import BinaryAttention
 from denseformer.backbones.plain.convit import ConViT
 from denseformer.backbones.plain.croco import CroCo
@@ -90,6 +91,7 @@ __all__ = [
     'VOLO',
     'VSSD',
     'A2Mamba',
+    'AdaptedSAM',
     'AgentPVT',
     'AgentSwin',
     'Backbone',

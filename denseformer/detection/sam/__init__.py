@@ -1,0 +1,1 @@
+"""SAM's decoder, and USIS-SAM, which prompts it region by region."""
