@@ -27,7 +27,7 @@ from denseformer.backbones.plain.adapted_sam import ChannelGate
 from denseformer.checkpoints.keys import StateDict
 from denseformer.detection.sam.decoder import FourierPositions, MaskDecoder
 from denseformer.detection.sam.keys import remap_detector_keys
-from denseformer.layers import Linear
+from denseformer.layers import LayerNorm2d, Linear
 from denseformer.necks import SimpleFeaturePyramid
 from denseformer.registry import MODELS
 
@@ -105,6 +105,9 @@ class USISNeck(BaseModule):
             out_channels=out_channels,
             out_strides=out_strides,
         )
+        for norm in self.pyramid.modules():
+            if isinstance(norm, LayerNorm2d):
+                norm.eps = 1e-5  # mmcv's for norms of all kinds, not ViTDet's
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The backbone's maps, (B, C, H, W) -> one (B, out_channels, H_j, W_j) per out_strides."""
