@@ -43,6 +43,7 @@ from denseformer.backbones.plain.croco import CroCo
 from denseformer.backbones.plain.crossvit import CrossViT
 from denseformer.backbones.plain.dinov2 import DINOv2
 from denseformer.backbones.plain.dinov3 import DINOv3
+from denseformer.backbones.plain.git import GiTViT
 from denseformer.backbones.plain.hiera import Hiera
 from denseformer.backbones.plain.illama import ILLaMA
 from denseformer.backbones.plain.sam import SAM
@@ -117,6 +118,7 @@ __all__ = [
     'FcaFormer',
     'FocalNet',
     'GCViT',
+    'GiTViT',
     'HaloNet',
     'Hiera',
     'HorNet',

@@ -31,7 +31,6 @@ from denseformer.layers import LayerNorm2d, Linear, Mlp, PreNormBlock, drop_path
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
-
 NECK = ('conv1', 'layer_norm1', 'conv2', 'layer_norm2')
 """The names that transformers gives to the layers of the neck."""
 

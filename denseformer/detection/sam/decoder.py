@@ -38,9 +38,7 @@ class FourierPositions(nn.Module):
 
     def of_map(self, height: int, width: int) -> Tensor:
         """(1, C, H, W), at the centers of a map's places."""
-        rows, columns = (
-            (torch.arange(side, device=self.directions.device) + 0.5) / side for side in (height, width)
-        )
+        rows, columns = ((torch.arange(side, device=self.directions.device) + 0.5) / side for side in (height, width))
         rows, columns = torch.meshgrid(rows, columns, indexing='ij')
         return self(torch.stack([columns, rows], -1)).permute(2, 0, 1)[None]
 

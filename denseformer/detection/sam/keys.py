@@ -1,7 +1,6 @@
 """SAM's decoder and USIS-SAM under the names of their authors and of transformers."""
 
 import re
-from typing import Any
 
 from denseformer.checkpoints.keys import Rule, StateDict, drop, linear_from_pointwise, rename
 

@@ -88,7 +88,7 @@ class USISNeck(BaseModule):
         self.levels = len(in_channels) - 1 if levels is None else levels
         if not 1 <= self.levels < len(in_channels):
             raise ValueError(
-                f'levels={levels} of {len(in_channels)} maps: at least one is joined, and the last, the embedding, is not.'
+                f'levels={levels} of {len(in_channels)} maps: at least one is joined, the last, the embedding, is not.'
             )
         dim = in_channels[0]
         self.gate = ChannelGate(dim, int(dim * 0.0625), nn.ReLU)
@@ -279,4 +279,3 @@ class USISSAM(MaskRCNN):
         own = remap_detector_keys(own)
         state_dict.update({prefix + key: value for key, value in own.items()})
         super()._load_from_state_dict(state_dict, prefix, *args)
-
