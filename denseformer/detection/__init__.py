@@ -4,6 +4,7 @@ Detectors themselves are mmdetection's.
 """
 
 from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead
+from denseformer.detection.git import GiT, GiTDetectionHead, GiTDetector, GiTSegmentor, GiTSemanticHead
 from denseformer.detection.kmax import KMaXDeepLab, KMaXFusion, KMaXHead, KMaXSegmentor, KMaXSemanticHead
 from denseformer.detection.mask2former import (
     Mask2Former,
@@ -14,11 +15,13 @@ from denseformer.detection.mask2former import (
 )
 from denseformer.detection.metrics import CocoMetric, PanopticMetric, VOCMetric
 from denseformer.detection.necks import RCFPN, AttFPN, ChannelMapper, CSPNeXtPAFPN
+from denseformer.detection.sam import USISSAM, PromptedMaskHead, PromptedRoIHead, USISNeck
 from denseformer.detection.sampling import RepeatFactorSampler
 from denseformer.detection.test_time import DetectorTTA
 
 __all__ = [
     'RCFPN',
+    'USISSAM',
     'AttFPN',
     'CSPNeXtPAFPN',
     'ChannelMapper',
@@ -27,6 +30,11 @@ __all__ = [
     'EoMT',
     'EoMTHead',
     'EoMTSemanticHead',
+    'GiT',
+    'GiTDetectionHead',
+    'GiTDetector',
+    'GiTSegmentor',
+    'GiTSemanticHead',
     'KMaXDeepLab',
     'KMaXFusion',
     'KMaXHead',
@@ -38,6 +46,9 @@ __all__ = [
     'Mask2FormerSemanticHead',
     'MaskFusion',
     'PanopticMetric',
+    'PromptedMaskHead',
+    'PromptedRoIHead',
     'RepeatFactorSampler',
+    'USISNeck',
     'VOCMetric',
 ]

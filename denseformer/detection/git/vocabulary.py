@@ -102,22 +102,16 @@ class Vocabulary(BaseModule):
         if task not in TASKS:
             raise ValueError(f"task='{task}' is none of {', '.join(TASKS)}.")
         names = listed_names(class_names, task)
-        self.num_bins = num_bins
-        numbers = 0 if num_bins is None else num_bins + 1
-        self.num_classes = names if isinstance(names, int) else len(names)
-        if vocabulary is None:
-            pieces = [[number] for number in range(1, numbers + self.num_classes + 2)]
-            count = len(pieces) + 1
-        elif isinstance(names, int):
+        if vocabulary is not None and isinstance(names, int):
             raise ValueError('Words that are made of pieces need names: give class_names, one for each class.')
-        else:
-            known = read_pieces(vocabulary)
-            texts = [*map(str, range(numbers)), *names, task]
-            pieces, count = [pieces_of(text, known) for text in texts], PIECES
-        longest = max(map(len, pieces))
-        self.register_buffer(
-            'pieces', torch.tensor([row + [0] * (longest - len(row)) for row in pieces]), persistent=False
-        )
+        self.num_bins = num_bins
+        self.num_classes = names if isinstance(names, int) else len(names)
+        self.vocabulary = vocabulary
+        numbers = 0 if num_bins is None else num_bins + 1
+        own = None if vocabulary is not None else torch.arange(1, numbers + self.num_classes + 2)[:, None]
+        self.register_buffer('pieces', own, persistent=False)
+        self.texts = () if isinstance(names, int) else (*map(str, range(numbers)), *names, task)
+        count = PIECES if own is None else len(own) + 1
         self.words = nn.Embedding(count, dim, padding_idx=0)
         self.positions = nn.Embedding(POSITIONS, dim)
         self.norm = nn.LayerNorm(dim, eps=1e-12)
@@ -129,15 +123,30 @@ class Vocabulary(BaseModule):
             self.attn = nn.MultiheadAttention(dim, 8, batch_first=True)
             nn.init.xavier_uniform_(self.piece_positions.weight)
 
-    pieces: Tensor
+    pieces: Tensor | None
     """(V, P) numbers of the pieces of each word but the last, and of the task behind them; 0 where there are fewer."""
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        self.known_pieces()  # reports a file that is missing before training
+
+    def known_pieces(self) -> Tensor:
+        """`pieces`, read from the vocabulary when they are first asked for."""
+        if self.pieces is None:
+            numbers = read_pieces(str(self.vocabulary))
+            found = [pieces_of(text, numbers) for text in self.texts]
+            longest = max(map(len, found))
+            self.pieces = torch.tensor([row + [0] * (longest - len(row)) for row in found])
+            self.pieces = self.pieces.to(self.words.weight.device)
+        return self.pieces
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """The words (V, C) and the task (C,)."""
-        found = self.words(self.pieces[:, 0])
-        several = self.pieces[:, 1:2].ne(0).any(1)
+        known = self.known_pieces()
+        found = self.words(known[:, 0])
+        several = known[:, 1:2].ne(0).any(1)
         if several.any():
-            pieces = self.pieces[several]  # (m, P)
+            pieces = known[several]  # (m, P)
             values = self.words(pieces)
             placed = values + self.piece_positions.weight[1 : 1 + pieces.shape[1]]
             joined, _ = self.attn(placed, placed, values, key_padding_mask=pieces == 0, need_weights=False)
