@@ -4,6 +4,7 @@ Detectors themselves are mmdetection's.
 """
 
 from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead
+from denseformer.detection.git import GiT, GiTDetectionHead, GiTDetector, GiTSegmentor, GiTSemanticHead
 from denseformer.detection.kmax import (
     KMaXDeepLab,
     KMaXFusion,
@@ -22,11 +23,13 @@ from denseformer.detection.mask2former import (
 from denseformer.detection.metrics import CocoMetric, CocoPartsMetric, PanopticMetric, VOCMetric
 from denseformer.detection.necks import RCFPN, AttFPN, ChannelMapper, CSPNeXtPAFPN
 from denseformer.detection.presence import PresenceCascadeRCNN, PresenceDDOD
+from denseformer.detection.sam import USISSAM, PromptedMaskHead, PromptedRoIHead, USISNeck
 from denseformer.detection.sampling import RepeatFactorSampler
 from denseformer.detection.test_time import DetectorTTA
 
 __all__ = [
     'RCFPN',
+    'USISSAM',
     'AttFPN',
     'CSPNeXtPAFPN',
     'ChannelMapper',
@@ -36,6 +39,11 @@ __all__ = [
     'EoMT',
     'EoMTHead',
     'EoMTSemanticHead',
+    'GiT',
+    'GiTDetectionHead',
+    'GiTDetector',
+    'GiTSegmentor',
+    'GiTSemanticHead',
     'KMaXDeepLab',
     'KMaXFusion',
     'KMaXHead',
@@ -50,6 +58,9 @@ __all__ = [
     'PanopticMetric',
     'PresenceCascadeRCNN',
     'PresenceDDOD',
+    'PromptedMaskHead',
+    'PromptedRoIHead',
     'RepeatFactorSampler',
+    'USISNeck',
     'VOCMetric',
 ]
