@@ -195,6 +195,10 @@ def task_of(config: Config | None, model: nn.Module, settings: PredictionOptions
         raise ValueError('Only a detector finds some classes and leaves out others: leave out --classes.')
     if config is None or isinstance(model, Restorer):
         return RestorationTask(model.network if isinstance(model, Restorer) else model, settings)
+    if any(cls.__name__ == 'VideoObjectSegmentor' for cls in type(model).__mro__):
+        from denseformer.inference.video_objects import VideoObjectTask
+
+        return VideoObjectTask(config, model, settings)
     if hasattr(model, 'encode_decode'):
         return SegmentationTask(config, model, settings)
     raise ValueError(
