@@ -2,6 +2,7 @@
 
 from denseformer.segmentation.bevanet import BEVANet, BEVANetHead
 from denseformer.segmentation.hbformer import HBFormerHead
+from denseformer.segmentation.hrnet import HRNet
 from denseformer.segmentation.isomer import (
     ContextSharingTransformer,
     FlowPreProcessor,
@@ -19,6 +20,7 @@ from denseformer.segmentation.segmentor import Segmentor
 from denseformer.segmentation.unet_swin import UNetSwin
 from denseformer.segmentation.unetformer import UNetFormerHead
 from denseformer.segmentation.video_metric import VideoObjectMetric
+from denseformer.segmentation.volume_metric import VolumeMetric
 
 __all__ = [
     'BEVANet',
@@ -29,6 +31,7 @@ __all__ = [
     'FlowPreProcessor',
     'FocalLoss',
     'HBFormerHead',
+    'HRNet',
     'HardPixelLoss',
     'Isomer',
     'IsomerHead',
@@ -45,4 +48,5 @@ __all__ = [
     'UNetSwin',
     'VideoObjectMetric',
     'VideoObjectSegmentor',
+    'VolumeMetric',
 ]
