@@ -27,6 +27,8 @@ from denseformer.registry import MODELS
 TEST_DEPTHS = {'depths': (2, 2, 2, 2), 'blocks': (2, 2, 2, 2), 'groups': (1,)}
 """By the field of an arch record, how many blocks of each stage show all that a network does."""
 
+TRAINING_OPTIONS = ('pretrained', 'init_cfg', 'finetune', 'lora')
+"""Options that say how a network learns, and nothing of what it computes."""
 
 Finetune = Literal['all', 'head', 'lora']
 Built = TypeVar('Built')
@@ -195,8 +197,7 @@ class Network(BaseModule, metaclass=Finished):
         return save_model(self, Config(self._saved_config()), folder, **about)
 
     def _saved_config(self) -> dict[str, Any]:
-        training = ('pretrained', 'init_cfg', 'finetune', 'lora')
-        settings = {name: value for name, value in self.settings.items() if name not in training}
+        settings = {name: value for name, value in self.settings.items() if name not in TRAINING_OPTIONS}
         return {'backbone': {'type': f'denseformer.{self.registered_name()}', **settings}}
 
     @classmethod
