@@ -87,6 +87,8 @@ class ConvNeXt(Backbone):
             and each stage's map by one at the bottom and on the right, as kMaX-DeepLab does: a side of 32 n + 1 pixels
             gives maps of 8 n + 1, 4 n + 1 ...
         norm_last_only: return the maps of all stages but the last as they are, as DINOv3's ConvNeXts do.
+        patch_size: resize all maps to a transformer's of such patches before their norm, as DINOv3's may; None for maps
+            at the strides of the stages.
         The others are described in `Backbone`.
     """
 
@@ -107,10 +109,13 @@ class ConvNeXt(Backbone):
         norm_outputs: bool = True,
         pad_before: bool = False,
         norm_last_only: bool = False,
+        patch_size: int | None = None,
         drop_path_rate: float = 0.0,
         **common: Unpack[BackboneOptions],
     ):
         super().__init__(arch=arch, **common)
+        self.norm_last_only = norm_last_only
+        self.patch_size = patch_size
         widths = self.arch.widths
         last = len(widths) - 1
         stages = []
@@ -128,9 +133,30 @@ class ConvNeXt(Backbone):
             ],
         )
 
+    @property
+    def out_strides(self) -> tuple[int, ...]:
+        return super().out_strides if self.patch_size is None else (self.patch_size,) * len(self.out_indices)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """See `Backbone`."""
+        if self.patch_size is None:
+            return super().forward(image)
+        self.check_image(image)
+        size = [side // self.patch_size for side in image.shape[2:]]
+        x = self.patch_embed(image)
+        outs = []
+        for i, (stage, norm) in enumerate(zip(self.stages, self.out_norms, strict=True)):
+            x = self.plug_in(i, stage(x))
+            if i in self.out_indices:
+                out = F.interpolate(x.permute(0, 3, 1, 2), size, mode='bilinear', align_corners=False, antialias=True)
+                outs.append(norm(out.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))  # (B, C, H, W)
+        return tuple(outs)
+
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'ConvNeXt') -> StateDict:
-        """From the authors' names, and from DINOv3's, which holds the last norm under two."""
+        """From the authors' names, and from DINOv3's, which may hold the last norm under two."""
+        if network.norm_last_only:  # is no classifier's
+            state_dict = rename(state_dict, (r'^norm\.', f'norms.{len(network.arch.widths) - 1}.'))
         return rename(
             rename_skeleton(state_dict),
             (r'^norms\.(\d)\.', r'out_norms.\1.'),
