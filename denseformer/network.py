@@ -152,7 +152,7 @@ class Network(BaseModule, metaclass=Finished):
         if pretrained is not None:
             if init_cfg is not None:
                 raise ValueError(f'{type(self).__name__}: pretrained and init_cfg say the same; give one of them.')
-            init_cfg = dict(type='denseformer.Pretrained', checkpoint=self._starting_point(arch, pretrained))
+            init_cfg = dict(type='denseformer.Pretrained', checkpoint=self.starting_point(arch, pretrained))
         if finetune not in get_args(Finetune):
             raise ValueError(f"finetune must be one of {', '.join(get_args(Finetune))}, got '{finetune}'.")
         if lora is not None and (finetune != 'lora' or not set(lora) <= {'rank', 'alpha'}):
@@ -206,7 +206,7 @@ class Network(BaseModule, metaclass=Finished):
         return next(name for name, component in MODELS.module_dict.items() if component is cls)
 
     @classmethod
-    def _starting_point(cls, arch: str | Mapping[str, Any], pretrained: str) -> str:
+    def starting_point(cls, arch: str | Mapping[str, Any], pretrained: str) -> str:
         """The path or address of a checkpoint that `pretrained` stands for."""
         if is_address(pretrained) or Path(pretrained).suffix or Path(pretrained).is_dir():
             return pretrained
