@@ -1,8 +1,8 @@
 """Datasets and transforms that mmsegmentation and mmdetection lack, in one room for each task.
 
 `segmentation` reads label maps, `detection` boxes, masks and panoptic maps, `restoration` pairs of images and what
-degrades them; `sample` draws the dataset that all three tasks can be tried on. Importing this package registers them
-all.
+degrades them; `sample` draws the dataset that all three tasks can be tried on; `TarShards` reads the samples of any of
+them from tar files. Importing this package registers them all.
 """
 
 from denseformer.datasets.albumentations import Albumentations
@@ -40,6 +40,7 @@ from denseformer.datasets.sample.instances import SampleInstances
 from denseformer.datasets.sample.panoptic import SamplePanoptic
 from denseformer.datasets.sample.semantic import SampleDataset
 from denseformer.datasets.segmentation import LoadSegmentation, MaskList
+from denseformer.datasets.tar_shards import TarShards
 from denseformer.datasets.transforms import ResizeImage
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     'SampleDataset',
     'SampleInstances',
     'SamplePanoptic',
+    'TarShards',
     'VOCDataset',
     'XMLDataset',
 ]

@@ -10,6 +10,8 @@ from PIL import Image
 from denseformer import storage
 from denseformer.checkpoints import read_checkpoint
 from denseformer.cli import main
+from denseformer.config.packing import write_shards
+from denseformer.datasets import RestorationImages, TarShards
 from denseformer.inference import Predictor, predict_folder
 from denseformer.inference.merging import merge
 from denseformer.inference.sources import find_items
@@ -162,3 +164,20 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(__import__('sys').modules, 'upath', None)
     with pytest.raises(ValueError, match=r'denseformer\[storage\]'):
         storage.path_of('s3://a/b')
+
+
+def test_training_samples_in_a_faulty_store_are_one_request_each(bucket, server, tmp_path):
+    for name in NAMES[::2]:
+        (tmp_path / name).write_bytes((bucket / 'in' / name).read_bytes())
+    load = [dict(type='denseformer.LoadImagePair')]
+    files = RestorationImages(data_prefix=dict(gt_path=str(tmp_path)), pipeline=load)
+        data_prefix=dict(gt_path=str(tmp_path)), pipeline=[dict(type='denseformer.LoadImagePair')]
+    )
+    server.each = 5
+    write_shards(files, bucket / 'shards', 3)
+    shards = TarShards(folder='s3://images/shards', pipeline=load)
+    for number in (3, 0):
+        np.testing.assert_array_equal(shards[number]['gt_img'], files[number]['gt_img'])
+    server.each, before = 1000, next(server.requests)
+    np.testing.assert_array_equal(shards[2]['gt_img'], files[2]['gt_img'])
+    assert next(server.requests) - before == 1 + 1  # the sample's, and this look
