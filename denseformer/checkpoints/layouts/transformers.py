@@ -145,59 +145,6 @@ def mit(state_dict: StateDict) -> StateDict:
     return join(renamed, ('key', 'value'), 'kv')
 
 
-PLAIN = (
-    (r'^(?:vit|deit|dinov2|dinov2_with_registers|backbone|model)\.(?=embeddings|encoder|layer)', ''),
-    (r'^(?:embeddings|patch_embed)\.(cls_token|register_tokens)$', r'\1'),
-    (r'^embeddings\.distillation_token$', 'dist_token'),
-    (r'^embeddings\.position_embeddings$', 'pos_embed'),
-    (r'^(?:embeddings|patch_embed)\.patch_embeddings(?:\.projection)?\.', 'patch_embed.proj.'),
-    (r'^(?:encoder\.)?layers?\.', 'blocks.'),
-    (r'^(?:\w+\.)?layernorm\.', 'norm.'),
-    (r'^(cls_|distillation_)?classifier\.', 'head.'),
-    (r'\.attention\.attention\.(query|key|value)\.', r'.attn.\1.'),
-    (r'\.layer_scale([12])\.lambda1$', r'.ls\1.gamma'),
-    (r'\.mlp\.weights_in\.', '.mlp.w12.'),
-    (r'\.mlp\.weights_out\.', '.mlp.w3.'),
-    *BLOCK,
-)
-"""From the names of ViT, DeiT, DINOv2 and DINOv3, which EoMT's files have too, to those of timm and the authors."""
-
-
-def plain(state_dict: StateDict) -> StateDict:
-    """ViT, DeiT and DINOv2."""
-    renamed = rename(
-        drop(state_dict, r'(^|\.)mask_token$', r'(^|\.)pooler\.'), *PLAIN, (r'\.mlp\.down_proj\.', '.mlp.w3.')
-    )
-    return join(join(renamed, ('query', 'key', 'value'), 'qkv'), ('gate_proj', 'up_proj'), 'w12')
-
-
-def dinov3(state_dict: StateDict) -> StateDict:
-    """Keys have no bias, and the layers of both kinds of MLPs are named alike."""
-    gated = any('.gate_proj.' in key for key in state_dict)
-    layers = {'gate_proj': 'w1', 'up_proj': 'w2' if gated else 'fc1', 'down_proj': 'w3' if gated else 'fc2'}
-    renamed = rename(
-        drop(state_dict, r'(^|\.)mask_token$'),
-        (r'^(?:dinov3_vit|model)\.', ''),
-        *PLAIN,
-        (r'\.attn\.(query|value)\.bias$', lambda match: f'.attn.{match[1][0]}_bias'),
-        (r'\.mlp\.(\w+_proj)\.', lambda match: f'.mlp.{layers[match[1]]}.'),
-    )
-    return join(renamed, ('query', 'key', 'value'), 'qkv')
-
-
-def sam(state_dict: StateDict) -> StateDict:
-    """The image encoder, alone or in the whole model."""
-    layers = {'conv1': '0', 'layer_norm1': '1', 'conv2': '2', 'layer_norm2': '3'}
-    return rename(
-        drop(state_dict, r'^(shared_image_embedding|prompt_encoder|mask_decoder)\.'),
-        (r'^vision_encoder\.', ''),
-        (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
-        (r'^neck\.(\w+)\.', lambda match: f'neck.{layers[match[1]]}.' if match[1] in layers else match[0]),
-        (r'^layers\.', 'blocks.'),
-        (r'\.layer_norm([12])\.', r'.norm\1.'),
-    )
-
-
 PIXELS, QUERIES = r'^sem_seg_head\.pixel_decoder', r'^sem_seg_head\.predictor'
 LAYERS = rf'{QUERIES}\.decoder\.layers\.(\d+)'
 MASK2FORMER = (
@@ -249,9 +196,5 @@ LAYOUTS = {
     'FocalNet': Layout(MARK, focalnet),
     'NAT': Layout(MARK, neighborhood),
     'DiNAT': Layout(MARK, neighborhood),
-    'ViT': Layout(MARK, plain),
-    'DINOv2': Layout(MARK, plain),
-    'DINOv3': Layout(rf'{MARK}|(\w+\.)*(layer|blocks)\.\d+\.attention\.', dinov3),
-    'SAM': Layout(r'^(vision_encoder\.)?(patch_embed\.projection|layers\.\d+\.layer_norm1)\.', sam),
     'MiT': Layout(r'^(segformer\.)?(encoder|stages\.\d)\.patch_embeddings\.', mit),
 }
