@@ -100,7 +100,8 @@ class DINOv3(PlainBackbone):
         timm leaves out biases that are zero, of all its networks but those with `qkvb` in their name.
         """
         timms = any(re.fullmatch(r'blocks\.\d+\.gamma_1', key) for key in state_dict)
-        if timms and network.arch.qv_bias and not any(key.endswith('.attn.qkv.bias') for key in state_dict):
+        biases = any(key.endswith(('.attn.qkv.bias', '.attn.q_bias')) for key in state_dict)
+        if timms and network.arch.qv_bias and not biases:
             weights = {key: value for key, value in state_dict.items() if key.endswith('.attn.qkv.weight')}
             zeros = {key[:-6] + 'bias': value.new_zeros(len(value)) for key, value in weights.items()}
             state_dict = {**state_dict, **zeros}
