@@ -4,6 +4,7 @@ Detectors themselves are mmdetection's.
 """
 
 from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead
+from denseformer.detection.fashionformer import FashionFormer, FashionFormerHead
 from denseformer.detection.kmax import KMaXDeepLab, KMaXFusion, KMaXHead, KMaXSegmentor, KMaXSemanticHead
 from denseformer.detection.mask2former import (
     Mask2Former,
@@ -12,7 +13,7 @@ from denseformer.detection.mask2former import (
     Mask2FormerSemanticHead,
     MaskFusion,
 )
-from denseformer.detection.metrics import CocoMetric, PanopticMetric, VOCMetric
+from denseformer.detection.metrics import AttributeMetric, CocoMetric, PanopticMetric, VOCMetric
 from denseformer.detection.necks import RCFPN, AttFPN, ChannelMapper, CSPNeXtPAFPN
 from denseformer.detection.sampling import RepeatFactorSampler
 from denseformer.detection.test_time import DetectorTTA
@@ -20,6 +21,7 @@ from denseformer.detection.test_time import DetectorTTA
 __all__ = [
     'RCFPN',
     'AttFPN',
+    'AttributeMetric',
     'CSPNeXtPAFPN',
     'ChannelMapper',
     'CocoMetric',
@@ -27,6 +29,8 @@ __all__ = [
     'EoMT',
     'EoMTHead',
     'EoMTSemanticHead',
+    'FashionFormer',
+    'FashionFormerHead',
     'KMaXDeepLab',
     'KMaXFusion',
     'KMaXHead',

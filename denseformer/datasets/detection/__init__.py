@@ -8,6 +8,12 @@ from denseformer.datasets.detection.coco import (
     CocoDataset,
     CocoPanopticDataset,
 )
+from denseformer.datasets.detection.fashionpedia import (
+    AttributeDataset,
+    FashionpediaDataset,
+    LoadAttributes,
+    PackAttributes,
+)
 from denseformer.datasets.detection.held_out import HeldOutDataset
 from denseformer.datasets.detection.load_instances import LoadInstances
 from denseformer.datasets.detection.load_panoptic import LoadPanoptic
@@ -16,13 +22,17 @@ from denseformer.datasets.detection.voc import VOCDataset, XMLDataset
 __all__ = [
     'ADE20KInstanceDataset',
     'ADE20KPanopticDataset',
+    'AttributeDataset',
     'CityscapesDataset',
     'CityscapesPanopticDataset',
     'CocoDataset',
     'CocoPanopticDataset',
+    'FashionpediaDataset',
     'HeldOutDataset',
+    'LoadAttributes',
     'LoadInstances',
     'LoadPanoptic',
+    'PackAttributes',
     'VOCDataset',
     'XMLDataset',
 ]
