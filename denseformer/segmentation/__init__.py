@@ -1,6 +1,7 @@
 """What mmsegmentation lacks: published systems, as backbones and decode heads, losses, and scores of label maps."""
 
 from denseformer.segmentation.bevanet import BEVANet, BEVANetHead
+from denseformer.segmentation.facexformer import FaceXFormer, FaceXFormerHead
 from denseformer.segmentation.hbformer import HBFormerHead
 from denseformer.segmentation.losses import DiceLoss, FocalLoss, HardPixelLoss, SmoothCrossEntropy, TverskyLoss
 from denseformer.segmentation.metrics import SegmentationMetric
@@ -16,6 +17,8 @@ __all__ = [
     'BEVANetHead',
     'DPTHead',
     'DiceLoss',
+    'FaceXFormer',
+    'FaceXFormerHead',
     'FocalLoss',
     'HBFormerHead',
     'HardPixelLoss',

@@ -19,6 +19,7 @@ class Encoder(SwinBase):
 
     archs, source = Swin.archs, Swin.source
     shift_small_maps = False
+    registered_name = Swin.registered_name  # in the catalog of weights
 
     def __init__(self, *, window_size: int, drop_path_rate: float, **common: Any):
         super().__init__(**common)
@@ -34,6 +35,7 @@ class UNetSwin(BaseModule):
         arch: of `Swin`, a name or a dict of the fields of its arch record.
         window_size: side of a window in tokens.
         drop_path_rate: stochastic depth of the last block.
+        pretrained: the published weights of `Swin` that training starts from, as in `Backbone`.
         init_cfg: mmengine's.
     """
 
@@ -43,10 +45,11 @@ class UNetSwin(BaseModule):
         arch: str | Mapping[str, Any] = 'tiny',
         window_size: int = 7,
         drop_path_rate: float = 0.2,
+        pretrained: str | None = None,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
-        self.swin = Encoder(arch=arch, window_size=window_size, drop_path_rate=drop_path_rate)
+        self.swin = Encoder(arch=arch, window_size=window_size, drop_path_rate=drop_path_rate, pretrained=pretrained)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """image: (B, 3, H, W), normalised -> four (B, C_i, H_i, W_i)."""

@@ -83,6 +83,18 @@ SMALL = {
             loss_decode=[dict(type='denseformer.DiceLoss'), dict(type='denseformer.FocalLoss')],
         ),
     ),
+    'FaceXFormer': System(
+        PYRAMID,
+        dict(
+            type='denseformer.FaceXFormerHead',
+            in_channels=CHANNELS,
+            channels=64,
+            heads=4,
+            hidden=64,
+            num_classes=3,
+            loss_decode=[CROSS_ENTROPY, dict(type='denseformer.DiceLoss')],
+        ),
+    ),
     'ParaTransCNN': System(
         dict(type='denseformer.ParaTransCNN', width=16, depths=(1, 1, 1), heads=2, conv_width=16),
         dict(type='denseformer.ParaTransCNNHead', in_channels=(48, 96, 192), channels=16, num_classes=3),

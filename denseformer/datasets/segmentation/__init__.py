@@ -1,8 +1,17 @@
 """Label maps of semantic segmentation, and datasets of a layout that mmsegmentation does not read."""
 
 from denseformer.datasets.segmentation import listed_names
+from denseformer.datasets.segmentation.faces import CelebAMaskHQDataset, LaPaDataset, MergedCelebAMaskHQDataset
 from denseformer.datasets.segmentation.label_maps import LoadSegmentation
 from denseformer.datasets.segmentation.mask_list import MaskList
 from denseformer.datasets.segmentation.uavid import UAVidDataset
 
-__all__ = ['LoadSegmentation', 'MaskList', 'UAVidDataset', 'listed_names']
+__all__ = [
+    'CelebAMaskHQDataset',
+    'LaPaDataset',
+    'LoadSegmentation',
+    'MaskList',
+    'MergedCelebAMaskHQDataset',
+    'UAVidDataset',
+    'listed_names',
+]
