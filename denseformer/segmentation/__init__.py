@@ -1,5 +1,6 @@
 """What mmsegmentation lacks: published systems, as backbones and decode heads, losses, and scores of label maps."""
 
+from denseformer.segmentation.attswinunet import AttSwinUNetHead
 from denseformer.segmentation.bevanet import BEVANet, BEVANetHead
 from denseformer.segmentation.facexformer import FaceXFormer, FaceXFormerHead
 from denseformer.segmentation.hbformer import HBFormerHead
@@ -13,6 +14,7 @@ from denseformer.segmentation.unet_swin import UNetSwin
 from denseformer.segmentation.unetformer import UNetFormerHead
 
 __all__ = [
+    'AttSwinUNetHead',
     'BEVANet',
     'BEVANetHead',
     'DPTHead',

@@ -2,12 +2,14 @@
 
 from denseformer.datasets.segmentation import listed_names
 from denseformer.datasets.segmentation.faces import CelebAMaskHQDataset, LaPaDataset, MergedCelebAMaskHQDataset
+from denseformer.datasets.segmentation.isic import ISICDataset
 from denseformer.datasets.segmentation.label_maps import LoadSegmentation
 from denseformer.datasets.segmentation.mask_list import MaskList
 from denseformer.datasets.segmentation.uavid import UAVidDataset
 
 __all__ = [
     'CelebAMaskHQDataset',
+    'ISICDataset',
     'LaPaDataset',
     'LoadSegmentation',
     'MaskList',
