@@ -122,7 +122,7 @@ def merge_views(tiles: Sequence[View]) -> Instances:
             for group, whole in zip(groups, wholes, strict=True)
         ]
     best = [group[0] for group in groups]
-    merged = replace(found[best], boxes=np.array(boxes, found.boxes.dtype).reshape(-1, 4), masks=masks)
+    merged = replace(found[np.array(best, int)], boxes=np.array(boxes, found.boxes.dtype).reshape(-1, 4), masks=masks)
     is_whole = np.array([bool(whole) for whole in wholes], bool)
     shares = share_of_tiles(groups, merged.boxes, candidates, tiles).astype(found.scores.dtype)
     weighted = replace(merged, scores=merged.scores * shares)

@@ -272,7 +272,7 @@ class FaceXFormer(Segmentor):
         """
         found = self.decode_head.analyze(self.extract_feat(images))
         return [
-            readable({name: found[name][i].float().cpu() for name in FACTS if name in found}, size)
+            readable({name: found[name][i].double().cpu() for name in FACTS if name in found}, size)
             for i, size in enumerate(sizes)
         ]
 

@@ -68,9 +68,9 @@ def match_batch(masks: Tensor, classes: Tensor | None, truth: Sequence[Objects])
     rows = classes if classes is not None else [None] * len(masks)
     pairs = [match(*each) for each in zip(masks, rows, truth, strict=True)]
     images = torch.cat([torch.full_like(queries, i) for i, (queries, _) in enumerate(pairs)])
-    attributes = None
-    if all(objects.attributes is not None for objects in truth):
-        attributes = torch.cat([objects.attributes[which] for objects, (_, which) in zip(truth, pairs, strict=True)])
+    told = [(objects.attributes, which) for objects, (_, which) in zip(truth, pairs, strict=True)]
+    described = [attributes[which] for attributes, which in told if attributes is not None]
+    attributes = torch.cat(described) if len(described) == len(truth) else None
     return Matches(
         images,
         torch.cat([queries for queries, _ in pairs]),

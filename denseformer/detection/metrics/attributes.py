@@ -7,7 +7,7 @@ alone and count once, the others once for each threshold of F1.
 Legend: D detections, G objects, T thresholds of IoU, F thresholds of F1, R recalls, K classes, A attributes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from typing import Any
@@ -47,7 +47,7 @@ class AttributeMetric(CocoMetric):
                 raise ValueError('The model finds no attributes: score it with denseformer.CocoMetric.')
             result['attributes'] = (sample['pred_instances']['attributes'] > SURE).cpu().numpy()
 
-    def rows(self, prediction: Mapping[str, Any], kind: str):
+    def rows(self, prediction: Mapping[str, Any], kind: str) -> Iterator[dict]:
         for row, attributes in zip(super().rows(prediction, kind), prediction['attributes'], strict=True):
             yield {**row, 'attributes': attributes}
 
@@ -119,7 +119,7 @@ class DescribedEvaluation(COCOeval):
         places = np.full(shape, -1)
         if truth and found:
             ious = np.asarray(self.ious[image, category])[:, order]
-            f1s = np.ones_like(ious)
+            f1s: np.ndarray = np.ones_like(ious)
             if category in self.described:
                 f1s = f1_scores(np.array([row['attributes'] for row in found]), self.marks(truth, found))
             places = np.stack(
