@@ -20,6 +20,7 @@ from denseformer.datasets.detection import (
     LoadInstances,
     LoadPanoptic,
     PackAttributes,
+    PasteSegments,
     VOCDataset,
     XMLDataset,
 )
@@ -43,10 +44,20 @@ from denseformer.datasets.restoration import (
 from denseformer.datasets.sample.instances import SampleInstances
 from denseformer.datasets.sample.panoptic import SamplePanoptic
 from denseformer.datasets.sample.semantic import SampleDataset
-from denseformer.datasets.segmentation import LoadSegmentation, MaskList
+from denseformer.datasets.segmentation import (
+    ACDCDataset,
+    ISICDataset,
+    LoadImageSlice,
+    LoadLabelSlice,
+    LoadSegmentation,
+    MaskList,
+    VolumeDataset,
+)
+from denseformer.datasets.tar_shards import TarShards
 from denseformer.datasets.transforms import ResizeImage
 
 __all__ = [
+    'ACDCDataset',
     'ADE20KInstanceDataset',
     'ADE20KPanopticDataset',
     'AddGaussianNoise',
@@ -64,17 +75,21 @@ __all__ = [
     'FashionpediaDataset',
     'FreeFormMask',
     'HeldOutDataset',
+    'ISICDataset',
     'LoadAttributes',
     'LoadCube',
     'LoadImage',
     'LoadImagePair',
+    'LoadImageSlice',
     'LoadInstances',
+    'LoadLabelSlice',
     'LoadPanoptic',
     'LoadSegmentation',
     'MaskList',
     'PackAttributes',
     'PackRestoration',
     'PairedRandomCrop',
+    'PasteSegments',
     'RandomOrientation',
     'RealWorldDegradation',
     'ResizeImage',
@@ -82,6 +97,8 @@ __all__ = [
     'SampleDataset',
     'SampleInstances',
     'SamplePanoptic',
+    'TarShards',
     'VOCDataset',
+    'VolumeDataset',
     'XMLDataset',
 ]

@@ -4,6 +4,15 @@ from denseformer.segmentation.attswinunet import AttSwinUNetHead
 from denseformer.segmentation.bevanet import BEVANet, BEVANetHead
 from denseformer.segmentation.facexformer import FaceXFormer, FaceXFormerHead
 from denseformer.segmentation.hbformer import HBFormerHead
+from denseformer.segmentation.hrnet import HRNet
+from denseformer.segmentation.isomer import (
+    ContextSharingTransformer,
+    FlowPreProcessor,
+    Isomer,
+    IsomerHead,
+    SemanticGatheringScatteringTransformer,
+    VideoObjectSegmentor,
+)
 from denseformer.segmentation.losses import DiceLoss, FocalLoss, HardPixelLoss, SmoothCrossEntropy, TverskyLoss
 from denseformer.segmentation.metrics import SegmentationMetric
 from denseformer.segmentation.p2at import P2ATHead
@@ -12,26 +21,37 @@ from denseformer.segmentation.plain_heads import DPTHead, LinearHead
 from denseformer.segmentation.segmentor import Segmentor
 from denseformer.segmentation.unet_swin import UNetSwin
 from denseformer.segmentation.unetformer import UNetFormerHead
+from denseformer.segmentation.video_metric import VideoObjectMetric
+from denseformer.segmentation.volume_metric import VolumeMetric
 
 __all__ = [
     'AttSwinUNetHead',
     'BEVANet',
     'BEVANetHead',
+    'ContextSharingTransformer',
     'DPTHead',
     'DiceLoss',
     'FaceXFormer',
     'FaceXFormerHead',
+    'FlowPreProcessor',
     'FocalLoss',
     'HBFormerHead',
+    'HRNet',
     'HardPixelLoss',
+    'Isomer',
+    'IsomerHead',
     'LinearHead',
     'P2ATHead',
     'ParaTransCNN',
     'ParaTransCNNHead',
     'SegmentationMetric',
     'Segmentor',
+    'SemanticGatheringScatteringTransformer',
     'SmoothCrossEntropy',
     'TverskyLoss',
     'UNetFormerHead',
     'UNetSwin',
+    'VideoObjectMetric',
+    'VideoObjectSegmentor',
+    'VolumeMetric',
 ]

@@ -8,6 +8,7 @@ from denseformer.datasets.detection.coco import (
     CocoDataset,
     CocoPanopticDataset,
 )
+from denseformer.datasets.detection.copy_paste import CopyPaste
 from denseformer.datasets.detection.fashionpedia import (
     AttributeDataset,
     FashionpediaDataset,
@@ -17,6 +18,7 @@ from denseformer.datasets.detection.fashionpedia import (
 from denseformer.datasets.detection.held_out import HeldOutDataset
 from denseformer.datasets.detection.load_instances import LoadInstances
 from denseformer.datasets.detection.load_panoptic import LoadPanoptic
+from denseformer.datasets.detection.paste import PasteSegments
 from denseformer.datasets.detection.voc import VOCDataset, XMLDataset
 
 __all__ = [
@@ -27,12 +29,14 @@ __all__ = [
     'CityscapesPanopticDataset',
     'CocoDataset',
     'CocoPanopticDataset',
+    'CopyPaste',
     'FashionpediaDataset',
     'HeldOutDataset',
     'LoadAttributes',
     'LoadInstances',
     'LoadPanoptic',
     'PackAttributes',
+    'PasteSegments',
     'VOCDataset',
     'XMLDataset',
 ]

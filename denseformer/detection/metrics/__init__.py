@@ -3,5 +3,6 @@
 from denseformer.detection.metrics.attributes import AttributeMetric
 from denseformer.detection.metrics.average_precision import CocoMetric, VOCMetric
 from denseformer.detection.metrics.panoptic_quality import PanopticMetric
+from denseformer.detection.metrics.parts import CocoPartsMetric
 
-__all__ = ['AttributeMetric', 'CocoMetric', 'PanopticMetric', 'VOCMetric']
+__all__ = ['AttributeMetric', 'CocoMetric', 'CocoPartsMetric', 'PanopticMetric', 'VOCMetric']
