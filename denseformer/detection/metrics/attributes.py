@@ -116,7 +116,7 @@ class DescribedEvaluation(COCOeval):
         truth = [truth[i] for i in order]
         ignored, crowd = (np.array([row[key] for row in truth], bool) for key in ('ignore', 'iscrowd'))
         shape = len(self.params.iouThrs), len(found)
-        places = np.full(shape, -1)
+        places: np.ndarray = np.full(shape, -1)
         if truth and found:
             ious = np.asarray(self.ious[image, category])[:, order]
             f1s: np.ndarray = np.ones_like(ious)
