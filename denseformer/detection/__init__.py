@@ -4,6 +4,7 @@ Detectors themselves are mmdetection's.
 """
 
 from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead
+from denseformer.detection.fashionformer import FashionFormer, FashionFormerHead
 from denseformer.detection.git import GiT, GiTDetectionHead, GiTDetector, GiTSegmentor, GiTSemanticHead
 from denseformer.detection.kmax import KMaXDeepLab, KMaXFusion, KMaXHead, KMaXResNet, KMaXSegmentor, KMaXSemanticHead
 from denseformer.detection.mask2former import (
@@ -13,7 +14,7 @@ from denseformer.detection.mask2former import (
     Mask2FormerSemanticHead,
     MaskFusion,
 )
-from denseformer.detection.metrics import CocoMetric, CocoPartsMetric, PanopticMetric, VOCMetric
+from denseformer.detection.metrics import AttributeMetric, CocoMetric, CocoPartsMetric, PanopticMetric, VOCMetric
 from denseformer.detection.necks import RCFPN, AttFPN, ChannelMapper, CSPNeXtPAFPN, MambaYOLOPAFPN
 from denseformer.detection.presence import PresenceCascadeRCNN, PresenceDDOD
 from denseformer.detection.rtdetr import RTDETR, HybridEncoder, QualityVarifocalLoss, ResNetVD
@@ -27,6 +28,7 @@ __all__ = [
     'RTDETR',
     'USISSAM',
     'AttFPN',
+    'AttributeMetric',
     'CSPNeXtPAFPN',
     'ChannelMapper',
     'CocoMetric',
@@ -35,6 +37,8 @@ __all__ = [
     'EoMT',
     'EoMTHead',
     'EoMTSemanticHead',
+    'FashionFormer',
+    'FashionFormerHead',
     'GiT',
     'GiTDetectionHead',
     'GiTDetector',

@@ -45,6 +45,16 @@ TINY_BEVANET = dict(
     width=8, depths=(1, 2, 2, 1, 1), semantic_kernels=(0, 7, 11), detail_kernels=(0, 7), pooling_width=8, mlp_ratio=2
 )
 PUBLISHED = {
+    'attswinunet/spatial_attention_only': System(
+        dict(type='denseformer.UNetSwin', stage_inputs=True),
+        dict(
+            type='denseformer.AttSwinUNetHead',
+            in_channels=(96, 192, 384, 768),
+            num_classes=9,
+            cross_levels=0,
+            join_twice=True,
+        ),
+    ),
     'bevanet/bevanet_s': bevanet('small', 32, 128, 19),
     'p2at/p2at_s': System(
         dict(type='mmseg.ResNet', depth=18),
@@ -83,12 +93,43 @@ SMALL = {
             loss_decode=[dict(type='denseformer.DiceLoss'), dict(type='denseformer.FocalLoss')],
         ),
     ),
+    'FaceXFormer': System(
+        PYRAMID,
+        dict(
+            type='denseformer.FaceXFormerHead',
+            in_channels=CHANNELS,
+            channels=64,
+            heads=4,
+            hidden=64,
+            num_classes=3,
+            loss_decode=[CROSS_ENTROPY, dict(type='denseformer.DiceLoss')],
+        ),
+    ),
+    'Att-SwinU-Net': System(
+        PYRAMID,
+        dict(
+            type='denseformer.AttSwinUNetHead',
+            in_channels=CHANNELS,
+            depths=(1, 2, 1),
+            heads=(1, 2, 4),
+            num_classes=3,
+            loss_decode=[CROSS_ENTROPY, dict(type='denseformer.DiceLoss')],
+        ),
+    ),
     'ParaTransCNN': System(
         dict(type='denseformer.ParaTransCNN', width=16, depths=(1, 1, 1), heads=2, conv_width=16),
         dict(type='denseformer.ParaTransCNNHead', in_channels=(48, 96, 192), channels=16, num_classes=3),
     ),
 }
 VARIANTS = {
+    'Att-SwinU-Net of Swin': System(
+        dict(
+            type='denseformer.UNetSwin', arch=dict(width=8, depths=(1, 1, 1, 1), heads=(1, 1, 1, 1)), stage_inputs=True
+        ),
+        dict(
+            type='denseformer.AttSwinUNetHead', in_channels=CHANNELS, depths=(1, 1, 1), heads=(1, 1, 1), num_classes=3
+        ),
+    ),
     'HBFormer of Swin': System(
         dict(type='denseformer.UNetSwin', arch=dict(width=8, depths=(1, 1, 1, 1), heads=(1, 1, 1, 1))),
         dict(type='denseformer.HBFormerHead', in_channels=CHANNELS, channels=8, num_classes=3),
@@ -194,6 +235,19 @@ def test_variants_train_and_predict(name):
     assert predict(model, 64, 96).pred_sem_seg.data.shape == (1, 64, 96)
 
 
+def test_the_authors_names_of_attswinunets_exchange_load():
+    model = build(VARIANTS['Att-SwinU-Net of Swin'])
+    own = model.state_dict()
+    named = {
+        'decoder.Crossvit_layer.2.layers.1.0.fn.norm.weight': 'stages.0.cross.layers.1.0.norm.weight',
+        'decoder.Crossvit_layer.0.layers.0.1.fn.fn.to_kv.weight': 'stages.2.cross.layers.0.1.to_kv.weight',
+        'decoder.Crossvit_layer.1.layers.0.1.fn.fn.to_out.0.bias': 'stages.1.cross.layers.0.1.to_out.bias',
+    }
+    given = {theirs: torch.full_like(own[f'decode_head.{ours}'], 0.5) for theirs, ours in named.items()}
+    assert not model.load_state_dict(given, strict=False).unexpected_keys
+    assert all((model.state_dict()[f'decode_head.{ours}'] == 0.5).all() for ours in named.values())
+
+
 def test_own_weights_load_as_they_are():
     first, second = build(SMALL['P2AT']), build(SMALL['P2AT'])
     assert not any(second.load_state_dict(first.state_dict()))
@@ -219,7 +273,7 @@ def test_smooth_labels_average_over_labelled_pixels():
     assert loss(scores, torch.full_like(labels, 255)).item() == 0
 
 
-@pytest.mark.parametrize('name', ['P2ATHead', 'UNetFormerHead', 'HBFormerHead', 'ParaTransCNNHead'])
+@pytest.mark.parametrize('name', ['P2ATHead', 'UNetFormerHead', 'HBFormerHead', 'AttSwinUNetHead', 'ParaTransCNNHead'])
 def test_other_numbers_of_maps_are_refused(name):
     with pytest.raises(ValueError, match='maps, in_channels'):
         MODELS.build(dict(type=f'denseformer.{name}', in_channels=(8, 16), num_classes=2))
