@@ -8,6 +8,7 @@ import pytest
 import refkit
 import torch
 from torch import nn
+from tuning import check_finetuning
 
 from denseformer.backbones import Backbone, CrossViT
 from denseformer.backbones.plain.base import PlainBackbone
@@ -89,6 +90,10 @@ def test_one_training_step_reaches_every_parameter(family):
     loss.backward()
     silent = [name for name, p in network.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
     assert not silent
+
+
+def test_updates_learn_and_are_merged_where_they_are_saved(family):
+    check_finetuning(family)
 
 
 def test_fewer_outputs_build_fewer_stages_and_still_load_everything(family):

@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from tuning import check_finetuning
 
 from denseformer.backbones.plain.base import PlainBackbone
 
@@ -94,6 +95,10 @@ def test_one_training_step_reaches_every_parameter(family):
     loss.backward()
     silent = [name for name, p in network.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
     assert not silent
+
+
+def test_updates_learn_and_are_merged_where_they_are_saved(family):
+    check_finetuning(family)
 
 
 def test_exports_once_for_all_sizes(family):
