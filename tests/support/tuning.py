@@ -13,6 +13,10 @@ def check_finetuning(family, size: int = 32, **settings) -> None:
     assert all(parameter.requires_grad == name.startswith(heads) for name, parameter in frozen.named_parameters())
 
     plain = family(**settings).eval()
+    with torch.no_grad():
+        for name, parameter in plain.named_parameters():
+            if not name.endswith('bias') and not parameter.any():
+                parameter.fill_(0.5)  # a branch that is switched off at first, by its last norm or a layer scale
     network = family(**settings, finetune='lora', lora={'rank': 2})
     network.load_state_dict(plain.state_dict())
     image = torch.rand(1, getattr(network, 'in_channels', 3), size, size)
