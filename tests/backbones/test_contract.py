@@ -92,8 +92,8 @@ def test_one_training_step_reaches_every_parameter(family):
     assert not silent
 
 
-def test_updates_learn_and_are_merged_where_they_are_saved(family):
-    check_finetuning(family)
+def test_updates_learn_and_are_merged_where_they_are_saved(network):
+    check_finetuning(network)
 
 
 def test_fewer_outputs_build_fewer_stages_and_still_load_everything(family):
