@@ -20,6 +20,7 @@ from mmengine.registry.utils import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
+from denseformer.checkpoints.addresses import is_address
 from denseformer.config.components import accepted_arguments, component_of, default_of, unknown_component
 from denseformer.config.counts import (
     class_weights,
@@ -39,7 +40,7 @@ from denseformer.suggestions import did_you_mean
 
 RUN_KEYS = ({*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}) | {
     *('custom_imports', 'sync_bn', 'compile', 'fsdp', 'tta_model', 'tta_pipeline', 'vis_backends'),
-    *('find_unused_parameters', 'model_wrapper_cfg'),
+    *('find_unused_parameters', 'model_wrapper_cfg', 'window'),
 }
 """Top-level keys that mmengine or this project reads."""
 BUILDER_KEYS = {
@@ -189,7 +190,8 @@ def missing_weights(config: Config) -> Iterator[Finding]:
     """Checkpoints that are named and not there."""
     for key, node in walk(dict(config.items()), ''):
         named = key == 'load_from' or key.endswith('init_cfg.checkpoint')
-        if named and isinstance(node, str) and '://' not in node and not Path(node).is_file():
+        elsewhere = isinstance(node, str) and (is_address(node) or '://' in node)
+        if named and isinstance(node, str) and not elsewhere and not Path(node).is_file():
             yield Finding(key, f"there is no file '{node}'.")
 
 

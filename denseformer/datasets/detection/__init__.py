@@ -12,6 +12,7 @@ from denseformer.datasets.detection.copy_paste import CopyPaste
 from denseformer.datasets.detection.held_out import HeldOutDataset
 from denseformer.datasets.detection.load_instances import LoadInstances
 from denseformer.datasets.detection.load_panoptic import LoadPanoptic
+from denseformer.datasets.detection.paste import PasteSegments
 from denseformer.datasets.detection.voc import VOCDataset, XMLDataset
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     'HeldOutDataset',
     'LoadInstances',
     'LoadPanoptic',
+    'PasteSegments',
     'VOCDataset',
     'XMLDataset',
 ]

@@ -93,7 +93,14 @@ class ADE20KInstanceDataset(CocoDataset, ade20k.ADE20KInstanceDataset):
 
 @DATASETS.register_module()
 class CocoPanopticDataset(CocoDataset, coco_panoptic.CocoPanopticDataset):
-    """Things and stuff of a COCO panoptic json file, whose maps are found by the names that the file gives them."""
+    """Things and stuff of a COCO panoptic json file, whose maps are found by the names that the file gives them.
+
+    Training samples know the dataset, as `dataset`: transforms take parts of other images.
+    """
+
+    def prepare_data(self, idx: int) -> Any:
+        info = self.get_data_info(idx)
+        return self.pipeline(info if self.test_mode else {**info, 'dataset': self})
 
     def COCOAPI(self, path: str) -> COCO:  # noqa: N802
         content = super().COCOAPI(path)
