@@ -4,14 +4,8 @@ Detectors themselves are mmdetection's.
 """
 
 from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead
-from denseformer.detection.kmax import (
-    KMaXDeepLab,
-    KMaXFusion,
-    KMaXHead,
-    KMaXResNet,
-    KMaXSegmentor,
-    KMaXSemanticHead,
-)
+from denseformer.detection.git import GiT, GiTDetectionHead, GiTDetector, GiTSegmentor, GiTSemanticHead
+from denseformer.detection.kmax import KMaXDeepLab, KMaXFusion, KMaXHead, KMaXResNet, KMaXSegmentor, KMaXSemanticHead
 from denseformer.detection.mask2former import (
     Mask2Former,
     Mask2FormerHead,
@@ -20,13 +14,18 @@ from denseformer.detection.mask2former import (
     MaskFusion,
 )
 from denseformer.detection.metrics import CocoMetric, CocoPartsMetric, PanopticMetric, VOCMetric
-from denseformer.detection.necks import RCFPN, AttFPN, ChannelMapper, CSPNeXtPAFPN
+from denseformer.detection.necks import RCFPN, AttFPN, ChannelMapper, CSPNeXtPAFPN, MambaYOLOPAFPN
 from denseformer.detection.presence import PresenceCascadeRCNN, PresenceDDOD
+from denseformer.detection.rtdetr import RTDETR, HybridEncoder, QualityVarifocalLoss, ResNetVD
+from denseformer.detection.sam import USISSAM, PromptedMaskHead, PromptedRoIHead, USISNeck
 from denseformer.detection.sampling import RepeatFactorSampler
 from denseformer.detection.test_time import DetectorTTA
+from denseformer.detection.yolo import MambaYOLODetector, YOLOv8Head
 
 __all__ = [
     'RCFPN',
+    'RTDETR',
+    'USISSAM',
     'AttFPN',
     'CSPNeXtPAFPN',
     'ChannelMapper',
@@ -36,12 +35,20 @@ __all__ = [
     'EoMT',
     'EoMTHead',
     'EoMTSemanticHead',
+    'GiT',
+    'GiTDetectionHead',
+    'GiTDetector',
+    'GiTSegmentor',
+    'GiTSemanticHead',
+    'HybridEncoder',
     'KMaXDeepLab',
     'KMaXFusion',
     'KMaXHead',
     'KMaXResNet',
     'KMaXSegmentor',
     'KMaXSemanticHead',
+    'MambaYOLODetector',
+    'MambaYOLOPAFPN',
     'Mask2Former',
     'Mask2FormerHead',
     'Mask2FormerSegmentor',
@@ -50,6 +57,12 @@ __all__ = [
     'PanopticMetric',
     'PresenceCascadeRCNN',
     'PresenceDDOD',
+    'PromptedMaskHead',
+    'PromptedRoIHead',
+    'QualityVarifocalLoss',
     'RepeatFactorSampler',
+    'ResNetVD',
+    'USISNeck',
     'VOCMetric',
+    'YOLOv8Head',
 ]

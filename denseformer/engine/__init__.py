@@ -8,6 +8,7 @@ from denseformer.engine.lookahead import LookaheadAdamW
 from denseformer.engine.optim import LayerDecayOptimWrapperConstructor
 from denseformer.engine.reproducibility import IterationSeedHook
 from denseformer.engine.runner import Runner
+from denseformer.engine.schedules import TwoStageWarmupLR
 from denseformer.engine.trackers import WandbTracker
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     'Pretrained',
     'RestoredImagesHook',
     'Runner',
+    'TwoStageWarmupLR',
     'WandbTracker',
     'load_config',
 ]

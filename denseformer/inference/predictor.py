@@ -1,5 +1,6 @@
 """From a config and a checkpoint, or a checkpoint alone, to predictions."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -194,6 +195,10 @@ def task_of(config: Config | None, model: nn.Module, settings: PredictionOptions
         raise ValueError('Only a detector finds some classes and leaves out others: leave out --classes.')
     if config is None or isinstance(model, Restorer):
         return RestorationTask(model.network if isinstance(model, Restorer) else model, settings)
+    if any(cls.__name__ == 'VideoObjectSegmentor' for cls in type(model).__mro__):
+        from denseformer.inference.video_objects import VideoObjectTask
+
+        return VideoObjectTask(config, model, settings)
     if hasattr(model, 'encode_decode'):
         return SegmentationTask(config, model, settings)
     raise ValueError(
@@ -210,7 +215,9 @@ def build_model(config: Config) -> nn.Module:
     settings = without_training(config.model)
     for training in ('losses', 'auxiliary_head'):  # losses of a restorer may bring networks of their own
         settings.pop(training, None)
-    return MODELS.build(settings)
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'Default ``avg_non_ignore``')  # of the loss, which nobody asks for here
+        return MODELS.build(settings)
 
 
 def without_training(node: Any) -> Any:

@@ -31,7 +31,7 @@ from denseformer.storage import is_local, read_bytes
 
 PIXELS_TRIED_WHOLE = 1 << 20
 """Images of up to so many pixels are predicted whole before the free memory is measured."""
-LOADERS = ('LoadImage', 'LoadSegmentation', 'LoadAnnotations', 'LoadImageFromFile')
+LOADERS = ('LoadImage', 'LoadFlow', 'LoadSegmentation', 'LoadAnnotations', 'LoadImageFromFile')
 RESIZERS = ('Resize', 'ResizeImage', 'ResizeShortestEdge', 'ResizeToMultiple')
 
 

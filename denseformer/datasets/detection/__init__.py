@@ -8,6 +8,7 @@ from denseformer.datasets.detection.coco import (
     CocoDataset,
     CocoPanopticDataset,
 )
+from denseformer.datasets.detection.copy_paste import CopyPaste
 from denseformer.datasets.detection.held_out import HeldOutDataset
 from denseformer.datasets.detection.load_instances import LoadInstances
 from denseformer.datasets.detection.load_panoptic import LoadPanoptic
@@ -21,6 +22,7 @@ __all__ = [
     'CityscapesPanopticDataset',
     'CocoDataset',
     'CocoPanopticDataset',
+    'CopyPaste',
     'HeldOutDataset',
     'LoadInstances',
     'LoadPanoptic',

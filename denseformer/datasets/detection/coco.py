@@ -9,6 +9,7 @@ from mmdet.datasets import ade20k, cityscapes, coco, coco_panoptic
 from mmdet.datasets.api_wrappers import COCO
 from mmseg.datasets import CityscapesDataset as CityscapesSemantics
 
+from denseformer.datasets.detection.copy_paste import CopyPaste
 from denseformer.detection.annotation_files import (
     check_some_left,
     check_things,
@@ -46,6 +47,12 @@ class CocoDataset(coco.CocoDataset):
         self.subset = subset
         self.object_counts: Counter[str] = Counter()
         super().__init__(**options)
+
+    def full_init(self) -> None:
+        super().full_init()
+        for step in self.pipeline.transforms:
+            if isinstance(step, CopyPaste):
+                step.dataset = self
 
     def load_data_list(self) -> list[dict]:
         try:
