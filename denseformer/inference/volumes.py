@@ -3,6 +3,7 @@
 Legend: Z slices, H W slice.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,18 @@ def predict_volume(predictor: Predictor, item: SourceItem, folder: RunFolder) ->
     The mask lies where the volume does in the scanner. Raises ValueError for a model that is no segmentor.
     """
     volume = read_volume(item.file)
-    masks = []
+    masks: list[np.ndarray] = []
+    classes: Sequence[str] = ()
     for image in slice_items(item, volume, predictor.window):
         (result,) = predictor.task.predict([predictor.task.prepare(image)])
         if not isinstance(result, SegmentationResult):
             raise ValueError(f"'{item.path}' is a volume: only segmentors predict on volumes.")
         masks.append(result.mask)
+        classes = result.classes
         folder.notify(len(masks) / len(volume.values))
     labels = np.stack(masks)  # (Z, H, W)
     name = f'masks/{item.stem}.nii.gz'
     folder.file(name, lambda path: write_labels(path, labels, volume))
-    shares = shares_of(np.bincount(labels.ravel(), minlength=len(result.classes)), result.classes)
+    shares = shares_of(np.bincount(labels.ravel(), minlength=len(classes)), classes)
     height, width = labels.shape[1:]
     return {'height': height, 'width': width, 'slices': len(labels), 'classes': shares, 'mask': name}
