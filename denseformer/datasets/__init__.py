@@ -1,8 +1,8 @@
 """Datasets and transforms that mmsegmentation and mmdetection lack, in one room for each task.
 
 `segmentation` reads label maps, `detection` boxes, masks and panoptic maps, `restoration` pairs of images and what
-degrades them; `sample` draws the dataset that all three tasks can be tried on; `TarShards` reads the samples of any of
-them from tar files. Importing this package registers them all.
+degrades them; `sample` draws the dataset that all three tasks can be tried on. Importing this package registers them
+all.
 """
 
 from denseformer.datasets.albumentations import Albumentations
@@ -16,6 +16,7 @@ from denseformer.datasets.detection import (
     HeldOutDataset,
     LoadInstances,
     LoadPanoptic,
+    PasteSegments,
     VOCDataset,
     XMLDataset,
 )
@@ -39,11 +40,20 @@ from denseformer.datasets.restoration import (
 from denseformer.datasets.sample.instances import SampleInstances
 from denseformer.datasets.sample.panoptic import SamplePanoptic
 from denseformer.datasets.sample.semantic import SampleDataset
-from denseformer.datasets.segmentation import LoadSegmentation, MaskList
+from denseformer.datasets.segmentation import (
+    ACDCDataset,
+    ISICDataset,
+    LoadImageSlice,
+    LoadLabelSlice,
+    LoadSegmentation,
+    MaskList,
+    VolumeDataset,
+)
 from denseformer.datasets.tar_shards import TarShards
 from denseformer.datasets.transforms import ResizeImage
 
 __all__ = [
+    'ACDCDataset',
     'ADE20KInstanceDataset',
     'ADE20KPanopticDataset',
     'AddGaussianNoise',
@@ -59,15 +69,19 @@ __all__ = [
     'CompressJPEG',
     'FreeFormMask',
     'HeldOutDataset',
+    'ISICDataset',
     'LoadCube',
     'LoadImage',
     'LoadImagePair',
+    'LoadImageSlice',
     'LoadInstances',
+    'LoadLabelSlice',
     'LoadPanoptic',
     'LoadSegmentation',
     'MaskList',
     'PackRestoration',
     'PairedRandomCrop',
+    'PasteSegments',
     'RandomOrientation',
     'RealWorldDegradation',
     'ResizeImage',
@@ -77,5 +91,6 @@ __all__ = [
     'SamplePanoptic',
     'TarShards',
     'VOCDataset',
+    'VolumeDataset',
     'XMLDataset',
 ]
