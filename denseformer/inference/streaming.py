@@ -15,12 +15,17 @@ Batch = list[tuple[SourceItem, PreparedItem]]
 
 
 def prefetched(pool: ThreadPoolExecutor, work: Callable[[T], Any], items: Iterable[T]) -> Iterator[tuple[T, Any]]:
-    """Each item with the result of `work`, or the error that it raised; the work runs `PREFETCH` items early."""
+    """Each item with the result of `work`, or the error that it raised; the work runs up to `PREFETCH` items early.
+
+    It begins with none, and one more after each result: the first one does not wait until further items are found.
+    """
     waiting: list[tuple[T, Future]] = []
+    ahead = 0
     for item in items:
         waiting.append((item, pool.submit(work, item)))
-        if len(waiting) > PREFETCH:
+        if len(waiting) > ahead:
             yield result_or_error(*waiting.pop(0))
+            ahead = min(ahead + 1, PREFETCH)
     for item, future in waiting:
         yield result_or_error(item, future)
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import numpy as np
@@ -17,6 +18,7 @@ from denseformer.inference import Predictor, predict_folder
 from denseformer.inference.record import lines_of, record_files
 from denseformer.inference.run import PARTS
 from denseformer.inference.shards import Shard
+from denseformer.inference.streaming import PREFETCH, prefetched
 from denseformer.inference.writers import RunFolder, lock_of, place_of
 
 
@@ -135,3 +137,20 @@ def test_a_file_that_cannot_be_written_is_a_failure_of_its_image(predictor, fold
     (tmp_path / 'out/masks').write_text('in the way')
     summary = predict_folder(predictor, folder / 'a.jpg', tmp_path / 'out', overwrite=True)
     assert summary['failed'] == 1
+
+
+def test_the_first_result_waits_for_no_further_item_and_later_ones_are_ahead():
+    taken, ahead = [], []
+
+    def items():
+        for number in range(20):
+            taken.append(number)
+            yield number
+
+    with ThreadPoolExecutor(1) as pool:
+        for number, doubled in prefetched(pool, lambda number: 2 * number, items()):
+            assert doubled == 2 * number
+            ahead.append(taken[-1] - number)
+    assert ahead[0] == 0
+    assert ahead[10] == PREFETCH
+    assert len(ahead) == 20
