@@ -61,6 +61,7 @@ from denseformer.backbones.plain.vitdet import ViTDet
 from denseformer.backbones.spectral.spectformer import SpectFormer
 from denseformer.backbones.spectral.svt import SVT
 from denseformer.backbones.state_space.a2mamba import A2Mamba
+from denseformer.backbones.state_space.mamba_yolo import MambaYOLO
 from denseformer.backbones.state_space.mobilemamba import MobileMamba
 from denseformer.backbones.state_space.vcmamba import VCMamba
 from denseformer.backbones.state_space.vim import Vim
@@ -129,6 +130,7 @@ __all__ = [
     'LSNet',
     'LWGANet',
     'MambaOut',
+    'MambaYOLO',
     'MaxViT',
     'MiT',
     'MoH',

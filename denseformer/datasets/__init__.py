@@ -16,6 +16,7 @@ from denseformer.datasets.detection import (
     HeldOutDataset,
     LoadInstances,
     LoadPanoptic,
+    PasteSegments,
     VOCDataset,
     XMLDataset,
 )
@@ -39,10 +40,19 @@ from denseformer.datasets.restoration import (
 from denseformer.datasets.sample.instances import SampleInstances
 from denseformer.datasets.sample.panoptic import SamplePanoptic
 from denseformer.datasets.sample.semantic import SampleDataset
-from denseformer.datasets.segmentation import LoadSegmentation, MaskList
+from denseformer.datasets.segmentation import (
+    ACDCDataset,
+    ISICDataset,
+    LoadImageSlice,
+    LoadLabelSlice,
+    LoadSegmentation,
+    MaskList,
+    VolumeDataset,
+)
 from denseformer.datasets.transforms import ResizeImage
 
 __all__ = [
+    'ACDCDataset',
     'ADE20KInstanceDataset',
     'ADE20KPanopticDataset',
     'AddGaussianNoise',
@@ -58,15 +68,19 @@ __all__ = [
     'CompressJPEG',
     'FreeFormMask',
     'HeldOutDataset',
+    'ISICDataset',
     'LoadCube',
     'LoadImage',
     'LoadImagePair',
+    'LoadImageSlice',
     'LoadInstances',
+    'LoadLabelSlice',
     'LoadPanoptic',
     'LoadSegmentation',
     'MaskList',
     'PackRestoration',
     'PairedRandomCrop',
+    'PasteSegments',
     'RandomOrientation',
     'RealWorldDegradation',
     'ResizeImage',
@@ -75,5 +89,6 @@ __all__ = [
     'SampleInstances',
     'SamplePanoptic',
     'VOCDataset',
+    'VolumeDataset',
     'XMLDataset',
 ]

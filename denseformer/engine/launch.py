@@ -17,8 +17,8 @@ from denseformer.checkpoints import CheckpointError, newest_checkpoint, read_che
 from denseformer.checkpoints.writing import fault
 from denseformer.config.audit import check_config
 from denseformer.config.errors import ConfigError
-from denseformer.config.findings import walk
 from denseformer.config.loading import load_config
+from denseformer.config.masks import finds_masks
 from denseformer.datasets.building import leaf_datasets
 from denseformer.engine.confusion_matrix import write_confusion
 from denseformer.engine.devices import use_device
@@ -36,8 +36,6 @@ AMP_WRAPPERS = {
     'bf16': {'type': 'denseformer.BFloat16OptimWrapper'},
     'fp16': {'type': 'mmengine.AmpOptimWrapper', 'dtype': 'float16'},
 }
-MASK_HEADS = ('.mask_head', '.panoptic_head')
-"""Ends of the keys of a detector's parts that find masks."""
 
 
 @takes_options(TrainOptions)
@@ -118,7 +116,8 @@ def evaluate(
 def prepare(config_path: str, options: LaunchOptions) -> Config:
     """The config with everything that the options say, audited; its data is looked at, nothing is built."""
     config = load_config(config_path, options.cfg_options)
-    config.work_dir = options.work_dir or config.get('work_dir') or str(Path('work_dirs') / Path(config_path).stem)
+    folder = options.work_dir or config.get('work_dir') or Path('work_dirs') / Path(config_path).stem
+    config.work_dir = os.path.normpath(folder)
     config.launcher = recognized_launcher(options.launcher, os.environ)
     if isinstance(options, TrainOptions):
         for apply in TRAIN_STEPS:
@@ -354,8 +353,7 @@ def augment_detector(config: Config) -> None:
     from denseformer.detection.test_time import mirrored
 
     model = config.get('tta_model') or dict(type='denseformer.DetectorTTA')
-    finds_masks = any(key.endswith(MASK_HEADS) for key, _ in walk(config.model, 'model'))
-    if model['type'].rpartition('.')[2] == 'DetTTAModel' and finds_masks:
+    if model['type'].rpartition('.')[2] == 'DetTTAModel' and finds_masks(config.model):
         raise ConfigError(
             "--tta: mmdetection's DetTTAModel merges no masks; use tta_model=dict(type='denseformer.DetectorTTA')."
         )

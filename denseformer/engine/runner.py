@@ -10,7 +10,9 @@ from typing import Any
 
 import mmengine
 import torch
+from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.dist import master_only
 from mmengine.model import (
     BaseTTAModel,
     MMDistributedDataParallel,
@@ -37,7 +39,7 @@ from denseformer.engine.hooks.preemption import start_worker
 from denseformer.engine.reproducibility import ResumableEpochLoop, reproducible
 from denseformer.engine.resuming import highest_rate
 from denseformer.engine.resuming import resume as resume_run
-from denseformer.engine.run_folder import set_current_run
+from denseformer.engine.run_folder import movable, set_current_run
 from denseformer.engine.sharding import compile_units, is_sharded, shard, shard_state
 from denseformer.engine.validation import SameSizeTestLoop, SameSizeValLoop
 from denseformer.inspection.learnable import check_learnable
@@ -82,6 +84,13 @@ class Runner(MMEngineRunner):
             self.call_hook('on_exit')
             if isinstance(self._train_loop, IterBasedTrainLoop):
                 del self._train_loop.dataloader_iterator
+
+    @master_only
+    def dump_config(self) -> None:
+        """Write the config into the run's folder, with paths that go on leading there when the folder is moved."""
+        folder = Path(self.work_dir)
+        values = movable(self.cfg.to_dict() | {'work_dir': self.work_dir}, folder)
+        Config(values).dump(folder / Path(self.cfg.filename or f'{self.timestamp}.py').name)
 
     def test(self) -> dict:
         """Score the checkpoint on the test set; it has to be whole."""

@@ -25,6 +25,7 @@ from denseformer.inference.shards import WHOLE, Shard, parse_shard
 from denseformer.inference.sources import Selection, Source, SourceItem, count_images, find_items
 from denseformer.inference.streaming import PREFETCH, Batch, batches, prefetched
 from denseformer.inference.videos import predict_video
+from denseformer.inference.volumes import predict_volume
 from denseformer.inference.writers import FAILURES_SHOWN, RunFolder, lock_of, new_folder, new_scratch, place_of
 from denseformer.options import RunOptions, takes_options
 from denseformer.storage import is_local, path_of, remove
@@ -225,6 +226,8 @@ def predict_batch(
     try:
         if prepared[0].item.is_video:
             results = [predict_video(predictor, prepared[0].item, folder)]
+        elif prepared[0].item.is_volume:
+            results = [predict_volume(predictor, prepared[0].item, folder)]
         elif prepared[0].tiff is not None:
             results = [folder.write_bands(predictor.task, prepared[0])]
         else:

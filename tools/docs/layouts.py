@@ -2,7 +2,7 @@
 
 `python -m tools.docs.layouts tests/references/layouts [PACKAGE ...]` writes a file for each package that is named, all
 of them by default; with tests/references/mask2former, the names of a whole Mask2Former. It needs timm, transformers
-and mmpretrain, each with its own requirements; mmsegmentation is one of ours.
+(for `transformers_4` an older one) and mmpretrain, each with its own requirements; mmsegmentation is one of ours.
 """
 
 import json
@@ -35,6 +35,12 @@ TRANSFORMERS = {
     'ConvNeXt': ('tiny', 'ConvNext', {}),
     'FocalNet': ('tiny_srf', 'FocalNet', {}),
     'DiNAT': ('mini', 'Dinat', {}),
+    'ViT': ('base', 'ViT', {}),
+    'DINOv2': ('small', 'Dinov2', {'hidden_size': 384, 'num_attention_heads': 6, 'image_size': 518}),
+    'DINOv3': ('small', 'DINOv3ViT', {'num_register_tokens': 4}),
+    'Hiera': ('tiny', 'Hiera', {'depths': [1, 2, 7, 2]}),
+    'SAM': ('base', 'SamVision', {}),
+    'SAM2': ('tiny', 'Sam2Vision', {}),
 }
 """Family -> (arch here, prefix of the classes there, their options)."""
 MMPRETRAIN = {
@@ -45,6 +51,7 @@ MMPRETRAIN = {
     'PoolFormer': ('s12', 'poolformer.PoolFormer', {'arch': 's12'}),
     'VAN': ('b0', 'van.VAN', {'arch': 'tiny'}),
     'ViT': ('base', 'vision_transformer.VisionTransformer', {'arch': 'base'}),
+    'SAM': ('base', 'vit_sam.ViTSAM', {'arch': 'base'}),
 }
 """Family -> (arch here, module and class there, its options)."""
 
@@ -66,12 +73,22 @@ def transformers() -> Iterator[dict[str, Any]]:
     package = import_module('transformers')
     import_module('transformers.models.dinat.modeling_dinat').requires_backends = lambda *_: None  # no kernel is called
     for family, (arch, name, options) in TRANSFORMERS.items():
-        model = getattr(package, f'{name}ForImageClassification')(getattr(package, f'{name}Config')(**options))
+        kind = 'ForImageClassification' if hasattr(package, f'{name}ForImageClassification') else 'Model'
+        model = getattr(package, f'{name}{kind}')(getattr(package, f'{name}Config')(**options))
         with tempfile.TemporaryDirectory() as folder:
             model.save_pretrained(folder)
             with safe_open(Path(folder) / 'model.safetensors', 'pt') as file:
                 shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
         yield {'network': family, 'arch': arch, 'shapes': shapes}
+
+
+def transformers_4() -> Iterator[dict[str, Any]]:
+    """NAT, which went out with version 5."""
+    modeling = import_module('transformers.models.deprecated.nat.modeling_nat')
+    modeling.requires_backends = lambda *_: None  # no kernel is called
+    config = import_module('transformers.models.deprecated.nat.configuration_nat').NatConfig()
+    network = modeling.NatForImageClassification(config)
+    yield {'network': 'NAT', 'arch': 'mini', 'shapes': shapes_of(network.state_dict())}
 
 
 def mask2former() -> Iterator[dict[str, Any]]:
@@ -103,6 +120,7 @@ def mmpretrain() -> Iterator[dict[str, Any]]:
 PACKAGES = {
     'timm': (timm, 'timm'),
     'transformers': (transformers, 'transformers'),
+    'transformers_4': (transformers_4, 'transformers'),
     'mmseg': (mmseg, 'OpenMMLab'),
     'mmpretrain': (mmpretrain, 'OpenMMLab'),
 }
@@ -110,7 +128,8 @@ SYSTEMS = {'transformers': (mask2former, 'transformers')}
 """The same of whole models."""
 
 
-def version_of(package: str) -> str:
+def version_of(name: str) -> str:
+    package = name.removesuffix('_4')
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -86,6 +86,8 @@ class ConvNeXt(Backbone):
         pad_before: zero-pad the image by a pixel at the top and on the left and by two at the bottom and on the right,
             and each stage's map by one at the bottom and on the right, as kMaX-DeepLab does: a side of 32 n + 1 pixels
             gives maps of 8 n + 1, 4 n + 1 ...
+        return_stem: return the map of the patch embedding too, first, at the stride of the first stage, as
+            kMaX-DeepLab reads it on Cityscapes.
         norm_last_only: return the maps of all stages but the last as they are, as DINOv3's ConvNeXts do.
         The others are described in `Backbone`.
     """
@@ -106,12 +108,16 @@ class ConvNeXt(Backbone):
         layer_scale: float = 1e-6,
         norm_outputs: bool = True,
         pad_before: bool = False,
+        return_stem: bool = False,
         norm_last_only: bool = False,
         drop_path_rate: float = 0.0,
         **common: Unpack[BackboneOptions],
     ):
         super().__init__(arch=arch, **common)
         widths = self.arch.widths
+        self.return_stem = return_stem
+        if return_stem:
+            self.out_channels = (widths[0], *self.out_channels)
         last = len(widths) - 1
         stages = []
         for i, rates in enumerate(drop_path_rates(drop_path_rate, self.arch.depths)):
@@ -127,6 +133,16 @@ class ConvNeXt(Backbone):
                 for i, width in enumerate(widths)
             ],
         )
+
+    @property
+    def out_strides(self) -> tuple[int, ...]:
+        return (*self.strides[: self.return_stem], *super().out_strides)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        self.check_image(image)
+        x = self.patch_embed(image)
+        maps = self.run_stages(x)
+        return (x.permute(0, 3, 1, 2), *maps) if self.return_stem else maps
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'ConvNeXt') -> StateDict:
