@@ -49,6 +49,7 @@ from denseformer.datasets.segmentation import (
     MaskList,
     VolumeDataset,
 )
+from denseformer.datasets.tar_shards import TarShards
 from denseformer.datasets.transforms import ResizeImage
 
 __all__ = [
@@ -88,6 +89,7 @@ __all__ = [
     'SampleDataset',
     'SampleInstances',
     'SamplePanoptic',
+    'TarShards',
     'VOCDataset',
     'VolumeDataset',
     'XMLDataset',

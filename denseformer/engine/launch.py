@@ -164,6 +164,16 @@ def set_finetuning(config: Config, options: TrainOptions) -> None:
         settings.pop('lora', None)
 
 
+def set_feature_cache(config: Config, options: TrainOptions) -> None:
+    """Let the maps of a frozen backbone be computed once and kept."""
+    if not options.cache_features:
+        return
+    if options.compile or config.get('compile') or options.fsdp or config.get('fsdp'):
+        raise ConfigError('--cache-features goes with neither --compile nor --fsdp: maps are read between the layers.')
+    hook = dict(type='denseformer.FeatureCacheHook', folder=options.cache_features, views=options.cached_views or 1)
+    config.default_hooks = {**(config.get('default_hooks') or {}), 'feature_cache': hook}
+
+
 def use_mixed_precision(config: Config, options: TrainOptions) -> None:
     """Run the optimiser's steps under autocast."""
     if not options.amp:
@@ -247,6 +257,7 @@ TRAIN_STEPS: tuple[Callable[[Config, TrainOptions], None], ...] = (
         set_start,
         set_pretrained,
         set_finetuning,
+        set_feature_cache,
         use_mixed_precision,
         compile_model,
         scale_learning_rate,

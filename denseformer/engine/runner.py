@@ -34,6 +34,7 @@ from denseformer.config.errors import ConfigError
 from denseformer.datasets.building import build_dataset, check_listed_files
 from denseformer.engine.agreement import RECORD, check_agreement, describe_training, replaced_classes
 from denseformer.engine.distributed import explain_lost_ranks
+from denseformer.engine.hooks.feature_cache import FeatureCacheHook
 from denseformer.engine.hooks.nan_guard import optimizers
 from denseformer.engine.hooks.preemption import start_worker
 from denseformer.engine.reproducibility import ResumableEpochLoop, reproducible
@@ -101,7 +102,8 @@ class Runner(MMEngineRunner):
         """The training loop, over samples that depend on nothing but the seed and their place in the run."""
         if not isinstance(loop, dict):
             return super().build_train_loop(loop)
-        self._train_dataloader = reproducible(self._train_dataloader, self.seed)
+        views = next((hook.views for hook in self.hooks if isinstance(hook, FeatureCacheHook)), None)
+        self._train_dataloader = reproducible(self._train_dataloader, self.seed, views)
         if loop.get('type') == 'EpochBasedTrainLoop' or loop.get('by_epoch'):
             loop = {'type': ResumableEpochLoop, **{key: loop[key] for key in loop if key not in ('type', 'by_epoch')}}
         return super().build_train_loop(loop)

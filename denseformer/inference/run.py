@@ -53,6 +53,10 @@ def predict_folder(
         raise ValueError(
             'One file is made of all shards: leave out --parquet here, and give it to `denseformer merge`.'
         )
+    if options.pack is not None and (options.pack < 1 or options.report):
+        raise ValueError(
+            '--pack N puts outputs of N images, at least one, into a tar file; --report needs single files.'
+        )
     if options.parquet:
         import_pyarrow()
     bar = Bar()
@@ -139,6 +143,7 @@ class Run:
             notify=self.bar.show_share,
             expected=lambda: self._expected(selection.shard),
             done_before=len(done),
+            pack=options.pack,
         )
         started = time.perf_counter()
         rest = (item for item in chain([first] if first else [], items) if str(item.name) not in done)

@@ -71,3 +71,6 @@ class RunOptions:
     fail_fast: bool = option(False, 'stop at the first image that fails; without it, failures are recorded')
     report: bool = option(False, 'write report.html, a page about the run')
     parquet: bool = option(False, 'write results.parquet, the record as a table')
+    pack: int | None = option(
+        None, 'put outputs into tar files of N images each, instead of a file for each', parse=int, metavar='N'
+    )

@@ -29,20 +29,35 @@ TIMM = {
     'HaloNet': ('26t', 'halonet26t'),
 }
 """Family -> (arch here, name there)."""
-TRANSFORMERS = {
-    'Swin': ('tiny', 'Swin', {}),
-    'SwinV2': ('tiny', 'Swinv2', {}),
-    'ConvNeXt': ('tiny', 'ConvNext', {}),
-    'FocalNet': ('tiny_srf', 'FocalNet', {}),
-    'DiNAT': ('mini', 'Dinat', {}),
-    'ViT': ('base', 'ViT', {}),
-    'DINOv2': ('small', 'Dinov2', {'hidden_size': 384, 'num_attention_heads': 6, 'image_size': 518}),
-    'DINOv3': ('small', 'DINOv3ViT', {'num_register_tokens': 4}),
-    'Hiera': ('tiny', 'Hiera', {'depths': [1, 2, 7, 2]}),
-    'SAM': ('base', 'SamVision', {}),
-    'SAM2': ('tiny', 'Sam2Vision', {}),
-}
-"""Family -> (arch here, prefix of the classes there, their options)."""
+NARROW = {'hidden_size': 48, 'num_hidden_layers': 2, 'num_attention_heads': 2}
+NARROW_HERE = {'width': 48, 'blocks': 2, 'heads': 2}
+TRANSFORMERS: list[tuple[str, Any, str, dict[str, Any]]] = [
+    ('Swin', 'tiny', 'Swin', {}),
+    ('SwinV2', 'tiny', 'Swinv2', {}),
+    ('ConvNeXt', 'tiny', 'ConvNext', {}),
+    ('FocalNet', 'tiny_srf', 'FocalNet', {}),
+    ('DiNAT', 'mini', 'Dinat', {}),
+    ('MiT', 'b0', 'Segformer', {}),
+    ('ViT', NARROW_HERE, 'ViT', NARROW | {'intermediate_size': 192}),
+    ('DINOv2', NARROW_HERE, 'Dinov2', NARROW | {'image_size': 518}),
+    ('DINOv2', NARROW_HERE | {'hidden': 128, 'swiglu': True}, 'Dinov2', NARROW | {'use_swiglu_ffn': True}),
+    ('DINOv3', NARROW_HERE, 'DINOv3ViT', NARROW | {'intermediate_size': 192, 'num_register_tokens': 4}),
+    (
+        'DINOv3',
+        NARROW_HERE | {'hidden': 192, 'swiglu': True},
+        'DINOv3ViT',
+        NARROW | {'intermediate_size': 192, 'num_register_tokens': 4, 'use_gated_mlp': True},
+    ),
+    ('Hiera', 'tiny', 'Hiera', {'depths': [1, 2, 7, 2]}),
+    (
+        'SAM',
+        NARROW_HERE | {'window': 14, 'global_blocks': (1,)},
+        'SamVision',
+        NARROW | {'mlp_dim': 192, 'global_attn_indexes': [1]},
+    ),
+    ('SAM2', 'tiny', 'Sam2Vision', {}),
+]
+"""(family, arch here, prefix of the classes there, their options)."""
 MMPRETRAIN = {
     'SwinV2': ('tiny', 'swin_transformer_v2.SwinTransformerV2', {'arch': 'tiny', 'window_size': 8}),
     'ConvNeXt': ('tiny', 'convnext.ConvNeXt', {'arch': 'tiny'}),
@@ -72,7 +87,7 @@ def transformers() -> Iterator[dict[str, Any]]:
     """The names of files, which can be others than those in memory: each model is saved once."""
     package = import_module('transformers')
     import_module('transformers.models.dinat.modeling_dinat').requires_backends = lambda *_: None  # no kernel is called
-    for family, (arch, name, options) in TRANSFORMERS.items():
+    for family, arch, name, options in TRANSFORMERS:
         kind = 'ForImageClassification' if hasattr(package, f'{name}ForImageClassification') else 'Model'
         model = getattr(package, f'{name}{kind}')(getattr(package, f'{name}Config')(**options))
         with tempfile.TemporaryDirectory() as folder:

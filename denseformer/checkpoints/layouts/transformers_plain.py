@@ -1,6 +1,7 @@
 """Layouts of plain vision transformers in Hugging Face transformers, https://github.com/huggingface/transformers.
 
-Names of files and, where they differ, of models in memory. Queries, keys and values are three layers there.
+Names of files and, where they differ, of models in memory; EoMT's files have them too. Queries, keys and values are
+three layers there.
 """
 
 from collections import Counter
@@ -11,11 +12,11 @@ from denseformer.checkpoints.keys import Rule, StateDict, drop, join, rename
 from denseformer.checkpoints.layouts.layout import Layout
 
 STEM: tuple[Rule, ...] = (
-    (r'^(?:vit|deit|beit|dinov2|dinov2_with_registers|hiera|backbone|model)\.', ''),
-    (r'^embeddings\.patch_embeddings\.(?:projection\.)?', 'patch_embed.proj.'),
+    (r'^(?:vit|deit|beit|dinov2|dinov2_with_registers|dinov3_vit|hiera|backbone|model)\.', ''),
+    (r'^(?:embeddings|patch_embed)\.patch_embeddings\.(?:projection\.)?', 'patch_embed.proj.'),
     (r'^embeddings\.position_embeddings$', 'pos_embed'),
     (r'^embeddings\.distillation_token$', 'dist_token'),
-    (r'^embeddings\.(cls_token|mask_token|register_tokens)$', r'\1'),
+    (r'^(?:embeddings|patch_embed)\.(cls_token|mask_token|register_tokens)$', r'\1'),
 )
 BLOCK: tuple[Rule, ...] = (
     (r'^(?:encoder\.|model\.)?layers?\.(\d+)\.', r'blocks.\1.'),
@@ -32,8 +33,8 @@ BLOCK: tuple[Rule, ...] = (
     (r'\.lambda_([12])$', r'.gamma_\1'),
     (r'\.layer_scale([12])\.lambda1$', r'.ls\1.gamma'),
     (r'^encoder\.relative_position_bias\.', 'rel_pos_bias.'),
-    (r'^layernorm\.', 'norm.'),
     (r'^pooler\.layernorm\.', 'fc_norm.'),
+    (r'^(?:\w+\.)?layernorm\.', 'norm.'),
     (r'^(?:cls_|distillation_)?classifier\.', 'head.'),
 )
 
@@ -47,7 +48,9 @@ def plain(state_dict: StateDict) -> StateDict:
 
 
 def dinov2(state_dict: StateDict) -> StateDict:
-    return rename(plain(state_dict), (r'\.mlp\.weights_in\.', '.mlp.w12.'), (r'\.mlp\.weights_out\.', '.mlp.w3.'))
+    """Its gated MLPs have one layer in files and two in memory."""
+    joined = join(plain(state_dict), ('gate_proj', 'up_proj'), 'w12')
+    return rename(joined, (r'\.mlp\.weights_in\.', '.mlp.w12.'), (r'\.mlp\.(?:weights_out|down_proj)\.', '.mlp.w3.'))
 
 
 def dinov3(state_dict: StateDict) -> StateDict:
@@ -75,15 +78,15 @@ def hiera(state_dict: StateDict) -> StateDict:
 
 
 def sam(state_dict: StateDict) -> StateDict:
-    """The encoder's names; those of a whole model's decoder, which no encoder takes, stay."""
+    """The image encoder, alone or in the whole model."""
     return rename(
-        drop(state_dict, r'^shared_image_embedding\.'),
-        (r'\.neck\.conv([12])\.', lambda match: f'.neck.{2 * int(match[1]) - 2}.'),
-        (r'\.neck\.layer_norm([12])\.', lambda match: f'.neck.{2 * int(match[1]) - 1}.'),
-        (r'^vision_encoder\.layers\.', 'vision_encoder.blocks.'),
-        (r'\.layer_norm([12])\.', r'.norm\1.'),
-        (r'^vision_encoder\.patch_embed\.projection\.', 'vision_encoder.patch_embed.proj.'),
+        drop(state_dict, r'^(shared_image_embedding|prompt_encoder|mask_decoder)\.'),
         (r'^vision_encoder\.', ''),
+        (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
+        (r'^neck\.conv([12])\.', lambda match: f'neck.{2 * int(match[1]) - 2}.'),
+        (r'^neck\.layer_norm([12])\.', lambda match: f'neck.{2 * int(match[1]) - 1}.'),
+        (r'^layers\.', 'blocks.'),
+        (r'\.layer_norm([12])\.', r'.norm\1.'),
     )
 
 
@@ -110,8 +113,8 @@ MARK = r'^(\w+\.)?embeddings\.'
 LAYOUTS = {
     'ViT': Layout(MARK, plain),
     'DINOv2': Layout(MARK, dinov2),
-    'DINOv3': Layout(MARK, dinov3),
+    'DINOv3': Layout(rf'{MARK}|(\w+\.)*(layer|blocks)\.\d+\.attention\.', dinov3),
     'Hiera': Layout(MARK, hiera),
-    'SAM': Layout(r'^vision_encoder\.', sam),
+    'SAM': Layout(r'^(vision_encoder\.)?layers\.\d+\.layer_norm1\.', sam),
     'SAM2': Layout(r'^(vision_encoder\.)?backbone\.blocks\.', sam2),
 }
