@@ -18,7 +18,7 @@ from denseformer.detection.metrics import AttributeMetric, CocoMetric, CocoParts
 from denseformer.detection.necks import RCFPN, AttFPN, ChannelMapper, CSPNeXtPAFPN, MambaYOLOPAFPN
 from denseformer.detection.presence import PresenceCascadeRCNN, PresenceDDOD
 from denseformer.detection.rtdetr import RTDETR, HybridEncoder, QualityVarifocalLoss, ResNetVD
-from denseformer.detection.sam import USISSAM, PromptedMaskHead, PromptedRoIHead, USISNeck
+from denseformer.detection.sam import USISSAM, PromptableSAM, PromptedMaskHead, PromptedRoIHead, USISNeck
 from denseformer.detection.sampling import RepeatFactorSampler
 from denseformer.detection.test_time import DetectorTTA
 from denseformer.detection.yolo import MambaYOLODetector, YOLOv8Head
@@ -61,6 +61,7 @@ __all__ = [
     'PanopticMetric',
     'PresenceCascadeRCNN',
     'PresenceDDOD',
+    'PromptableSAM',
     'PromptedMaskHead',
     'PromptedRoIHead',
     'QualityVarifocalLoss',
