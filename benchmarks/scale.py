@@ -2,13 +2,17 @@
 
 python -m benchmarks.scale names --counts 1000000 10000000
 python -m benchmarks.scale records --counts 100000 1000000
+python -m benchmarks.scale ray --counts 100 1100
 """
 
 import argparse
 import multiprocessing
+import os
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -32,6 +36,13 @@ def name_of(number: int) -> str:
     return f'{number // 10_000:05d}/{number:010d}.jpg'
 
 
+def small_predictor() -> Predictor:
+    """A segmentor that takes next to no time."""
+    config = load_config(CONFIG)
+    config.model = {**SMALL, 'data_preprocessor': config.model.data_preprocessor}
+    return Predictor(config, device='cpu')
+
+
 def predict_listed(folder: Path, count: int) -> Figures:
     """One shard of a list of `count` images: all names are read, and about a hundred images predicted."""
     shard = Shard(0, max(1, count // IMAGES_IN_SHARD))
@@ -44,9 +55,7 @@ def predict_listed(folder: Path, count: int) -> Figures:
                 path = folder / name_of(number)
                 path.parent.mkdir(exist_ok=True)
                 path.hardlink_to(image)
-    config = load_config(CONFIG)
-    config.model = {**SMALL, 'data_preprocessor': config.model.data_preprocessor}
-    predictor = Predictor(config, device='cpu')
+    predictor = small_predictor()
     first: list[tuple[float, float]] = []
     log = RunFolder.log
 
@@ -66,6 +75,58 @@ def predict_listed(folder: Path, count: int) -> Figures:
         'MB at the peak': resident_memory('VmHWM'),
         'of these before': before,
     }
+
+
+def predict_on_ray(folder: Path, count: int) -> Figures:
+    """A folder of `count` images of 64 x 64 pixels, in this process, and by one worker on a Ray cluster of its own."""
+    (folder / 'in').mkdir()
+    Image.new('RGB', (64, 64)).save(folder / 'image.jpg')
+    for number in range(count):
+        (folder / 'in' / f'{number:06d}.jpg').hardlink_to(folder / 'image.jpg')
+    predictor = small_predictor()
+    started = time.process_time()
+    predict_folder(predictor, folder / 'in', folder / 'here')
+    here = time.process_time() - started
+    with cpu_of_descendants() as seconds:
+        predict_folder(predictor, folder / 'in', folder / 'ray', engine='ray', workers=1)
+    there = time.process_time() - started - here + sum(seconds.values())
+    return {'CPU seconds in this process': here, 'with Ray, all its processes': there}
+
+
+@contextmanager
+def cpu_of_descendants() -> Iterator[dict[int, float]]:
+    """The CPU seconds of each process that begins below this one, to a fifth of a second."""
+    seconds: dict[int, float] = {}
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.2):
+            seconds.update(descendants(os.getpid()))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seconds
+    finally:
+        over.set()
+        thread.join()
+
+
+def descendants(root: int) -> dict[int, float]:
+    """The CPU seconds of each process below `root`."""
+    parents, seconds = {}, {}
+    for stat in Path('/proc').glob('[0-9]*/stat'):
+        try:
+            fields = stat.read_text().rpartition(')')[2].split()
+        except OSError:
+            continue
+        process = int(stat.parent.name)
+        parents[process] = int(fields[1])
+        seconds[process] = (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+    found = {root}
+    while below := {process for process, parent in parents.items() if parent in found} - found:
+        found |= below
+    return {process: seconds[process] for process in found - {root} if process in seconds}
 
 
 def merge_many(folder: Path, count: int) -> Figures:
@@ -100,10 +161,10 @@ def measure(work: Callable[[Path, int], Figures], size: int, answer) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog='python -m benchmarks.scale', description=__doc__.splitlines()[0])
-    parser.add_argument('kind', choices=('names', 'records'))
+    parser.add_argument('kind', choices=('names', 'records', 'ray'))
     parser.add_argument('--counts', type=int, nargs='+', default=[100_000, 1_000_000])
     args = parser.parse_args()
-    work = {'names': predict_listed, 'records': merge_many}[args.kind]
+    work = {'names': predict_listed, 'records': merge_many, 'ray': predict_on_ray}[args.kind]
     print(work.__doc__)
     context = multiprocessing.get_context('spawn')
     for size in args.counts:
