@@ -139,7 +139,7 @@ class Run:
         """Predict the images of a shard, or all, that are not in its record; the summary, and whether that is all."""
         place, options = place_of(root, shard), self.options
         selection = Selection(shard or WHOLE, os.path.realpath(root) if is_local(root) else None)
-        items = (find_files if options.engine == 'ray' else find_items)(self.source, selection)
+        items = self._items(selection)
         first = next(items, None)  # a source that is missing is an error before anything is written
         if options.overwrite and not options.resume:
             for path in record_files(place):
@@ -177,6 +177,13 @@ class Run:
     def _expected(self, shard: Shard) -> int | None:
         """About how many images a shard has."""
         return None if self.images is None else round(self.images / shard.count)
+
+    def _items(self, selection: Selection) -> Iterator[SourceItem]:
+        """The images of the source; for Ray the files, which its processes open."""
+        if self.options.engine == 'ray':
+            assert isinstance(self.source, (str, Path))
+            return find_files(self.source, selection)
+        return find_items(self.source, selection)
 
     def _entries(self, items: Iterable[SourceItem], folder: RunFolder, done: Hashes) -> Generator[Entry, None, None]:
         """Predict on all items but those in `done`; the entry of each, once it is in the record."""
