@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -24,14 +26,17 @@ def connected(ray: ModuleType) -> Iterator[None]:
     """Let `ray` be connected: as it is already; else to the cluster of RAY_ADDRESS, to one that runs on this machine,
     or to one that is started here and ends with the context.
 
-    Nothing is reported to Ray's makers, unless RAY_USAGE_STATS_ENABLED says so.
+    Nothing is reported to Ray's makers, unless RAY_USAGE_STATS_ENABLED says so. SIGTERM does what it did before.
     """
     if ray.is_initialized():
         yield
         return
     os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
     quiet = {'worker_process_setup_hook': f'{__name__}.{set_up_worker.__name__}'}
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     ray.init(logging_level='WARNING', include_dashboard=False, runtime_env=quiet)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)
     try:
         yield
     finally:

@@ -27,22 +27,23 @@ from denseformer.inference.record import UNFINISHED, Entry, Hashes
 from denseformer.inference.run import predict_items as predict_here
 from denseformer.inference.shards import hash_of
 from denseformer.inference.sources import OutputNames, SourceItem, images_in
-from denseformer.inference.writers import OutputFolder, RunFolder
+from denseformer.inference.writers import OutputFolder, RunFolder, attempt_name
 from denseformer.options import RunOptions
 from denseformer.ray_cluster import connected, import_ray
 from denseformer.storage import is_local, make_folder, path_of, patiently, read_bytes, remove
 
 BATCHES = 16
-"""Batches of the network that an actor is given at a time: within them reading, network and writing overlap."""
-IMAGES = 64
-"""Images that an actor is given at a time where free memory decides on the size of a batch."""
+"""Batches of the network in a block, which an actor is given at a time: in it reading, network and writing overlap."""
+BATCH = 4
+"""Images in a batch, where free memory decides."""
+BLOCKS_PER_WORKER = 4
+"""Blocks for each actor at least, so that all are busy until the end; of few images they are smaller."""
 BLOCKS = 10_000
-"""About how often images are given to actors at most; the more there are, the more at a time."""
+"""About how many blocks there are at most; of very many images they are larger."""
 CHUNK = 10_000
 """Names that are made a part of a table at once."""
 DEATHS = 3
 """Actors that may die over one file, after one that died over several, before it counts as failed."""
-MARKS = 'begun'
 
 
 def predict_items(
@@ -52,12 +53,12 @@ def predict_items(
 
     done: the images to leave out. Raises ValueError for a camera or stream, and where no actor can begin.
     """
-    ray = import_ray('data')
+    ray, table = import_ray('data'), table_of(items)
+    if not len(table):
+        return
     with connected(ray):
-        size = predictor.settings.batch_size
-        blocks = list(blocks_of(items, BATCHES * size if size else IMAGES))
-        if not blocks:
-            return
+        workers = options.workers or max(1, int(ray.cluster_resources().get('CPU', 1)))
+        blocks = list(blocks_of(table, predictor.settings.batch_size or BATCH, workers))
         gpus = gpus_of(ray, predictor, options)
         dataset = ray.data.from_blocks(blocks)
         set_up(dataset.context)
@@ -73,12 +74,15 @@ def predict_items(
                 'done': ray.put(done),
                 'device': 'cuda' if gpus else 'cpu',
                 'root': str(folder.root.absolute()),
-                'place': str(folder.place.absolute()),
+                'unfinished': str((folder.place / UNFINISHED).absolute()),
+                'marks': f'begun-{attempt_name()}',
                 'thumbnails': folder.thumbnails,
             },
         )
         try:
-            with closing(iter(answers.iter_batches(batch_size=None, batch_format='pyarrow'))) as tables:
+            with closing(
+                iter(answers.iter_batches(batch_size=None, batch_format='pyarrow', prefetch_batches=0))
+            ) as tables:
                 for table in tables:
                     for text in table['entries'].to_pylist():
                         for entry in json.loads(text):
@@ -109,8 +113,8 @@ def gpus_of(ray: ModuleType, predictor: Predictor, options: RunOptions) -> float
     return 1.0 if ray.cluster_resources().get('GPU') and not isinstance(predictor.model, ExportedModel) else 0.0
 
 
-def blocks_of(items: Iterable[SourceItem], rows: int) -> Iterator[Any]:
-    """Arrow tables with `rows` files each, or more, so that there are not many more than `BLOCKS` tables.
+def table_of(items: Iterable[SourceItem]) -> Any:
+    """An Arrow table with a row per file. Raises ValueError for a camera or stream.
 
     name: below the source; path: absolute, or an address; fault: why there is no such file, else empty.
     """
@@ -119,8 +123,13 @@ def blocks_of(items: Iterable[SourceItem], rows: int) -> Iterator[Any]:
     kinds = pyarrow.schema([(column, pyarrow.binary()) for column in ('name', 'path', 'fault')])
     encoded = map(row_of, items)
     chunks = iter(lambda: list(islice(encoded, CHUNK)), [])
-    table = pyarrow.Table.from_batches((pyarrow.RecordBatch.from_pylist(chunk, kinds) for chunk in chunks), kinds)
-    rows = max(rows, -(-len(table) // BLOCKS))
+    return pyarrow.Table.from_batches((pyarrow.RecordBatch.from_pylist(chunk, kinds) for chunk in chunks), kinds)
+
+
+def blocks_of(table: Any, batch: int, workers: int) -> Iterator[Any]:
+    """The parts of a table: `BATCHES` times `batch` rows, if they are neither few nor very many."""
+    few = max(batch, len(table) // (BLOCKS_PER_WORKER * workers))
+    rows = max(min(BATCHES * batch, few), -(-len(table) // BLOCKS))
     for start in range(0, len(table), rows):
         yield table.slice(start, rows).combine_chunks()
 
@@ -142,19 +151,34 @@ def item_of(row: dict[str, bytes]) -> SourceItem:
 class Worker:
     """Predicts on the files that it is given, and answers with the entries of their images.
 
-    predictor: on the CPU; done: the images to leave out; device: where to predict; root: the folder of the run; place:
-    that of its record, where it is noted what was begun.
+    Args:
+        predictor: on the CPU.
+        done: the images to leave out.
+        device: where to predict.
+        root: the folder of the run.
+        unfinished: that of its files that are not complete.
+        marks: the name of a folder there in which the workers of a run note what they have begun.
+        thumbnails: keep small pictures for a report.
     """
 
-    def __init__(self, predictor: Predictor, done: Hashes, device: str, root: str, place: str, thumbnails: bool):
+    def __init__(
+        self,
+        predictor: Predictor,
+        done: Hashes,
+        *,
+        device: str,
+        root: str,
+        unfinished: str,
+        marks: str,
+        thumbnails: bool,
+    ):
         cv2.setLogLevel(0)
         self.predictor = predictor.to(device)
         self.done = done
         self.names = OutputNames()
-        unfinished = path_of(place) / UNFINISHED
-        self.marks = unfinished / MARKS
-        if is_local(unfinished):
-            scratch = unfinished / f'{platform.node()}-{os.getpid()}'
+        self.marks = path_of(unfinished) / marks
+        if is_local(self.marks):
+            scratch = Path(unfinished) / f'{platform.node()}-{os.getpid()}'
         else:
             self.temporary = TemporaryDirectory(prefix='denseformer-')
             scratch = Path(self.temporary.name)

@@ -5,7 +5,6 @@ import os
 import pickle
 import signal
 import sys
-from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -14,7 +13,7 @@ from PIL import Image
 from tiny import in_child
 
 from denseformer.inference import Predictor, on_ray, predict_folder
-from denseformer.inference.on_ray import DEATHS, Worker, blocks_of, item_of, row_of
+from denseformer.inference.on_ray import DEATHS, Worker, blocks_of, item_of, row_of, table_of
 from denseformer.inference.record import Hashes
 from denseformer.inference.shards import hash_of
 from denseformer.inference.sources import Selection, SourceItem, find_files
@@ -40,11 +39,12 @@ def images(tmp_path):
 
 def worker(predictor, out: Path, done: tuple[str, ...] = ()) -> Worker:
     names = Hashes(hash_of(name) for name in done)
-    return Worker(predictor, names, device='cpu', root=str(out), place=str(out), thumbnails=False)
+    folders = {'root': str(out), 'unfinished': str(out / '.unfinished'), 'marks': 'begun'}
+    return Worker(predictor, names, device='cpu', **folders, thumbnails=False)
 
 
 def test_a_worker_answers_with_the_entries_of_each_file_but_of_images_that_are_done(restorer, images, tmp_path):
-    (block,) = blocks_of(find_files(images, Selection()), 10)
+    block = table_of(find_files(images, Selection()))
     answer = worker(restorer, tmp_path / 'out', done=('1.png', '3.png'))(block)['entries']
     statuses = [[(entry['file'], entry['status']) for entry in json.loads(text)] for text in answer]
     expected = [[('0.png', 'ok')], [], [('2.png', 'ok')], [], [('4.png', 'ok')], [('broken.png', 'failed')]]
@@ -54,7 +54,7 @@ def test_a_worker_answers_with_the_entries_of_each_file_but_of_images_that_are_d
 
 
 def test_a_file_that_ends_its_process_again_and_again_fails_alone(restorer, images, tmp_path, monkeypatch):
-    (block,) = blocks_of(find_files(images, Selection()), 10)
+    block = table_of(find_files(images, Selection()))
     prepare = restorer.task.prepare
 
     def attempt() -> None:
@@ -84,8 +84,7 @@ def test_a_file_that_ends_its_process_again_and_again_fails_alone(restorer, imag
     ],
 )
 def test_a_file_is_the_same_when_it_arrives(item):
-    (block,) = blocks_of([item], 4)
-    (row,) = block.to_pylist()
+    (row,) = table_of([item]).to_pylist()
     assert item_of(row) == item
 
 
@@ -94,12 +93,19 @@ def test_a_relative_path_is_sent_as_an_absolute_one(monkeypatch, tmp_path):
     assert item_of(row_of(SourceItem(PurePosixPath('a.png'), path=Path('in/a.png')))).path == tmp_path / 'in/a.png'
 
 
-def test_the_more_files_there_are_the_more_are_given_at_a_time(monkeypatch):
+def test_few_files_are_given_in_small_parts_and_very_many_in_large_ones(monkeypatch):
     monkeypatch.setattr(on_ray, 'BLOCKS', 10)
-    items = [SourceItem(PurePosixPath(f'{i}.png'), path=Path(f'/in/{i}.png')) for i in range(101)]
-    assert [len(block) for block in blocks_of(items[:10], 4)] == [4, 4, 2]
-    assert [len(block) for block in blocks_of(items, 4)] == [11] * 9 + [2]
-    assert list(blocks_of([], 4)) == []
+    items = [SourceItem(PurePosixPath(f'{i}.png'), path=Path(f'/in/{i}.png')) for i in range(330)]
+
+    def sizes(count: int, **given: int) -> list[int]:
+        return [len(block) for block in blocks_of(table_of(items[:count]), **given)]
+
+    assert sizes(40, batch=1, workers=1) == [10] * 4
+    assert sizes(10, batch=1, workers=8) == [1] * 10
+    assert sizes(10, batch=4, workers=8) == [4, 4, 2]  # whole batches
+    assert sizes(100, batch=1, workers=1) == [16] * 6 + [4]
+    assert sizes(330, batch=1, workers=1) == [33] * 10
+    assert sizes(0, batch=1, workers=1) == []
 
 
 def test_a_predictor_that_was_sent_to_another_process_predicts_the_same(restorer, images):
@@ -118,7 +124,6 @@ def test_a_predictor_that_was_sent_to_another_process_predicts_the_same(restorer
 )
 def test_what_does_not_go_with_ray_is_refused(restorer, images, tmp_path, monkeypatch, source, options, fault):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(on_ray, 'connected', lambda ray: nullcontext())
     with pytest.raises(ValueError, match=fault):
         predict_folder(restorer, source, tmp_path / 'out', engine='ray', **options)
 
