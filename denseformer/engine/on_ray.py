@@ -7,6 +7,7 @@ as under torchrun, with `resume=True`: what stood in the folder before is of ano
 import os
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,13 +74,17 @@ def train(config_path: str, options: TrainOptions) -> None:
         try:
             status = trainer.fit().return_value
         except ray.train.WorkerGroupError as error:
-            for failure in error.worker_failures.values():
-                cause = getattr(failure, '_base_exc', failure)
-                if isinstance(cause, (ValueError, FloatingPointError)):
-                    raise cause from error
+            if told := for_users(error.worker_failures.values()):
+                raise told from error
             raise
     if status:
         sys.exit(status)
+
+
+def for_users(failures: Iterable[Exception]) -> ValueError | FloatingPointError | None:
+    """The first of the processes' failures that says what a user has to do; Ray wraps each with its traceback."""
+    causes = (getattr(failure, '_base_exc', failure) for failure in failures)
+    return next((cause for cause in causes if isinstance(cause, (ValueError, FloatingPointError))), None)
 
 
 def begin(folder: str, options: TrainOptions) -> None:
