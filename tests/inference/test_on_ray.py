@@ -123,6 +123,7 @@ def test_a_predictor_that_was_sent_to_another_process_predicts_the_same(restorer
     ],
 )
 def test_what_does_not_go_with_ray_is_refused(restorer, images, tmp_path, monkeypatch, source, options, fault):
+    pytest.importorskip('ray', reason='Ray is not installed')
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=fault):
         predict_folder(restorer, source, tmp_path / 'out', engine='ray', **options)
