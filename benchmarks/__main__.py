@@ -13,7 +13,7 @@ import torch
 import benchmarks
 from benchmarks import harness, tables
 
-HELPERS = ('__main__', 'authors', 'flops', 'harness', 'memory', 'tables', 'threads')
+HELPERS = ('__main__', 'authors', 'flops', 'harness', 'memory', 'ranking', 'tables', 'threads')
 
 
 def main() -> None:

@@ -1,6 +1,12 @@
-"""Every network with the kernels and by its definitions: what `denseformer.kernels` saves in time and memory."""
+"""Every kernel alone: a network that uses it, with the kernel and by the kernel's definition, all others being on."""
 
+import importlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -8,14 +14,11 @@ from torch import Tensor, nn
 from benchmarks.harness import Comparison, Contender
 from benchmarks.neighborhood import DEVICE, Function, inference, training_step
 from denseformer import kernels
-from denseformer.backbones import Backbone
-from denseformer.network import Network
-from denseformer.restoration.networks import RestorationNetwork
+from denseformer.registry import MODELS
 
 Task = Callable[[nn.Module, Tensor, torch.dtype], Function]
 
-SIDES = {Backbone: 512, RestorationNetwork: 128}
-TASKS = {
+TASKS: dict[str, tuple[Task, torch.dtype]] = {
     'inference': (inference, torch.float32),
     'inference, bfloat16': (inference, torch.bfloat16),
     'training step': (training_step, torch.float32),
@@ -23,36 +26,71 @@ TASKS = {
 }
 
 
+@dataclass(frozen=True)
+class Use:
+    """A network that uses a kernel and the side of its image; `switch`: the function that decides about the kernel."""
+
+    switch: str
+    network: dict[str, Any]
+    side: int = 512
+
+
+USES = (
+    Use('linear.applies', {'type': 'Swin', 'arch': 'tiny'}),
+    Use('mlp.applies', {'type': 'Swin', 'arch': 'tiny'}),
+    Use('mlp.applies', {'type': 'ConvNeXt', 'arch': 'tiny'}),
+    Use('attention.applies', {'type': 'Swin', 'arch': 'tiny'}),
+    Use('padded_heads.applies', {'type': 'SHViT', 'arch': 's4'}),
+    Use('padded_heads.applies', {'type': 'CATANet', 'arch': 'base'}, side=128),
+    Use('rest.applies', {'type': 'TransNeXt', 'arch': 'tiny'}),
+    Use('channels.applies', {'type': 'DLGSANet', 'arch': 'light'}, side=128),
+    Use('dynamic_conv.applies', {'type': 'DLGSANet', 'arch': 'light'}, side=128),
+    Use('depthwise.applies', {'type': 'ConvNeXt', 'arch': 'tiny'}),
+    Use('depthwise.applies', {'type': 'FocalNet', 'arch': 'tiny_lrf'}),
+    Use('recompute.enabled', {'type': 'HaloNet', 'arch': '26t'}),
+)
+"""Where a kernel has several ways to pay, one network for each."""
+
+
 def comparisons() -> Iterator[Comparison]:
-    for kind, side in SIDES.items():
-        for cls in kind.families():
-            for title, (task, dtype) in TASKS.items():
-                ours, plain = (contender(cls, task, side, dtype, on) for on in (True, False))
-                yield Comparison(f'{cls.__name__}, {title} at {side} x {side}', (ours, plain))
+    for use in USES:
+        for title, (task, dtype) in TASKS.items():
+            kernel, network = use.switch.split('.')[0], use.network['type']
+            contenders = (contender(use, task, dtype, kernel_on) for kernel_on in (True, False))
+            yield Comparison(f'{kernel} in {network}, {title} at {use.side} x {use.side}', tuple(contenders))
+    for title, (task, dtype) in TASKS.items():
+        swin = Use('', {'type': 'Swin', 'arch': 'tiny'})
+        both = (contender(swin, task, dtype, on, kernels.disabled) for on in (True, False))
+        yield Comparison(f'all kernels in Swin, {title} at 512 x 512', tuple(both))
 
 
 def contender(
-    cls: type[Network],
-    task: Callable[[nn.Module, Tensor, torch.dtype], Function],
-    side: int,
+    use: Use,
+    task: Task,
     dtype: torch.dtype,
     on: bool,
+    switched_off: Callable[[], AbstractContextManager] | None = None,
 ) -> Contender:
+    off = switched_off or partial(without, use.switch)
+
     def make() -> Function:
-        network = cls(arch=next(iter(cls.archs))).to(DEVICE)
-        image = torch.rand(1, network.in_channels, side, side, device=DEVICE)
-        if on:
-            return task(network, image, dtype)
-        with kernels.disabled():
+        network = MODELS.build({**use.network, 'type': f'denseformer.{use.network["type"]}'}).to(DEVICE)
+        image = torch.rand(1, network.in_channels, use.side, use.side, device=DEVICE)
+        with nullcontext() if on else off():
             run = task(network, image, dtype)
-        return by_definitions(run)
+        return run if on else inside(off, run)
 
-    return Contender('kernels' if on else 'definitions', make, dtype)
+    return Contender('with' if on else 'without', make, dtype)
 
 
-def by_definitions(run: Function) -> Function:
-    def plain() -> None:
-        with kernels.disabled():
+def without(switch: str) -> AbstractContextManager:
+    module, name = switch.split('.')
+    return mock.patch.object(importlib.import_module(f'denseformer.kernels.{module}'), name, return_value=False)
+
+
+def inside(context: Callable[[], AbstractContextManager], run: Function) -> Function:
+    def within() -> None:
+        with context():
             run()
 
-    return plain
+    return within

@@ -1,18 +1,21 @@
-"""Time of every backbone that has a published result on ADE20K, for the picture that ranks them.
+"""Time and memory of every backbone that has a published result on ADE20K, for the picture that ranks them.
 
 `python -m benchmarks.ranking` measures each variant once, in CPU time of one thread: the median of three predictions
-of the four maps of one 512 x 512 image, float32, after one that is not counted. What results/ranking.json holds
-already is left as it is; delete the file to measure all again.
+of the four maps of one 512 x 512 image, float32, after one that is not counted; the peak memory of one prediction,
+weights included, in a process of its own. What results/ranking.json holds already is left as it is; delete the file to
+measure all again.
 """
 
 import json
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from torch import nn
 
-from benchmarks.harness import timed
+from benchmarks.harness import Contender, fresh_process, timed, working_memory
 from denseformer.config.shipped import config_folder
 from denseformer.registry import MODELS
 
@@ -35,13 +38,33 @@ def ranked_configs() -> dict[str, Config]:
 
 def milliseconds(config: Config) -> tuple[float, float]:
     """CPU time of one prediction, and millions of parameters, of a config's backbone."""
-    options = {key: value for key, value in config.backbone.items() if key not in ('pretrained', 'init_cfg')}
-    network = MODELS.build(options).eval()
+    network = build(config)
     image = torch.randn(1, 3, SIDE, SIDE)
     with torch.inference_mode():
         network(image)
         times = [timed(lambda: network(image))[1] for _ in range(ROUNDS)]
     return 1000 * statistics.median(times), sum(p.numel() for p in network.parameters()) / 1e6
+
+
+def megabytes(config: Config) -> float:
+    """Peak memory of building a config's backbone and of one prediction, in a process of its own."""
+    with fresh_process('benchmarks.ranking').Pool(1) as pool:
+        return pool.apply(megabytes_here, (config.backbone.to_dict(),))
+
+
+def megabytes_here(backbone: dict) -> float:
+    torch.set_num_threads(1)
+
+    def make() -> Callable[[], object]:
+        network = build(Config({'backbone': backbone}))
+        return torch.inference_mode()(lambda: network(torch.randn(1, 3, SIDE, SIDE)))
+
+    return working_memory(Contender('ours', make))
+
+
+def build(config: Config) -> nn.Module:
+    options = {key: value for key, value in config.backbone.items() if key not in ('pretrained', 'init_cfg')}
+    return MODELS.build(options).eval()
 
 
 def main() -> None:
@@ -53,9 +76,11 @@ def main() -> None:
         if name in known:
             continue
         time, size = (same['ms'], same['parameters']) if same else milliseconds(config)
+        memory = same['mb'] if same else megabytes(config)
         known[name] = {
             'backbone': backbone,
             'ms': round(time, 1),
+            'mb': round(memory),
             'parameters': round(size, 2),
             'mIoU': config.published.value,
         }

@@ -1,8 +1,9 @@
-"""Prediction on many images: the rate and the memory of what is not the network, each case in a process of its own.
+"""Very many images: the rate and the memory of what is not the network, each case in a process of its own.
 
 python -m benchmarks.scale names --counts 1000000 10000000
 python -m benchmarks.scale records --counts 100000 1000000
 python -m benchmarks.scale ray --counts 100 1100
+python -m benchmarks.scale training-data --counts 2000
 """
 
 import argparse
@@ -14,12 +15,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import cv2
+import mmseg.datasets  # noqa: F401 (registers its datasets)
+import numpy as np
 import torch
+from mmengine import fileio
 from PIL import Image
 
 from benchmarks.harness import resident_memory
 from benchmarks.memory import CONFIG, SMALL
+from denseformer.config.packing import write_shards
+from denseformer.datasets.building import build_dataset
 from denseformer.engine import load_config
 from denseformer.inference import Predictor, predict_folder
 from denseformer.inference.merging import begin_shards, finish_shard, merge
@@ -29,6 +37,9 @@ from denseformer.inference.writers import RunFolder
 IMAGES_IN_SHARD = 100
 """Images that the measured shard of a list has, whatever the length of the list."""
 SHARDS = 4
+PHOTOGRAPHS = Path(__file__).parents[1] / 'data/photographs'
+SIDE = 256
+ROUNDS = 3
 Figures = dict[str, float]
 
 
@@ -153,18 +164,100 @@ def merge_many(folder: Path, count: int) -> Figures:
     }
 
 
+def read_samples(folder: Path, count: int) -> Figures:
+    """Samples per second, `count` images (256, 256) and label maps in any order: read, and decoded too, by CPU time.
+
+    'cold' is by the clock, after the system was asked to forget the files; else the best of some rounds.
+    """
+    write_samples(folder, count)
+    in_files = dict(
+        type='mmseg.BaseSegDataset',
+        data_root=str(folder),
+        data_prefix=dict(img_path='images', seg_map_path='masks'),
+        metainfo=dict(classes=[str(i) for i in range(8)]),
+    )
+    files = build_dataset({**in_files, 'pipeline': []})
+    write_shards(files, folder / 'shards', 1000)
+    write_database(files, folder / 'samples.lmdb')
+    database = dict(backend='lmdb', db_path=str(folder / 'samples.lmdb'))
+    kinds = {'files': (in_files, None), 'LMDB': (in_files, database)}
+    kinds['tar'] = (dict(type='denseformer.TarShards', folder=str(folder / 'shards')), None)
+    steps = [dict(type='denseformer.LoadImage'), dict(type='denseformer.LoadSegmentation', num_classes=8)]
+    best: Figures = {}
+    for kind, (dataset, store) in [*kinds.items()] * ROUNDS:
+        decoded = build_dataset({**dataset, 'pipeline': [{**step, 'backend_args': store} for step in steps]})
+
+        def read(number: int, samples=decoded, store=store) -> None:
+            info = samples.get_data_info(number)
+            for key in ('img_path', 'seg_map_path'):
+                fileio.get(info[key], backend_args=store)
+
+        order = np.random.default_rng(0).permutation(count).tolist()
+        forget(folder)
+        cold = rate(read, order, time.perf_counter)
+        best.setdefault(f'{kind} cold', cold)  # of the first round: a database that was read stays in memory
+        for what, work in (('read', read), ('decoded', decoded.__getitem__)):
+            best[f'{kind} {what}'] = max(best.get(f'{kind} {what}', 0), rate(work, order, time.process_time))
+    return best
+
+
+def rate(work: Callable[[int], object], numbers: list[int], clock: Callable[[], float]) -> float:
+    """Calls per second."""
+    started = clock()
+    for number in numbers:
+        work(number)
+    return len(numbers) / (clock() - started)
+
+
+def write_samples(folder: Path, count: int) -> None:
+    """Photographs' crops as JPEG files, and label maps as PNG files."""
+    photographs = [cv2.imread(str(path)) for path in sorted(PHOTOGRAPHS.glob('*'))]
+    photographs = [image for image in photographs if image is not None and min(image.shape[:2]) > SIDE]
+    random = np.random.default_rng(0)
+    for name in ('images', 'masks'):
+        (folder / name).mkdir()
+    for number in range(count):
+        image = photographs[number % len(photographs)]
+        top, left = (int(random.integers(size - SIDE)) for size in image.shape[:2])
+        crop = image[top : top + SIDE, left : left + SIDE]
+        cv2.imwrite(str(folder / f'images/{number:06d}.jpg'), crop)
+        cv2.imwrite(str(folder / f'masks/{number:06d}.png'), cv2.blur(crop[..., 1], (9, 9)) // 32)
+
+
+def write_database(dataset: Any, path: Path) -> None:
+    """The same files in mmengine's LMDB layout."""
+    import lmdb
+
+    with lmdb.open(str(path), map_size=2**36) as database, database.begin(write=True) as transaction:
+        for info in map(dataset.get_data_info, range(len(dataset))):
+            for key in ('img_path', 'seg_map_path'):
+                transaction.put(info[key].encode(), Path(info[key]).read_bytes())
+
+
+def forget(folder: Path) -> None:
+    """Ask the system to drop the files of a folder from its cache."""
+    os.sync()
+    for path in folder.rglob('*'):
+        if path.is_file():
+            with path.open('rb') as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def measure(work: Callable[[Path, int], Figures], size: int, answer) -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         answer.put(work(Path(folder), size))
 
 
+KINDS = {'names': predict_listed, 'records': merge_many, 'ray': predict_on_ray, 'training-data': read_samples}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog='python -m benchmarks.scale', description=__doc__.splitlines()[0])
-    parser.add_argument('kind', choices=('names', 'records', 'ray'))
+    parser.add_argument('kind', choices=tuple(KINDS))
     parser.add_argument('--counts', type=int, nargs='+', default=[100_000, 1_000_000])
     args = parser.parse_args()
-    work = {'names': predict_listed, 'records': merge_many, 'ray': predict_on_ray}[args.kind]
+    work = KINDS[args.kind]
     print(work.__doc__)
     context = multiprocessing.get_context('spawn')
     for size in args.counts:

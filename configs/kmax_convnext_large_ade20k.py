@@ -6,6 +6,7 @@ _base_ = [
     './_base_/runtime/default.py',
 ]
 backbone = dict(arch='large', drop_path_rate=0.7)
-image_scale, crop_size, distorted = (1281, 1281), (1281, 1281), 0.0
-model = dict(panoptic_head=dict(drop_path_rate=0.0), panoptic_fusion_head=dict(thing_threshold=0.4, stuff_threshold=0.4))
+image_scale, crop_size, augmentation = (1281, 1281), (1281, 1281), '${pasting}'
+head = dict(drop_path_rate=0.0)
+model = dict(panoptic_fusion_head=dict(thing_threshold=0.4, stuff_threshold=0.4))
 published = dict(metric='PQ', value=50.0, source='bytedance/kmax-deeplab, README.md')

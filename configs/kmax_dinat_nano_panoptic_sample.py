@@ -6,4 +6,4 @@ _base_ = [
     './_base_/runtime/epochs.py',
 ]
 canvas = 32  # sides become multiples of it
-model = dict(panoptic_head=dict(num_queries=24, width=64, widths=(64, 32, 16, 16), depths=(1, 1, 1, 1), layers=(1, 1, 1)))
+head = dict(num_queries=24, width=64, widths=(64, 32, 16, 16), depths=(1, 1, 1, 1), layers=(1, 1, 1))

@@ -5,5 +5,6 @@ _base_ = [
     './_base_/schedules/sgd_1x.py',
     './_base_/runtime/epochs.py',
 ]
-# An ordinary schedule, and the box heads of this project's cascade: the README states neither.
 backbone = dict(depth=101, init_cfg=dict(checkpoint='torchvision://resnet101'))
+batch_size = 4
+optim_wrapper = dict(optimizer=dict(lr=0.02))

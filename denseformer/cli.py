@@ -216,7 +216,7 @@ def add_explain(commands: Commands) -> None:
 
 
 def add_prepare(commands: Commands) -> None:
-    help_text = 'make training images quick to read (sub-images, LMDB databases), or fit a model of NIQE to photographs'
+    help_text = 'make training data quick to read (tar shards, sub-images, LMDB), or fit a model of NIQE to photographs'
     parser = add_command(commands, 'prepare', run_prepare, help_text)
     kinds = parser.add_subparsers(dest='kind', required=True)
     cut = kinds.add_parser('sub-images', help='cut the images of a folder into overlapping squares')
@@ -227,6 +227,13 @@ def add_prepare(commands: Commands) -> None:
     for kind in (cut, pack, natural):
         kind.add_argument('source', help='a folder of images')
         kind.add_argument('out', help='a new folder; for lmdb its name ends in .lmdb; for niqe a .npz file')
+    shards = kinds.add_parser(
+        'shards', help="write a config's datasets into tar files, and a config of the run on them"
+    )
+    shards.add_argument('source', metavar='config')
+    shards.add_argument('out', help='a new folder, or one in an object store, such as s3://bucket/folder')
+    shards.add_argument('--per-shard', type=int, default=1000, metavar='N', help='samples in a tar file (1000)')
+    add_overrides(shards)
 
 
 def add_list(commands: Commands) -> None:
@@ -304,6 +311,8 @@ def run_doctor(options: argparse.Namespace) -> int:
 
 
 def run_prepare(options: argparse.Namespace) -> int:
+    if options.kind == 'shards':
+        return run_prepare_shards(options)
     from denseformer.datasets.restoration.image_folders import image_files
     from denseformer.datasets.restoration.lmdb_store import write_store
     from denseformer.datasets.restoration.sub_images import cut_folder
@@ -320,6 +329,20 @@ def run_prepare(options: argparse.Namespace) -> int:
     else:
         count = cut_folder(files, Path(options.out), size=options.size, step=options.step)
         print(f'{len(files)} images, {count} squares of {options.size} pixels -> {options.out}')
+    return 0
+
+
+def run_prepare_shards(options: argparse.Namespace) -> int:
+    from denseformer.config.audit import check_config
+    from denseformer.config.packing import pack_config
+    from denseformer.engine import load_config
+
+    config = load_config(options.source, options.cfg_options)
+    check_config(config)
+    out = path_of(options.out)
+    for packed in pack_config(config, out, options.per_shard):
+        print(f'{packed.samples} samples, {packed.size / 2**20:.1f} MiB -> {packed.folder}', flush=True)
+    print(f'the same run on them: denseformer train {out / "config.py"}')
     return 0
 
 

@@ -27,6 +27,8 @@ from denseformer.registry import MODELS
 TEST_DEPTHS = {'depths': (2, 2, 2, 2), 'blocks': (2, 2, 2, 2), 'groups': (1,)}
 """By the field of an arch record, how many blocks of each stage show all that a network does."""
 
+TRAINING_OPTIONS = ('pretrained', 'init_cfg', 'finetune', 'lora')
+"""Options that say how a network learns, and nothing of what it computes."""
 
 Finetune = Literal['all', 'head', 'lora']
 Built = TypeVar('Built')
@@ -150,7 +152,7 @@ class Network(BaseModule, metaclass=Finished):
         if pretrained is not None:
             if init_cfg is not None:
                 raise ValueError(f'{type(self).__name__}: pretrained and init_cfg say the same; give one of them.')
-            init_cfg = dict(type='denseformer.Pretrained', checkpoint=self._starting_point(arch, pretrained))
+            init_cfg = dict(type='denseformer.Pretrained', checkpoint=self.starting_point(arch, pretrained))
         if finetune not in get_args(Finetune):
             raise ValueError(f"finetune must be one of {', '.join(get_args(Finetune))}, got '{finetune}'.")
         if lora is not None and (finetune != 'lora' or not set(lora) <= {'rank', 'alpha'}):
@@ -195,8 +197,7 @@ class Network(BaseModule, metaclass=Finished):
         return save_model(self, Config(self._saved_config()), folder, **about)
 
     def _saved_config(self) -> dict[str, Any]:
-        training = ('pretrained', 'init_cfg', 'finetune', 'lora')
-        settings = {name: value for name, value in self.settings.items() if name not in training}
+        settings = {name: value for name, value in self.settings.items() if name not in TRAINING_OPTIONS}
         return {'backbone': {'type': f'denseformer.{self.registered_name()}', **settings}}
 
     @classmethod
@@ -205,7 +206,7 @@ class Network(BaseModule, metaclass=Finished):
         return next(name for name, component in MODELS.module_dict.items() if component is cls)
 
     @classmethod
-    def _starting_point(cls, arch: str | Mapping[str, Any], pretrained: str) -> str:
+    def starting_point(cls, arch: str | Mapping[str, Any], pretrained: str) -> str:
         """The path or address of a checkpoint that `pretrained` stands for."""
         if is_address(pretrained) or Path(pretrained).suffix or Path(pretrained).is_dir():
             return pretrained

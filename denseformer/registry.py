@@ -47,5 +47,6 @@ METRICS = ScopeRegistry(root.METRICS, ['segmentation', 'detection', 'restoration
 HOOKS = ScopeRegistry(root.HOOKS, ['engine'])
 OPTIM_WRAPPERS = ScopeRegistry(root.OPTIM_WRAPPERS, ['engine'])
 OPTIM_WRAPPER_CONSTRUCTORS = ScopeRegistry(root.OPTIM_WRAPPER_CONSTRUCTORS, ['engine', 'restoration'])
+PARAM_SCHEDULERS = ScopeRegistry(root.PARAM_SCHEDULERS, ['engine'])
 WEIGHT_INITIALIZERS = ScopeRegistry(root.WEIGHT_INITIALIZERS, ['engine'])
 VISBACKENDS = ScopeRegistry(root.VISBACKENDS, ['engine'])

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-SAMPLE, ITERATION, VALIDATION = 0, 1, 2
+SAMPLE, ITERATION, VALIDATION, VIEW = 0, 1, 2, 3
 """The purposes that seeds are derived for."""
 
 

@@ -37,7 +37,7 @@ def attention_with_rest(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, rest: Ten
     q: (B, h, N, d), logits are q . k unscaled; k, v: (B, h, P, d); bias: (B or 1, h, N, P); rest: (B, h, N, 1), the log
     of the mass of other keys in the same softmax -> (B, h, N, d) and (B, h, N, 1).
     """
-    if kernels.enabled():
+    if kernels.rest.applies():
         return kernels.rest.attention_with_rest(q, k, v, bias, rest)
     weights = torch.cat([q @ k.mT + bias, rest], -1).softmax(-1).to(v.dtype)  # (B, h, N, P + 1)
     return weights[..., :-1] @ v, weights[..., -1:]

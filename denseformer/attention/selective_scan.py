@@ -64,7 +64,7 @@ def selective_scan(
         ValueError: where shapes do not fit each other.
     """
     check_shapes(u, delta, A, B, C)
-    kernel = mamba_kernel('selective_scan_interface', 'selective_scan_fn', u.device.type) if kernels.enabled() else None
+    kernel = mamba_kernel('selective_scan_interface', 'selective_scan_fn', u.device.type)
     if kernel is not None and u.dtype is not torch.float64:
         return compiled_scan(kernel, u, delta, A, B, C, D, delta_bias)
     wide = torch.promote_types(u.dtype, torch.float32)

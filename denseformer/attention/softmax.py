@@ -24,6 +24,13 @@ def window_softmax_attention(
     return segmented_attention(q, k, v, [q.shape[0]], [bias], scale)
 
 
+def capped_attention(q: Tensor, k: Tensor, v: Tensor, cap: float, scale: float | None = None) -> Tensor:
+    """softmax(cap * tanh(scale * q k^T / cap)) v, whose logits stay between -cap and cap; shapes as above."""
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    logits = cap * torch.tanh((q * scale) @ k.transpose(-2, -1) / cap)
+    return (logits.softmax(-1) @ v).transpose(1, 2).flatten(2)  # (n, N, h * e)
+
+
 def segmented_attention(
     q: Tensor,
     k: Tensor,

@@ -21,7 +21,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer import kernels
 from denseformer.kernels.mamba_ssm import mamba_kernel
 
 CHUNK = 64
@@ -50,8 +49,7 @@ def state_space_duality(
         ValueError: where shapes do not fit each other.
     """
     check_shapes(x, dt, A, B, C)
-    compiled = causal and kernels.enabled()
-    kernel = mamba_kernel('triton.ssd_combined', 'mamba_chunk_scan_combined', x.device.type) if compiled else None
+    kernel = mamba_kernel('triton.ssd_combined', 'mamba_chunk_scan_combined', x.device.type) if causal else None
     if kernel is not None and x.dtype is not torch.float64:
         return kernel(x, dt, A.float(), B.to(x.dtype), C.to(x.dtype), CHUNK, D=D)
     wide = torch.promote_types(x.dtype, torch.float32)

@@ -36,12 +36,14 @@ from denseformer.backbones.linear_attention.inline import InLinePVT, InLineSwin
 from denseformer.backbones.linear_attention.l2vit import L2ViT
 from denseformer.backbones.linear_attention.soft import SOFT
 from denseformer.backbones.neighborhood.dinat import NAT, DiNAT, DiNATs
+from denseformer.backbones.plain.adapted_sam import AdaptedSAM
 from denseformer.backbones.plain.binary_attention import BinaryAttention
 from denseformer.backbones.plain.convit import ConViT
 from denseformer.backbones.plain.croco import CroCo
 from denseformer.backbones.plain.crossvit import CrossViT
 from denseformer.backbones.plain.dinov2 import DINOv2
 from denseformer.backbones.plain.dinov3 import DINOv3
+from denseformer.backbones.plain.git import GiTViT
 from denseformer.backbones.plain.hiera import Hiera
 from denseformer.backbones.plain.illama import ILLaMA
 from denseformer.backbones.plain.sam import SAM
@@ -59,6 +61,7 @@ from denseformer.backbones.plain.vitdet import ViTDet
 from denseformer.backbones.spectral.spectformer import SpectFormer
 from denseformer.backbones.spectral.svt import SVT
 from denseformer.backbones.state_space.a2mamba import A2Mamba
+from denseformer.backbones.state_space.mamba_yolo import MambaYOLO
 from denseformer.backbones.state_space.mobilemamba import MobileMamba
 from denseformer.backbones.state_space.vcmamba import VCMamba
 from denseformer.backbones.state_space.vim import Vim
@@ -90,6 +93,7 @@ __all__ = [
     'VOLO',
     'VSSD',
     'A2Mamba',
+    'AdaptedSAM',
     'AgentPVT',
     'AgentSwin',
     'Backbone',
@@ -115,6 +119,7 @@ __all__ = [
     'FcaFormer',
     'FocalNet',
     'GCViT',
+    'GiTViT',
     'HaloNet',
     'Hiera',
     'HorNet',
@@ -125,6 +130,7 @@ __all__ = [
     'LSNet',
     'LWGANet',
     'MambaOut',
+    'MambaYOLO',
     'MaxViT',
     'MiT',
     'MoH',

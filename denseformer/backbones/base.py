@@ -224,7 +224,10 @@ class Backbone(MapNetwork):
         Raises ValueError for an image of other channels.
         """
         self.check_image(image)
-        x = self.patch_embed(image)
+        return self.run_stages(self.patch_embed(image))
+
+    def run_stages(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The output of the patch embedding -> one (B, C_i, H_i, W_i) per out index."""
         outs = []
         for i, (stage, norm) in enumerate(zip(self.stages, self.out_norms, strict=True)):
             x = self.plug_in(i, stage(x))

@@ -123,6 +123,7 @@ DENSE_DETECTORS = {
     'FCOS': r'bbox_head\.conv_centerness\.',
     'RTMDet-Ins': r'bbox_head\.rtm_kernel\.',
     'RTMDet': r'bbox_head\.rtm_cls\.',
+    'RT-DETR': r'input_proj\.\d+\.conv\.',
     'DDQ': r'bbox_head\.aux_cls_branches\.',
     'DINO': r'dn_query_generator\.',
     'Deformable DETR': r'decoder\.layers\.\d+\.cross_attn\.sampling_offsets\.',

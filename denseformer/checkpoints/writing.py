@@ -158,11 +158,13 @@ def pointed_checkpoint(folder: str | Path) -> Path | None:
     """The file that the `last_checkpoint` of a run's folder means; None where the folder has no such record.
 
     A file of that name in the folder itself comes first: the record holds the path that the folder had when it was
-    written, and it may have been copied or moved since.
+    written, and it may have been copied or moved since; the checkpoints of the original are not meant then.
     """
     record = Path(folder) / 'last_checkpoint'
     if not record.is_file():
         return None
     named = Path(record.read_text(errors='replace').strip() or '.')
-    here = Path(folder) / named.name
-    return here if here.is_file() else named
+    here, other = Path(folder) / named.name, named.parent / 'last_checkpoint'
+    if here.is_file():
+        return here
+    return None if other.is_file() and not other.samefile(record) else named

@@ -20,6 +20,7 @@ from mmengine.registry.utils import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
+from denseformer.checkpoints.addresses import is_address
 from denseformer.config.components import accepted_arguments, component_of, default_of, unknown_component
 from denseformer.config.counts import (
     class_weights,
@@ -31,13 +32,15 @@ from denseformer.config.counts import (
 )
 from denseformer.config.errors import ConfigError
 from denseformer.config.findings import Finding, walk
+from denseformer.config.masks import masks_of_boxes
 from denseformer.config.overrides import SHARED_KEYS
+from denseformer.config.shipped import config_folder
 from denseformer.datasets.building import leaf_datasets
 from denseformer.suggestions import did_you_mean
 
 RUN_KEYS = ({*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}) | {
     *('custom_imports', 'sync_bn', 'compile', 'fsdp', 'tta_model', 'tta_pipeline', 'vis_backends'),
-    *('find_unused_parameters', 'model_wrapper_cfg'),
+    *('find_unused_parameters', 'model_wrapper_cfg', 'window'),
 }
 """Top-level keys that mmengine or this project reads."""
 BUILDER_KEYS = {
@@ -47,6 +50,7 @@ BUILDER_KEYS = {
 """Keys that builders take out of a component's dict before they call it."""
 READ = re.compile(r'^(?:\$\{|\{\{ *_base_\.) *(\w+)')
 """A reference of ours, or of mmengine's, and the top-level key that it reads."""
+REFERENCE = re.compile(r'\$\{(\w+)')
 LISTED = 5
 
 
@@ -63,7 +67,7 @@ def audit(config: Config, *, data: bool = True) -> Iterator[Finding]:
     init_default_scope(config.get('default_scope') or 'mmengine')
     import_custom_modules(config)
     checks = [unknown_keys, unknown_components, class_counts, empty_schedules, missing_weights]
-    checks += [class_weights, single_classes, label_counts, input_channels, map_counts, hook_names]
+    checks += [class_weights, single_classes, label_counts, input_channels, map_counts, hook_names, masks_of_boxes]
     checks += [missing_data] if data else []
     where = SourceLocations(config.filename)
     for finding in distinct(finding for check in checks for finding in check(config)):
@@ -99,8 +103,11 @@ def unknown_keys(config: Config) -> Iterator[Finding]:
 def is_variable(key: str, config: Config, known: Iterable[str]) -> bool:
     """Whether a key seems to be a variable that was read before the file was written, as in what a run leaves.
 
-    Its value stands somewhere else too; a number may do so by chance, so its name must not be like a known one.
+    A file without bases may have the names that bases of this project read. Else the value stands somewhere else too; a
+    number may do so by chance, so its name must not be like a known one.
     """
+    if len(config_files(config.filename)) == 1 and key in names_in_bases():
+        return True
     value = config[key]
     if isinstance(value, bool) or value is None:
         return False
@@ -183,7 +190,8 @@ def missing_weights(config: Config) -> Iterator[Finding]:
     """Checkpoints that are named and not there."""
     for key, node in walk(dict(config.items()), ''):
         named = key == 'load_from' or key.endswith('init_cfg.checkpoint')
-        if named and isinstance(node, str) and '://' not in node and not Path(node).is_file():
+        elsewhere = isinstance(node, str) and (is_address(node) or '://' in node)
+        if named and isinstance(node, str) and not elsewhere and not Path(node).is_file():
             yield Finding(key, f"there is no file '{node}'.")
 
 
@@ -276,6 +284,13 @@ def names_read(filename: str | None) -> frozenset[str]:
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 names |= {*READ.findall(node.value)}
     return frozenset(names)
+
+
+@lru_cache(maxsize=1)
+def names_in_bases() -> frozenset[str]:
+    """Names that some base of this project reads."""
+    texts = (file.read_text() for file in (config_folder() / '_base_').rglob('*.py'))
+    return frozenset(name for text in texts for name in REFERENCE.findall(text))
 
 
 @lru_cache(maxsize=64)

@@ -109,6 +109,6 @@ def described_maps(backbone: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         raise ConfigError(f"backbone.type: no backbone is called '{name}'.{hint}")
     if not (isinstance(cls, type) and issubclass(cls, MapNetwork) and 'arch' in backbone):
         return {}
-    options = {key: backbone[key] for key in ('out_indices', 'neck', 'patch_size') if key in backbone}
+    options = {key: backbone[key] for key in ('out_indices', 'neck', 'patch_size', 'return_stem') if key in backbone}
     description = cls.describe(backbone['arch'], **options)
     return {'channels': description.channels, 'strides': description.strides}

@@ -16,6 +16,7 @@ from denseformer.datasets.detection import (
     HeldOutDataset,
     LoadInstances,
     LoadPanoptic,
+    PasteSegments,
     VOCDataset,
     XMLDataset,
 )
@@ -39,10 +40,20 @@ from denseformer.datasets.restoration import (
 from denseformer.datasets.sample.instances import SampleInstances
 from denseformer.datasets.sample.panoptic import SamplePanoptic
 from denseformer.datasets.sample.semantic import SampleDataset
-from denseformer.datasets.segmentation import LoadSegmentation, MaskList
+from denseformer.datasets.segmentation import (
+    ACDCDataset,
+    ISICDataset,
+    LoadImageSlice,
+    LoadLabelSlice,
+    LoadSegmentation,
+    MaskList,
+    VolumeDataset,
+)
+from denseformer.datasets.tar_shards import TarShards
 from denseformer.datasets.transforms import ResizeImage
 
 __all__ = [
+    'ACDCDataset',
     'ADE20KInstanceDataset',
     'ADE20KPanopticDataset',
     'AddGaussianNoise',
@@ -58,15 +69,19 @@ __all__ = [
     'CompressJPEG',
     'FreeFormMask',
     'HeldOutDataset',
+    'ISICDataset',
     'LoadCube',
     'LoadImage',
     'LoadImagePair',
+    'LoadImageSlice',
     'LoadInstances',
+    'LoadLabelSlice',
     'LoadPanoptic',
     'LoadSegmentation',
     'MaskList',
     'PackRestoration',
     'PairedRandomCrop',
+    'PasteSegments',
     'RandomOrientation',
     'RealWorldDegradation',
     'ResizeImage',
@@ -74,6 +89,8 @@ __all__ = [
     'SampleDataset',
     'SampleInstances',
     'SamplePanoptic',
+    'TarShards',
     'VOCDataset',
+    'VolumeDataset',
     'XMLDataset',
 ]

@@ -12,24 +12,30 @@ Legend: B batch, Q queries, K classes, N tokens, P class token and registers, C 
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmdet.models.dense_heads import Mask2FormerHead as MMDetHead
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
 from mmseg.models.decode_heads import Mask2FormerHead as MMSegHead
 from torch import Tensor, nn
 
 from denseformer.attention.rotary import Rotation
 from denseformer.backbones.plain.base import PlainBackbone
-from denseformer.backbones.plain.embedding import Size
-from denseformer.checkpoints.keys import drop, rename
+from denseformer.backbones.plain.embedding import Size, TokenEmbed
+from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of
+from denseformer.checkpoints.addresses import CATALOG, catalog_entry, local_file
+from denseformer.checkpoints.common import file_hash
+from denseformer.checkpoints.keys import StateDict, drop, rename
 from denseformer.detection.mask2former.model import Mask2FormerSemanticHead, QueryLosses
 from denseformer.layers import LayerNorm2d, Linear
 from denseformer.registry import MODELS
 
+TAKEN = 'take ViT without relative positions, DINOv2, DINOv3, TIPS, CroCo or SMARTIES'
 Prediction = tuple[list[Tensor], list[Tensor]]
 """Class scores (B, Q, K + 1) and masks (B, Q, h, w), both before softmax and sigmoid, of one or more blocks."""
 
@@ -58,6 +64,8 @@ class EoMT(BaseModule):
         num_queries: the most masks that are found in an image.
         query_blocks: how many of the last blocks take queries.
         masked_attention: whether training predicts before each of these blocks, too, and masks attention by it.
+        deltas_to: weights, as `pretrained` of a backbone names them, to which the transformer in files of the authors
+            holds differences, as in all that they publish on DINOv3; None for files that hold the weights themselves.
         init_cfg: mmengine's.
 
     `mask_shares`, one number for each query block, says which share of the queries, drawn per image, keeps to its mask.
@@ -72,6 +80,7 @@ class EoMT(BaseModule):
         num_queries: int = 100,
         query_blocks: int = 4,
         masked_attention: bool = True,
+        deltas_to: str | None = None,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
@@ -80,6 +89,12 @@ class EoMT(BaseModule):
             raise ValueError(f"EoMT puts queries into a plain backbone, and '{backbone['type']}' is none.")
         last = kind.resolve_arch(backbone['arch']).blocks - 1
         self.backbone = MODELS.build({**backbone, 'out_indices': (last,), 'norm_outputs': True})
+        if not isinstance(self.backbone.patch_embed, TokenEmbed):
+            raise ValueError(
+                f'EoMT puts queries among tokens that are alike, and {kind.__name__} has others inside its patches: '
+                f'{TAKEN}.'
+            )
+        self.base = None if deltas_to is None else kind.starting_point(backbone['arch'], deltas_to)
         if not 1 <= query_blocks <= last + 1:
             raise ValueError(f'query_blocks must be 1..{last + 1}, got {query_blocks}.')
         dim = self.backbone.out_channels[0]
@@ -124,7 +139,7 @@ class EoMT(BaseModule):
             return context[0]
         raise ValueError(
             f"The blocks of {type(self.backbone).__name__} attend by each patch's place in the map, and queries have "
-            'none: take ViT without relative positions, DINOv2, DINOv3, TIPS, CroCo or SMARTIES.'
+            f'none: {TAKEN}.'
         )
 
     def predict(self, x: Tensor, size: Size) -> tuple[Tensor, Tensor]:
@@ -146,15 +161,44 @@ class EoMT(BaseModule):
         return bias
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """From the authors' names, below `network.` or not; their files on DINOv3 hold differences and do not fit."""
+        """From the authors' names, below `network.` or not; differences are added to the weights they belong to."""
         own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
+        is_theirs = any(re.match(r'(network\.)?encoder\.backbone\.', key) for key in own)
         own = rename(
             drop(own, r'(^|\.)attn_mask_probs$', r'(^|\.)encoder\.pixel_(mean|std)$', r'^criterion\.'),
             (r'^network\.', ''),
             (r'^encoder\.backbone\.', 'backbone.'),
         )
+        if is_theirs and self.base is not None:
+            own = self.added_to_base(own)
         state_dict.update({prefix + key: value for key, value in own.items()})
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def added_to_base(self, own: StateDict) -> StateDict:
+        """The weights of a file whose transformer holds differences to `deltas_to`: their sums, and the rest as it is.
+
+        Raises CheckpointError for a base of another hash than its authors', or of other tensors.
+        """
+        path = local_file(self.base)
+        found = file_hash(path)
+        entry = catalog_entry(self.base) if self.base.startswith(CATALOG) else None
+        if entry and entry.sha256 and not found.startswith(entry.sha256):
+            raise CheckpointError(f'{path}: has the hash {found}, its authors say {entry.sha256}: fetch it again.')
+        base = self.backbone.own_names(weights_of(read_checkpoint(path)))
+        deltas = self.backbone.own_names({k.removeprefix('backbone.'): v for k, v in own.items() if in_backbone(k)})
+        if {k: v.shape for k, v in base.items()} != {k: v.shape for k, v in deltas.items()}:
+            raise CheckpointError(
+                f'{path}: the differences belong to other weights: these have {len(base)} tensors of '
+                f'{type(self.backbone).__name__}, those {len(deltas)}, or their shapes differ.'
+            )
+        logger = MMLogger.get_current_instance()
+        logger.info(f'The transformer is {self.base} (sha256 {found[:8]}) and the differences of the file, added.')
+        rest = {key: value for key, value in own.items() if not in_backbone(key)}
+        return {**rest, **{f'backbone.{key}': value + deltas[key].to(value) for key, value in base.items()}}
+
+
+def in_backbone(key: str) -> bool:
+    return key.startswith('backbone.')
 
 
 def unturned(rotation: Rotation | None, count: int) -> Rotation | None:

@@ -7,6 +7,7 @@ from denseformer.engine.initializers import Pretrained
 from denseformer.engine.optim import LayerDecayOptimWrapperConstructor
 from denseformer.engine.reproducibility import IterationSeedHook
 from denseformer.engine.runner import Runner
+from denseformer.engine.schedules import TwoStageWarmupLR
 from denseformer.engine.trackers import WandbTracker
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     'Pretrained',
     'RestoredImagesHook',
     'Runner',
+    'TwoStageWarmupLR',
     'WandbTracker',
     'load_config',
 ]

@@ -17,8 +17,8 @@ from denseformer.checkpoints import CheckpointError, newest_checkpoint, read_che
 from denseformer.checkpoints.writing import fault
 from denseformer.config.audit import check_config
 from denseformer.config.errors import ConfigError
-from denseformer.config.findings import walk
 from denseformer.config.loading import load_config
+from denseformer.config.masks import finds_masks
 from denseformer.datasets.building import leaf_datasets
 from denseformer.engine.confusion_matrix import write_confusion
 from denseformer.engine.devices import use_device
@@ -36,8 +36,6 @@ AMP_WRAPPERS = {
     'bf16': {'type': 'denseformer.BFloat16OptimWrapper'},
     'fp16': {'type': 'mmengine.AmpOptimWrapper', 'dtype': 'float16'},
 }
-MASK_HEADS = ('.mask_head', '.panoptic_head')
-"""Ends of the keys of a detector's parts that find masks."""
 
 
 @takes_options(TrainOptions)
@@ -142,7 +140,8 @@ def prepare(config_path: str, options: LaunchOptions) -> Config:
 
 def work_dir_of(config: Config, config_path: str, options: LaunchOptions) -> str:
     """The folder of a run."""
-    return options.work_dir or config.get('work_dir') or str(Path('work_dirs') / Path(config_path).stem)
+    folder = options.work_dir or config.get('work_dir') or Path('work_dirs') / Path(config_path).stem
+    return os.path.normpath(folder)
 
 
 def set_start(config: Config, options: TrainOptions) -> None:
@@ -176,6 +175,16 @@ def set_finetuning(config: Config, options: TrainOptions) -> None:
     settings.finetune = options.finetune
     if options.finetune != 'lora':
         settings.pop('lora', None)
+
+
+def set_feature_cache(config: Config, options: TrainOptions) -> None:
+    """Let the maps of a frozen backbone be computed once and kept."""
+    if not options.cache_features:
+        return
+    if options.compile or config.get('compile') or options.fsdp or config.get('fsdp'):
+        raise ConfigError('--cache-features goes with neither --compile nor --fsdp: maps are read between the layers.')
+    hook = dict(type='denseformer.FeatureCacheHook', folder=options.cache_features, views=options.cached_views or 1)
+    config.default_hooks = {**(config.get('default_hooks') or {}), 'feature_cache': hook}
 
 
 def use_mixed_precision(config: Config, options: TrainOptions) -> None:
@@ -261,6 +270,7 @@ TRAIN_STEPS: tuple[Callable[[Config, TrainOptions], None], ...] = (
         set_start,
         set_pretrained,
         set_finetuning,
+        set_feature_cache,
         use_mixed_precision,
         compile_model,
         scale_learning_rate,
@@ -367,8 +377,7 @@ def augment_detector(config: Config) -> None:
     from denseformer.detection.test_time import mirrored
 
     model = config.get('tta_model') or dict(type='denseformer.DetectorTTA')
-    finds_masks = any(key.endswith(MASK_HEADS) for key, _ in walk(config.model, 'model'))
-    if model['type'].rpartition('.')[2] == 'DetTTAModel' and finds_masks:
+    if model['type'].rpartition('.')[2] == 'DetTTAModel' and finds_masks(config.model):
         raise ConfigError(
             "--tta: mmdetection's DetTTAModel merges no masks; use tta_model=dict(type='denseformer.DetectorTTA')."
         )

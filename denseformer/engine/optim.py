@@ -27,12 +27,18 @@ class LayerDecayOptimWrapperConstructor:
         layer_decay: each layer's rate is this times the rate of the layer above it; heads take the full rate. 1: off.
         decay_by: what counts as a layer: every 'block', or the coarser 'stage' and 'group' of ConvNeXt's segmentation
             and detection code, which many families use (`stage_layer`, `group_layer`).
+        decay_from: where decay begins for blocks: 'heads', below which the last block has the first lower rate, or
+            'last_block', which has the heads' rate, and the stem that of the first block, as in EoMT.
+        full_rate_blocks: how many of the last blocks have the heads' rate, whatever else they would have.
         layers: for 'stage' and 'group', the number of layers below the heads, as their recipe has it.
         blocks_per_layer: for 'group', how many blocks of the third stage make a layer.
         backbone_lr_mult: a factor for the backbone as a whole.
         head_no_decay: fragments of the names of head parameters without weight decay.
         vector_decay: whether weight decay applies to parameters of one axis, biases and gains, where nothing above
             exempts them.
+        decay_everything: whether weight decay applies to all parameters, those included that a backbone exempts.
+        separate_backbone: whether the backbone's parameters are in groups of their own, whose entry 'backbone' is True:
+            for schedules that treat them differently.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None):
@@ -50,7 +56,15 @@ class LayerDecayOptimWrapperConstructor:
                 "paramwise_cfg's decay_by is 'block', or 'stage' or 'group' together with layers=N, not "
                 f"'{options['decay_by']}' with layers={options['layers']}."
             )
+        if options['decay_from'] not in DECAY_FROM or (options['decay_by'] != 'block' and is_special(options)):
+            raise ValueError(
+                "paramwise_cfg's decay_from is 'heads' or 'last_block'; it and full_rate_blocks want decay_by='block'."
+            )
         self.layer_decay = options['layer_decay']
+        self.decay_from = options['decay_from']
+        self.full_rate_blocks = options['full_rate_blocks']
+        self.decay_everything = options['decay_everything']
+        self.separate_backbone = options['separate_backbone']
         self.layer_of = LAYERS[options['decay_by']]
         self.layers = options['layers']
         self.blocks_per_layer = options['blocks_per_layer']
@@ -60,20 +74,20 @@ class LayerDecayOptimWrapperConstructor:
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         model = getattr(model, 'module', model)
-        groups: dict[tuple[float, bool], dict] = {}
-        for parameter, factor, decay in self._settings(model):
+        groups: dict[tuple[float, bool, bool], dict] = {}
+        for parameter, factor, decay, in_backbone in self._settings(model):
             if parameter.requires_grad:
-                group = groups.setdefault((factor, decay), self._group(factor, decay))
-                group['params'].append(parameter)
+                key = factor, decay or self.decay_everything, in_backbone and self.separate_backbone
+                groups.setdefault(key, self._group(*key))['params'].append(parameter)
         optimizer = OPTIMIZERS.build({**self.optimizer, 'params': list(groups.values())})
         return OPTIM_WRAPPERS.build({'type': 'OptimWrapper', **self.wrapper}, default_args={'optimizer': optimizer})
 
-    def _group(self, factor: float, decay: bool) -> dict:
-        group = {'params': [], 'lr': self.optimizer['lr'] * factor}
+    def _group(self, factor: float, decay: bool, separate: bool) -> dict:
+        group = {'params': [], 'lr': self.optimizer['lr'] * factor, **({'backbone': True} if separate else {})}
         return group if decay else {**group, 'weight_decay': 0.0}
 
-    def _settings(self, model: nn.Module) -> Iterator[tuple[nn.Parameter, float, bool]]:
-        """(parameter, learning-rate factor, decays?) of every parameter."""
+    def _settings(self, model: nn.Module) -> Iterator[tuple[nn.Parameter, float, bool, bool]]:
+        """(parameter, learning-rate factor, decays?, of a backbone?) of every parameter."""
         backbones = {name: module for name, module in model.named_modules() if isinstance(module, Backbone)}
         declared = {
             f'{prefix}.{name}' if prefix else name: (group, backbone)
@@ -84,16 +98,19 @@ class LayerDecayOptimWrapperConstructor:
             if name in declared:
                 group, backbone = declared[name]
                 factor = self.backbone_lr_mult * self.layer_decay ** self._layers_above(name, group, backbone)
-                yield parameter, factor, group.decay and (self.vector_decay or parameter.ndim > 1)
+                yield parameter, factor, group.decay and (self.vector_decay or parameter.ndim > 1), True
             else:
                 factor = self.backbone_lr_mult if name.startswith('backbone.') else 1.0
                 exempt = any(part in name for part in self.head_no_decay)
-                yield parameter, factor, not exempt and (self.vector_decay or parameter.ndim > 1)
+                yield parameter, factor, not exempt and (self.vector_decay or parameter.ndim > 1), False
 
     def _layers_above(self, name: str, group: ParamGroup, backbone: Backbone) -> int:
         """How many layers lie between a parameter's and the heads."""
         if self.layer_of is None:
-            return backbone.depth + 1 - group.depth
+            above = backbone.depth + 1 - group.depth
+            if above <= self.full_rate_blocks:
+                return 0
+            return above if self.decay_from == 'heads' else min(above - 1, backbone.depth - 1)
         place = re.search(r'stages\.(\d+)\.(?:blocks\.(\d+)|downsample)', name)
         if place is None:
             return 0 if '.out_norms.' in f'.{name}' else self.layers + 1
@@ -115,14 +132,24 @@ def group_layer(stage: int, block: int | None, layers: int, blocks_per_layer: in
     return 3 + block // blocks_per_layer if stage == 2 else stage + 1
 
 
+def is_special(options: dict[str, Any]) -> bool:
+    """Whether rates of single blocks are not those that follow from their depth."""
+    return options['decay_from'] != 'heads' or options['full_rate_blocks'] > 0
+
+
+DECAY_FROM = ('heads', 'last_block')
 PARAMWISE: dict[str, Any] = {
     'layer_decay': 1.0,
     'decay_by': 'block',
+    'decay_from': 'heads',
+    'full_rate_blocks': 0,
     'layers': None,
     'blocks_per_layer': 3,
     'backbone_lr_mult': 1.0,
     'head_no_decay': ('norm',),
     'vector_decay': True,
+    'decay_everything': False,
+    'separate_backbone': False,
 }
 LAYERS: dict[str, Callable[[int, int | None, int, int], int] | None] = {
     'block': None,

@@ -17,7 +17,7 @@ from torch.utils.data import BatchSampler, Dataset, Sampler
 
 from denseformer.datasets.building import build_dataset
 from denseformer.registry import HOOKS
-from denseformer.seeding import ITERATION, SAMPLE, derive_seed, seeded, set_seed
+from denseformer.seeding import ITERATION, SAMPLE, VIEW, derive_seed, seeded, set_seed
 
 
 class SampleIndex(int):
@@ -74,15 +74,24 @@ class SeededInfiniteSampler(SeededSampler):
 
 
 class SeededDataset(Dataset):
-    """A dataset whose random transforms draw from the run's seed and the sample's position in the run."""
+    """A dataset whose random transforms draw from the run's seed and the sample's position in the run.
 
-    def __init__(self, dataset: dict, seed: int):
+    views: draw instead one of so many views of each sample, which are the same in all runs, a pass over the set the
+    next one.
+    """
+
+    def __init__(self, dataset: dict, seed: int, views: int | None = None):
         self.dataset = build_dataset(dataset)
         self.seed = seed
+        self.views = views
 
     def __getitem__(self, index: int) -> Any:
-        position = index.position if isinstance(index, SampleIndex) else (0, int(index))
-        with seeded(derive_seed(self.seed, SAMPLE, *position)):
+        epoch, number = index.position if isinstance(index, SampleIndex) else (0, int(index))
+        if self.views is None:
+            seed = derive_seed(self.seed, SAMPLE, epoch, number)
+        else:
+            seed = derive_seed(0, VIEW, int(index), (epoch + number // len(self)) % self.views)
+        with seeded(seed):
             return self.dataset[int(index)]
 
     def __len__(self) -> int:
@@ -94,15 +103,18 @@ class SeededDataset(Dataset):
         return getattr(self.dataset, name)
 
 
-def reproducible(dataloader: Any, seed: int) -> Any:
-    """A training dataloader's config, changed so that its samples depend on nothing but the seed and their position."""
+def reproducible(dataloader: Any, seed: int, views: int | None = None) -> Any:
+    """A training dataloader's config, changed so that its samples depend on nothing but the seed and their position.
+
+    views: of `SeededDataset`.
+    """
     if not isinstance(dataloader, dict) or not all(isinstance(dataloader.get(k), dict) for k in ('dataset', 'sampler')):
         return dataloader
     cls = DATA_SAMPLERS.get(dataloader['sampler']['type'])
     sampler = SeededInfiniteSampler if hasattr(cls, 'skip') else SeededSampler
     return {
         **dataloader,
-        'dataset': {'type': SeededDataset, 'dataset': dataloader['dataset'], 'seed': seed},
+        'dataset': {'type': SeededDataset, 'dataset': dataloader['dataset'], 'seed': seed, 'views': views},
         'sampler': {'type': sampler, 'sampler': dataloader['sampler']},
     }
 

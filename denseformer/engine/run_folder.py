@@ -13,9 +13,11 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from denseformer.checkpoints.writing import NAMES
 from denseformer.config.errors import ConfigError
+from denseformer.folders.writing import HERE
 
 LOCK = 'run.lock'
 CURRENT = 'current_run'
@@ -155,3 +157,14 @@ def check_free(folder: str | Path) -> None:
             '--resume. Begin a new one: in another --work-dir, or here with --overwrite, which replaces its files one '
             'by one as the new run writes them; a later --resume goes on from the new run alone.'
         )
+
+
+def movable(value: Any, folder: Path) -> Any:
+    """A part of a config with the absolute paths in `folder` as a config in that folder writes them."""
+    if isinstance(value, Mapping):
+        return {key: movable(part, folder) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(movable(part, folder) for part in value)
+    if isinstance(value, str) and os.path.isabs(value) and Path(os.path.normpath(value)).is_relative_to(folder):
+        return (Path(HERE) / os.path.relpath(value, folder)).as_posix()
+    return value

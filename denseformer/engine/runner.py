@@ -10,7 +10,9 @@ from typing import Any
 
 import mmengine
 import torch
+from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.dist import master_only
 from mmengine.model import (
     BaseTTAModel,
     MMDistributedDataParallel,
@@ -32,12 +34,13 @@ from denseformer.config.errors import ConfigError
 from denseformer.datasets.building import build_dataset, check_listed_files
 from denseformer.engine.agreement import RECORD, check_agreement, describe_training, replaced_classes
 from denseformer.engine.distributed import explain_lost_ranks
+from denseformer.engine.hooks.feature_cache import FeatureCacheHook
 from denseformer.engine.hooks.nan_guard import optimizers
 from denseformer.engine.hooks.preemption import start_worker
 from denseformer.engine.reproducibility import ResumableEpochLoop, reproducible
 from denseformer.engine.resuming import highest_rate
 from denseformer.engine.resuming import resume as resume_run
-from denseformer.engine.run_folder import set_current_run
+from denseformer.engine.run_folder import movable, set_current_run
 from denseformer.engine.sharding import compile_units, is_sharded, shard, shard_state
 from denseformer.engine.validation import SameSizeTestLoop, SameSizeValLoop
 from denseformer.inspection.learnable import check_learnable
@@ -83,6 +86,13 @@ class Runner(MMEngineRunner):
             if isinstance(self._train_loop, IterBasedTrainLoop):
                 del self._train_loop.dataloader_iterator
 
+    @master_only
+    def dump_config(self) -> None:
+        """Write the config into the run's folder, with paths that go on leading there when the folder is moved."""
+        folder = Path(self.work_dir)
+        values = movable(self.cfg.to_dict() | {'work_dir': self.work_dir}, folder)
+        Config(values).dump(folder / Path(self.cfg.filename or f'{self.timestamp}.py').name)
+
     def test(self) -> dict:
         """Score the checkpoint on the test set; it has to be whole."""
         self.takes_whole_models = True
@@ -92,7 +102,8 @@ class Runner(MMEngineRunner):
         """The training loop, over samples that depend on nothing but the seed and their place in the run."""
         if not isinstance(loop, dict):
             return super().build_train_loop(loop)
-        self._train_dataloader = reproducible(self._train_dataloader, self.seed)
+        views = next((hook.views for hook in self.hooks if isinstance(hook, FeatureCacheHook)), None)
+        self._train_dataloader = reproducible(self._train_dataloader, self.seed, views)
         if loop.get('type') == 'EpochBasedTrainLoop' or loop.get('by_epoch'):
             loop = {'type': ResumableEpochLoop, **{key: loop[key] for key in loop if key not in ('type', 'by_epoch')}}
         return super().build_train_loop(loop)

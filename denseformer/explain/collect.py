@@ -1,5 +1,7 @@
 """Predicting a run's validation set with its best checkpoint, and keeping records of each image."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
@@ -59,12 +62,13 @@ YELLOW: Color = (250, 210, 40)
 
 
 def records_of(run: Path, options: LaunchOptions) -> Records:
-    """The records of a run's validation set: those in its folder if its best checkpoint made them, else new ones.
+    """The records of a run's validation set: those in its folder where its best checkpoint and config, with the keys
+    that `options` set, have made them, else new ones.
 
     Raises ValueError for a folder that is no run's.
     """
-    checkpoint, config = best_checkpoint(run), config_of(run)
-    digest, path = file_hash(checkpoint), run / FOLDER / RECORDS
+    checkpoint, config = best_checkpoint(run), resolved_config(run, options)
+    digest, path = digest_of(config, checkpoint), run / FOLDER / RECORDS
     if path.is_file():
         kept = Records.load(path)
         if kept.digest == digest:
@@ -73,6 +77,20 @@ def records_of(run: Path, options: LaunchOptions) -> Records:
     records.checkpoint, records.digest = checkpoint.resolve().name, digest
     records.save(path)
     return records
+
+
+def resolved_config(run: Path, options: LaunchOptions) -> Config:
+    """The config of a run with the keys that the options set; where the run lay and how it began is left out."""
+    config = load_config(str(config_of(run)), options.cfg_options)  # which was audited when the run began
+    for key in ('work_dir', 'load_from', 'resume', 'launcher'):
+        config.pop(key, None)
+    return config
+
+
+def digest_of(config: Config, checkpoint: Path) -> str:
+    """A hash of a checkpoint and of what it is asked to predict."""
+    content = json.dumps(config.to_dict(), sort_keys=True, default=str)
+    return hashlib.sha1(f'{file_hash(checkpoint)} {content}'.encode(), usedforsecurity=False).hexdigest()
 
 
 def best_checkpoint(run: Path) -> Path:
@@ -92,15 +110,13 @@ def config_of(run: Path) -> Path:
     return found[-1]
 
 
-def predict(config_path: Path, checkpoint: Path, folder: Path, options: LaunchOptions) -> Records:
+def predict(config: Config, checkpoint: Path, folder: Path, options: LaunchOptions) -> Records:
     """Predict the validation set of a config, and keep records and pictures of the worst images in `folder`."""
-    overrides = {'load_from': None, 'resume': False, **options.cfg_options}
-    config = load_config(str(config_path), overrides)  # which was audited when the run began
     import_custom_modules(config)
-    config.work_dir, config.launcher = str(folder), 'none'
+    config.work_dir, config.launcher, config.resume = str(folder), 'none', False
     use_device(options.device)
     if not config.get('val_dataloader'):
-        raise ValueError(f'{config_path}: has no val_dataloader to explain.')
+        raise ValueError(f'{config.filename}: has no val_dataloader to explain.')
     config.test_dataloader, config.test_evaluator = config.val_dataloader, config.val_evaluator
     config.test_cfg = dict(type='TestLoop')
     config.load_from = str(checkpoint)

@@ -16,7 +16,7 @@ from rich.table import Table
 from denseformer.engine import launch
 from denseformer.fitting.rules import Facts, Recipe, choose
 from denseformer.folders import Found, Listing, understand, write_dataset
-from denseformer.folders.writing import counts, image_size
+from denseformer.folders.writing import HERE, counts, image_size
 from denseformer.options import TrainOptions, takes_options
 
 FOLDER, CONFIG = 'dataset', 'config.py'
@@ -65,10 +65,10 @@ def fit(
         print_found(console, found, listing)
         if explain:
             print_choices(console, recipe)
-            console.print(config_text(recipe, out))
+            console.print(config_text(recipe))
             return None
         write_dataset(found, listing, path.parent)
-        path.write_text(config_text(recipe, out), encoding='utf-8')
+        path.write_text(config_text(recipe), encoding='utf-8')
     console.print(f'The config is {path}; `denseformer train` takes it, edited or not.')
     return launch.train(str(path), replace(options, work_dir=out))
 
@@ -95,7 +95,7 @@ def facts_of(found: Found, listing: Listing, device: str, model: str | None) -> 
     )
 
 
-def config_text(recipe: Recipe, out: str) -> str:
+def config_text(recipe: Recipe) -> str:
     """The short config of a recipe, which builds on the dataset's base beside it."""
     bases = [f'denseformer::_base_/{base}.py' for base in recipe.bases]
     lines = [
@@ -108,7 +108,7 @@ def config_text(recipe: Recipe, out: str) -> str:
         *(f"    '{base}'," for base in bases[2:]),
         ']',
     ]
-    lines += [f'work_dir = {str(Path(out).resolve())!r}']
+    lines += [f"work_dir = '{HERE}/..'"]
     lines += [f'{key} = {written(value)}' for key, value in recipe.keys.items()]
     return '\n'.join(lines) + '\n'
 

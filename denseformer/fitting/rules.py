@@ -127,6 +127,8 @@ SMALL_GPU = 8
 AVERAGED = 20
 """The average of the weights reaches over this part of the run."""
 VALIDATIONS = 4
+PASTED, PASTED_BELOW, PASTED_FROM = 0.5, 10_000, 3000
+"""Share of images into which objects of others are pasted: in sets of fewer images, in runs of as many iterations."""
 EPOCH_TASKS = ('detection', 'instances', 'panoptic')
 PIXEL_TASKS = ('restoration', 'super-resolution')
 
@@ -176,6 +178,7 @@ def choose(facts: Facts) -> Recipe:
         batch,
         steps,
         rate(facts, row),
+        *pasting(facts, iterations),
         averaging(iterations),
         workers(facts),
     ]
@@ -287,6 +290,16 @@ def rate(facts: Facts, row: Row) -> Choice:
     if facts.model is not None and facts.device == 'cpu' and facts.task not in PIXEL_TASKS:
         value, reason = row.rate / 4, 'a larger network than the table has'
     return Choice('learning rate', f'{value:g}', reason, {'optim_wrapper': {'optimizer': {'lr': value}}})
+
+
+def pasting(facts: Facts, iterations: int) -> list[Choice]:
+    """Copy-paste, which makes other images of few, and needs a run that sees each of them often."""
+    if facts.task != 'instances':
+        return []
+    if facts.train >= PASTED_BELOW or iterations < PASTED_FROM:
+        reason = f'it is for fewer than {PASTED_BELOW} images and runs of {PASTED_FROM} iterations or more'
+        return [Choice('copy-paste', 'none', reason)]
+    return [Choice('copy-paste', f'into {PASTED:.0%}', f'{facts.train} images, a long run', {'copy_paste': PASTED})]
 
 
 def averaging(iterations: int) -> Choice:

@@ -55,10 +55,12 @@ def digest(file: Path, described: DataFile) -> str:
 
 
 def write_dataset(found: Found, listing: Listing, folder: Path) -> Path:
-    """Write the base `data.py`, and the lists and json files that it names, into `folder`; returns its path."""
+    """Write the base `data.py`, and the lists and json files that it names, into `folder`; returns its path.
+
+    All paths lead from the base's own folder, except one: that of data outside the folder around it is absolute.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    root = listing.root.resolve()
-    head = f'# {root.name}: {found.format}, {counts(found)}.'
+    head = f'# {listing.root.resolve().name}: {found.format}, {counts(found)}.'
     writer = {'segmentation': masks, 'panoptic': panoptic, 'instances': things, 'detection': things}
     lines = writer.get(found.task, pictures)(found, listing, folder)
     path = folder / BASE
@@ -81,6 +83,12 @@ def literal(name: str, value: Any) -> str:
     return f'{name} = {pprint.pformat(value, width=118 - len(name), compact=True, sort_dicts=False)}'
 
 
+def data_root(listing: Listing, folder: Path) -> str:
+    root, run = listing.root.resolve(), folder.resolve().parent
+    inside = root.is_relative_to(run)
+    return literal('data_root', f'{HERE}/../{root.relative_to(run).as_posix()}' if inside else str(root))
+
+
 def image_size(found: Found, listing: Listing) -> tuple[int, int]:
     """The median of the long sides and of the short sides of the images."""
     step = -(-len(found.samples) // MEASURED)
@@ -100,7 +108,7 @@ def masks(found: Found, listing: Listing, folder: Path) -> list[str]:
     info = "metainfo=dict(classes='${classes}'" + (", palette='${palette}')" if palette else ')')
     lines = [
         f"_base_ = '{PARTS}/segmentation.py'",
-        literal('data_root', str(listing.root.resolve())),
+        data_root(listing, folder),
         literal('image_scale', image_size(found, listing)),
         literal('classes', found.classes),
         *palette,
@@ -151,7 +159,7 @@ def things(found: Found, listing: Listing, folder: Path) -> list[str]:
     part = 'instances' if found.task == 'instances' else 'boxes'
     lines = [
         f"_base_ = '{PARTS}/{part}.py'",
-        literal('data_root', str(listing.root.resolve())),
+        data_root(listing, folder),
         literal('image_scale', image_size(found, listing)),
         literal('classes', found.classes),
         'num_classes = len(classes)',
@@ -204,7 +212,7 @@ def panoptic(found: Found, listing: Listing, folder: Path) -> list[str]:
     things_of = tuple(name for name in found.classes if name not in stuff)
     return [
         f"_base_ = '{PARTS}/panoptic.py'",
-        literal('data_root', str(listing.root.resolve())),
+        data_root(listing, folder),
         literal('image_scale', image_size(found, listing)),
         literal('classes', found.classes),
         literal('palette', distinct_colors(len(found.classes))),
@@ -243,7 +251,7 @@ def pictures(found: Found, listing: Listing, folder: Path) -> list[str]:
     targets = {split: common_folder([sample.image for sample in found.of(split)]) for split in ('train', 'val')}
     lines = [
         f"_base_ = '{PARTS}/{'pairs' if same_size else 'super_resolution'}.py'",
-        literal('data_root', str(listing.root.resolve())),
+        data_root(listing, folder),
         *([] if same_size else [f'scale = {found.scale}']),
     ]
     train, test = '', 'test_mode=True, '

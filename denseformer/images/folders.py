@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 
+from denseformer.images.volumes import is_volume
+
 IMAGES = frozenset(
     '.avif .bmp .dib .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp'.split()  # noqa: SIM905
 )
@@ -17,8 +19,8 @@ SORTED = 100_000
 
 
 def is_known(name: str) -> bool:
-    """Whether a file is an image or a video by its suffix."""
-    return os.path.splitext(name)[1].lower() in KNOWN
+    """Whether a file is an image, a video or a volume by its suffix."""
+    return os.path.splitext(name)[1].lower() in KNOWN or is_volume(name)
 
 
 def files_below(folder: Path) -> Iterator[Path]:

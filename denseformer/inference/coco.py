@@ -16,6 +16,7 @@ import numpy as np
 from pycocotools import mask as rle
 
 from denseformer.detection.instances import Instances, encoded
+from denseformer.inference.packs import read_output
 from denseformer.inference.record import Entry, Record
 
 WriteFile = Callable[[str, Callable[[Path], None]], None]
@@ -84,7 +85,7 @@ def write_instances(path: Path, root: Path, record: Record, categories: Categori
     def annotations() -> Iterator[Entry]:
         number = 0
         for image_id, entry in numbered(record):
-            for annotation in json.loads((root / entry['instances']).read_text()):
+            for annotation in json.loads(read_output(root, entry, 'instances')):
                 number += 1
                 yield {'id': number, 'image_id': image_id, **annotation}
 
@@ -92,12 +93,12 @@ def write_instances(path: Path, root: Path, record: Record, categories: Categori
 
 
 def write_panoptic(path: Path, root: Path, record: Record, categories: Categories) -> None:
-    """Write a run's `panoptic.json` from the files that its record names; file names are those in `panoptic/`."""
+    """Write a run's `panoptic.json` from the files that its record names; names are those in `panoptic/` or a tar."""
     annotations = (
         {
             'image_id': image_id,
-            'file_name': Path(entry['panoptic']).relative_to('panoptic').as_posix(),
-            'segments_info': json.loads((root / entry['segments']).read_text()),
+            'file_name': entry['panoptic'].removeprefix('panoptic/'),
+            'segments_info': json.loads(read_output(root, entry, 'segments')),
         }
         for image_id, entry in numbered(record)
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from denseformer.inference.coco import write_run_files
+from denseformer.inference.packs import check_packs
 from denseformer.inference.parquet import write_parquet
 from denseformer.inference.record import RESULTS, Record, census_of, consolidate, merge_sorted, merged
 from denseformer.inference.report import write_report
@@ -89,7 +90,8 @@ def merge(root: Path, *, parquet: bool = False) -> dict[str, Any]:
     """Make the record, the COCO files, the summary and, where it was asked for, the report of all shards.
 
     It may be done again, as after a shard was mended. parquet: also write results.parquet. Raises ValueError where
-    shards are not finished, a record is not what its shard had when it finished, or an image is in two of them.
+    shards are not finished, a record is not what its shard had when it finished, an image is in two of them, or a tar
+    file of outputs does not hold what the record says.
     """
     places = {shard: place_of(root, shard) for shard in shards_of(root)}
     finished = {shard: read_json(place / FINISHED) for shard, place in places.items()}
@@ -118,6 +120,7 @@ def merge(root: Path, *, parquet: bool = False) -> dict[str, Any]:
         publish(scratch / RESULTS, root / RESULTS)
     finally:
         shutil.rmtree(scratch)
+    check_packs(root, Record(root / RESULTS))
     run = read_json(root / RUN)
     seconds = sum(mark['seconds'] for mark in finished.values())
     failures = (entry for entry in Record(root / RESULTS) if entry['status'] == 'failed')

@@ -1,7 +1,8 @@
 """From a config and a checkpoint, or a checkpoint alone, to predictions."""
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,11 @@ from denseformer.engine.devices import choose_device
 from denseformer.engine.runner import load_weights
 from denseformer.export.runtime import RUNNERS, ExportedModel, load_exported
 from denseformer.images.formats import checked_suffix
+from denseformer.images.volumes import read_volume
 from denseformer.inference.published import published_checkpoint
 from denseformer.inference.restoration import RestorationTask
 from denseformer.inference.segmentation import SegmentationTask
-from denseformer.inference.sources import Source, find_items, frames_of
+from denseformer.inference.sources import Source, SourceItem, find_items, frames_of, slice_items
 from denseformer.inference.task import Task
 from denseformer.inspection.identify import config_of, identify_content
 from denseformer.options import PredictionOptions, takes_options
@@ -134,12 +136,24 @@ class Predictor:
     def __call__(self, source: Source | Iterable[Source]) -> Iterator[Any]:
         """Predict on every image and frame of a source, one by one; the first bad image raises ValueError."""
         for item in find_items(source):
-            for image in frames_of(item, self.settings.max_pixels) if item.is_video else [item]:
+            for image in self.images_of(item):
                 prepared = self.task.prepare(image)
                 if prepared.tiff is not None:
                     prepared.tiff.close()
                     raise ValueError(f"'{image.path}' is too large for a result in memory: predict it into a folder.")
                 yield self.task.predict([prepared])[0]
+
+    def images_of(self, item: SourceItem) -> Iterable[SourceItem]:
+        """The images of an item: itself, the frames of a video, or the slices of a volume, seen through the config's
+        `window`."""
+        if item.is_video:
+            return frames_of(item, self.settings.max_pixels)
+        return slice_items(item, read_volume(item.file), self.window) if item.is_volume else [item]
+
+    @property
+    def window(self) -> Sequence[float] | None:
+        """The values of volumes that become black and white, as the config says; None for the range of each volume."""
+        return None if self.config is None else self.config.get('window')
 
 
 def load_model(
@@ -199,6 +213,10 @@ def task_of(config: Config | None, model: nn.Module, settings: PredictionOptions
         raise ValueError('Only a detector finds some classes and leaves out others: leave out --classes.')
     if config is None or isinstance(model, Restorer):
         return RestorationTask(model.network if isinstance(model, Restorer) else model, settings)
+    if any(cls.__name__ == 'VideoObjectSegmentor' for cls in type(model).__mro__):
+        from denseformer.inference.video_objects import VideoObjectTask
+
+        return VideoObjectTask(config, model, settings)
     if hasattr(model, 'encode_decode'):
         return SegmentationTask(config, model, settings)
     raise ValueError(
@@ -215,7 +233,9 @@ def build_model(config: Config) -> nn.Module:
     settings = without_training(config.model)
     for training in ('losses', 'auxiliary_head'):  # losses of a restorer may bring networks of their own
         settings.pop(training, None)
-    return MODELS.build(settings)
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'Default ``avg_non_ignore``')  # of the loss, which nobody asks for here
+        return MODELS.build(settings)
 
 
 def without_training(node: Any) -> Any:

@@ -25,6 +25,7 @@ from denseformer.inference.shards import WHOLE, Shard, parse_shard
 from denseformer.inference.sources import Selection, Source, SourceItem, count_images, find_files, find_items
 from denseformer.inference.streaming import PREFETCH, Batch, batches, prefetched
 from denseformer.inference.videos import predict_video
+from denseformer.inference.volumes import predict_volume
 from denseformer.inference.writers import (
     FAILURES_SHOWN,
     OutputFolder,
@@ -60,12 +61,18 @@ def predict_folder(
     if options.engine == 'ray':
         if options.share:
             raise ValueError('--engine ray divides the images itself: leave out --share.')
+        if options.pack is not None:
+            raise ValueError('--engine ray writes a file for each output: leave out --pack.')
         if not isinstance(source, (str, Path)):
             raise ValueError('--engine ray predicts files: name a folder, a glob, a list file or an address.')
         import_ray('data')
     if options.parquet and options.shard:
         raise ValueError(
             'One file is made of all shards: leave out --parquet here, and give it to `denseformer merge`.'
+        )
+    if options.pack is not None and (options.pack < 1 or options.report):
+        raise ValueError(
+            '--pack N puts outputs of N images, at least one, into a tar file; --report needs single files.'
         )
     if options.parquet:
         import_pyarrow()
@@ -153,6 +160,7 @@ class Run:
             notify=self.bar.show_share,
             expected=lambda: self._expected(selection.shard),
             done_before=len(done),
+            pack=options.pack,
         )
         started = time.perf_counter()
         rest = (item for item in chain([first] if first else [], items) if str(item.name) not in done)
@@ -260,6 +268,8 @@ def predict_batch(
     try:
         if prepared[0].item.is_video:
             results = [predict_video(predictor, prepared[0].item, folder)]
+        elif prepared[0].item.is_volume:
+            results = [predict_volume(predictor, prepared[0].item, folder)]
         elif prepared[0].tiff is not None:
             results = [folder.write_bands(predictor.task, prepared[0])]
         else:

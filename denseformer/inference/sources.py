@@ -4,7 +4,7 @@ import glob
 import os
 import tarfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
@@ -19,6 +19,7 @@ from denseformer.images.limits import MAX_PIXELS
 from denseformer.images.picture import Picture, picture_of_array, picture_of_pillow
 from denseformer.images.reading import decode_image, pages_of
 from denseformer.images.video_files import VideoReader
+from denseformer.images.volumes import Volume, is_volume, volume_stem
 from denseformer.inference.shards import WHOLE, Shard
 from denseformer.storage import is_local, is_stored, path_of
 
@@ -52,6 +53,8 @@ class SourceItem:
     @property
     def stem(self) -> PurePosixPath:
         """The name of its outputs, without suffix."""
+        if self.is_volume and self.renamed is None:
+            return self.name.with_name(volume_stem(self.name.name))
         return self.renamed or self.name.with_suffix('')
 
     @property
@@ -66,6 +69,11 @@ class SourceItem:
     @property
     def is_video(self) -> bool:
         return self.stream is not None or (self.path is not None and self.path.suffix.lower() in VIDEOS)
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether it is a NIfTI file, a stack of slices."""
+        return self.path is not None and is_volume(self.path)
 
     @property
     def video(self) -> Path | str | int:
@@ -203,6 +211,12 @@ def frames_of(item: SourceItem, max_pixels: int = MAX_PIXELS) -> Iterator[Source
     with VideoReader(item.video, max_pixels) as video:
         for frame in iter(video.read, None):
             yield frame_item(item, video.count, frame)
+
+
+def slice_items(item: SourceItem, volume: Volume, window: Sequence[float] | None) -> Iterator[SourceItem]:
+    """The slices of a volume as images to predict on, named <volume>/000001.png ..."""
+    for number, gray in enumerate(volume.gray(window), 1):
+        yield SourceItem(item.stem / f'{number:06d}.png', picture=picture_of_array(gray))
 
 
 def frame_item(item: SourceItem, number: int, frame: Picture) -> SourceItem:

@@ -31,7 +31,7 @@ from denseformer.storage import is_local, read_bytes
 
 PIXELS_TRIED_WHOLE = 1 << 20
 """Images of up to so many pixels are predicted whole before the free memory is measured."""
-LOADERS = ('LoadImage', 'LoadSegmentation', 'LoadAnnotations', 'LoadImageFromFile')
+LOADERS = ('LoadImage', 'LoadFlow', 'LoadSegmentation', 'LoadAnnotations', 'LoadImageFromFile')
 RESIZERS = ('Resize', 'ResizeImage', 'ResizeShortestEdge', 'ResizeToMultiple')
 
 
@@ -57,7 +57,7 @@ class PreparedItem:
     @property
     def streamed(self) -> bool:
         """Whether the file, a large TIFF file or a video, is read part by part."""
-        return self.tiff is not None or self.item.is_video
+        return self.tiff is not None or self.item.is_video or self.item.is_volume
 
     @property
     def source(self) -> Picture:
@@ -83,7 +83,7 @@ class Task(ABC):
 
     def prepare(self, item: SourceItem) -> PreparedItem:
         """Read an item; this needs no network and may run beside it. Raises ValueError naming a file it cannot read."""
-        if item.is_video:
+        if item.is_video or item.is_volume:
             return PreparedItem(item=item)
         geo_tags = []
         if item.content is not None or (item.path is not None and not is_local(item.path)):

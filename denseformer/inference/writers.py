@@ -10,7 +10,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from itertools import count
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
 from typing import Any
@@ -19,7 +19,8 @@ import numpy as np
 from filelock import FileLock
 
 from denseformer.images.tiffs import write_bands
-from denseformer.inference.record import RESULTS, UNFINISHED
+from denseformer.inference.packs import TARS, Pack
+from denseformer.inference.record import RESULTS, UNFINISHED, Record, record_files
 from denseformer.inference.report import keep_thumbnails
 from denseformer.inference.results import Result, shares_of
 from denseformer.inference.shards import Shard
@@ -113,6 +114,10 @@ class RunFolder(OutputFolder):
         thumbnails, notify: as for `OutputFolder`.
         expected: gives the number of images, where it is known.
         done_before: the number of those that other processes did before.
+        pack: put outputs into tar files of so many images each; videos, and files that are read region by region, have
+            files of their own.
+
+    Raises ValueError without `pack` for a folder whose outputs are packed.
     """
 
     def __init__(
@@ -124,6 +129,7 @@ class RunFolder(OutputFolder):
         notify: Callable[[float], Any] = lambda share: None,
         expected: Callable[[], int | None] = lambda: None,
         done_before: int = 0,
+        pack: int | None = None,
     ):
         self.place = place_of(root, shard)
         super().__init__(root, new_scratch(self.place), thumbnails=thumbnails, notify=notify)
@@ -138,15 +144,29 @@ class RunFolder(OutputFolder):
         make_folder(self.place)
         remove(self.place / FINISHED)
         self.seconds_before = read_json(self.place / PROGRESS).get('seconds', 0.0)
+        self.pack: Pack | None = None
+        if pack:
+            recorded = chain.from_iterable(map(Record, record_files(self.place)))
+            self.pack = Pack(root, shard, pack, self.scratch, recorded)
+        elif is_local(root) and (root / TARS).is_dir():
+            raise ValueError(f"The outputs in '{root}' are in tar files: go on with --pack, or choose another folder.")
         self.record: Journal | StoredJournal
         if is_local(root):
             self.record = Journal(self.place / (RESULTS if shard is None else attempt_name()))
         else:
-            self.record = StoredJournal(self.place, self.scratch)
+            self.record = StoredJournal(self.place, self.scratch, self.pack)
         self.show_progress()
+
+    def write(self, result: Result, stem: PurePosixPath) -> dict[str, Any]:
+        """Write the files of a result, named `stem`; returns its entry in the record."""
+        if self.pack is None:
+            return super().write(result, stem)
+        return {**result.record(), **self.pack.add(result.outputs(), stem)}
 
     def log(self, entry: dict[str, Any]) -> None:
         """Append an entry to the record."""
+        if self.pack is not None:
+            self.pack.seal_if_full()
         self.record.add(json.dumps(entry))
         if entry['status'] == 'ok':
             self.predicted += 1
@@ -176,6 +196,8 @@ class RunFolder(OutputFolder):
 
     def close(self) -> None:
         """End the record of this process, which predicts no more."""
+        if self.pack is not None:
+            self.pack.seal()
         self.record.close()
         self.show_progress(over=True)
         shutil.rmtree(self.scratch, ignore_errors=True)
@@ -212,16 +234,19 @@ class Journal:
 class StoredJournal:
     """A record in an object store, where nothing can be appended: an object for every so many lines, or seconds.
 
-    A process that is killed loses the lines since the last one; their images are predicted again.
+    A process that is killed loses the lines since the last one; their images are predicted again. Lines about images in
+    a tar file wait until that is in the store.
     """
 
-    def __init__(self, place: Path, scratch: Path):
-        self.place, self.scratch = place, scratch
+    def __init__(self, place: Path, scratch: Path, pack: Pack | None = None):
+        self.place, self.scratch, self.pack = place, scratch, pack
         self.lines: list[str] = []
         self.stored = time.monotonic()
 
     def add(self, line: str) -> None:
         self.lines.append(line)
+        if self.pack is not None and self.pack.is_begun:
+            return
         if len(self.lines) >= STORED_LINES or time.monotonic() - self.stored > STORED_EVERY:
             self._store()
 

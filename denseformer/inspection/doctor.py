@@ -1,8 +1,9 @@
 """The dataset doctor: errors in a config's data, found before a run meets them in its third hour.
 
 Every file is read by the config's own loading transforms, so that what the doctor accepts, training can read. Besides:
-files outside their folder, the same image in two splits, or one that looks the same, classes that never occur, and for
-COCO annotations the boxes and polygons that datasets drop without a word.
+files outside their folder, the same image in two splits, or one that looks the same, images that are blurred, dark or
+bright beside the others, labels whose shapes seem wrong, classes that never occur, and for COCO annotations the boxes
+and polygons that datasets drop without a word.
 """
 
 import hashlib
@@ -27,15 +28,22 @@ from denseformer.datasets.restoration.lmdb_store import read_file
 from denseformer.images.similarity import Fingerprint, fingerprint, near_pairs
 from denseformer.inspection.balance import proposals
 from denseformer.inspection.coco_check import check_annotations, check_objects
+from denseformer.inspection.geometry import count_specks, object_hints, strips_of
 from denseformer.inspection.learnable import check_scorable, learning_fault, loading_steps
+from denseformer.inspection.outliers import Look, gray_of, look, outliers
 
 SHOWN = 10
-WARNINGS = ('duplicate', 'near-duplicate', 'class')
+WARNINGS = ('duplicate', 'near-duplicate', 'class', 'blur', 'exposure', 'label')
+
+MAP_DOUBTS = (
+    'specks or holes of at most 3 x 3 pixels within one label',
+    'strips, one pixel wide, of a third label between two (was the map resized with interpolation, or stored as JPEG?)',
+)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with one file; `kind` is path, file, annotation, duplicate, near-duplicate or class."""
+    """One thing wrong with one file; `kind` is path, file or annotation, or of `WARNINGS`."""
 
     kind: str
     file: str
@@ -54,10 +62,13 @@ class SplitReport:
     seconds_per_thousand: float = 0.0
     hashes: dict[str, str] = field(default_factory=dict, repr=False)
     prints: dict[str, Fingerprint] = field(default_factory=dict, repr=False)
+    looks: dict[str, Look] = field(default_factory=dict, repr=False)
+    maps: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        content = asdict(replace(self, prints={}))
-        del content['hashes'], content['prints']
+        content = asdict(replace(self, prints={}, looks={}))
+        for name in ('hashes', 'prints', 'looks', 'maps'):
+            del content[name]
         return content
 
 
@@ -76,6 +87,7 @@ def examine(config: Config, *, limit: int | None = None) -> dict[str, SplitRepor
             seen.append(dataset)
             reports[split] = examine_split(dataset, limit)
     find_duplicates(reports)
+    find_outliers(reports)
     if 'train' in reports:
         reports['train'].proposals = proposals(reports['train'].classes, reports['train'].examined)
     return reports
@@ -91,10 +103,13 @@ def examine_split(config: Mapping[str, Any], limit: int | None) -> SplitReport:
         report.problems += other.problems
         report.hashes |= other.hashes
         report.prints |= other.prints
+        report.looks |= other.looks
+        report.maps |= other.maps
         report.seconds_per_thousand = max(report.seconds_per_thousand, other.seconds_per_thousand)
         for name, counts in other.classes.items():
             row = report.classes.setdefault(name, dict.fromkeys(counts, 0))
             row.update({key: row.get(key, 0) + count for key, count in counts.items()})
+    report.problems += map_doubts(report.maps)
     unused = [name for name, row in report.classes.items() if not row['images']]
     if unused and report.examined == report.samples:
         report.problems.append(Problem('class', '', f'nothing in this split is of class {", ".join(unused)}'))
@@ -165,11 +180,36 @@ def examine_sample(dataset: Any, info: dict, report: SplitReport) -> np.ndarray 
             report.hashes.setdefault(hashlib.sha1(read_file(path), usedforsecurity=False).hexdigest(), path)
             image = results.get('img' if info.get('img_path') else 'gt_img')
             if image is not None:
-                report.prints[path] = fingerprint(image)
+                gray = gray_of(image)
+                report.prints[path], report.looks[path] = fingerprint(gray), look(gray)
+        report.problems += object_doubts(dataset, results, path)
+        if 'gt_seg_map' in results:
+            report.maps[path] = count_specks(results['gt_seg_map']), strips_of(results['gt_seg_map'])
     except Exception as error:  # any reader may fail in its own way, and one file must not hide the others
         report.problems.append(Problem('file', path, f'{error}' or type(error).__name__))
         return None
     return results.get('gt_seg_map')
+
+
+def object_doubts(dataset: Any, results: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    """What the shapes of an image's objects say against their labels."""
+    if results.get('gt_masks') is not None and 'gt_bboxes' in results:
+        counts, names = ~results['gt_ignore_flags'], dataset.metainfo['classes']
+        boxes = np.asarray(results['gt_bboxes'].tensor)[counts]
+        labels = [names[i] for i in results['gt_bboxes_labels'][counts]]
+        for text in object_hints(results['gt_masks'].masks[counts], boxes, labels):
+            yield Problem('label', path, text)
+
+
+def map_doubts(maps: Mapping[str, tuple[int, int]]) -> Iterator[Problem]:
+    """One line about the label maps of a split for each thing that many of them may have, under the worst of them."""
+    for place, what in enumerate(MAP_DOUBTS):
+        found = {path: counts[place] for path, counts in maps.items() if counts[place]}
+        if found:
+            worst = max(found, key=lambda path: found[path])
+            yield Problem(
+                'label', worst, f'{len(found)} of {len(maps)} label maps have {what}, this one {found[worst]}'
+            )
 
 
 def outside(info: Mapping[str, Any], root: str | None) -> Iterator[Problem]:
@@ -218,8 +258,16 @@ def find_duplicates(reports: Mapping[str, SplitReport]) -> None:
             reports[split].problems.append(Problem('near-duplicate', path, text))
 
 
+def find_outliers(reports: Mapping[str, SplitReport]) -> None:
+    """Note images that look unlike the others of all splits."""
+    splits = {path: split for split, report in reports.items() for path in report.looks}
+    looks = {path: each for report in reports.values() for path, each in report.looks.items()}
+    for path, kind, text in outliers(looks):
+        reports[splits[path]].problems.append(Problem(kind, path, text))
+
+
 def count_errors(reports: Mapping[str, SplitReport]) -> int:
-    """Problems that break a run or spoil it; duplicates, near ones too, and classes that do not occur are warnings."""
+    """Problems that break a run or spoil it; those of a kind in `WARNINGS` are worth a look."""
     return sum(problem.kind not in WARNINGS for report in reports.values() for problem in report.problems)
 
 

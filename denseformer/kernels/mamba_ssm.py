@@ -5,15 +5,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 
-import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
+from denseformer.kernels.switch import enabled, is_tracing
 
-@torch.compiler.assume_constant_result
+
 def mamba_kernel(module: str, function: str, device: str) -> Callable[..., Tensor] | None:
-    """`function` of `mamba_ssm.ops`'s `module` for tensors on a device of that type, None where it cannot run."""
-    return load_kernel(module, function, device)
+    """`function` of `mamba_ssm.ops`'s `module` for tensors on a device of that type, None where it cannot run.
+
+    A tracer sees the definition, which PyTorch compiles itself: it cannot look into the kernel.
+    """
+    return load_kernel(module, function, device) if enabled() and not is_tracing() else None
 
 
 @cache

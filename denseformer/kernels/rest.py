@@ -7,8 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from denseformer.kernels.switch import enabled
+
 LANE = 8
 """Head widths that fused kernels take are multiples of this."""
+
+
+def applies() -> bool:
+    return enabled()
 
 
 def attention_with_rest(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:

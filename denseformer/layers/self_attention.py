@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from denseformer import kernels
 from denseformer.attention.rotary import Rotation, rotate_halves
-from denseformer.attention.softmax import window_softmax_attention
+from denseformer.attention.softmax import capped_attention, window_softmax_attention
 from denseformer.layers.linear import Linear
 
 
@@ -37,13 +37,22 @@ class SelfAttention(nn.Module):
 
     qkv_bias: True for a bias on queries, keys and values, 'qv' for none on keys, False for none. `forward` takes what
     the network made of the image's size: a rotation of queries and keys, or a bias (1, h, N, N) on the logits. scale:
-    of the logits, d ** -0.5 unless given.
+    of the logits, d ** -0.5 unless given; logit_cap: what logits without a bias approach but do not exceed.
     """
 
-    def __init__(self, dim: int, heads: int, *, qkv_bias: bool | str = True, scale: float | None = None):
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        *,
+        qkv_bias: bool | str = True,
+        scale: float | None = None,
+        logit_cap: float | None = None,
+    ):
         super().__init__()
         self.heads = heads
         self.scale = scale
+        self.logit_cap = logit_cap
         self.qkv = QueryKeyValue(dim) if qkv_bias == 'qv' else Linear(dim, 3 * dim, bias=bool(qkv_bias))
         self.proj = Linear(dim, dim)
 
@@ -51,4 +60,6 @@ class SelfAttention(nn.Module):
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, h, N, d)
         if rotation is not None:
             q, k = rotate_halves(q, rotation), rotate_halves(k, rotation)
+        if self.logit_cap is not None:
+            return self.proj(capped_attention(q, k, v, self.logit_cap, self.scale))
         return self.proj(window_softmax_attention(q, k, v, bias, self.scale))

@@ -72,6 +72,9 @@ class RunOptions(EngineOptions):
     fail_fast: bool = option(False, 'stop at the first image that fails; without it, failures are recorded')
     report: bool = option(False, 'write report.html, a page about the run')
     parquet: bool = option(False, 'write results.parquet, the record as a table')
+    pack: int | None = option(
+        None, 'put outputs into tar files of N images each, instead of a file for each', parse=int, metavar='N'
+    )
     gpus_per_worker: float | None = option(
         None,
         'GPUs of each process of --engine ray, also a fraction, such as 0.25, where several share one; default: 1 if '

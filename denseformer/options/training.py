@@ -61,6 +61,12 @@ class TrainOptions(EngineOptions, LaunchOptions):
         'default: as the config says',
         choices=('all', 'head', 'lora'),
     )
+    cache_features: str | None = option(
+        None, 'keep the maps of a frozen backbone here, and compute each once', metavar='FOLDER'
+    )
+    cached_views: int | None = option(
+        None, 'augmented views of each image, with --cache-features; default: 1', parse=int, metavar='N'
+    )
     amp: str | None = option(None, 'mixed precision', const='bf16', choices=('bf16', 'fp16'))
     compile: bool = option(False, 'torch.compile the model')
     fsdp: bool = option(False, 'shard the model, not only the batch, over the processes')
@@ -85,6 +91,8 @@ class TrainOptions(EngineOptions, LaunchOptions):
             raise ValueError('--engine ray starts the processes itself: leave out --launcher.')
         if any(number is not None and number < 1 for number in (self.val_batch_size, self.patience)):
             raise ValueError('--val-batch-size and --patience must be at least 1.')
+        if self.cached_views is not None and (self.cached_views < 1 or not self.cache_features):
+            raise ValueError('--cached-views is a number from 1 on, for --cache-features FOLDER.')
 
 
 @dataclass(frozen=True, kw_only=True)

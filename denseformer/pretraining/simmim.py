@@ -15,14 +15,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from denseformer.backbones.base import Backbone
 from denseformer.backbones.plain.base import PlainBackbone
 from denseformer.checkpoints.keys import rename
 from denseformer.layers.initializers import INIT_STD
+from denseformer.pretraining.hidden import embedded_width, last_map_backbone, map_without
 from denseformer.registry import MODELS
 
 TINY = 1e-5
@@ -52,32 +51,14 @@ class SimMIM(BaseModel):
         init_cfg: dict | None = None,
     ):
         super().__init__(data_preprocessor, init_cfg)
-        kind = MODELS.get(backbone['type'])
-        if not (isinstance(kind, type) and issubclass(kind, Backbone)):
-            raise ValueError(f"SimMIM hides patches of a backbone of this project, and '{backbone['type']}' is none.")
-        self.is_plain = issubclass(kind, PlainBackbone)
-        last = len(kind.resolve_arch(backbone['arch']).widths) - 1
-        normed = {'norm_outputs': True} if self.is_plain and kind.has_final_norm else {}
-        self.backbone = MODELS.build({**normed, **backbone, 'out_indices': (last,)})
-        self.last_stage = last
+        self.backbone, self.last_stage = last_map_backbone(backbone, 'SimMIM')
         self.cell = cell
         self.share = share
         channels, stride = self.backbone.in_channels, self.backbone.out_strides[-1]
-        with torch.no_grad():
-            embedded = self.embedding(torch.zeros(1, channels, 64, 64))
-        self.mask_token = nn.Parameter(INIT_STD * torch.randn(1, 1, embedded.shape[self.channel_axis]))
+        self.mask_token = nn.Parameter(INIT_STD * torch.randn(1, 1, embedded_width(self.backbone)))
         self.decoder = nn.Sequential(
             nn.Conv2d(self.backbone.out_channels[-1], stride**2 * channels, 1), nn.PixelShuffle(stride)
         )
-
-    @property
-    def embedding(self) -> nn.Module:
-        """The module whose output is a map of embedded patches."""
-        return self.backbone.patch_embed.patches if self.is_plain else self.backbone.patch_embed
-
-    @property
-    def channel_axis(self) -> int:
-        return 1 if self.is_plain or not self.backbone.channels_last else 3
 
     def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor') -> Any:
         """inputs: (B, C, H, W), normalised -> {'loss': ...} in mode 'loss', else the image as it is painted in."""
@@ -99,21 +80,7 @@ class SimMIM(BaseModel):
 
     def reconstruct(self, image: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """The backbone's last map (B, C, h, w) and the painted image, for hidden pixels (B, H, W)."""
-
-        def hide(module: nn.Module, inputs: Any, embedded: Tensor) -> Tensor:
-            axes = [i for i in range(4) if i not in (0, self.channel_axis)]
-            size = [embedded.shape[i] for i in axes]
-            shape = [1] * 4
-            shape[self.channel_axis] = -1
-            mask = F.interpolate(hidden[:, None], size, mode='nearest')  # (B, 1, h, w)
-            mask = mask if self.channel_axis == 1 else mask.permute(0, 2, 3, 1)
-            return embedded * (1 - mask) + self.mask_token.view(shape) * mask
-
-        handle = self.embedding.register_forward_hook(hide)
-        try:
-            out = self.backbone(image)[-1]
-        finally:
-            handle.remove()
+        out = map_without(self.backbone, image, hidden, self.mask_token)
         return out, self.decoder(out)
 
     def loss(self, image: Tensor, painted: Tensor, hidden: Tensor) -> Tensor:
@@ -125,7 +92,7 @@ class SimMIM(BaseModel):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """From the authors' names, whose last norm is a classifier's."""
         own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        norm = 'backbone.norm.' if self.is_plain else f'backbone.norm{self.last_stage}.'
+        norm = 'backbone.norm.' if isinstance(self.backbone, PlainBackbone) else f'backbone.norm{self.last_stage}.'
         own = rename(
             own, (r'^encoder\.mask_token$', 'mask_token'), (r'^encoder\.norm\.', norm), (r'^encoder\.', 'backbone.')
         )

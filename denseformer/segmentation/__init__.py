@@ -2,6 +2,15 @@
 
 from denseformer.segmentation.bevanet import BEVANet, BEVANetHead
 from denseformer.segmentation.hbformer import HBFormerHead
+from denseformer.segmentation.hrnet import HRNet
+from denseformer.segmentation.isomer import (
+    ContextSharingTransformer,
+    FlowPreProcessor,
+    Isomer,
+    IsomerHead,
+    SemanticGatheringScatteringTransformer,
+    VideoObjectSegmentor,
+)
 from denseformer.segmentation.losses import DiceLoss, FocalLoss, HardPixelLoss, SmoothCrossEntropy, TverskyLoss
 from denseformer.segmentation.metrics import SegmentationMetric
 from denseformer.segmentation.p2at import P2ATHead
@@ -10,23 +19,34 @@ from denseformer.segmentation.plain_heads import DPTHead, LinearHead
 from denseformer.segmentation.segmentor import Segmentor
 from denseformer.segmentation.unet_swin import UNetSwin
 from denseformer.segmentation.unetformer import UNetFormerHead
+from denseformer.segmentation.video_metric import VideoObjectMetric
+from denseformer.segmentation.volume_metric import VolumeMetric
 
 __all__ = [
     'BEVANet',
     'BEVANetHead',
+    'ContextSharingTransformer',
     'DPTHead',
     'DiceLoss',
+    'FlowPreProcessor',
     'FocalLoss',
     'HBFormerHead',
+    'HRNet',
     'HardPixelLoss',
+    'Isomer',
+    'IsomerHead',
     'LinearHead',
     'P2ATHead',
     'ParaTransCNN',
     'ParaTransCNNHead',
     'SegmentationMetric',
     'Segmentor',
+    'SemanticGatheringScatteringTransformer',
     'SmoothCrossEntropy',
     'TverskyLoss',
     'UNetFormerHead',
     'UNetSwin',
+    'VideoObjectMetric',
+    'VideoObjectSegmentor',
+    'VolumeMetric',
 ]

@@ -4,8 +4,12 @@ mmsegmentation's `LovaszLoss` does as its paper says and is used. Its DiceLoss s
 rare ones vanish, counts pixels that are ignored, and takes the background for the class of a single logit; its
 TverskyLoss knows no single logit; its FocalLoss fails on CPUs, and heads cannot call its OhemCrossEntropy.
 
+A `sampler` of the head weighs pixels, and all of these losses honor its weights: sums and means are weighted ones.
+
 Legend: B images, C logits (1 for two classes), H W pixels, P pixels that count.
 """
+
+from abc import ABC, abstractmethod
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +18,46 @@ from torch import Tensor, nn
 from denseformer.registry import MODELS
 
 
+class PixelLoss(nn.Module, ABC):
+    """A loss of the pixels that count: those with a label, and with a weight above 0 where a sampler gives weights."""
+
+    def __init__(self, loss_weight: float, loss_name: str):
+        super().__init__()
+        self.loss_weight, self.loss_name = loss_weight, loss_name
+
+    def forward(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        *,
+        weight: Tensor | None = None,
+        ignore_index: int = 255,
+        reduction_override: str | None = None,
+    ) -> Tensor:
+        """Logits (B, C, H, W), labels (B, H, W), weights (B, H, W) not negative -> a number; 0 where no pixel counts.
+
+        Raises ValueError for a reduction other than the mean, by which a sampler without a threshold ranks pixels.
+        """
+        if reduction_override not in (None, 'mean'):
+            raise ValueError(
+                f"{type(self).__name__} gives one number, no loss of each pixel. Give the head's sampler a threshold, "
+                "sampler=dict(type='OHEMPixelSampler', thresh=0.7), or take denseformer.HardPixelLoss without one."
+            )
+        if weight is None:
+            weight = torch.ones_like(logits[:, 0])
+        labels = labels.masked_fill(weight == 0, ignore_index)
+        counts = labels != ignore_index
+        if not counts.any():
+            return logits.sum() * 0
+        return self.loss_weight * self.measure(logits, labels, weight[counts], ignore_index)
+
+    @abstractmethod
+    def measure(self, logits: Tensor, labels: Tensor, weights: Tensor, ignore_index: int) -> Tensor:
+        """The loss of at least one pixel that counts; weights: (P,), above 0."""
+
+
 @MODELS.register_module()
-class TverskyLoss(nn.Module):
+class TverskyLoss(PixelLoss):
     """One minus the Tversky index of each class that occurs, averaged ("Tversky loss function for image segmentation
     using 3D fully convolutional deep networks", https://arxiv.org/abs/1706.05721).
 
@@ -39,21 +81,19 @@ class TverskyLoss(nn.Module):
         loss_weight: float = 1.0,
         loss_name: str = 'loss_tversky',
     ):
-        super().__init__()
+        super().__init__(loss_weight, loss_name)
         if min(alpha, beta) < 0 or alpha + beta == 0:
             raise ValueError(f'alpha={alpha}, beta={beta}: both are weights, at least one of them above 0.')
         self.alpha, self.beta, self.smooth = alpha, beta, smooth
-        self.loss_weight, self.loss_name = loss_weight, loss_name
 
-    def forward(self, logits: Tensor, labels: Tensor, *, ignore_index: int = 255, **_: object) -> Tensor:
-        """Logits (B, C, H, W), labels (B, H, W) -> a number; 0 where no pixel counts."""
+    def measure(self, logits: Tensor, labels: Tensor, weights: Tensor, ignore_index: int) -> Tensor:
         chances, truth = counted(logits, labels, ignore_index)  # (P, C)
-        hits = (chances * truth).sum(0)
-        extra, missed = chances.sum(0) - hits, truth.sum(0) - hits
+        weights = weights.float()
+        hits = weights @ (chances * truth)
+        extra, missed = weights @ chances - hits, weights @ truth - hits
         index = (hits + self.smooth) / (hits + self.alpha * extra + self.beta * missed + self.smooth)
         occurs = truth.any(0)
-        losses = (1 - index)[occurs] if occurs.any() else 0 * (1 - index)
-        return self.loss_weight * losses.mean()
+        return ((1 - index)[occurs] if occurs.any() else 0 * (1 - index)).mean()
 
 
 @MODELS.register_module()
@@ -65,7 +105,7 @@ class DiceLoss(TverskyLoss):
 
 
 @MODELS.register_module()
-class FocalLoss(nn.Module):
+class FocalLoss(PixelLoss):
     """Cross entropy of each pixel times (1 - p) ** gamma, p the probability of its class, averaged ("Focal Loss for
     Dense Object Detection", https://arxiv.org/abs/1708.02002; there for one logit, here for a softmax too).
 
@@ -75,21 +115,18 @@ class FocalLoss(nn.Module):
     """
 
     def __init__(self, *, gamma: float = 2.0, loss_weight: float = 1.0, loss_name: str = 'loss_focal'):
-        super().__init__()
+        super().__init__(loss_weight, loss_name)
         if gamma < 0:
             raise ValueError(f'gamma={gamma}: pixels that are right would count more than wrong ones.')
-        self.gamma, self.loss_weight, self.loss_name = gamma, loss_weight, loss_name
+        self.gamma = gamma
 
-    def forward(self, logits: Tensor, labels: Tensor, *, ignore_index: int = 255, **_: object) -> Tensor:
-        """Logits (B, C, H, W), labels (B, H, W) -> a number; 0 where no pixel counts."""
+    def measure(self, logits: Tensor, labels: Tensor, weights: Tensor, ignore_index: int) -> Tensor:
         losses = pixel_losses(logits, labels, ignore_index)  # (P,)
-        if not losses.numel():
-            return logits.sum() * 0
-        return self.loss_weight * ((1 - torch.exp(-losses)) ** self.gamma * losses).mean()
+        return weighted_mean((1 - torch.exp(-losses)) ** self.gamma * losses, weights)
 
 
 @MODELS.register_module()
-class HardPixelLoss(nn.Module):
+class HardPixelLoss(PixelLoss):
     """Cross entropy of hard pixels alone: those whose class has a probability below a threshold, or at least a share.
 
     Online hard example mining, "Training Region-based Object Detectors with Online Hard Example Mining",
@@ -109,45 +146,42 @@ class HardPixelLoss(nn.Module):
         loss_weight: float = 1.0,
         loss_name: str = 'loss_hard_pixels',
     ):
-        super().__init__()
+        super().__init__(loss_weight, loss_name)
         if not 0 < least <= 1:
             raise ValueError(f'least={least}: a share of the pixels is above 0 and at most 1.')
         self.threshold, self.least = threshold, least
-        self.loss_weight, self.loss_name = loss_weight, loss_name
 
-    def forward(self, logits: Tensor, labels: Tensor, *, ignore_index: int = 255, **_: object) -> Tensor:
-        """Logits (B, C, H, W), labels (B, H, W) -> a number; 0 where no pixel counts."""
+    def measure(self, logits: Tensor, labels: Tensor, weights: Tensor, ignore_index: int) -> Tensor:
         losses = pixel_losses(logits, labels, ignore_index)  # (P,)
-        if not losses.numel():
-            return logits.sum() * 0
         least = max(int(self.least * losses.numel()), 1)
         hard = torch.exp(-losses) < self.threshold
-        chosen = losses[hard] if hard.sum() > least else losses.topk(least).values
-        return self.loss_weight * chosen.mean()
+        chosen = hard if hard.sum() > least else losses.topk(least).indices
+        return weighted_mean(losses[chosen], weights[chosen])
 
 
 @MODELS.register_module()
-class SmoothCrossEntropy(nn.Module):
+class SmoothCrossEntropy(PixelLoss):
     """Cross-entropy with smoothed labels, the mean over labelled pixels.
 
     Args:
         smoothing: the share of the label that all classes have in equal parts.
-        loss_weight: factor of the loss.
-        loss_name: under which it is logged; names that begin with `loss_` are learned.
+        loss_weight, loss_name: as in `TverskyLoss`.
     """
 
     def __init__(self, smoothing: float = 0.05, loss_weight: float = 1.0, loss_name: str = 'loss_ce'):
-        super().__init__()
+        super().__init__(loss_weight, loss_name)
         self.smoothing = smoothing
-        self.loss_weight = loss_weight
-        self.loss_name = loss_name
 
-    def forward(self, scores: Tensor, labels: Tensor, ignore_index: int = 255) -> Tensor:
-        """scores: (B, K, H, W) before the softmax; labels: (B, H, W)."""
-        total = F.cross_entropy(
-            scores, labels, ignore_index=ignore_index, label_smoothing=self.smoothing, reduction='sum'
+    def measure(self, logits: Tensor, labels: Tensor, weights: Tensor, ignore_index: int) -> Tensor:
+        losses = F.cross_entropy(
+            logits, labels, ignore_index=ignore_index, label_smoothing=self.smoothing, reduction='none'
         )
-        return self.loss_weight * total / (labels != ignore_index).sum().clamp(min=1)
+        return weighted_mean(losses[labels != ignore_index], weights)
+
+
+def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
+    """(P,), (P,) -> a number."""
+    return (losses * weights).sum() / weights.sum()
 
 
 def pixel_losses(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from denseformer.backbones import ConvNeXt
 
@@ -40,12 +41,30 @@ def test_an_imagenet_checkpoint_lacks_nothing_but_the_output_norms():
     assert (network.stages[3].blocks[0].mlp.fc2.bias == 2).all()
 
 
-def test_dinov3s_weights_load_where_the_last_map_alone_is_normed():
+@pytest.mark.parametrize('twice', [True, False])
+def test_dinov3s_weights_load_where_the_last_map_alone_is_normed(twice):
     network = ConvNeXt(arch='tiny', norm_last_only=True)
     state = network.state_dict()
     for name in ('weight', 'bias'):
-        state[f'norms.3.{name}'] = state[f'norm.{name}'] = state.pop(f'out_norms.3.{name}')
+        state[f'norm.{name}'] = state.pop(f'out_norms.3.{name}') + 1
+        if twice:
+            state[f'norms.3.{name}'] = state[f'norm.{name}']
     state['downsample_layers.0.0.weight'] = state.pop('patch_embed.proj.weight')
     left = network.load_state_dict(state)
     assert not left.missing_keys
     assert not left.unexpected_keys
+    assert (network.out_norms[3].weight == 2).all()
+
+
+def test_maps_are_those_of_patches_resized_before_their_norm():
+    arch = dict(width=8, depths=(1, 1, 1, 1))
+    network = ConvNeXt(arch=arch, norm_last_only=True).eval()
+    patched = ConvNeXt(arch=arch, norm_last_only=True, patch_size=16).eval()
+    patched.load_state_dict(network.state_dict())
+    assert patched.out_strides == (16,) * 4
+    image = torch.randn(1, 3, 64, 96)
+    first, _, third, last = patched(image)
+    assert first.shape == (1, 8, 4, 6)
+    assert last.shape == (1, 64, 4, 6)
+    torch.testing.assert_close(third, network(image)[2])
+    torch.testing.assert_close(first, F.interpolate(network(image)[0], (4, 6), mode='bilinear', antialias=True))

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from denseformer.backbones import SMARTIES
-from denseformer.backbones.plain.smarties import SpectralPatches, mixture, sine_positions
+from denseformer.backbones.plain.embedding import sine_positions
+from denseformer.backbones.plain.smarties import SpectralPatches, mixture
 
 PROBE = dict(width=32, blocks=2, heads=2)
 

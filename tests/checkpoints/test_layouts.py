@@ -1,10 +1,12 @@
 """Weights under the names of timm, transformers and OpenMMLab load into our networks."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 import torch
+from mmdet.models.task_modules import AnchorGenerator
 
 from denseformer import backbones
 from denseformer.checkpoints.fitting import below
@@ -82,6 +84,46 @@ def test_the_one_mask_head_of_a_cascade_of_detectron2_becomes_that_of_each_stage
         assert f'roi_head.bbox_head.{stage}.fc_cls.bias' in named
         assert f'roi_head.mask_head.{stage}.convs.3.conv.weight' in named
     assert not [key for key in named if key.startswith('roi_heads.')]
+
+
+def detectron2_retinanet() -> dict[str, torch.Tensor]:
+    """Tensors of its pyramid and head for 2 classes, after the names of layers that its repository defines."""
+    anchors, classes, width = 9, 2, 4
+    layers = {f'backbone.fpn_{kind}{level}': width for kind in ('lateral', 'output') for level in (3, 4, 5)}
+    layers |= {f'backbone.top_block.p{level}': width for level in (6, 7)}
+    layers |= {f'head.{kind}_subnet.{2 * i}': width for kind in ('cls', 'bbox') for i in range(4)}
+    layers |= {'head.cls_score': anchors * classes, 'head.bbox_pred': anchors * 4}
+    tensors = {'backbone.bottom_up.stem.conv1.weight': torch.zeros(1)}
+    for name, outputs in layers.items():
+        tensors |= {f'{name}.weight': torch.rand(outputs, width, 3, 3), f'{name}.bias': torch.arange(float(outputs))}
+    return tensors
+
+
+def test_a_retinanet_of_detectron2_gets_the_names_of_ours():
+    with on_meta():
+        model = build_model(load_config('retinanet_agent_pvt_1x_coco'))
+    ours = [key for key in model.state_dict() if not key.startswith('backbone.')]
+    named = as_openmmlab(detectron2_retinanet())
+    assert sorted(key for key in named if not key.startswith('backbone.')) == sorted(ours)
+
+
+def test_the_outputs_of_detectron2s_anchors_are_those_of_the_same_anchors():
+    ratios = [0.5, 1.0, 2.0]
+    theirs = []  # a box of area size**2 and height / width = ratio, size by size
+    for size in (32 * 2 ** (i / 3) for i in range(3)):
+        for ratio in ratios:
+            width = math.sqrt(size**2 / ratio)
+            theirs.append((-width / 2, -ratio * width / 2, width / 2, ratio * width / 2))
+    generator = AnchorGenerator(octave_base_scale=4, scales_per_octave=3, ratios=ratios, strides=[8])
+    named = as_openmmlab(detectron2_retinanet())
+    for key, outputs in (('bbox_head.retina_cls.bias', 2), ('bbox_head.retina_reg.bias', 4)):
+        order = (named[key].view(9, outputs)[:, 0] / outputs).long()
+        torch.testing.assert_close(torch.tensor(theirs)[order], generator.base_anchors[0], rtol=1e-5, atol=1e-4)
+
+
+def test_a_retinanet_of_other_anchors_is_refused():
+    with pytest.raises(ValueError, match='3 x 3 anchors'):
+        as_openmmlab({'backbone.bottom_up.a': torch.zeros(1), 'head.cls_score.bias': torch.zeros(4)})
 
 
 def test_a_resnet_of_detectron2_gets_the_names_of_mmdetections():

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 
@@ -143,6 +144,15 @@ def test_the_furthest_checkpoint_is_taken_whatever_its_name(tmp_path):
 
 def test_an_empty_or_missing_folder_has_none(tmp_path):
     assert newest_checkpoint(tmp_path) == newest_checkpoint(tmp_path / 'nowhere') == (None, [])
+
+
+def test_the_pointer_of_a_copied_folder_does_not_lead_back_to_the_original(tmp_path):
+    write_checkpoint(content(4), tmp_path / 'run' / 'iter_4.pth')
+    (tmp_path / 'run' / 'last_checkpoint').write_text(str(tmp_path / 'run' / 'iter_4.pth'))
+    (tmp_path / 'copy').mkdir()
+    shutil.copy(tmp_path / 'run' / 'last_checkpoint', tmp_path / 'copy')
+    assert newest_checkpoint(tmp_path / 'copy')[0] is None
+    assert newest_checkpoint(tmp_path / 'run')[0] == tmp_path / 'run' / 'iter_4.pth'
 
 
 def test_the_pointer_may_lead_to_another_folder(tmp_path):

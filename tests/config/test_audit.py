@@ -18,6 +18,15 @@ def test_a_shipped_config_has_no_findings():
     assert findings() == []
 
 
+@pytest.mark.parametrize('name', ['upernet_dinat_ade20k', 'cfsr_small_x2_photographs'])
+def test_what_a_run_keeps_of_its_config_has_no_findings_and_a_misspelt_key_of_it_has(name, tmp_path):
+    kept = tmp_path / 'kept.py'
+    load_config(f'{name}.py').dump(kept)
+    assert not list(audit(load_config(kept), data=False))
+    kept.write_text(kept.read_text() + 'with_mesk = True\n')
+    assert [finding.key for finding in audit(load_config(kept), data=False)] == ['with_mesk']
+
+
 @pytest.mark.parametrize(
     ('key', 'value', 'words'),
     [

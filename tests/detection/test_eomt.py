@@ -1,12 +1,17 @@
 """EoMT: its losses, masked attention and its annealing, the authors' names, and what it refuses."""
 
 import math
+import re
 
 import pytest
 import refkit
 import torch
+from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
 
+from denseformer.backbones import DINOv3
+from denseformer.checkpoints import CheckpointError
+from denseformer.detection import eomt
 from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead, unturned
 from denseformer.detection.mask2former import model as mask2former
 from denseformer.engine.hooks import MaskAnnealingHook
@@ -136,3 +141,67 @@ def test_other_backbones_are_refused():
         build(dict(type='denseformer.BinaryAttention', arch=SMALL))(torch.randn(1, 3, 32, 32))
     with pytest.raises(ValueError, match='query_blocks must be'):
         build(query_blocks=4)
+
+
+def of_transformers(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The names that the authors' files on DINOv3 have, which has three layers where ours has one."""
+    named = {}
+    for key, value in state.items():
+        key = key.replace('backbone.patch_embed.patches.proj', 'backbone.patch_embed.patch_embeddings')
+        key = re.sub(r'\.gamma([12])$', r'.layer_scale\1.lambda1', key)
+        key = key.replace('.attn.proj.', '.attention.o_proj.')
+        key = key.replace('.mlp.fc1.', '.mlp.up_proj.').replace('.mlp.fc2.', '.mlp.down_proj.')
+        if key.endswith('.attn.qkv.weight'):
+            for name, part in zip('qkv', value.chunk(3), strict=True):
+                named[key.replace('.attn.qkv.', f'.attention.{name}_proj.')] = part
+        elif key.endswith(('q_bias', 'v_bias')):
+            named[re.sub(r'\.attn\.qkv\.([qv])_bias$', r'.attention.\1_proj.bias', key)] = value
+        else:
+            named[key] = value
+    return {f'network.encoder.{key}' if key.startswith('backbone.') else f'network.{key}': named[key] for key in named}
+
+
+def test_differences_are_added_to_the_weights_they_belong_to(tmp_path, caplog):
+    base = DINOv3(arch=SMALL, norm_outputs=True, out_indices=(2,))
+    torch.save(base.state_dict(), tmp_path / 'base.pth')
+    wanted = build(DINOV3)
+    with torch.no_grad():
+        for parameter in wanted.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    differences = {
+        key: value - base.state_dict()[key.removeprefix('backbone.')] if key.startswith('backbone.') else value
+        for key, value in wanted.state_dict().items()
+    }
+    network = build(DINOV3, deltas_to=str(tmp_path / 'base.pth'))
+    with caplog.at_level('INFO', logger='mmengine'):
+        MMLogger.get_current_instance().addHandler(caplog.handler)
+        left = network.load_state_dict({k.removeprefix('network.'): v for k, v in of_transformers(differences).items()})
+    assert not left.missing_keys
+    assert not left.unexpected_keys
+    assert 'differences of the file, added' in caplog.text
+    for key, value in wanted.state_dict().items():
+        torch.testing.assert_close(network.state_dict()[key], value, msg=key)
+    again = build(DINOV3, deltas_to=str(tmp_path / 'base.pth'))
+    again.load_state_dict(wanted.state_dict())  # our own files hold weights
+    torch.testing.assert_close(again.state_dict(), wanted.state_dict())
+    plain = build(DINOV3)
+    plain.load_state_dict(of_transformers(wanted.state_dict()))
+    torch.testing.assert_close(plain.state_dict(), wanted.state_dict())
+
+
+def test_differences_to_other_weights_are_refused(tmp_path, monkeypatch):
+    torch.save(DINOv3(arch={**SMALL, 'blocks': 2}, out_indices=(1,)).state_dict(), tmp_path / 'base.pth')
+    network = build(DINOV3, deltas_to=str(tmp_path / 'base.pth'))
+    theirs = of_transformers(network.state_dict())
+    with pytest.raises(CheckpointError, match='belong to other weights'):
+        network.load_state_dict(theirs)
+    network.base = 'weights:DINOv3/small/lvd1689m'
+    monkeypatch.setattr(eomt, 'local_file', lambda address: tmp_path / 'base.pth')
+    with pytest.raises(CheckpointError, match='its authors say 08c60483'):
+        network.load_state_dict(theirs)
+
+
+def test_a_transformer_with_words_inside_its_patches_is_refused():
+    arch = dict(width=24, blocks=2, heads=2, word_width=8)
+    with pytest.raises(ValueError, match='TNT has others inside its patches: take ViT'):
+        build(dict(type='denseformer.TNT', arch=arch))

@@ -183,3 +183,20 @@ def test_contradictions_are_refused():
         MODELS.build(dict(type='denseformer.KMaXHead', in_channels=(8, 16, 32), num_classes=2))
     with pytest.raises(ValueError, match='semantic is'):
         MODELS.build(dict(type='denseformer.KMaXHead', num_classes=2, **{**HEAD, 'semantic': 'large'}))
+
+
+def test_maps_of_the_stem_come_where_the_official_decoder_reads_them():
+    resnet = MODELS.build(dict(type='denseformer.KMaXResNet', depth=18))
+    resnet.eval()
+    maps = resnet(torch.randn(1, 3, 65, 97))
+    assert [found.shape[1] for found in maps] == [64, 64, 128, 256, 512]
+    assert not torch.equal(maps[0], maps[1])
+    assert maps[1].shape == maps[0].shape
+    convnext = MODELS.build(dict(BACKBONE, norm_outputs=False, pad_before=True, return_stem=True)).eval()
+    maps = convnext(torch.randn(1, 3, 65, 97))
+    assert tuple(found.shape[1] for found in maps) == convnext.out_channels == (8, 8, 16, 32, 64)
+    assert convnext.out_strides == (4, 4, 8, 16, 32)
+    options = dict(HEAD, in_channels=convnext.out_channels, widths=(16, 8, 8, 8, 8), depths=(1, 1, 1, 1, 1))
+    head = MODELS.build(dict(type='denseformer.KMaXHead', num_classes=2, semantic='small', **options)).eval()
+    assert head(maps)[-1].masks.shape == (1, 8, *maps[0].shape[2:])
+    assert head(maps)[0].masks.shape == (1, 8, *maps[4].shape[2:])

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from denseformer.backbones import DiNAT
-from denseformer.engine import LayerDecayOptimWrapperConstructor
+from denseformer.backbones import DiNAT, ViT
+from denseformer.engine import LayerDecayOptimWrapperConstructor, TwoStageWarmupLR
 
 ARCH = dict(width=16, depths=(1, 1, 2, 1), heads=(1, 2, 4, 8), mlp_ratio=2)
 
@@ -103,3 +103,49 @@ def test_a_step_changes_the_weights():
     before = model.head[0].weight.clone()
     wrapper.update_params(model.head(torch.ones(2, 4)).sum())
     assert not torch.equal(before, model.head[0].weight)
+
+
+def test_rates_of_eomt_fall_from_the_last_block_which_has_the_heads():
+    backbone = ViT(arch=dict(width=8, blocks=4, heads=2), image_size=32, norm_outputs=True)
+    model = nn.ModuleDict({'backbone': backbone, 'head': nn.Linear(8, 2)})
+    paramwise = dict(layer_decay=0.5, decay_from='last_block', decay_everything=True, separate_backbone=True)
+
+    def groups(**more) -> dict[str, dict]:
+        config = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.1))
+        optimizer = LayerDecayOptimWrapperConstructor(config, {**paramwise, **more})(model).optimizer
+        names = {parameter: name for name, parameter in model.named_parameters()}
+        return {names[p]: group for group in optimizer.param_groups for p in group['params']}
+
+    found = groups()
+    rates = [found[f'backbone.blocks.{i}.attn.qkv.weight']['lr'] for i in range(4)]
+    assert rates == [0.125, 0.25, 0.5, 1]
+    assert found['backbone.patch_embed.cls_token']['lr'] == 0.125
+    assert found['backbone.norm.weight']['lr'] == 1
+    assert all(group['weight_decay'] == 0.1 for group in found.values())
+    assert found['backbone.norm.weight']['backbone']
+    assert 'backbone' not in found['head.weight']
+    found = groups(full_rate_blocks=2)
+    assert [found[f'backbone.blocks.{i}.attn.qkv.weight']['lr'] for i in range(4)] == [0.125, 0.25, 1, 1]
+    with pytest.raises(ValueError, match="want decay_by='block'"):
+        groups(decay_by='stage', layers=12)
+
+
+def test_new_parts_warm_up_before_the_backbone_does():
+    optimizer = torch.optim.SGD(
+        [
+            {'params': [nn.Parameter(torch.zeros(1))], 'lr': 1.0, 'backbone': True},
+            {'params': [nn.Parameter(torch.zeros(1))], 'lr': 2.0},
+        ]
+    )
+    schedule = TwoStageWarmupLR(optimizer, warmup=4, backbone_warmup=2, end=16, by_epoch=False)
+    rates = []
+    for _ in range(16):
+        rates.append([group['lr'] for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step()
+    backbone, new = zip(*rates, strict=True)
+    assert new[:5] == pytest.approx((0, 0.5, 1, 1.5, 2))
+    assert new[10] == pytest.approx(2 * 0.5**0.9)
+    assert backbone[:7] == pytest.approx((0, 0, 0, 0, 0, 0.5, 1))
+    assert backbone[11] == pytest.approx(0.5**0.9)
+    assert 0 < new[15] < new[14]

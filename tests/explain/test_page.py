@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from denseformer.checkpoints.common import file_hash
+from denseformer.explain.collect import digest_of, records_of, resolved_config
 from denseformer.explain.page import explain
 from denseformer.explain.records import Records, restoration_record, segmentation_record
 from denseformer.options import LaunchOptions
@@ -35,9 +35,10 @@ def segmentation(folder, spoil: float) -> Records:
 def as_run(folder, records: Records):
     """A run's folder with these records of its best checkpoint."""
     folder.mkdir(parents=True)
-    (folder / 'config.py').write_text('')
+    (folder / 'config.py').write_text("work_dir = '/elsewhere'\n")
     (folder / 'best.pth').write_bytes(b'weights')
-    records.checkpoint, records.digest = 'best_mIoU_iter_1.pth', file_hash(folder / 'best.pth')
+    records.checkpoint = 'best_mIoU_iter_1.pth'
+    records.digest = digest_of(resolved_config(folder, LaunchOptions()), folder / 'best.pth')
     records.save(folder / 'explain/records.npz')
     return folder
 
@@ -58,6 +59,16 @@ def test_a_page_holds_scores_errors_reliability_and_suspects(runs):
     assert not re.search(r'https?://|<script', page)
     numbers = json.loads(path.with_suffix('.json').read_text())
     assert set(numbers['images']) == set(Records.load(runs[0] / 'explain/records.npz').files)
+
+
+def test_records_are_those_of_one_checkpoint_and_config_wherever_the_run_lies(runs, tmp_path):
+    moved = runs[0].rename(tmp_path / 'moved')
+    assert len(records_of(moved, LaunchOptions()).images) == 12
+    with pytest.raises(ValueError, match='no val_dataloader'):  # which shows that it would predict again
+        records_of(moved, LaunchOptions(device='cpu', cfg_options={'scale': 2}))
+    (moved / 'best.pth').write_bytes(b'other weights')
+    with pytest.raises(ValueError, match='no val_dataloader'):
+        records_of(moved, LaunchOptions(device='cpu'))
 
 
 def test_two_runs_are_compared_with_an_interval_and_the_images_that_changed(runs):

@@ -4,6 +4,9 @@ import pytest
 
 import denseformer
 from denseformer.cli import main
+from denseformer.engine.launch import evaluate, prepare
+from denseformer.folders import understand, write_dataset
+from denseformer.options import EvaluationOptions, LaunchOptions
 from tests.support import formats
 
 SHORT = {
@@ -43,6 +46,22 @@ def test_fit_trains_each_task_from_a_folder_of_it(task, tmp_path):
     assert (tmp_path / 'run' / 'config.py').is_file()
     short = (tmp_path / 'run' / 'dataset' / 'config.py').read_text()
     assert "'./data.py'" in short
+
+
+def test_a_run_goes_on_where_it_was_moved_to(tmp_path):
+    """Its configs lead to their own folder, also to data in it; data elsewhere keeps its place."""
+    run, moved = tmp_path / 'run', tmp_path / 'other' / 'moved'
+    outside = formats.binary_masks(tmp_path / 'data')
+    root = formats.binary_masks(run / 'data')
+    denseformer.fit(str(root), out=str(run), device='cpu', cfg_options={**NARROW, **SHORT['segmentation']})
+    moved.parent.mkdir()
+    run.rename(moved)
+    assert str(run) not in (moved / 'config.py').read_text() + (moved / 'dataset/config.py').read_text()
+    assert evaluate(str(moved / 'config.py'), str(moved / 'best.pth'), EvaluationOptions(device='cpu'))['metrics']
+    assert prepare(str(moved / 'dataset/config.py'), LaunchOptions(device='cpu')).work_dir == str(moved)
+    found, listing = understand(str(outside))
+    base = write_dataset(found, listing, tmp_path / 'run' / 'dataset')
+    assert f"data_root = '{outside}'" in base.read_text()
 
 
 def test_explain_prints_reasons_and_the_config_and_writes_nothing(tmp_path, capsys):

@@ -26,7 +26,7 @@ def test_every_row_makes_a_config_that_loads(task, device, tmp_path):
     found, listing = understand(str(SETS[task](tmp_path / 'data')))
     write_dataset(found, listing, tmp_path)
     recipe = choose(Facts(task, 4, 2, 64, 64, classes=5, scale=found.scale, device=device, memory=24, cores=8))
-    (tmp_path / 'config.py').write_text(config_text(recipe, str(tmp_path)))
+    (tmp_path / 'config.py').write_text(config_text(recipe))
     config = load_config(tmp_path / 'config.py')
     assert config.train_dataloader.batch_size == recipe.keys['batch_size']
     length = config.train_cfg.get('max_iters') or config.train_cfg.get('max_epochs')
@@ -66,3 +66,9 @@ def test_a_model_is_named_by_its_base_and_a_wrong_name_gets_the_nearest():
     assert recipe.bases[0] == 'backbones/convnext'
     with pytest.raises(ValueError, match=r"called 'swim'.* Did you mean 'swin'"):
         choose(dataclasses.replace(PHOTOS, model='swim'))
+
+
+@pytest.mark.parametrize(('device', 'train', 'share'), [('cuda', 200, 0.5), ('cuda', 50_000, None), ('cpu', 200, None)])
+def test_objects_are_pasted_in_long_runs_on_few_images(device, train, share):
+    facts = Facts('instances', train, 50, 640, 480, device=device, memory=24, cores=8)
+    assert choose(facts).keys.get('copy_paste') == share

@@ -1,6 +1,8 @@
 """Images, lists, weights and outputs may lie in an object store, also in one that is busy and cuts connections."""
 
 import json
+import signal
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -10,8 +12,11 @@ from PIL import Image
 from denseformer import storage
 from denseformer.checkpoints import read_checkpoint
 from denseformer.cli import main
-from denseformer.inference import Predictor, predict_folder
+from denseformer.config.packing import write_shards
+from denseformer.datasets import RestorationImages, TarShards
+from denseformer.inference import Predictor, packs, predict_folder
 from denseformer.inference.merging import merge
+from denseformer.inference.packs import Pack
 from denseformer.inference.sources import find_items
 from denseformer.inference.writers import RunFolder, StoredJournal
 
@@ -158,7 +163,47 @@ def test_a_transfer_is_given_up_after_some_attempts(monkeypatch):
     assert len(calls) == storage.ATTEMPTS + 1
 
 
+def test_tar_files_of_outputs_in_a_faulty_store_hold_everything_once(bucket, server, weights, monkeypatch):
+    predictor = Predictor(weights, device='cpu')
+    server.each = 13
+
+    def predict(place=None, *number) -> None:
+        if place:
+            die_at(monkeypatch, place, *number)
+        predict_folder(predictor, 's3://images/in/list.txt', 's3://images/out', shard='0/1', resume=True, pack=3)
+
+    for death in ((Pack, 'add', 5), (StoredJournal, '_store', 1)):
+        assert in_a_fork(lambda death=death: predict(*death)) == -signal.SIGKILL
+    assert in_a_fork(predict) == 0
+    assert merge(bucket / 'out')['predicted'] == 8
+    server.each = 0
+    entries = [json.loads(line) for line in (bucket / 'out/results.jsonl').read_text().splitlines()]
+    assert len(entries) == 8
+    for entry in entries:
+        Image.open(BytesIO(packs.read_output(bucket / 'out', entry, 'restored'))).load()
+    tars = sorted((bucket / 'out/tars').iterdir())
+    assert len(tars) == len({entry['tar'] for entry in entries})
+    tars[0].write_bytes(tars[0].read_bytes()[:-1])
+    with pytest.raises(ValueError, match='is not what the record says'):
+        merge(bucket / 'out')
+
+
 def test_a_package_that_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(__import__('sys').modules, 'upath', None)
     with pytest.raises(ValueError, match=r'denseformer\[storage\]'):
         storage.path_of('s3://a/b')
+
+
+def test_training_samples_in_a_faulty_store_are_one_request_each(bucket, server, tmp_path):
+    for name in NAMES[::2]:
+        (tmp_path / name).write_bytes((bucket / 'in' / name).read_bytes())
+    load = [dict(type='denseformer.LoadImagePair')]
+    files = RestorationImages(data_prefix=dict(gt_path=str(tmp_path)), pipeline=load)
+    server.each = 5
+    write_shards(files, bucket / 'shards', 3)
+    shards = TarShards(folder='s3://images/shards', pipeline=load)
+    for number in (3, 0):
+        np.testing.assert_array_equal(shards[number]['gt_img'], files[number]['gt_img'])
+    server.each, before = 1000, next(server.requests)
+    np.testing.assert_array_equal(shards[2]['gt_img'], files[2]['gt_img'])
+    assert next(server.requests) - before == 1 + 1  # the sample's, and this look

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -25,7 +26,7 @@ def folders(tmp_path):
             (root / folder / split).mkdir(parents=True)
         for name in ('a', 'b'):
             cv2.imwrite(str(root / f'img_dir/{split}/{name}.jpg'), drawn.integers(0, 255, (16, 24, 3), np.uint8))
-            labels = np.arange(16 * 24, dtype=np.uint8).reshape(16, 24) % 11
+            labels = np.tile(np.arange(24, dtype=np.uint8) * 11 // 24, (16, 1))
             cv2.imwrite(str(root / f'ann_dir/{split}/{name}.png'), labels)
     return root
 
@@ -98,6 +99,35 @@ def test_an_image_that_looks_like_one_of_another_split_is_a_warning(folders):
     ]
     assert 'img_dir/train/a.jpg of train' in reports['val'].problems[0].message
     assert doctor.count_errors(reports) == 0
+
+
+def test_blurred_dark_and_interpolated_files_are_warnings(folders):
+    drawn = np.random.default_rng(1)
+    labels = np.zeros((64, 96), np.uint8)
+    cv2.circle(labels, (30, 30), 20, 10, -1)
+    small = cv2.resize(labels, (72, 48))  # interpolated by mistake
+    for number in range(10):
+        image = cv2.resize(drawn.integers(0, 255, (16, 24, 3), np.uint8), (96, 64), interpolation=cv2.INTER_NEAREST)
+        image = {3: cv2.GaussianBlur(image, (0, 0), 6), 5: image // 12}.get(number, image)
+        cv2.imwrite(str(folders / f'img_dir/train/n{number}.png'), image)
+        cv2.imwrite(
+            str(folders / f'ann_dir/train/n{number}.png'), cv2.resize(small, (96, 64)) if number == 7 else labels
+        )
+    config = load_config(CONFIG, {'data_root': str(folders), 'train_dataloader.dataset.img_suffix': '.png'})
+    reports = doctor.examine(config)
+    found = {
+        (problem.kind, Path(problem.file).name) for problem in reports['train'].problems if problem.kind != 'class'
+    }
+    assert found == {('blur', 'n3.png'), ('exposure', 'n5.png'), ('label', 'n7.png')}
+    assert doctor.count_errors(reports) == 0
+
+
+@pytest.mark.parametrize('name', ['upernet_dinat_nano_sample.py', 'mask_rcnn_dinat_nano_sample.py'])
+def test_nothing_in_the_sample_set_looks_suspicious(name, tmp_path):
+    numbers = {f'{split}_dataloader.dataset.{part}': 16 for split in ('train', 'val') for part in ('train', 'val')}
+    reports = doctor.examine(load_config(f'configs/{name}', {'data_root': str(tmp_path / 'sample'), **numbers}))
+    assert [report.examined for report in reports.values()] == [16, 16]
+    assert not [problem for report in reports.values() for problem in report.problems]
 
 
 def test_a_class_that_never_occurs_is_a_warning(folders):

@@ -6,7 +6,7 @@ from mmengine.registry import MODELS
 
 from denseformer.config.loading import load_config
 from denseformer.config.shipped import config_folder
-from denseformer.segmentation import DiceLoss, FocalLoss, HardPixelLoss, TverskyLoss
+from denseformer.segmentation import DiceLoss, FocalLoss, HardPixelLoss, SmoothCrossEntropy, TverskyLoss
 
 LOSSES = (DiceLoss(), TverskyLoss(), FocalLoss(), HardPixelLoss())
 
@@ -65,6 +65,50 @@ def test_ignored_pixels_change_nothing_and_right_answers_cost_nothing(loss):
     nothing = loss(logits.requires_grad_(), torch.full_like(labels, 255))
     nothing.backward()
     assert nothing.item() == 0
+
+
+@pytest.mark.parametrize('loss', [*LOSSES, SmoothCrossEntropy()], ids=lambda loss: type(loss).__name__)
+def test_weights_count_pixels_as_often_as_they_say(loss):
+    """Weight 2 is a pixel that stands there twice, weight 0 one that is ignored."""
+    logits, labels = sample()
+    labels[labels == 255] = 0
+    weight = torch.ones(labels.shape)
+    weight[1, :3], weight[1, 3] = 0, 2
+    as_ignored = labels.clone()
+    as_ignored[1, :3] = 255
+    twice = torch.cat([logits, logits[:, :, 3:4]], 2), torch.cat([as_ignored, as_ignored[:, 3:4]], 1)
+    twice[1][0, 6] = 255
+    if isinstance(loss, HardPixelLoss):
+        loss = HardPixelLoss(threshold=1.0)  # all pixels
+    assert loss(logits, labels, weight=weight).item() == pytest.approx(loss(*twice).item())
+    assert loss(logits, labels, weight=torch.ones(labels.shape)).item() == loss(logits, labels).item()
+    assert loss(logits, labels, weight=torch.zeros(labels.shape)).item() == 0
+
+
+def test_hard_pixels_are_sought_among_those_that_a_sampler_takes():
+    logits, labels = sample()
+    weight = (torch.arange(30).reshape(6, 5) % 3 == 0).double().expand(2, 6, 5)
+    outside = labels.masked_fill(weight == 0, 255)
+    loss = HardPixelLoss(threshold=0.3)
+    assert loss(logits, labels, weight=weight).item() == loss(logits, outside).item() != loss(logits, labels).item()
+
+
+def test_the_pixel_sampler_of_a_head_reaches_the_loss_and_needs_a_threshold(tmp_path):
+    sampler = "sampler=dict(type='mmseg.OHEMPixelSampler', min_kept=2"
+    losses = []
+    for thresh in ('', ', thresh=0.4', ', thresh=0.99'):
+        line = f"model = dict(decode_head=dict(loss_decode='${{pixel_loss}}', {sampler}{thresh})))"
+        torch.manual_seed(0)
+        head = head_of(tmp_path, 'heads/upernet', ['losses/focal'], line, 3)
+        torch.manual_seed(0)
+        logits, labels = torch.randn(2, 3, 8, 8), torch.randint(0, 3, (2, 1, 8, 8))
+        samples = [type('Sample', (), {'gt_sem_seg': type('Map', (), {'data': one})}) for one in labels]
+        if thresh:
+            losses.append(head.loss_by_feat(logits, samples)['loss_focal'].item())
+        else:
+            with pytest.raises(ValueError, match='threshold'):
+                head.loss_by_feat(logits, samples)
+    assert losses[0] > 1.1 * losses[1]  # of the hard pixels alone
 
 
 @pytest.mark.parametrize('loss', LOSSES, ids=lambda loss: type(loss).__name__)

@@ -2,7 +2,7 @@
 
 `python -m tools.docs.layouts tests/references/layouts [PACKAGE ...]` writes a file for each package that is named, all
 of them by default; with tests/references/mask2former, the names of a whole Mask2Former. It needs timm, transformers
-and mmpretrain, each with its own requirements; mmsegmentation is one of ours.
+(for `transformers_4` an older one) and mmpretrain, each with its own requirements; mmsegmentation is one of ours.
 """
 
 import json
@@ -29,14 +29,35 @@ TIMM = {
     'HaloNet': ('26t', 'halonet26t'),
 }
 """Family -> (arch here, name there)."""
-TRANSFORMERS = {
-    'Swin': ('tiny', 'Swin', {}),
-    'SwinV2': ('tiny', 'Swinv2', {}),
-    'ConvNeXt': ('tiny', 'ConvNext', {}),
-    'FocalNet': ('tiny_srf', 'FocalNet', {}),
-    'DiNAT': ('mini', 'Dinat', {}),
-}
-"""Family -> (arch here, prefix of the classes there, their options)."""
+NARROW = {'hidden_size': 48, 'num_hidden_layers': 2, 'num_attention_heads': 2}
+NARROW_HERE = {'width': 48, 'blocks': 2, 'heads': 2}
+TRANSFORMERS: list[tuple[str, Any, str, dict[str, Any]]] = [
+    ('Swin', 'tiny', 'Swin', {}),
+    ('SwinV2', 'tiny', 'Swinv2', {}),
+    ('ConvNeXt', 'tiny', 'ConvNext', {}),
+    ('FocalNet', 'tiny_srf', 'FocalNet', {}),
+    ('DiNAT', 'mini', 'Dinat', {}),
+    ('MiT', 'b0', 'Segformer', {}),
+    ('ViT', NARROW_HERE, 'ViT', NARROW | {'intermediate_size': 192}),
+    ('DINOv2', NARROW_HERE, 'Dinov2', NARROW | {'image_size': 518}),
+    ('DINOv2', NARROW_HERE | {'hidden': 128, 'swiglu': True}, 'Dinov2', NARROW | {'use_swiglu_ffn': True}),
+    ('DINOv3', NARROW_HERE, 'DINOv3ViT', NARROW | {'intermediate_size': 192, 'num_register_tokens': 4}),
+    (
+        'DINOv3',
+        NARROW_HERE | {'hidden': 192, 'swiglu': True},
+        'DINOv3ViT',
+        NARROW | {'intermediate_size': 192, 'num_register_tokens': 4, 'use_gated_mlp': True},
+    ),
+    ('Hiera', 'tiny', 'Hiera', {'depths': [1, 2, 7, 2]}),
+    (
+        'SAM',
+        NARROW_HERE | {'window': 14, 'global_blocks': (1,)},
+        'SamVision',
+        NARROW | {'mlp_dim': 192, 'global_attn_indexes': [1]},
+    ),
+    ('SAM2', 'tiny', 'Sam2Vision', {}),
+]
+"""(family, arch here, prefix of the classes there, their options)."""
 MMPRETRAIN = {
     'SwinV2': ('tiny', 'swin_transformer_v2.SwinTransformerV2', {'arch': 'tiny', 'window_size': 8}),
     'ConvNeXt': ('tiny', 'convnext.ConvNeXt', {'arch': 'tiny'}),
@@ -45,6 +66,7 @@ MMPRETRAIN = {
     'PoolFormer': ('s12', 'poolformer.PoolFormer', {'arch': 's12'}),
     'VAN': ('b0', 'van.VAN', {'arch': 'tiny'}),
     'ViT': ('base', 'vision_transformer.VisionTransformer', {'arch': 'base'}),
+    'SAM': ('base', 'vit_sam.ViTSAM', {'arch': 'base'}),
 }
 """Family -> (arch here, module and class there, its options)."""
 
@@ -65,13 +87,23 @@ def transformers() -> Iterator[dict[str, Any]]:
     """The names of files, which can be others than those in memory: each model is saved once."""
     package = import_module('transformers')
     import_module('transformers.models.dinat.modeling_dinat').requires_backends = lambda *_: None  # no kernel is called
-    for family, (arch, name, options) in TRANSFORMERS.items():
-        model = getattr(package, f'{name}ForImageClassification')(getattr(package, f'{name}Config')(**options))
+    for family, arch, name, options in TRANSFORMERS:
+        kind = 'ForImageClassification' if hasattr(package, f'{name}ForImageClassification') else 'Model'
+        model = getattr(package, f'{name}{kind}')(getattr(package, f'{name}Config')(**options))
         with tempfile.TemporaryDirectory() as folder:
             model.save_pretrained(folder)
             with safe_open(Path(folder) / 'model.safetensors', 'pt') as file:
                 shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
         yield {'network': family, 'arch': arch, 'shapes': shapes}
+
+
+def transformers_4() -> Iterator[dict[str, Any]]:
+    """NAT, which went out with version 5."""
+    modeling = import_module('transformers.models.deprecated.nat.modeling_nat')
+    modeling.requires_backends = lambda *_: None  # no kernel is called
+    config = import_module('transformers.models.deprecated.nat.configuration_nat').NatConfig()
+    network = modeling.NatForImageClassification(config)
+    yield {'network': 'NAT', 'arch': 'mini', 'shapes': shapes_of(network.state_dict())}
 
 
 def mask2former() -> Iterator[dict[str, Any]]:
@@ -103,6 +135,7 @@ def mmpretrain() -> Iterator[dict[str, Any]]:
 PACKAGES = {
     'timm': (timm, 'timm'),
     'transformers': (transformers, 'transformers'),
+    'transformers_4': (transformers_4, 'transformers'),
     'mmseg': (mmseg, 'OpenMMLab'),
     'mmpretrain': (mmpretrain, 'OpenMMLab'),
 }
@@ -110,7 +143,8 @@ SYSTEMS = {'transformers': (mask2former, 'transformers')}
 """The same of whole models."""
 
 
-def version_of(package: str) -> str:
+def version_of(name: str) -> str:
+    package = name.removesuffix('_4')
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

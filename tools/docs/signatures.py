@@ -29,6 +29,7 @@ HEADS = {
     'heads/deformable_detr': 'Deformable DETR',
     'heads/ddq': 'DDQ',
     'heads/dino': 'DINO',
+    'heads/rtdetr': 'RT-DETR',
     'heads/rtmdet': 'RTMDet',
     'heads/rtmdet_ins': 'RTMDet-Ins',
     'heads/cascade_mask_rcnn': 'Cascade Mask R-CNN',

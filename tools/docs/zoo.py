@@ -44,6 +44,8 @@ SYSTEMS = {
     'deformable_detr': 'Deformable DETR',
     'dino': 'DINO',
     'ddq': 'DDQ',
+    'rtdetr': 'RT-DETR',
+    'mamba_yolo': 'Mamba YOLO',
     'rtmdet': 'RTMDet',
     'rtmdet_ins': 'RTMDet-Ins',
     'eomt': 'EoMT',

@@ -1,7 +1,29 @@
-# kMaX-DeepLab's recipe: 32 GPUs of 2 images.
+# kMaX-DeepLab's recipe: 32 GPUs of 2 images. Segments of another image of half the size are pasted into each: all things,
+# and a random share of the stuff. A config takes that in with augmentation='${pasting}'; needs of its bases: crop_size,
+# scale_range.
 max_iters = 100_000
 warmup_iters = 5000
 val_interval = 5000
+pasted_range = (0.25, 1.0)  # half of scale_range
+_cropped = [
+    dict(type='PhotoMetricDistortion'),
+    dict(type='RandomCrop', crop_size='${crop_size}', recompute_bbox=True, allow_negative_crop=True),
+    dict(type='FilterAnnotations', min_gt_bbox_wh=(1, 1), by_mask=True, keep_empty=False),
+]
+_other = [
+    dict(type='denseformer.LoadImage'),
+    dict(type='denseformer.LoadPanoptic'),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='RandomResize', scale='${crop_size}', ratio_range='${pasted_range}', keep_ratio=True),
+    *_cropped,
+]
+pasting = [
+    [
+        dict(type='RandomResize', scale='${crop_size}', ratio_range='${scale_range}', keep_ratio=True),
+        *_cropped,
+        dict(type='denseformer.PasteSegments', transforms=_other),
+    ]
+]
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=5e-4, betas=(0.9, 0.999), weight_decay=0.05),

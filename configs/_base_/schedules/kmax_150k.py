@@ -2,10 +2,6 @@
 _base_ = './kmax_100k.py'
 max_iters = 150_000
 crop_size = (1281, 1281)
-augmentation = [
-    [
-        dict(type='RandomResize', scale='${crop_size}', ratio_range=(0.2, 2.0), keep_ratio=True),
-        dict(type='RandomCrop', crop_size='${crop_size}', recompute_bbox=True, allow_negative_crop=True),
-        dict(type='FilterAnnotations', min_gt_bbox_wh=(1, 1), by_mask=True, keep_empty=False),
-    ]
-]
+scale_range = (0.2, 2.0)
+pasted_range = (0.1, 1.0)
+augmentation = '${pasting}'

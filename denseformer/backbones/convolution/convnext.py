@@ -86,7 +86,11 @@ class ConvNeXt(Backbone):
         pad_before: zero-pad the image by a pixel at the top and on the left and by two at the bottom and on the right,
             and each stage's map by one at the bottom and on the right, as kMaX-DeepLab does: a side of 32 n + 1 pixels
             gives maps of 8 n + 1, 4 n + 1 ...
+        return_stem: return the map of the patch embedding too, first, at the stride of the first stage, as
+            kMaX-DeepLab reads it on Cityscapes.
         norm_last_only: return the maps of all stages but the last as they are, as DINOv3's ConvNeXts do.
+        patch_size: resize all maps to a transformer's of such patches before their norm, as DINOv3's may; None for maps
+            at the strides of the stages.
         The others are described in `Backbone`.
     """
 
@@ -106,12 +110,23 @@ class ConvNeXt(Backbone):
         layer_scale: float = 1e-6,
         norm_outputs: bool = True,
         pad_before: bool = False,
+        return_stem: bool = False,
         norm_last_only: bool = False,
+        patch_size: int | None = None,
         drop_path_rate: float = 0.0,
         **common: Unpack[BackboneOptions],
     ):
         super().__init__(arch=arch, **common)
+        self.norm_last_only = norm_last_only
+        self.patch_size = patch_size
         widths = self.arch.widths
+        self.return_stem = return_stem
+        if return_stem and patch_size is not None:
+            raise ValueError(
+                'return_stem gives a map at its own stride, patch_size gives all one: leave one of them out.'
+            )
+        if return_stem:
+            self.out_channels = (widths[0], *self.out_channels)
         last = len(widths) - 1
         stages = []
         for i, rates in enumerate(drop_path_rates(drop_path_rate, self.arch.depths)):
@@ -128,9 +143,36 @@ class ConvNeXt(Backbone):
             ],
         )
 
+    @property
+    def out_strides(self) -> tuple[int, ...]:
+        if self.patch_size is not None:
+            return (self.patch_size,) * len(self.out_indices)
+        return (*self.strides[: self.return_stem], *super().out_strides)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """See `Backbone`; the stem's map comes first."""
+        self.check_image(image)
+        x = self.patch_embed(image)
+        if self.patch_size is not None:
+            return self.maps_of_patches(x, [side // self.patch_size for side in image.shape[2:]])
+        maps = self.run_stages(x)
+        return (x.permute(0, 3, 1, 2), *maps) if self.return_stem else maps
+
+    def maps_of_patches(self, x: Tensor, size: list[int]) -> tuple[Tensor, ...]:
+        """The chosen maps at `size`, from the embedding (B, H, W, C)."""
+        outs = []
+        for i, (stage, norm) in enumerate(zip(self.stages, self.out_norms, strict=True)):
+            x = self.plug_in(i, stage(x))
+            if i in self.out_indices:
+                out = F.interpolate(x.permute(0, 3, 1, 2), size, mode='bilinear', align_corners=False, antialias=True)
+                outs.append(norm(out.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))  # (B, C, H, W)
+        return tuple(outs)
+
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'ConvNeXt') -> StateDict:
-        """From the authors' names, and from DINOv3's, which holds the last norm under two."""
+        """From the authors' names, and from DINOv3's, which may hold the last norm under two."""
+        if network.norm_last_only:  # is no classifier's
+            state_dict = rename(state_dict, (r'^norm\.', f'norms.{len(network.arch.widths) - 1}.'))
         return rename(
             rename_skeleton(state_dict),
             (r'^norms\.(\d)\.', r'out_norms.\1.'),

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.dist import broadcast
 from torch import Tensor, nn
+from torch._compile import _disable_dynamo
 from typing_extensions import Unpack
 
 from denseformer.attention.hashing import alike_tokens, anchor_features, hash_codes, hashed_attention, learn_projection
@@ -55,7 +56,7 @@ class HashFunctions(nn.Module):
         return hash_codes(x, *(table.to(x.dtype) for table in (self.anchors, self.mean, self.projection)))
 
     @torch.no_grad()
-    @torch.compiler.disable
+    @_disable_dynamo  # as torch.compiler.disable, which imports the whole compiler at once
     def learn(self, x: Tensor) -> None:
         """From tokens (B, h, N, d): random ones of the first image become the anchors. All ranks take the first's."""
         order = torch.randperm(x.shape[2], generator=torch.Generator().manual_seed(0)).to(x.device)

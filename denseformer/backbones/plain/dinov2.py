@@ -41,7 +41,9 @@ class DINOv2Base(PlainBackbone):
 
     normed_outputs = True
 
-    def build_from(self, *, registers: int, positions: PositionTable, drop_path_rate: float) -> None:
+    def build_from(
+        self, *, registers: int, positions: PositionTable, drop_path_rate: float, logit_cap: float | None = None
+    ) -> None:
         dim = self.arch.width
         norm = partial(nn.LayerNorm, eps=1e-6)
         mlp = SwiGLU if self.arch.swiglu else Mlp
@@ -52,7 +54,7 @@ class DINOv2Base(PlainBackbone):
             blocks=[
                 PreNormBlock(
                     dim,
-                    SelfAttention(dim, self.arch.heads),
+                    SelfAttention(dim, self.arch.heads, logit_cap=logit_cap),
                     mlp(dim, self.arch.mlp_width),
                     drop_path=rate,
                     norm=norm,
@@ -76,6 +78,7 @@ class DINOv2(DINOv2Base):
 
     Args:
         registers: 0, or 4 for the checkpoints that have them. It decides the rule of positions.
+        logit_cap: what the logits of attention approach but do not exceed, 30 in networks after locality alignment.
         The others are described in `PlainBackbone`.
 
     Sides that are no multiple of the patch, which the authors refuse, are zero-padded on the right and at the bottom.
@@ -93,13 +96,14 @@ class DINOv2(DINOv2Base):
         *,
         arch: str | Mapping[str, Any] = 'small',
         registers: int = 0,
+        logit_cap: float | None = None,
         drop_path_rate: float = 0.0,
         **common: Unpack[PlainOptions],
     ):
         super().__init__(arch=arch, **common)
         rule = dict(antialias=True) if registers else dict(offset=0.1)
         positions = PositionTable(self.arch.width, self.grid, rows=1, **rule)
-        self.build_from(registers=registers, positions=positions, drop_path_rate=drop_path_rate)
+        self.build_from(registers=registers, positions=positions, drop_path_rate=drop_path_rate, logit_cap=logit_cap)
 
 
 DINOv2.archs = {

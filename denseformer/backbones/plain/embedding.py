@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denseformer.caching import CachesInEval
+from denseformer.caching import CachesInEval, cached_constant
 from denseformer.dynamic_shapes import same_size
 from denseformer.layers import pad_image_to_multiple
 from denseformer.layers.initializers import INIT_STD
@@ -118,6 +118,20 @@ class PositionTable(CachesInEval):
                 'Build the network with the image_size that the checkpoint was trained at.'
             )
         return self.resize(table, (side, side), self.grid)
+
+
+@cached_constant(32)
+def sine_positions(size: Size, dim: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Fixed positions (1, 1 + H * W, C) of MAE: zeros for the class token, then sines and cosines by place.
+
+    The first half of the channels says the column, the second the row, both counted from 0.
+    """
+    frequency = 10000.0 ** (-torch.arange(dim // 4, device=device, dtype=torch.float64) / (dim // 4))
+    rows, columns = (torch.arange(side, device=device, dtype=torch.float64)[:, None] * frequency for side in size)
+    rows, columns = (torch.cat([angle.sin(), angle.cos()], -1) for angle in (rows, columns))
+    H, W = size
+    places = torch.cat([columns[None].expand(H, -1, -1), rows[:, None].expand(-1, W, -1)], -1).flatten(0, 1)
+    return torch.cat([places.new_zeros(1, dim), places])[None].to(dtype)
 
 
 class TokenEmbed(nn.Module):

@@ -14,7 +14,7 @@ Legend: B batch, H W a map or window, C channels, h heads, d head width, n windo
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,9 @@ from denseformer.dynamic_shapes import same_size
 from denseformer.layers import LayerNorm2d, Linear, Mlp, PreNormBlock, drop_path_rates, pad_to_multiple
 from denseformer.network import Source
 from denseformer.registry import MODELS
+
+NECK = ('conv1', 'layer_norm1', 'conv2', 'layer_norm2')
+"""The names that transformers gives to the layers of the neck."""
 
 
 def offset_vectors(table: Tensor, side: int) -> Tensor:
@@ -92,8 +95,12 @@ class RelativeAttention(nn.Module):
 
     def attend(self, x: Tensor) -> Tensor:
         """(n, H, W, C) -> the same."""
-        rows, columns = offset_vectors(self.rel_pos_h, x.shape[1]), offset_vectors(self.rel_pos_w, x.shape[2])
-        return relative_attention(self.qkv(x), self.heads, rows, columns)
+        return self.mix(self.qkv(x))
+
+    def mix(self, qkv: Tensor) -> Tensor:
+        """Queries, keys and values (n, H, W, 3C) -> (n, H, W, C)."""
+        rows, columns = offset_vectors(self.rel_pos_h, qkv.shape[1]), offset_vectors(self.rel_pos_w, qkv.shape[2])
+        return relative_attention(qkv, self.heads, rows, columns)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +137,7 @@ class SAM(PlainBackbone):
     )
     input_size = 1024
     has_final_norm = False
+    block: ClassVar[type[PreNormBlock]] = PreNormBlock
     no_weight_decay = (*PlainBackbone.no_weight_decay, 'rel_pos')
 
     def __init__(
@@ -150,7 +158,7 @@ class SAM(PlainBackbone):
                 Patches(self.in_channels, dim, self.patch_size), dim, cls_token=False, positions=self.positions()
             ),
             blocks=[
-                PreNormBlock(dim, self.attention(i), Mlp(dim, self.arch.mlp_width), drop_path=rate, norm=norm)
+                self.block(dim, self.attention(i), Mlp(dim, self.arch.mlp_width), drop_path=rate, norm=norm)
                 for i, rate in enumerate(drop_path_rates(drop_path_rate, [self.arch.blocks])[0])
             ],
             norm=None,
@@ -186,11 +194,13 @@ class SAM(PlainBackbone):
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: PlainBackbone) -> StateDict:
-        """From the authors' encoder or their whole model; relative vectors at `network`'s sizes."""
+        """From the authors' encoder or their whole model, or those of transformers; relative vectors at our sizes."""
         state_dict = rename(
-            drop(state_dict, r'^(prompt_encoder|mask_decoder)\.'),
-            (r'^image_encoder\.', ''),
+            drop(state_dict, r'^(prompt_encoder|mask_decoder|shared_image_embedding)\.'),
+            (r'^(image|vision)_encoder\.', ''),
             (r'\.mlp\.lin([12])\.', r'.mlp.fc\1.'),
+            (r'^(layers\.\d+)\.layer_norm([12])\.', r'\1.norm\2.'),
+            (r'^neck\.(conv|layer_norm)([12])\.', lambda match: f'neck.{NECK.index(match[1] + match[2])}.'),
         )
         state_dict = PlainBackbone.remap_official_keys(state_dict, network)
         own = dict(network.named_parameters())

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.backbones.plain.base import PlainArch, PlainBackbone, PlainOptions
-from denseformer.backbones.plain.embedding import Size, TokenEmbed
-from denseformer.caching import cached_constant
+from denseformer.backbones.plain.embedding import Size, TokenEmbed, sine_positions
 from denseformer.checkpoints.keys import StateDict, drop, rename
 from denseformer.layers import Linear, Mlp, PreNormBlock, SelfAttention, drop_path_rates, pad_image_to_multiple
 from denseformer.network import Source
@@ -74,20 +73,6 @@ class SpectralPatches(nn.Module):
             for i, weight in weights.items()
         ]
         return (sum(embedded) * (SCALE / len(self.mixtures))).permute(0, 3, 1, 2)
-
-
-@cached_constant(32)
-def sine_positions(size: Size, dim: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Fixed positions (1, 1 + H * W, C) of MAE: zeros for the class token, then sines and cosines by place.
-
-    The first half of the channels says the column, the second the row, both counted from 0.
-    """
-    frequency = 10000.0 ** (-torch.arange(dim // 4, device=device, dtype=torch.float64) / (dim // 4))
-    rows, columns = (torch.arange(side, device=device, dtype=torch.float64)[:, None] * frequency for side in size)
-    rows, columns = (torch.cat([angle.sin(), angle.cos()], -1) for angle in (rows, columns))
-    H, W = size
-    places = torch.cat([columns[None].expand(H, -1, -1), rows[:, None].expand(-1, W, -1)], -1).flatten(0, 1)
-    return torch.cat([places.new_zeros(1, dim), places])[None].to(dtype)
 
 
 class SinePositions(nn.Module):

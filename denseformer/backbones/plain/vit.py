@@ -136,6 +136,7 @@ class ViT(PlainBackbone):
         registers: int = 0,
         antialias: bool = True,
         mlp_factors: int | Sequence[int] | None = None,
+        logit_cap: float | None = None,
         drop_path_rate: float = 0.0,
         **common: Unpack[PlainOptions],
     ):
@@ -143,6 +144,8 @@ class ViT(PlainBackbone):
         dim, relative = self.arch.width, self.arch.relative_positions
         if relative and registers:
             raise ValueError('Relative positions are defined for patches and one class token: registers must be 0.')
+        if relative and logit_cap:
+            raise ValueError('Logits with relative positions are not capped: logit_cap must be None.')
         norm = partial(nn.LayerNorm, eps=1e-6)
         mlp = Mlp if mlp_factors is None else NestedMlp
         positions = None if relative else PositionTable(dim, self.grid, rows=1, antialias=antialias)
@@ -155,7 +158,7 @@ class ViT(PlainBackbone):
                     dim,
                     RelativeAttention(dim, self.arch.heads, self.grid)
                     if relative
-                    else SelfAttention(dim, self.arch.heads),
+                    else SelfAttention(dim, self.arch.heads, logit_cap=logit_cap),
                     mlp(dim, self.arch.mlp_width),
                     drop_path=rate,
                     norm=norm,

@@ -4,12 +4,16 @@ A network asks for its family whenever weights are loaded into it; weights in no
 """
 
 from denseformer.checkpoints.keys import StateDict
-from denseformer.checkpoints.layouts import detectron2, openmmlab, timm, transformers
+from denseformer.checkpoints.layouts import detectron2, openmmlab, timm, transformers, transformers_plain
 from denseformer.checkpoints.layouts.layout import Layout
 
 SYSTEMS = (transformers.SYSTEM, detectron2.DETECTOR)
 """Layouts of whole models, whose heads have other names, too."""
-PACKAGES = {'timm': timm.LAYOUTS, 'transformers': transformers.LAYOUTS, 'OpenMMLab': openmmlab.LAYOUTS}
+PACKAGES = {
+    'timm': timm.LAYOUTS,
+    'transformers': transformers.LAYOUTS | transformers_plain.LAYOUTS,
+    'OpenMMLab': openmmlab.LAYOUTS,
+}
 
 
 def foreign_layout(family: str, state_dict: StateDict) -> tuple[str, Layout] | None:

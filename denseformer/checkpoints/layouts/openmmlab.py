@@ -113,6 +113,10 @@ def mit(state_dict: StateDict) -> StateDict:
     return linear_from_pointwise(renamed, r'\.mlp\.fc[12]\.weight$')
 
 
+def sam(state_dict: StateDict) -> StateDict:
+    return rename(state_dict, (r'^channel_reduction\.', 'neck.'))
+
+
 LAYOUTS = {
     'Swin': Layout(r'^stages\.\d\.blocks\.\d+\.attn\.w_msa\.', swin),
     'SwinV2': Layout(r'^stages\.\d\.blocks\.\d+\.attn\.w_msa\.', swinv2),
@@ -121,4 +125,5 @@ LAYOUTS = {
     'VAN': Layout(r'^blocks1\.', van),
     'ConvNeXt': Layout(r'^stages\.\d\.\d+\.depthwise_conv\.', convnext),
     'MiT': Layout(r'^layers\.\d\.0\.projection\.', mit),
+    'SAM': Layout(r'^channel_reduction\.', sam),
 }

@@ -8,9 +8,11 @@ from denseformer.datasets.detection.coco import (
     CocoDataset,
     CocoPanopticDataset,
 )
+from denseformer.datasets.detection.copy_paste import CopyPaste
 from denseformer.datasets.detection.held_out import HeldOutDataset
 from denseformer.datasets.detection.load_instances import LoadInstances
 from denseformer.datasets.detection.load_panoptic import LoadPanoptic
+from denseformer.datasets.detection.paste import PasteSegments
 from denseformer.datasets.detection.voc import VOCDataset, XMLDataset
 
 __all__ = [
@@ -20,9 +22,11 @@ __all__ = [
     'CityscapesPanopticDataset',
     'CocoDataset',
     'CocoPanopticDataset',
+    'CopyPaste',
     'HeldOutDataset',
     'LoadInstances',
     'LoadPanoptic',
+    'PasteSegments',
     'VOCDataset',
     'XMLDataset',
 ]

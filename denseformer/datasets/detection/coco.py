@@ -9,6 +9,7 @@ from mmdet.datasets import ade20k, cityscapes, coco, coco_panoptic
 from mmdet.datasets.api_wrappers import COCO
 from mmseg.datasets import CityscapesDataset as CityscapesSemantics
 
+from denseformer.datasets.detection.copy_paste import CopyPaste
 from denseformer.detection.annotation_files import (
     check_some_left,
     check_things,
@@ -46,6 +47,12 @@ class CocoDataset(coco.CocoDataset):
         self.subset = subset
         self.object_counts: Counter[str] = Counter()
         super().__init__(**options)
+
+    def full_init(self) -> None:
+        super().full_init()
+        for step in self.pipeline.transforms:
+            if isinstance(step, CopyPaste):
+                step.dataset = self
 
     def load_data_list(self) -> list[dict]:
         try:
@@ -86,7 +93,14 @@ class ADE20KInstanceDataset(CocoDataset, ade20k.ADE20KInstanceDataset):
 
 @DATASETS.register_module()
 class CocoPanopticDataset(CocoDataset, coco_panoptic.CocoPanopticDataset):
-    """Things and stuff of a COCO panoptic json file, whose maps are found by the names that the file gives them."""
+    """Things and stuff of a COCO panoptic json file, whose maps are found by the names that the file gives them.
+
+    Training samples know the dataset, as `dataset`: transforms take parts of other images.
+    """
+
+    def prepare_data(self, idx: int) -> Any:
+        info = self.get_data_info(idx)
+        return self.pipeline(info if self.test_mode else {**info, 'dataset': self})
 
     def COCOAPI(self, path: str) -> COCO:  # noqa: N802
         content = super().COCOAPI(path)

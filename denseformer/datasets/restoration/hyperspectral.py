@@ -3,12 +3,14 @@
 Legend: H W image, C bands.
 """
 
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from denseformer.images.reading import read_bytes
 from denseformer.registry import TRANSFORMS
 
 DARKEST, BRIGHTEST = 1 / 200, 2.0
@@ -96,23 +98,23 @@ def black_bands(cube: np.ndarray) -> list[int]:
 
 def read_cube(path: str, variable: str | None) -> np.ndarray:
     """The array in a .mat, .npy or .tif file, of whatever type and order."""
-    suffix = Path(path).suffix.lower()
+    suffix, content = Path(path).suffix.lower(), BytesIO(read_bytes(path, 'cube'))
     if suffix == '.npy':
-        return np.load(path, allow_pickle=False)
+        return np.load(content, allow_pickle=False)
     if suffix in ('.tif', '.tiff'):
         import tifffile
 
-        return tifffile.imread(path)
+        return tifffile.imread(content)
     if suffix == '.mat':
-        return read_matlab(path, variable)
+        return read_matlab(content, variable)
     raise ValueError('cubes are .mat, .npy, .tif or .tiff files.')
 
 
-def read_matlab(path: str, variable: str | None) -> np.ndarray:
+def read_matlab(file: BinaryIO, variable: str | None) -> np.ndarray:
     from scipy.io import loadmat
 
     try:
-        content: dict[str, Any] = loadmat(path)
+        content: dict[str, Any] = loadmat(file)
     except NotImplementedError as error:
         raise ValueError("it is a MATLAB 7.3 file; save it in MATLAB with '-v7', or as .npy.") from error
     cubes = [name for name, value in content.items() if isinstance(value, np.ndarray) and value.ndim == 3]

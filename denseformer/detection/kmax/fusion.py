@@ -28,6 +28,7 @@ class KMaXFusion(MaskFusion):
         pixel_threshold: lowest share of a query at a pixel of its mask.
         thing_threshold, stuff_threshold: lowest class probability of a query that takes part in the panoptic map.
         kept_share: smallest share of its mask that a query must win there against those before it.
+        mask_weight: how much a mask's sureness counts beside the class's in the order of queries there; 0, not at all.
         test_cfg: passed by mmdetection's detector; not used.
     """
 
@@ -41,12 +42,14 @@ class KMaXFusion(MaskFusion):
         thing_threshold: float = 0.7,
         stuff_threshold: float = 0.5,
         kept_share: float = 0.8,
+        mask_weight: float = 1.0,
         test_cfg: dict | None = None,
     ):
         super().__init__(
             num_classes=num_classes, num_stuff=num_stuff, max_per_image=max_per_image, kept_share=kept_share
         )
         self.pixel_threshold = pixel_threshold
+        self.mask_weight = mask_weight
         self.thing_threshold, self.stuff_threshold = thing_threshold, stuff_threshold
 
     def instances(self, chances: Tensor, masks: Tensor, meta: Mapping[str, Any], rescale: bool) -> InstanceData:
@@ -69,7 +72,7 @@ class KMaXFusion(MaskFusion):
         inside, sureness = self.binarized(shares(masks, meta, rescale))
         result = torch.full(inside.shape[1:], self.num_classes, dtype=torch.int32, device=inside.device)
         threshold = torch.where(labels < self.num_things, self.thing_threshold, self.stuff_threshold)
-        order = (sure * sureness).argsort(descending=True)
+        order = (sure * sureness**self.mask_weight).argsort(descending=True)
         instance = 0
         for query in order[(sure > threshold)[order]].tolist():
             part = inside[query] & (result == self.num_classes)

@@ -35,8 +35,8 @@ class KMaX(BaseModule):
     """The network and its losses, from the maps of a backbone.
 
     Args:
-        in_channels: of the backbone's maps, finest first, each half as high and wide as the one before; four or more.
-            Masks are as fine as the first.
+        in_channels: of the backbone's maps, finest first, four or more; the last three halve in size from one to the
+            next. Masks are as fine as the first.
         num_classes: of things and stuff together; things stand first.
         num_stuff: how many of them are stuff.
         num_queries: the most masks that are found in an image.

@@ -2,5 +2,6 @@
 
 from denseformer.detection.metrics.average_precision import CocoMetric, VOCMetric
 from denseformer.detection.metrics.panoptic_quality import PanopticMetric
+from denseformer.detection.metrics.parts import CocoPartsMetric
 
-__all__ = ['CocoMetric', 'PanopticMetric', 'VOCMetric']
+__all__ = ['CocoMetric', 'CocoPartsMetric', 'PanopticMetric', 'VOCMetric']

@@ -2,6 +2,7 @@
 
 from denseformer.engine.hooks.auxiliary_losses import AuxiliaryLossHook
 from denseformer.engine.hooks.checkpoint import CheckpointHook
+from denseformer.engine.hooks.feature_cache import FeatureCacheHook
 from denseformer.engine.hooks.mask_annealing import MaskAnnealingHook
 from denseformer.engine.hooks.nan_guard import NaNGuardHook
 from denseformer.engine.hooks.patience import PatienceHook
@@ -13,6 +14,7 @@ from denseformer.engine.hooks.validation_loss import ValidationLossHook
 __all__ = [
     'AuxiliaryLossHook',
     'CheckpointHook',
+    'FeatureCacheHook',
     'MaskAnnealingHook',
     'NaNGuardHook',
     'PatienceHook',

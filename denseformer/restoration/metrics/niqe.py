@@ -7,14 +7,14 @@ images is a file: the authors', as BasicSR ships it (niqe_pris_params.npz), or o
 Legend: H W image, n blocks, P pixels of a block.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from mmengine.evaluator import BaseMetric
-from scipy.ndimage import convolve
-from scipy.special import gamma
 from torch import Tensor
 
 from denseformer.registry import METRICS
@@ -25,6 +25,7 @@ BLOCK = 96
 FEATURES = 36
 SHARP = 0.75
 """Sharpness, relative to a photograph's sharpest block, of the blocks that a model is fitted to."""
+gamma = np.vectorize(math.gamma, otypes=[float])
 SHAPES = np.arange(0.2, 10.001, 0.001)
 RATIOS = gamma(2 / SHAPES) ** 2 / (gamma(1 / SHAPES) * gamma(3 / SHAPES))
 """E[|x|]**2 / E[x**2] of generalised Gaussians of these shapes, increasing."""
@@ -95,8 +96,8 @@ def normalize_locally(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(image - mean) / (deviation + 1), in Gaussian windows of 7 x 7, and the deviation."""
     line = np.exp(-(np.arange(-3, 4) ** 2) / (2 * (7 / 6) ** 2))
     window = np.outer(line, line) / line.sum() ** 2
-    mean = convolve(image, window, mode='nearest')
-    deviation = np.sqrt(np.abs(convolve(image**2, window, mode='nearest') - mean**2))
+    mean, square = (cv2.filter2D(x, -1, window, borderType=cv2.BORDER_REPLICATE) for x in (image, image**2))
+    deviation = np.sqrt(np.abs(square - mean**2))
     return (image - mean) / (deviation + 1), deviation
 
 

@@ -176,3 +176,25 @@ def test_masks_that_a_model_does_not_find_are_an_error(root, samples):
 def test_unknown_options_are_named(kind, options):
     with pytest.raises(ValueError, match=r"'bbox', 'segm'|'area' or '11points'"):
         METRICS.build(dict(type=f'denseformer.{kind}', **options))
+
+
+def test_parts_of_a_test_are_scored_by_themselves_and_on_average(root, samples):
+    metric = METRICS.build(
+        dict(
+            type='denseformer.CocoPartsMetric',
+            data_root=str(root),
+            parts=dict(easy=ANNOTATIONS, hidden=ANNOTATIONS),
+            metric=['bbox'],
+        )
+    )
+    metric.dataset_meta = {'classes': THING_CLASSES}
+    for sample in samples:  # both parts have the same image ids
+        metric.process({}, [{**sample, 'img_path': 'data/hidden/easy/1.png'}])
+        metric.process({}, [{**keep(sample, slice(0)), 'img_path': 'data/hidden/1.png'}])
+    scores = metric.evaluate(2 * len(samples))
+    assert (scores['easy_bbox_mAP'], scores['hidden_bbox_mAP'], scores['bbox_mAP']) == (1.0, 0.0, 0.5)
+    assert metric.per_class['star']['easy_bbox_mAP'] == 1.0
+    assert (metric.confusion.diagonal()[:-1] == objects(samples)).all()
+    assert metric.confusion.sum() == 2 * objects(samples).sum()
+    with pytest.raises(ValueError, match='no folder of the parts easy, hidden'):
+        metric.part_of('data/elsewhere/1.png')

@@ -5,7 +5,9 @@ batch_size = 2  # per GPU
 num_workers = 4
 key_metric = 'segm_mAP'  # by which the best checkpoint is chosen
 with_mask = True
+keep_ratio = True  # test images keep their shape; False stretches them to image_scale
 scored = ['bbox', 'segm']
+copy_paste = 0.0  # share of the training images into which objects of another one are pasted; needs masks
 # For classes of few images, with _delete_=True: denseformer.RepeatFactorSampler(threshold=0.1), which repeats images by
 # their rarest class, or mmdet.ClassAwareSampler, which draws a class, then an image of it.
 train_sampler = dict(type='DefaultSampler', shuffle=True)
@@ -15,11 +17,12 @@ train_pipeline = [
     dict(type='denseformer.LoadInstances', with_mask='${with_mask}'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomChoice', transforms='${augmentation}'),
+    dict(type='denseformer.CopyPaste', prob='${copy_paste}'),
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='denseformer.LoadImage'),
-    dict(type='Resize', scale='${image_scale}', keep_ratio=True),
+    dict(type='Resize', scale='${image_scale}', keep_ratio='${keep_ratio}'),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'instances')),
 ]
 

@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.AdaptedSAM', arch='huge', neck=True, frozen=True)

@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.GiTViT', arch='base')

@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.MambaYOLO', arch='tiny')

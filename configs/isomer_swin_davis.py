@@ -1,0 +1,11 @@
+# The authors train on YouTube-VOS before, for 500 epochs, and publish no result of these weights beside their code.
+_base_ = [
+    './_base_/backbones/swin.py',
+    './_base_/systems/isomer.py',
+    './_base_/datasets/davis.py',
+    './_base_/schedules/isomer_300e.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(pretrained='imagenet1k')
+head_channels = 192
+optim_wrapper = dict(optimizer=dict(weight_decay=0.01), constructor='denseformer.LayerDecayOptimWrapperConstructor')

@@ -1,0 +1,8 @@
+"""SAM's decoder, https://arxiv.org/abs/2304.02643, and USIS-SAM, which prompts it region by region.
+
+`decoder` makes masks of prompts, `usis` is the detector, and `keys` takes the authors' weights.
+"""
+
+from denseformer.detection.sam.usis import USISSAM, PromptedMaskHead, PromptedRoIHead, USISNeck
+
+__all__ = ['USISSAM', 'PromptedMaskHead', 'PromptedRoIHead', 'USISNeck']

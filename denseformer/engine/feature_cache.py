@@ -1,0 +1,161 @@
+"""The maps of a frozen backbone, computed once for each image that enters it and kept on disk.
+
+What enters a backbone decides what leaves it, so maps are found by the content of the normalised, augmented image, and
+lie in a folder of their backbone's weights and settings: nothing has to be invalidated, and runs with other heads share
+them. Augmentation draws a fixed number of views of each image (`reproducibility.SeededDataset`), or no image would ever
+come twice.
+"""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from denseformer.config.errors import ConfigError
+from denseformer.layers import DropPath
+from denseformer.network import TRAINING_OPTIONS
+
+ONLY_IN_TRAINING = (*TRAINING_OPTIONS, 'drop_path_rate', 'frozen_stages', 'norm_eval', 'with_cp')
+FREEZE = 'Freeze it: --finetune head.'
+
+
+class FeatureCache:
+    """In place of a backbone's `forward`: reads the maps that are there, computes and writes the others.
+
+    folder: of all caches; settings: of the backbone. Raises ConfigError for a backbone that learns, or whose maps are
+    others while it trains (`require_frozen`).
+    """
+
+    def __init__(self, backbone: nn.Module, folder: str | Path, settings: Mapping[str, Any]):
+        require_frozen(backbone)
+        self.backbone = backbone
+        self.folder = Path(folder) / fingerprint(backbone, settings)
+        self.compute: Callable[[Tensor], Any] = backbone.forward
+        self.read = self.written = 0
+        """Numbers of images whose maps were read, and were computed and written."""
+        self.bytes_per_image = 0
+        backbone.forward = self  # type: ignore[assignment]
+
+    def remove(self) -> None:
+        """Give the backbone its own `forward` back."""
+        del self.backbone.forward
+
+    def __call__(self, image: Tensor) -> Any:
+        """What the backbone returns for a batch: a tensor, or a sequence of tensors or of sequences of them."""
+        paths = [self.path_of(each) for each in image]
+        maps = [self.load(path, image.device) for path in paths]
+        missing = [i for i, found in enumerate(maps) if found is None]
+        if missing:
+            computed = self.compute(image[missing])
+            for number, i in enumerate(missing):
+                maps[i] = part(computed, number)
+                self.save(maps[i], paths[i])
+        self.read += len(paths) - len(missing)
+        self.written += len(missing)
+        return together(maps)
+
+    def path_of(self, image: Tensor) -> Path:
+        """The file of the maps of one image, (C, H, W), in the precision that a network computes in now."""
+        kind = image.device.type
+        precision = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else image.dtype
+        digest = hashlib.blake2b(f'{precision} {image.dtype} {tuple(image.shape)}'.encode(), digest_size=16)
+        digest.update(bytes_of(image))
+        name = digest.hexdigest()
+        return self.folder / name[:2] / f'{name[2:]}.pt'
+
+    @staticmethod
+    def load(path: Path, device: torch.device) -> Any:
+        if not path.is_file():
+            return None
+        return torch.load(path, map_location=device, weights_only=True)
+
+    def save(self, maps: Any, path: Path) -> None:
+        """Write the maps of an image; the file is whole or not there."""
+        partial = path.with_suffix(f'.{uuid.uuid4().hex[:8]}')
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(maps, partial)
+            os.replace(partial, path)
+        except (OSError, RuntimeError) as error:  # PyTorch's writer raises either
+            if partial.is_file():
+                partial.unlink()
+            raise ConfigError(
+                f'--cache-features: {path} cannot be written ({error}). A folder with more space, fewer '
+                '--cached-views or smaller maps help.'
+            ) from error
+        self.bytes_per_image = path.stat().st_size
+
+
+def part(maps: Any, number: int) -> Any:
+    """Of maps of a batch those of one image."""
+    return maps[number].clone() if isinstance(maps, Tensor) else tuple(part(each, number) for each in maps)
+
+
+def together(maps: Sequence[Any]) -> Any:
+    """Maps of single images as those of a batch."""
+    if isinstance(maps[0], Tensor):
+        return torch.stack(list(maps))
+    return tuple(together(each) for each in zip(*maps, strict=True))
+
+
+def bytes_of(x: Tensor) -> memoryview:
+    """The content of a tensor of any type."""
+    return memoryview(x.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+
+
+def fingerprint(backbone: nn.Module, settings: Mapping[str, Any]) -> str:
+    """A name for a backbone's weights and settings, without those that say only how it was to be trained."""
+    lasting = {name: value for name, value in settings.items() if name not in ONLY_IN_TRAINING}
+    digest = hashlib.blake2b(json.dumps(lasting, sort_keys=True, default=str).encode(), digest_size=8)
+    for name, value in backbone.state_dict().items():
+        digest.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
+        digest.update(bytes_of(value))
+    return f'{type(backbone).__name__}-{digest.hexdigest()}'
+
+
+@torch.no_grad()
+def require_frozen(backbone: nn.Module) -> None:
+    """Raise ConfigError unless the backbone learns nothing and has the same maps while it trains.
+
+    A backbone in training mode may have BatchNorm, dropout, or paths that are drawn.
+    """
+    learned = [name for name, parameter in backbone.named_parameters() if parameter.requires_grad]
+    if learned:
+        raise ConfigError(f'--cache-features: {len(learned)} parameters of the backbone learn ({learned[0]}). {FREEZE}')
+    was_training = backbone.training
+    backbone.train()
+    active = [name for name, module in backbone.named_modules() if module.training and depends_on_training(module)]
+    if not active:
+        image = torch.randn(2, channels_of(backbone), 64, 64, device=next(backbone.parameters()).device)
+        training = flat(backbone(image))
+        same = all(torch.equal(a, b) for a, b in zip(training, flat(backbone.eval()(image)), strict=True))
+        active = [] if same else [type(backbone).__name__]
+    backbone.train(was_training)
+    if active:
+        raise ConfigError(f'--cache-features: {active[0]} has other maps while the backbone trains. {FREEZE}')
+
+
+def depends_on_training(module: nn.Module) -> bool:
+    """Whether a module computes something else in training mode, of those that are known for it."""
+    if isinstance(module, _DropoutNd):
+        return module.p > 0
+    return isinstance(module, _BatchNorm) or (isinstance(module, DropPath) and module.rate > 0)
+
+
+def channels_of(backbone: nn.Module) -> int:
+    """The channels of the images that a backbone takes, ours or another package's."""
+    first = next((m.in_channels for m in backbone.modules() if isinstance(m, nn.Conv2d)), 3)
+    return getattr(backbone, 'in_channels', first)
+
+
+def flat(maps: Any) -> list[Tensor]:
+    """All tensors of nested sequences."""
+    return [maps] if isinstance(maps, Tensor) else [x for each in maps for x in flat(each)]

@@ -1,0 +1,104 @@
+"""Hidden patches: a backbone that is given a token in their place, and the transformer that decodes what it made of it.
+
+Legend: B batch, C channels, H W image, h w a map, N tokens.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from denseformer.backbones.base import Backbone
+from denseformer.backbones.plain.base import PlainBackbone
+from denseformer.backbones.plain.embedding import TokenEmbed
+from denseformer.layers import Linear, Mlp, PreNormBlock, SelfAttention
+from denseformer.registry import MODELS
+
+
+def last_map_backbone(backbone: Mapping[str, Any], method: str) -> tuple[Backbone, int]:
+    """The backbone of a config with its last map alone, normed where it has a final norm, and the map's index.
+
+    Raises ValueError, in the name of a method, for what is no backbone of this project or has no patches to hide.
+    """
+    kind = MODELS.get(backbone['type'])
+    if not (isinstance(kind, type) and issubclass(kind, Backbone)):
+        raise ValueError(f"{method} hides patches of a backbone of this project, and '{backbone['type']}' is none.")
+    last = len(kind.resolve_arch(backbone['arch']).widths) - 1
+    is_plain = issubclass(kind, PlainBackbone)
+    normed = {'norm_outputs': True} if is_plain and kind.has_final_norm else {}
+    built = MODELS.build({**normed, **backbone, 'out_indices': (last,)})
+    if is_plain and not isinstance(built.patch_embed, TokenEmbed):
+        raise ValueError(
+            f'{method} hides whole patches, and {kind.__name__} embeds parts of them: take ViT or a pyramid.'
+        )
+    return built, last
+
+
+def embedding_of(backbone: Backbone) -> tuple[nn.Module, int]:
+    """The module whose output is a map of embedded patches, and the axis of the map's channels."""
+    if isinstance(backbone, PlainBackbone):
+        return backbone.patch_embed.patches, 1
+    return backbone.patch_embed, 3 if backbone.channels_last else 1
+
+
+@torch.no_grad()
+def embedded_width(backbone: Backbone) -> int:
+    """C of the embedded patches."""
+    embedding, axis = embedding_of(backbone)
+    return embedding(torch.zeros(1, backbone.in_channels, 64, 64)).shape[axis]
+
+
+def map_without(backbone: Backbone, image: Tensor, hidden: Tensor, token: Tensor) -> Tensor:
+    """The last map (B, C, h, w) of an image whose hidden pixels, (B, H, W), are embedded as `token`, (C,)."""
+    embedding, axis = embedding_of(backbone)
+
+    def hide(module: nn.Module, inputs: Any, embedded: Tensor) -> Tensor:
+        size = embedded.shape[2:] if axis == 1 else embedded.shape[1:3]
+        mask = F.interpolate(hidden[:, None], size, mode='nearest')  # (B, 1, h, w)
+        mask = mask if axis == 1 else mask.permute(0, 2, 3, 1)
+        return embedded * (1 - mask) + token.view([-1 if i == axis else 1 for i in range(4)]) * mask
+
+    handle = embedding.register_forward_hook(hide)
+    try:
+        return backbone(image)[-1]
+    finally:
+        handle.remove()
+
+
+class TokenDecoder(nn.Module):
+    """Blocks, a norm and a linear layer: tokens (B, N, C) with their positions -> (B, N, out)."""
+
+    def __init__(
+        self,
+        dim: int,
+        out: int,
+        *,
+        blocks: int,
+        heads: int,
+        eps: float,
+        qkv_bias: bool = True,
+        layer_scale: float | None = None,
+    ):
+        super().__init__()
+        norm = partial(nn.LayerNorm, eps=eps)
+        self.blocks = nn.ModuleList(
+            PreNormBlock(
+                dim,
+                SelfAttention(dim, heads, qkv_bias=qkv_bias),
+                Mlp(dim, 4 * dim),
+                drop_path=0.0,
+                norm=norm,
+                layer_scale=layer_scale,
+            )
+            for _ in range(blocks)
+        )
+        self.norm = norm(dim)
+        self.head = Linear(dim, out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x))

@@ -1,0 +1,106 @@
+"""Maps of our networks with the weights of timm's and transformers' beside the maps that those packages compute.
+
+`python -m tools.docs.layout_outputs [timm] [transformers]` prints a table in Markdown: of each family, the largest
+difference over all maps, relative to the map's largest value. Parameters are random, gains and biases too, so that
+nothing is hidden by a zero. It needs those packages.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from denseformer import backbones
+from tools.docs.layouts import TIMM
+
+Maps = Callable[[Tensor], list[Tensor]]
+SIDE = 224
+TIMM_PLAIN = {
+    'ViT': ('small', 'vit_small_patch16_224', {}),
+    'DINOv2': ('small', 'vit_small_patch14_dinov2', {'img_size': SIDE}),
+    'DINOv3': ('small', 'vit_small_patch16_dinov3', {}),
+    'Hiera': ('tiny', 'hiera_tiny_224', {}),
+}
+"""Family -> (arch here, name there, its options)."""
+SIDES = {'SwinV2': 256, 'HaloNet': 256}
+"""Of the images, where the packages take no others."""
+TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    'Swin': ('tiny', 'Swin', {'out_indices': [1, 2, 3, 4]}),
+    'SwinV2': ('tiny', 'Swinv2', {'out_indices': [1, 2, 3, 4], 'image_size': 256, 'window_size': 8}),
+    'ConvNeXt': ('tiny', 'ConvNext', {'out_indices': [1, 2, 3, 4], 'hidden_sizes': [96, 192, 384, 768]}),
+    'FocalNet': ('tiny_srf', 'FocalNet', {'out_indices': [1, 2, 3, 4], 'hidden_sizes': [96, 192, 384, 768]}),
+    'DINOv2': ('small', 'Dinov2', {'hidden_size': 384, 'num_attention_heads': 6, 'out_indices': [12]}),
+    'DINOv3': ('small', 'DINOv3ViT', {'num_register_tokens': 4, 'out_indices': [12]}),
+    'Hiera': ('tiny', 'Hiera', {'depths': [1, 2, 7, 2], 'out_indices': [1, 2, 3, 4]}),
+}
+"""Family -> (arch here, prefix of the classes there, their options)."""
+
+
+def timm() -> Iterator[tuple[str, str, nn.Module, Maps]]:
+    package = import_module('timm')
+    names = {family: (arch, name, {}) for family, (arch, name) in TIMM.items()} | TIMM_PLAIN
+    for family, (arch, name, options) in names.items():
+        network = package.create_model(name, **options)
+
+        def maps(image: Tensor, network: nn.Module = network) -> list[Tensor]:
+            return network.forward_intermediates(image, intermediates_only=True)
+
+        yield family, arch, network, maps
+
+
+def transformers() -> Iterator[tuple[str, str, nn.Module, Maps]]:
+    package = import_module('transformers')
+    for family, (arch, name, options) in TRANSFORMERS.items():
+        network = getattr(package, f'{name}Backbone')(getattr(package, f'{name}Config')(**options))
+
+        def maps(image: Tensor, network: nn.Module = network) -> list[Tensor]:
+            return list(network(image).feature_maps)
+
+        yield family, arch, network, maps
+
+
+PACKAGES = {'timm': timm, 'transformers': transformers}
+
+
+def largest_difference(family: str, arch: str, theirs: nn.Module, maps: Maps) -> float:
+    """Of the maps that both have; ours pass through their norms where `theirs` brings weights for them."""
+    randomize(theirs.eval())
+    ours = getattr(backbones, family)(arch=arch).eval()
+    missing, unexpected = ours.load_state_dict(theirs.state_dict(), strict=False)
+    norms = [key for key in missing if key.startswith('out_norms.')]
+    if unexpected or len(norms) != len(missing):
+        raise ValueError(f'{family}: without a place {unexpected}, without a value {missing}')
+    if norms:
+        ours.out_norms = nn.ModuleList(nn.Identity() for _ in ours.out_norms)
+    side = SIDES.get(family, SIDE)
+    image = torch.randn(1, 3, side, side)
+    with torch.inference_mode():
+        expected = {tuple(map_.shape): map_ for map_ in maps(image)}
+        shared = [(map_, expected[tuple(map_.shape)]) for map_ in ours(image) if tuple(map_.shape) in expected]
+    if not shared:
+        raise ValueError(f'{family}: no map has the size of one of ours')
+    return max(float((a - b).abs().max() / b.abs().max()) for a, b in shared)
+
+
+def randomize(network: nn.Module) -> None:
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim == 1 or parameter.abs().max() < 0.01:
+                parameter.add_(torch.randn_like(parameter), alpha=0.1)
+
+
+def main(*packages: str) -> None:
+    torch.manual_seed(0)
+    print('| weights of | network | largest difference |\n|---|---|---|')
+    for package in packages or PACKAGES:
+        for family, arch, network, maps in PACKAGES[package]():
+            print(
+                f'| {package} | {family}-{arch} | {largest_difference(family, arch, network, maps):.0e} |', flush=True
+            )
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])
