@@ -30,7 +30,7 @@ ENVIRONMENT = {
     'RAY_DEDUP_LOGS': '0',
 }
 SMALL = {'object_store_memory': 80 * 2**20}
-LOST_AFTER = {'health_check_initial_delay_ms': 1000, 'health_check_period_ms': 500, 'health_check_failure_threshold': 3}
+LOST_AFTER = {'health_check_period_ms': 1000}
 """How soon a node that does not answer counts as lost."""
 
 
