@@ -73,12 +73,17 @@ def test_a_prediction_that_loses_an_actor_and_a_node_is_that_of_one_process(tmp_
         path.unlink()
     monkeypatch.setattr(on_ray, 'BATCHES', 2)
 
+    lost: list[Any] = []
+
     def disturb(cluster: Any, node: Any) -> None:
-        killed, _ = wait_for(seen, 2)
-        os.kill(killed, signal.SIGKILL)
-        wait_for(seen, 3)  # another one has the images of the one that was killed
-        cluster.remove_node(node, allow_graceful=False)
-        (seen / 'go').touch()
+        try:
+            killed, _ = wait_for(seen, 2)
+            os.kill(killed, signal.SIGKILL)
+            wait_for(seen, 3)  # another one has the images of the one that was killed
+            cluster.remove_node(node, allow_graceful=False)
+            lost.append(node)
+        finally:
+            (seen / 'go').touch()
 
     with cluster_of(monkeypatch, cpus=0) as cluster:
         _, doomed = (cluster.add_node(**SMALL, num_cpus=1) for _ in range(2))
@@ -86,6 +91,7 @@ def test_a_prediction_that_loses_an_actor_and_a_node_is_that_of_one_process(tmp_
         disturbing.start()
         summary = predict_folder(predictor, images, tmp_path / 'many', engine='ray', workers=2)
         disturbing.join()
+    assert len(lost) == 1
     assert (summary['predicted'], summary['failed'], summary['interrupted']) == (20, 1, False)
     assert content(tmp_path / 'many') == content(tmp_path / 'one')
     assert not list(tmp_path.rglob('.unfinished'))

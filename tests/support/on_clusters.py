@@ -43,7 +43,7 @@ def waiting_predictor(folder: Path) -> Predictor:
     return predictor
 
 
-def wait_for(folder: Path, count: int, seconds: float = 120.0) -> list[int]:
+def wait_for(folder: Path, count: int, seconds: float = 400.0) -> list[int]:
     """The processes that ran the network, when there are `count` of them, in the order in which they came."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
