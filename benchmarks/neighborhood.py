@@ -150,6 +150,6 @@ def timm_swin() -> nn.Module:
 def has_timm() -> bool:
     try:
         import timm  # noqa: F401
-    except ImportError:  # absent, or without the torchvision it needs
+    except (ImportError, RuntimeError):  # absent, or without a torchvision that fits this PyTorch
         return False
     return True

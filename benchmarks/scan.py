@@ -1,4 +1,5 @@
-"""Recurrences over the positions of a map: ours beside a loop over them, and beside mambapy where it is installed.
+"""Recurrences over the positions of a map: ours beside a loop over them, and beside mambapy's and transformers' where
+these are installed.
 
 Sizes are those of networks: 384 channels of 16 states, as in Vision Mamba's tiny variant, and 448 channels of one state
 in two groups, as in MobileMamba's; maps at stride 16 of images from 256 to 2048 pixels.
@@ -30,7 +31,7 @@ def comparisons() -> Iterator[Comparison]:
             task = 'and backward' if backward else 'forward'
             contenders = [
                 contend(label, scan, shape, SIDES[0], backward)
-                for label, scan in {'ours': selective_scan, 'loop': loop, **mambapy()}.items()
+                for label, scan in {'ours': selective_scan, 'loop': loop, **peers(shape[1])}.items()
             ]
             yield Comparison(f'selective scan, 32 x 32 map, {name}, {task}', tuple(contenders))
         contenders = [contend(f'{side} x {side} image', selective_scan, shape, side, False) for side in SIDES]
@@ -39,8 +40,14 @@ def comparisons() -> Iterator[Comparison]:
     yield Comparison('state-space duality, size of the image, 6 heads of 64 channels, 64 states', tuple(contenders))
 
 
-def mambapy() -> dict[str, Scan]:
-    return {'mambapy': parallel_scan} if importlib.util.find_spec('mambapy') else {}
+def peers(groups: int) -> dict[str, Scan]:
+    """The scans of other packages; transformers' has one group of channels."""
+    found: dict[str, Scan] = {}
+    if importlib.util.find_spec('mambapy'):
+        found["mambapy's"] = parallel_scan
+    if groups == 1 and importlib.util.find_spec('transformers'):
+        found["transformers'"] = transformers_scan
+    return found
 
 
 def contend(name: str, scan: Scan, shape: tuple[int, int, int], side: int, backward: bool) -> Contender:
@@ -102,3 +109,11 @@ def parallel_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: 
     from mambapy.pscan import pscan
 
     return read(pscan(*spread(u, delta, A, B)), u, C, D)
+
+
+def transformers_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+    """What its Mamba computes without the kernels of mamba-ssm, which takes positions last."""
+    from transformers.models.mamba.modeling_mamba import mamba_selective_scan
+
+    x, dt, entry, readout = (part.transpose(1, 2) for part in (u, delta, B[:, :, 0], C[:, :, 0]))
+    return mamba_selective_scan(x, dt, A, entry, readout, D, delta_softplus=True).transpose(1, 2)

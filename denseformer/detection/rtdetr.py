@@ -206,6 +206,8 @@ class RTDETR(DINO):
         options: of mmdetection's `DINO`, but for its encoder and positional encoding.
     """
 
+    decoder: Any
+
     def __init__(self, *args: Any, num_feature_levels: int = 3, **options: Any):
         super().__init__(
             *args, num_feature_levels=num_feature_levels, with_box_refine=True, as_two_stage=True, **options

@@ -43,9 +43,9 @@ def dis_flow(frame: np.ndarray, following: np.ndarray) -> np.ndarray:
         raise ValueError(f'The frames are {frame.shape[:2]} and {following.shape[:2]} (H, W); flow needs one size.')
     if min(frame.shape[:2]) < 16:
         return np.zeros((*frame.shape[:2], 2), np.float32)
-    gray = [cv2.cvtColor(np.ascontiguousarray(each), cv2.COLOR_BGR2GRAY) for each in (frame, following)]
+    before, after = (cv2.cvtColor(np.ascontiguousarray(each), cv2.COLOR_BGR2GRAY) for each in (frame, following))
     start: np.ndarray = np.zeros((*frame.shape[:2], 2), np.float32)
-    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*gray, start)
+    return np.asarray(cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(before, after, start))
 
 
 def color_wheel() -> np.ndarray:

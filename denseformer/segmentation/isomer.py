@@ -242,9 +242,8 @@ class Isomer(BaseModule):
         if len(self.out_channels) != 4:
             raise ValueError(f'stream returns {len(self.out_channels)} maps, of channels {self.out_channels}, not 4.')
         *fine, third, last = self.out_channels
-        options = dict(
-            nheads=heads, dec_layers=depth, threshold=threshold, dropout=dropout, scatter=scatter
-        )  # fmt: skip
+        options: dict[str, Any] = dict(nheads=heads, dec_layers=depth, threshold=threshold)
+        options |= dict(dropout=dropout, scatter=scatter)
         self.fusions = nn.ModuleList(
             ContextSharingTransformer(in_channels=dim, dim_feedforward=ffn_ratio * dim, dropout=dropout) for dim in fine
         )
@@ -332,7 +331,8 @@ class FlowPreProcessor(SegDataPreProcessor):
 
     def __init__(self, *, mean: Sequence[float], std: Sequence[float], **options: Any):
         super().__init__(mean=mean, std=std, **options)
-        self.mean, self.std = self.mean.repeat(2, 1, 1), self.std.repeat(2, 1, 1)
+        for name in ('mean', 'std'):
+            setattr(self, name, getattr(self, name).repeat(2, 1, 1))
 
 
 @MODELS.register_module()

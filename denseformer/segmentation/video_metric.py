@@ -28,7 +28,7 @@ class VideoObjectMetric(BaseMetric):
     """J and F per frame, their means per video, and the means of these over videos, in percent.
 
     Scores: `J&F`, and of each of J and F the `mean`, the `recall` (the share of frames above 0.5) and the `decay` over
-    the video. Videos are the folders of frames.
+    the video, as the evaluation of DAVIS 2017 has them. Videos are the folders of frames.
 
     Args:
         skip_first, skip_last: leave out that frame of each video: it has no flow from where the flow is backward, to

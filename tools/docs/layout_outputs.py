@@ -21,12 +21,14 @@ SIDE = 224
 TIMM_PLAIN = {
     'ViT': ('small', 'vit_small_patch16_224', {}),
     'DINOv2': ('small', 'vit_small_patch14_dinov2', {'img_size': SIDE}),
-    'DINOv3': ('small', 'vit_small_patch16_dinov3', {}),
+    'DINOv3': ('small', 'vit_small_patch16_dinov3_qkvb', {}),
     'Hiera': ('tiny', 'hiera_tiny_224', {}),
 }
 """Family -> (arch here, name there, its options)."""
-SIDES = {'SwinV2': 256, 'HaloNet': 256}
-"""Of the images, where the packages take no others."""
+SIDES = {'Swin': 448, 'SwinV2': 256, 'HaloNet': 256}
+"""Of the images, where the packages take no others, and for Swin's last stage to have more than one window."""
+OURS = {'GCViT': {'window_size': [7, 7, 14, 7]}}
+"""The options of classifiers where those of dense networks differ."""
 TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     'Swin': ('tiny', 'Swin', {'out_indices': [1, 2, 3, 4]}),
     'SwinV2': ('tiny', 'Swinv2', {'out_indices': [1, 2, 3, 4], 'image_size': 256, 'window_size': 8}),
@@ -42,8 +44,11 @@ TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
 def timm() -> Iterator[tuple[str, str, nn.Module, Maps]]:
     package = import_module('timm')
     names = {family: (arch, name, {}) for family, (arch, name) in TIMM.items()} | TIMM_PLAIN
+    names['Swin'] = (*names['Swin'][:2], {'img_size': SIDES['Swin']})
     for family, (arch, name, options) in names.items():
         network = package.create_model(name, **options)
+        if family == 'GCViT':
+            network.stages[-1].norm = nn.Identity()  # of the classifier
 
         def maps(image: Tensor, network: nn.Module = network) -> list[Tensor]:
             return network.forward_intermediates(image, intermediates_only=True)
@@ -66,9 +71,9 @@ PACKAGES = {'timm': timm, 'transformers': transformers}
 
 
 def largest_difference(family: str, arch: str, theirs: nn.Module, maps: Maps) -> float:
-    """Of the maps that both have; ours pass through their norms where `theirs` brings weights for them."""
+    """Of the maps that both have, the deepest of each size; ours pass through their norms where `theirs` brings weights for them."""
     randomize(theirs.eval())
-    ours = getattr(backbones, family)(arch=arch).eval()
+    ours = getattr(backbones, family)(arch=arch, **OURS.get(family, {})).eval()
     missing, unexpected = ours.load_state_dict(theirs.state_dict(), strict=False)
     norms = [key for key in missing if key.startswith('out_norms.')]
     if unexpected or len(norms) != len(missing):
@@ -79,10 +84,11 @@ def largest_difference(family: str, arch: str, theirs: nn.Module, maps: Maps) ->
     image = torch.randn(1, 3, side, side)
     with torch.inference_mode():
         expected = {tuple(map_.shape): map_ for map_ in maps(image)}
-        shared = [(map_, expected[tuple(map_.shape)]) for map_ in ours(image) if tuple(map_.shape) in expected]
+        found = {tuple(map_.shape): map_ for map_ in ours(image)}
+    shared = expected.keys() & found.keys()
     if not shared:
         raise ValueError(f'{family}: no map has the size of one of ours')
-    return max(float((a - b).abs().max() / b.abs().max()) for a, b in shared)
+    return max(float((found[size] - expected[size]).abs().max() / expected[size].abs().max()) for size in shared)
 
 
 def randomize(network: nn.Module) -> None:

@@ -108,6 +108,22 @@ def neighborhood(state_dict: StateDict) -> StateDict:
     return join(renamed, ('query', 'key', 'value'), 'qkv')
 
 
+MIT_IN_MEMORY = (
+    (r'^stages\.(\d)\.(patch_embeddings|layer_norm)\.', r'\2.\1.'),
+    (r'^stages\.(\d)\.blocks\.', r'block.\1.'),
+    (r'\.layernorm_before\.', '.layer_norm_1.'),
+    (r'\.layernorm_after\.', '.layer_norm_2.'),
+    (r'\.attention\.o_proj\.', '.attention.output.dense.'),
+    (r'\.attention\.q_proj\.', '.attention.self.query.'),
+    (r'\.attention\.k_proj\.', '.attention.self.key.'),
+    (r'\.attention\.v_proj\.', '.attention.self.value.'),
+    (r'\.sequence_reduction\.sequence_reduction\.', '.self.sr.'),
+    (r'\.sequence_reduction\.layer_norm\.', '.self.layer_norm.'),
+    (r'\.mlp\.fc([12])\.', r'.mlp.dense\1.'),
+)
+"""From the names that version 5 gives SegFormer's encoder in memory to those of the files."""
+
+
 def mit(state_dict: StateDict) -> StateDict:
     def stage(name: str) -> Callable[[re.Match], str]:
         return lambda match: f'{name}{int(match[1]) + 1}.'
@@ -115,6 +131,7 @@ def mit(state_dict: StateDict) -> StateDict:
     renamed = rename(
         state_dict,
         (r'^(?:segformer\.)?(?:encoder\.)?', ''),
+        *MIT_IN_MEMORY,
         (r'^patch_embeddings\.(\d)\.', stage('patch_embed')),
         (r'^block\.(\d)\.', stage('block')),
         (r'^layer_norm\.(\d)\.', stage('norm')),
@@ -179,5 +196,5 @@ LAYOUTS = {
     'FocalNet': Layout(MARK, focalnet),
     'NAT': Layout(MARK, neighborhood),
     'DiNAT': Layout(MARK, neighborhood),
-    'MiT': Layout(r'^(segformer\.)?encoder\.patch_embeddings\.', mit),
+    'MiT': Layout(r'^(segformer\.)?(encoder|stages\.\d)\.patch_embeddings\.', mit),
 }
