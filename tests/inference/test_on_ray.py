@@ -119,6 +119,7 @@ def test_a_predictor_that_was_sent_to_another_process_predicts_the_same(restorer
         (np.zeros((8, 8, 3), np.uint8), {}, 'predicts files'),
         ('rtsp://camera', {}, 'a camera or stream is for one process'),
         ('in', {'share': True}, 'leave out --share'),
+        ('in', {'pack': 10}, 'leave out --pack'),
         ('elsewhere', {}, 'There is no file or folder'),
     ],
 )
