@@ -12,10 +12,10 @@ from denseformer.images.volumes import read_volume, write_labels
 from denseformer.inference.predictor import Predictor
 from denseformer.inference.results import SegmentationResult, shares_of
 from denseformer.inference.sources import SourceItem, slice_items
-from denseformer.inference.writers import RunFolder
+from denseformer.inference.writers import OutputFolder
 
 
-def predict_volume(predictor: Predictor, item: SourceItem, folder: RunFolder) -> dict[str, Any]:
+def predict_volume(predictor: Predictor, item: SourceItem, folder: OutputFolder) -> dict[str, Any]:
     """Predict on a NIfTI file into the folder of a run, `masks/<name>.nii.gz`; returns its entry in the record.
 
     The mask lies where the volume does in the scanner. Raises ValueError for a model that is no segmentor.
