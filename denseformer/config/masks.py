@@ -15,7 +15,11 @@ REMEDY = "set with_mask = False, scored = ['bbox'] and key_metric = 'bbox_mAP'"
 def finds_masks(model: Mapping[str, Any]) -> bool:
     """Whether a detector finds masks: by a head of them, or by that of its boxes, as RTMDet-Ins and GiT with rays."""
     head = model.get('bbox_head') or {}
-    return 'Ins' in str(head.get('type', '')) or bool(head.get('rays')) or any(key.endswith(MASK_HEADS) for key, _ in walk(model, 'model'))
+    return (
+        'Ins' in str(head.get('type', ''))
+        or bool(head.get('rays'))
+        or any(key.endswith(MASK_HEADS) for key, _ in walk(model, 'model'))
+    )
 
 
 def masks_of_boxes(config: Config) -> Iterator[Finding]:
