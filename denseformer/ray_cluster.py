@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from denseformer.importing import quiet_imports
 
@@ -32,9 +33,11 @@ def connected(ray: ModuleType) -> Iterator[None]:
         yield
         return
     os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
-    quiet = {'worker_process_setup_hook': f'{__name__}.{set_up_worker.__name__}'}
+    processes: dict[str, Any] = {'worker_process_setup_hook': f'{__name__}.{set_up_worker.__name__}'}
+    if 'RAY_ADDRESS' in os.environ:  # without it, Ray Train looks for its processes in the latest cluster of a machine
+        processes['env_vars'] = {'RAY_ADDRESS': os.environ['RAY_ADDRESS']}
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    ray.init(logging_level='WARNING', include_dashboard=False, runtime_env=quiet)
+    ray.init(logging_level='WARNING', include_dashboard=False, runtime_env=processes)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)
     try:

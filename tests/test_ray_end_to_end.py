@@ -7,12 +7,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from filelock import FileLock
 from on_clusters import wait_for, waiting_predictor
 from PIL import Image
 
@@ -36,18 +38,19 @@ LOST_AFTER = {'health_check_period_ms': 1000}
 
 @contextmanager
 def cluster_of(monkeypatch, *, cpus: int) -> Iterator[Any]:
-    """A cluster of one node, whose address commands find in their environment."""
+    """A cluster of one node, whose address commands find in their environment; one at a time on a machine."""
     from ray.cluster_utils import Cluster
 
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     head = {**SMALL, 'num_cpus': cpus, 'include_dashboard': False, '_system_config': LOST_AFTER}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    monkeypatch.setenv('RAY_ADDRESS', cluster.address)
-    try:
-        yield cluster
-    finally:
-        cluster.shutdown()
+    with FileLock(Path(gettempdir()) / 'denseformer-tests-ray.lock'):
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        monkeypatch.setenv('RAY_ADDRESS', cluster.address)
+        try:
+            yield cluster
+        finally:
+            cluster.shutdown()
 
 
 def content(out: Path) -> dict[str, bytes]:
