@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import islice
+from io import BytesIO
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -116,7 +117,8 @@ def find_items(source: Source | Iterable[Source], selection: Selection | None = 
     if isinstance(source, (str, Path)):
         outputs = OutputNames()
         for item in find_files(source, selection):
-            for image in members(item) if is_archive(item.name) else pages(item):
+            files = members(item) if is_archive(item.name) else [item]
+            for image in chain.from_iterable(map(pages, files)):
                 yield outputs.named(image)
         return
     if isinstance(source, int):
@@ -167,14 +169,30 @@ def camera(number: int) -> SourceItem:
 
 def pages(item: SourceItem) -> Iterator[SourceItem]:
     """The images in a file: itself, or one per page of a TIFF file that has several."""
-    tiff = item.path is not None and is_local(item.path) and item.path.suffix.lower() in ('.tif', '.tiff')
-    numbers = pages_of(item.file) if tiff else [0]
+    numbers = page_numbers(item) if is_tiff(item.name) and item.fault is None and item.picture is None else [0]
     if len(numbers) == 1:
         yield item
         return
     for i, number in enumerate(numbers, 1):
         name = item.name.with_name(f'{item.name.stem}_page{i:03d}{item.name.suffix}')
         yield replace(item, name=name, page=number)
+
+
+def page_numbers(item: SourceItem) -> list[int]:
+    """The pages of a TIFF file; of one in a store its headers alone are read."""
+    if item.content is not None:
+        return pages_of(BytesIO(item.content))
+    if is_local(item.file):
+        return pages_of(item.file)
+    try:
+        with item.file.open('rb') as file:
+            return pages_of(file)
+    except Exception:  # each store has errors of its own; reading the image meets them again, and says so
+        return [0]
+
+
+def is_tiff(name: PurePosixPath) -> bool:
+    return name.suffix.lower() in ('.tif', '.tiff')
 
 
 def is_archive(name: PurePosixPath) -> bool:
