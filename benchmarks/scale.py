@@ -2,6 +2,7 @@
 
 python -m benchmarks.scale names --counts 1000000 10000000
 python -m benchmarks.scale records --counts 100000 1000000
+python -m benchmarks.scale ray --counts 100 1100
 python -m benchmarks.scale training-data --counts 2000
 """
 
@@ -9,8 +10,10 @@ import argparse
 import multiprocessing
 import os
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,13 @@ def name_of(number: int) -> str:
     return f'{number // 10_000:05d}/{number:010d}.jpg'
 
 
+def small_predictor() -> Predictor:
+    """A segmentor that takes next to no time."""
+    config = load_config(CONFIG)
+    config.model = {**SMALL, 'data_preprocessor': config.model.data_preprocessor}
+    return Predictor(config, device='cpu')
+
+
 def predict_listed(folder: Path, count: int) -> Figures:
     """One shard of a list of `count` images: all names are read, and about a hundred images predicted."""
     shard = Shard(0, max(1, count // IMAGES_IN_SHARD))
@@ -56,9 +66,7 @@ def predict_listed(folder: Path, count: int) -> Figures:
                 path = folder / name_of(number)
                 path.parent.mkdir(exist_ok=True)
                 path.hardlink_to(image)
-    config = load_config(CONFIG)
-    config.model = {**SMALL, 'data_preprocessor': config.model.data_preprocessor}
-    predictor = Predictor(config, device='cpu')
+    predictor = small_predictor()
     first: list[tuple[float, float]] = []
     log = RunFolder.log
 
@@ -78,6 +86,58 @@ def predict_listed(folder: Path, count: int) -> Figures:
         'MB at the peak': resident_memory('VmHWM'),
         'of these before': before,
     }
+
+
+def predict_on_ray(folder: Path, count: int) -> Figures:
+    """A folder of `count` images of 64 x 64 pixels, in this process, and by one worker on a Ray cluster of its own."""
+    (folder / 'in').mkdir()
+    Image.new('RGB', (64, 64)).save(folder / 'image.jpg')
+    for number in range(count):
+        (folder / 'in' / f'{number:06d}.jpg').hardlink_to(folder / 'image.jpg')
+    predictor = small_predictor()
+    started = time.process_time()
+    predict_folder(predictor, folder / 'in', folder / 'here')
+    here = time.process_time() - started
+    with cpu_of_descendants() as seconds:
+        predict_folder(predictor, folder / 'in', folder / 'ray', engine='ray', workers=1)
+    there = time.process_time() - started - here + sum(seconds.values())
+    return {'CPU seconds in this process': here, 'with Ray, all its processes': there}
+
+
+@contextmanager
+def cpu_of_descendants() -> Iterator[dict[int, float]]:
+    """The CPU seconds of each process that begins below this one, to a fifth of a second."""
+    seconds: dict[int, float] = {}
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.2):
+            seconds.update(descendants(os.getpid()))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seconds
+    finally:
+        over.set()
+        thread.join()
+
+
+def descendants(root: int) -> dict[int, float]:
+    """The CPU seconds of each process below `root`."""
+    parents, seconds = {}, {}
+    for stat in Path('/proc').glob('[0-9]*/stat'):
+        try:
+            fields = stat.read_text().rpartition(')')[2].split()
+        except OSError:
+            continue
+        process = int(stat.parent.name)
+        parents[process] = int(fields[1])
+        seconds[process] = (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+    found = {root}
+    while below := {process for process, parent in parents.items() if parent in found} - found:
+        found |= below
+    return {process: seconds[process] for process in found - {root} if process in seconds}
 
 
 def merge_many(folder: Path, count: int) -> Figures:
@@ -189,7 +249,7 @@ def measure(work: Callable[[Path, int], Figures], size: int, answer) -> None:
         answer.put(work(Path(folder), size))
 
 
-KINDS = {'names': predict_listed, 'records': merge_many, 'training-data': read_samples}
+KINDS = {'names': predict_listed, 'records': merge_many, 'ray': predict_on_ray, 'training-data': read_samples}
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 _base_ = [
     './_base_/backbones/convnext.py',
-    './_base_/heads/rtdetr.py',
+    './_base_/heads/parts/rtdetr_multiscale.py',
     './_base_/datasets/coco_detection_squares.py',
     './_base_/schedules/rtdetr_6x.py',
     './_base_/runtime/epochs.py',

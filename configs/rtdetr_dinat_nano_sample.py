@@ -7,4 +7,4 @@ _base_ = [
 ]
 with_mask, scored, key_metric, batch_size = False, ['bbox'], 'bbox_mAP', 4
 pyramid, width, decoder_layers, num_queries, feedforward = 64, 64, 2, 50, 256
-model = dict(data_preprocessor=dict(batch_augments=None), neck=dict(depth=1, feedforward=256))
+model = dict(neck=dict(depth=1, feedforward=256))

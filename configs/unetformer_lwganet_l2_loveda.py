@@ -2,7 +2,7 @@ _base_ = [
     './_base_/backbones/lwganet.py',
     './_base_/systems/unetformer.py',
     './_base_/datasets/loveda.py',
-    './_base_/schedules/adamw_cosine.py',
+    './_base_/schedules/adamw_lookahead.py',
     './_base_/runtime/default.py',
 ]
 backbone = dict(arch='l2', pretrained='imagenet1k')

@@ -421,12 +421,18 @@ def run_infer(options: argparse.Namespace) -> int:
     cv2.setLogLevel(0)  # silent: what it says of broken files, the record says
     *config, checkpoint, source = options.paths
     model = [load_config(config[0], options.cfg_options), checkpoint] if config else [checkpoint]
-    prediction = options_from(PredictionOptions, options)
+    prediction, run = options_from(PredictionOptions, options), options_from(RunOptions, options)
+    if run.engine == 'ray':  # whose processes have GPUs of their own
+        if prediction.device not in ('auto', 'cpu', 'cuda'):
+            raise ValueError(f'--device {prediction.device}: Ray chooses the GPUs; --gpus-per-worker says how many.')
+        if prediction.device == 'cpu':
+            run = replace(run, gpus_per_worker=0)
+        prediction = replace(prediction, device='cpu')
     if options.shard and prediction.device == 'auto':
         prediction = replace(prediction, device=local_device(os.environ, torch.cuda.device_count()))
     predictor = Predictor(*model, options=prediction)
     with without_pillows_limit():
-        summary = predict_folder(predictor, source, options.out, options_from(RunOptions, options))
+        summary = predict_folder(predictor, source, options.out, run)
     print_summary(summary)
     return 130 if summary['interrupted'] else 1 if summary['failed'] else 0
 

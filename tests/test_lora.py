@@ -11,6 +11,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from denseformer.backbones import ConvNeXt, DiNAT, DINOv3, EfficientViT, UPLiFT
+from denseformer.checkpoints import newest_checkpoint, read_checkpoint
 from denseformer.engine.launch import set_finetuning
 from denseformer.inference.predictor import without_training
 from denseformer.lora import is_factor
@@ -206,3 +207,27 @@ def test_a_resumed_run_goes_on_with_its_factors(tmp_path):
     assert later == pytest.approx({i: losses[i] for i in (4, 5, 6)}, rel=1e-4)
     for (name, ours), theirs in zip(resumed.model.named_parameters(), whole.model.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-3, msg=name)
+
+
+def test_two_processes_learn_the_same_factors_as_one(tmp_path):
+    def config(name, **settings):
+        cfg = tiny.config(tmp_path / name, iters=3, **settings)
+        cfg.model = dict(type='TinyTuned')
+        return cfg
+
+    tiny.train(config('one', batch=4))
+    assert tiny.in_processes(2, lambda _: tiny.train(config('two', batch=2, launcher='pytorch'))) == [0, 0]
+    one, two = (read_checkpoint(newest_checkpoint(tmp_path / name)[0])['state_dict'] for name in ('one', 'two'))
+    assert any(is_factor(key) for key in one)
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=0, atol=1e-5, msg=name)
+
+
+def test_merged_weights_are_exported_as_those_of_any_network():
+    family, settings = NETWORKS[0]
+    network, plain = build(family, settings, finetune='lora'), build(family, settings).eval()
+    train(network)
+    plain.load_state_dict(network.state_dict())
+    exported = torch.export.export(plain, (IMAGE,))
+    assert not any('lora' in name or 'parametrizations' in name for name in exported.state_dict)
+    same(exported.module()(IMAGE), outputs(network))

@@ -27,6 +27,7 @@ from denseformer.checkpoints.common import CheckpointError
 WRAPPERS = (
     *('model_ema', 'state_dict_ema', 'ema', 'state_dict', 'model', 'params_ema', 'params', 'teacher', 'models'),
     *('model_state', 'model_state_dict', 'net', 'network', 'generator', 'module', 'weights'),
+    'state_dict_backbone',
 )
 """Keys that authors nest the weights under, the preferred one first: averaged weights are what was published."""
 ZIP = b'PK'

@@ -14,7 +14,7 @@ from denseformer.suggestions import did_you_mean
 REGISTRIES = (
     *(root.MODELS, root.DATASETS, root.TRANSFORMS, root.METRICS, root.EVALUATOR, root.HOOKS, root.LOOPS),
     *(root.OPTIMIZERS, root.OPTIM_WRAPPERS, root.OPTIM_WRAPPER_CONSTRUCTORS, root.PARAM_SCHEDULERS),
-    *(root.DATA_SAMPLERS, root.WEIGHT_INITIALIZERS, root.TASK_UTILS),
+    *(root.DATA_SAMPLERS, root.FUNCTIONS, root.WEIGHT_INITIALIZERS, root.TASK_UTILS),
     *(root.VISUALIZERS, root.VISBACKENDS, root.LOG_PROCESSORS, root.MODEL_WRAPPERS),
 )
 

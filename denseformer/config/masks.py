@@ -13,9 +13,13 @@ REMEDY = "set with_mask = False, scored = ['bbox'] and key_metric = 'bbox_mAP'"
 
 
 def finds_masks(model: Mapping[str, Any]) -> bool:
-    """Whether a detector finds masks: by a head of them, or, as RTMDet-Ins, by that of its boxes."""
-    own = str((model.get('bbox_head') or {}).get('type', ''))
-    return 'Ins' in own or any(key.endswith(MASK_HEADS) for key, _ in walk(model, 'model'))
+    """Whether a detector finds masks: by a head of them, or by that of its boxes, as RTMDet-Ins and GiT with rays."""
+    head = model.get('bbox_head') or {}
+    return (
+        'Ins' in str(head.get('type', ''))
+        or bool(head.get('rays'))
+        or any(key.endswith(MASK_HEADS) for key, _ in walk(model, 'model'))
+    )
 
 
 def masks_of_boxes(config: Config) -> Iterator[Finding]:

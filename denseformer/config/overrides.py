@@ -32,6 +32,9 @@ class _Remove:
     def __repr__(self) -> str:
         return 'REMOVE'
 
+    def __reduce__(self) -> str:
+        return 'REMOVE'  # the one object of this name, in another process too
+
 
 REMOVE = _Remove()
 

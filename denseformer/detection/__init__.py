@@ -4,6 +4,7 @@ Detectors themselves are mmdetection's.
 """
 
 from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead
+from denseformer.detection.fashionformer import FashionFormer, FashionFormerHead
 from denseformer.detection.git import GiT, GiTDetectionHead, GiTDetector, GiTSegmentor, GiTSemanticHead
 from denseformer.detection.kmax import KMaXDeepLab, KMaXFusion, KMaXHead, KMaXResNet, KMaXSegmentor, KMaXSemanticHead
 from denseformer.detection.mask2former import (
@@ -13,11 +14,11 @@ from denseformer.detection.mask2former import (
     Mask2FormerSemanticHead,
     MaskFusion,
 )
-from denseformer.detection.metrics import CocoMetric, CocoPartsMetric, PanopticMetric, VOCMetric
+from denseformer.detection.metrics import AttributeMetric, CocoMetric, CocoPartsMetric, PanopticMetric, VOCMetric
 from denseformer.detection.necks import RCFPN, AttFPN, ChannelMapper, CSPNeXtPAFPN, MambaYOLOPAFPN
 from denseformer.detection.presence import PresenceCascadeRCNN, PresenceDDOD
 from denseformer.detection.rtdetr import RTDETR, HybridEncoder, QualityVarifocalLoss, ResNetVD
-from denseformer.detection.sam import USISSAM, PromptedMaskHead, PromptedRoIHead, USISNeck
+from denseformer.detection.sam import USISSAM, PromptableSAM, PromptedMaskHead, PromptedRoIHead, USISNeck
 from denseformer.detection.sampling import RepeatFactorSampler
 from denseformer.detection.test_time import DetectorTTA
 from denseformer.detection.yolo import MambaYOLODetector, YOLOv8Head
@@ -27,6 +28,7 @@ __all__ = [
     'RTDETR',
     'USISSAM',
     'AttFPN',
+    'AttributeMetric',
     'CSPNeXtPAFPN',
     'ChannelMapper',
     'CocoMetric',
@@ -35,6 +37,8 @@ __all__ = [
     'EoMT',
     'EoMTHead',
     'EoMTSemanticHead',
+    'FashionFormer',
+    'FashionFormerHead',
     'GiT',
     'GiTDetectionHead',
     'GiTDetector',
@@ -57,6 +61,7 @@ __all__ = [
     'PanopticMetric',
     'PresenceCascadeRCNN',
     'PresenceDDOD',
+    'PromptableSAM',
     'PromptedMaskHead',
     'PromptedRoIHead',
     'QualityVarifocalLoss',

@@ -170,18 +170,18 @@ class EoMT(BaseModule):
             (r'^encoder\.backbone\.', 'backbone.'),
         )
         if is_theirs and self.base is not None:
-            own = self.added_to_base(own)
+            own = self.added_to(self.base, own)
         state_dict.update({prefix + key: value for key, value in own.items()})
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def added_to_base(self, own: StateDict) -> StateDict:
-        """The weights of a file whose transformer holds differences to `deltas_to`: their sums, and the rest as it is.
+    def added_to(self, base_address: str, own: StateDict) -> StateDict:
+        """The weights of a file whose transformer holds differences to a base: their sums, and the rest as it is.
 
         Raises CheckpointError for a base of another hash than its authors', or of other tensors.
         """
-        path = local_file(self.base)
+        path = local_file(base_address)
         found = file_hash(path)
-        entry = catalog_entry(self.base) if self.base.startswith(CATALOG) else None
+        entry = catalog_entry(base_address) if base_address.startswith(CATALOG) else None
         if entry and entry.sha256 and not found.startswith(entry.sha256):
             raise CheckpointError(f'{path}: has the hash {found}, its authors say {entry.sha256}: fetch it again.')
         base = self.backbone.own_names(weights_of(read_checkpoint(path)))
@@ -192,7 +192,7 @@ class EoMT(BaseModule):
                 f'{type(self.backbone).__name__}, those {len(deltas)}, or their shapes differ.'
             )
         logger = MMLogger.get_current_instance()
-        logger.info(f'The transformer is {self.base} (sha256 {found[:8]}) and the differences of the file, added.')
+        logger.info(f'The transformer is {base_address} (sha256 {found[:8]}) and the differences of the file, added.')
         rest = {key: value for key, value in own.items() if not in_backbone(key)}
         return {**rest, **{f'backbone.{key}': value + deltas[key].to(value) for key, value in base.items()}}
 

@@ -26,12 +26,14 @@ Mask = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Instances:
-    """boxes: (n, 4) left, top, right, bottom in pixels; scores: (n,); labels: (n,) class indices; masks: n, or None."""
+    """boxes: (n, 4) left, top, right, bottom in pixels; scores: (n,); labels: (n,) class indices; masks: n, or None;
+    attributes: (n, A) probabilities, of models that tell what objects are like."""
 
     boxes: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
     masks: list[Mask] | None
+    attributes: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -39,7 +41,8 @@ class Instances:
     def __getitem__(self, chosen: np.ndarray) -> 'Instances':
         """The instances at these indices."""
         masks = None if self.masks is None else [self.masks[i] for i in chosen]
-        return Instances(self.boxes[chosen], self.scores[chosen], self.labels[chosen], masks)
+        attributes = None if self.attributes is None else self.attributes[chosen]
+        return Instances(self.boxes[chosen], self.scores[chosen], self.labels[chosen], masks, attributes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +62,7 @@ def moved(found: Instances, x: int, y: int, size: tuple[int, int]) -> Instances:
     """Instances of a tile at (x, y) as those of an image (H, W)."""
     masks = None if found.masks is None else [placed(mask, x, y, size) for mask in found.masks]
     boxes = found.boxes + np.array([x, y, x, y], found.boxes.dtype)
-    return Instances(boxes, found.scores, found.labels, masks)
+    return replace(found, boxes=boxes, masks=masks)
 
 
 def placed(mask: Mask, x: int, y: int, size: tuple[int, int]) -> Mask:
@@ -119,7 +122,7 @@ def merge_views(tiles: Sequence[View]) -> Instances:
             for group, whole in zip(groups, wholes, strict=True)
         ]
     best = [group[0] for group in groups]
-    merged = Instances(np.array(boxes, found.boxes.dtype).reshape(-1, 4), found.scores[best], found.labels[best], masks)
+    merged = replace(found[np.array(best, int)], boxes=np.array(boxes, found.boxes.dtype).reshape(-1, 4), masks=masks)
     is_whole = np.array([bool(whole) for whole in wholes], bool)
     shares = share_of_tiles(groups, merged.boxes, candidates, tiles).astype(found.scores.dtype)
     weighted = replace(merged, scores=merged.scores * shares)
@@ -167,9 +170,12 @@ def candidates_of(tiles: Sequence[View]) -> Candidates:
     if all(part.masks is not None for part in found):
         encodings = [mask for part in found for mask in part.masks or ()]
         masks = [encodings[i] for i in best_first]
+    attributes = None
+    if all(part.attributes is not None for part in found):
+        attributes = np.concatenate([part.attributes for part in found])[best_first]
     parts = np.stack([tile.seen for tile in tiles])  # (tiles, 4)
     cut = are_cut(boxes, parts[tile], parts)
-    return Candidates(Instances(boxes, scores, labels, masks), tile, parts[tile], cut)
+    return Candidates(Instances(boxes, scores, labels, masks, attributes), tile, parts[tile], cut)
 
 
 def are_cut(boxes: np.ndarray, seen: np.ndarray, tiles: np.ndarray) -> np.ndarray:

@@ -144,7 +144,6 @@ class HybridEncoder(RenamesKeys, BaseModule):
         if num_outs > len(in_channels):
             raise ValueError(f'num_outs={num_outs} levels need as many maps: in_channels={tuple(in_channels)}.')
         dim, used = out_channels, in_channels[len(in_channels) - num_outs :]
-        self.out_channels = out_channels
         self.lateral = nn.ModuleList(ConvNorm(width, dim) for width in used)
         self.attention = nn.Sequential(*(AttentionLayer(dim, num_heads, feedforward) for _ in range(layers)))
         fusions = range(num_outs - 1)
@@ -201,14 +200,16 @@ class RTDETR(DINO):
     """RT-DETR on any backbone, with the neck `HybridEncoder`; the authors' weights load under their names.
 
     Args:
-        num_feature_levels: of the neck.
+        level_channels: of each of the neck's levels.
+        num_feature_levels: how many levels the neck has.
         decoder: mmdetection's settings of Deformable DETR's decoder.
         options: of mmdetection's `DINO`, but for its encoder and positional encoding.
     """
 
     decoder: Any
 
-    def __init__(self, *args: Any, num_feature_levels: int = 3, **options: Any):
+    def __init__(self, *args: Any, level_channels: int = 256, num_feature_levels: int = 3, **options: Any):
+        self.level_channels = level_channels
         super().__init__(
             *args, num_feature_levels=num_feature_levels, with_box_refine=True, as_two_stage=True, **options
         )
@@ -216,7 +217,7 @@ class RTDETR(DINO):
     def _init_layers(self) -> None:
         self.decoder = Decoder(**self.decoder)
         dim = self.embed_dims = self.decoder.embed_dims
-        self.input_proj = nn.ModuleList(ConvNorm(self.neck.out_channels, dim) for _ in range(self.num_feature_levels))
+        self.input_proj = nn.ModuleList(ConvNorm(self.level_channels, dim) for _ in range(self.num_feature_levels))
         self.memory_trans_fc = nn.Linear(dim, dim)
         self.memory_trans_norm = nn.LayerNorm(dim)
 

@@ -80,7 +80,8 @@ def instances_turned_back(sample: DetDataSample) -> Instances:
     masks = None
     if 'masks' in found:
         masks = [encoded(mask) for mask in turned_back(sample, torch.as_tensor(found.masks)).cpu().numpy()]
-    return Instances(boxes, scores, labels, masks)
+    attributes = found.attributes.cpu().numpy() if 'attributes' in found else None
+    return Instances(boxes, scores, labels, masks, attributes)
 
 
 def turned_axes(sample: DetDataSample) -> tuple[int, ...]:
@@ -96,6 +97,8 @@ def as_data(found: Instances, size: tuple[int, int], device: torch.device) -> In
     """Instances as mmdetection has them."""
     data = InstanceData(**{key: torch.from_numpy(getattr(found, key)).to(device) for key in ('scores', 'labels')})
     data.bboxes = torch.from_numpy(found.boxes).to(device)
+    if found.attributes is not None:
+        data.attributes = torch.from_numpy(found.attributes).to(device)
     if found.masks is not None:
         whole = [torch.from_numpy(rle.decode(mask)).bool() for mask in found.masks]
         data.masks = (

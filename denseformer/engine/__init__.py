@@ -4,6 +4,7 @@ from denseformer.config.errors import ConfigError
 from denseformer.config.loading import load_config
 from denseformer.engine.hooks import AuxiliaryLossHook, CheckpointHook, NaNGuardHook, PreemptionHook, RestoredImagesHook
 from denseformer.engine.initializers import Pretrained
+from denseformer.engine.lookahead import LookaheadAdamW
 from denseformer.engine.optim import LayerDecayOptimWrapperConstructor
 from denseformer.engine.reproducibility import IterationSeedHook
 from denseformer.engine.runner import Runner
@@ -16,6 +17,7 @@ __all__ = [
     'ConfigError',
     'IterationSeedHook',
     'LayerDecayOptimWrapperConstructor',
+    'LookaheadAdamW',
     'NaNGuardHook',
     'PreemptionHook',
     'Pretrained',

@@ -42,7 +42,7 @@ class FeatureCache:
         self.read = self.written = 0
         """Numbers of images whose maps were read, and were computed and written."""
         self.bytes_per_image = 0
-        backbone.forward = self  # type: ignore[assignment]
+        backbone.forward = self
 
     def remove(self) -> None:
         """Give the backbone its own `forward` back."""

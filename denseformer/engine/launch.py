@@ -39,8 +39,16 @@ AMP_WRAPPERS = {
 
 
 @takes_options(TrainOptions)
-def train(config_path: str, options: TrainOptions = TrainOptions()) -> Runner:  # noqa: B008 (frozen)
-    """Train a config; returns the Runner, whose work_dir holds logs, the config as run, and checkpoints."""
+def train(config_path: str, options: TrainOptions = TrainOptions()) -> Runner | None:  # noqa: B008 (frozen)
+    """Train a config; returns the Runner, whose work_dir holds logs, the config as run, and checkpoints.
+
+    With engine='ray' there is a Runner in each process of the cluster, and None is returned.
+    """
+    if options.engine == 'ray':
+        from denseformer.engine import on_ray
+
+        on_ray.train(config_path, options)
+        return None
     config = prepare(config_path, options)
     with own_folder(config, options):
         runner = build_runner(config, options)
@@ -116,8 +124,7 @@ def evaluate(
 def prepare(config_path: str, options: LaunchOptions) -> Config:
     """The config with everything that the options say, audited; its data is looked at, nothing is built."""
     config = load_config(config_path, options.cfg_options)
-    folder = options.work_dir or config.get('work_dir') or Path('work_dirs') / Path(config_path).stem
-    config.work_dir = os.path.normpath(folder)
+    config.work_dir = work_dir_of(config, config_path, options)
     config.launcher = recognized_launcher(options.launcher, os.environ)
     if isinstance(options, TrainOptions):
         for apply in TRAIN_STEPS:
@@ -129,6 +136,12 @@ def prepare(config_path: str, options: LaunchOptions) -> Config:
     if config.get('load_from') and not config.get('resume'):
         require_file(config.load_from)
     return config
+
+
+def work_dir_of(config: Config, config_path: str, options: LaunchOptions) -> str:
+    """The folder of a run."""
+    folder = options.work_dir or config.get('work_dir') or Path('work_dirs') / Path(config_path).stem
+    return os.path.normpath(folder)
 
 
 def set_start(config: Config, options: TrainOptions) -> None:

@@ -72,14 +72,18 @@ class ExportedModel(nn.Module):
     """An exported graph behind the interface of the model that it was made from.
 
     Images smaller than the file takes are padded by reflection, and the output is cropped. A file for one size takes no
-    larger images.
+    larger images. A copy, also in another process, reads the file again.
     """
 
-    def __init__(self, run: Run, meta: Mapping[str, Any]):
+    def __init__(self, path: Path, run: Run, meta: Mapping[str, Any]):
         super().__init__()
+        self.path = path
         self.run = run
         self.sizes = Sizes(**meta['sizes'])
         self.scale: int = meta.get('scale', 1)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return read_again, (self.path.absolute(),)
 
     def forward(self, images: Tensor) -> Tensor:
         h, w = images.shape[2:]
@@ -94,8 +98,8 @@ class ExportedNetwork(ExportedModel):
 
     size_multiple = 1
 
-    def __init__(self, run: Run, meta: Mapping[str, Any]):
-        super().__init__(run, meta)
+    def __init__(self, path: Path, run: Run, meta: Mapping[str, Any]):
+        super().__init__(path, run, meta)
         self.in_channels: int = meta['channels']
         self.tile_overlap: int = meta['overlap']
 
@@ -103,8 +107,8 @@ class ExportedNetwork(ExportedModel):
 class ExportedSegmentor(ExportedModel):
     """A segmentation model; normalization is part of the graph."""
 
-    def __init__(self, run: Run, meta: Mapping[str, Any]):
-        super().__init__(run, meta)
+    def __init__(self, path: Path, run: Run, meta: Mapping[str, Any]):
+        super().__init__(path, run, meta)
         self.align_corners: bool = meta['align_corners']
         self.decode_head = Config({'threshold': meta['threshold']})
 
@@ -132,7 +136,7 @@ def load_exported(path: Path) -> tuple[ExportedModel, Config | None]:
             'names. Copy it again, or export the model again.'
         ) from error
     if meta['task'] == 'restoration':
-        return ExportedNetwork(run, meta), None
+        return ExportedNetwork(path, run, meta), None
     dataset = {'type': 'mmengine.BaseDataset', 'metainfo': {key: meta[key] for key in ('classes', 'palette')}}
     config = {
         'default_scope': meta['scope'],
@@ -140,4 +144,9 @@ def load_exported(path: Path) -> tuple[ExportedModel, Config | None]:
         'test_dataloader': {'dataset': dataset},
         'num_classes': len(meta['classes']),
     }
-    return ExportedSegmentor(run, meta), Config(config)
+    return ExportedSegmentor(path, run, meta), Config(config)
+
+
+def read_again(path: Path) -> ExportedModel:
+    """The model in a file."""
+    return load_exported(path)[0]

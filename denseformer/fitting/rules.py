@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mmengine.config import Config
+
+from denseformer.checkpoints.catalog import of_variant
 from denseformer.config.shipped import config_folder
 from denseformer.suggestions import did_you_mean
 
@@ -75,6 +78,15 @@ JITTER = {
         [{'type': 'RandomResize', 'scale': '${image_scale}', 'ratio_range': (0.7, 1.3), 'keep_ratio': True}]
     ]
 }
+BY_STAGE = {'layer_decay': 0.9, 'decay_by': 'stage', 'layers': 6, 'vector_decay': False}
+DECAYS: Mapping[str, Mapping[str, Any]] = {
+    'convnext': BY_STAGE,
+    'hornet': BY_STAGE,
+    'ffnet': {'layer_decay': 0.9, 'decay_by': 'group', 'layers': 12, 'vector_decay': False},
+    'vim': {'layer_decay': 0.92},
+}
+"""Layer-wise decay of the learning rate by which the authors' segmentors of these backbones go on from weights."""
+START = 'imagenet1k'
 ONE_LOGIT = 'heads/parts/upernet_one_logit'
 """The head of a class and its background."""
 ITERATIONS, EPOCHS, PIXELS = 'runtime/default', 'runtime/epochs', 'runtime/restoration'
@@ -167,17 +179,19 @@ def choose(facts: Facts) -> Recipe:
     crop = crops(facts, row, size)
     batch = batches(facts, row)
     iterations, steps = schedule(facts, row, batch.keys['batch_size'])
+    start = weights_for(network) if facts.model and facts.device == 'cuda' and facts.task not in PIXEL_TASKS else ''
     row = (
         replace(row, bases=(ONE_LOGIT, *row.bases[1:])) if facts.task == 'segmentation' and facts.classes == 2 else row
     )
     choices = [
-        model(facts, row, network),
+        model(facts, row, network, start),
         head(row),
         *size,
         *crop,
         batch,
         steps,
-        rate(facts, row),
+        rate(facts, row, start),
+        *layer_decay(network, start),
         *pasting(facts, iterations),
         averaging(iterations),
         workers(facts),
@@ -196,10 +210,18 @@ def network_base(name: str, task: str) -> str:
     return f'{room}/{name}'
 
 
-def model(facts: Facts, row: Row, network: str) -> Choice:
+def weights_for(network: str) -> str:
+    """ImageNet's label where its weights are published for the variant in a backbone's base, '' where none are."""
+    backbone = Config.fromfile(config_folder() / '_base_' / f'{network}.py')['backbone']
+    name, arch = str(backbone['type']).removeprefix('denseformer.'), backbone.get('arch')
+    return START if isinstance(arch, str) and any(f.label.startswith(START) for f in of_variant(name, arch)) else ''
+
+
+def model(facts: Facts, row: Row, network: str, start: str) -> Choice:
     name = network.rpartition('/')[2]
     if facts.model is not None:
-        return Choice('model', name, 'as asked for, with the weights of its base', head_keys(row))
+        keys = merge(head_keys(row), {'backbone': {'pretrained': start}} if start else {})
+        return Choice('model', name, f'as asked for, {f"weights of {start}" if start else "from random weights"}', keys)
     if facts.device == 'cpu':
         return Choice('model', name, 'no GPU: a network of few parameters, from random weights', row.sizes)
     if facts.task in PIXEL_TASKS:
@@ -284,12 +306,24 @@ def schedule(facts: Facts, row: Row, batch: int) -> tuple[int, Choice]:
     return epochs * math.ceil(each), Choice('schedule', text, f'{reason}; validated every {interval}', keys)
 
 
-def rate(facts: Facts, row: Row) -> Choice:
+def rate(facts: Facts, row: Row, start: str) -> Choice:
     value = row.rate
-    reason = 'from random weights' if facts.device == 'cpu' or facts.task in PIXEL_TASKS else 'from published weights'
+    published = facts.device == 'cuda' and facts.task not in PIXEL_TASKS and (facts.model is None or bool(start))
+    reason = 'from published weights' if published else 'from random weights'
     if facts.model is not None and facts.device == 'cpu' and facts.task not in PIXEL_TASKS:
         value, reason = row.rate / 4, 'a larger network than the table has'
     return Choice('learning rate', f'{value:g}', reason, {'optim_wrapper': {'optimizer': {'lr': value}}})
+
+
+def layer_decay(network: str, start: str) -> list[Choice]:
+    """Lower rates for lower layers, where weights are published and the authors go on from them so."""
+    settings = DECAYS.get(network.rpartition('/')[2])
+    if not start or settings is None:
+        return []
+    value = f'{settings["layer_decay"]} by {settings.get("decay_by", "block")}'
+    return [
+        Choice('layer-wise decay', value, "as in the authors' recipes", {'optim_wrapper': {'paramwise_cfg': settings}})
+    ]
 
 
 def pasting(facts: Facts, iterations: int) -> list[Choice]:

@@ -53,7 +53,7 @@ def open_volume(path: str | Path) -> Any:
     except ImportError as error:
         raise ImportError("Volumes are read by nibabel: pip install 'denseformer[volumes]'.") from error
     try:
-        image = nibabel.load(path)
+        image: Any = nibabel.load(path)
     except (OSError, nibabel.filebasedimages.ImageFileError) as error:
         raise ValueError(f"The volume '{path}' cannot be read: {error}.") from error
     if len(image.shape) != 3:

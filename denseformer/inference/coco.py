@@ -39,8 +39,11 @@ class Categories:
         ]
 
 
-def annotations_of(found: Instances, classes: Sequence[str]) -> list[Entry]:
-    """Each instance with its category, box (x, y, width, height), area, score and, where there is one, mask."""
+def annotations_of(found: Instances, classes: Sequence[str], attributes: Sequence[str] = ()) -> list[Entry]:
+    """Each instance with its category, box (x, y, width, height), area, score and, where there is one, mask.
+
+    attributes: names; an instance of a model that finds attributes has the probabilities of those that are likely.
+    """
     entries = []
     for i, (left, top, right, bottom) in enumerate(found.boxes.tolist()):
         label, mask = int(found.labels[i]), found.masks[i] if found.masks is not None else None
@@ -54,8 +57,16 @@ def annotations_of(found: Instances, classes: Sequence[str]) -> list[Entry]:
         }
         if mask is not None:
             entry['segmentation'] = {'size': list(mask['size']), 'counts': mask['counts'].decode()}
+        if found.attributes is not None:
+            entry['attributes'] = likely(found.attributes[i], attributes)
         entries.append(entry)
     return entries
+
+
+def likely(chances: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+    """Attributes with a probability, of (A,), of a half or more, the likeliest first; numbers where none are named."""
+    order = [int(i) for i in np.argsort(-chances, kind='stable') if chances[i] >= 0.5]
+    return {(names[i] if names else str(i)): round(float(chances[i]), 4) for i in order}
 
 
 def segments_of(panoptic: np.ndarray, labels: Sequence[int], classes: Sequence[str]) -> list[Entry]:

@@ -24,7 +24,7 @@ from denseformer.detection.test_time import merge_copies, mirrored
 from denseformer.export import Exportable
 from denseformer.images.drawing import LegendEntry, draw_instances, tinted, with_legend
 from denseformer.images.picture import Picture
-from denseformer.inference.coco import annotations_of, segments_of
+from denseformer.inference.coco import annotations_of, likely, segments_of
 from denseformer.inference.memory import is_out_of_memory
 from denseformer.inference.panoptic import PanopticTile, merge_panoptic
 from denseformer.inference.results import Color, Output, Result, import_supervision, save_jpeg
@@ -41,6 +41,7 @@ from denseformer.options import PredictionOptions
 OVERLAP = 1 / 4
 """The share of a tile that it has in common with its neighbor, where the settings name no overlap."""
 SMALLEST_TILE = 256
+CAPTION_ATTRIBUTES = 3
 INSTANCE_OFFSET = 1000  # mmdetection's panoptic ids are class + 1000 * instance
 
 
@@ -49,7 +50,8 @@ class DetectionResult(Result):
     """The instances in an image, and its panoptic map where the model makes one.
 
     name: the image's path below its source; image: (H, W, 3) uint8, R, G, B; panoptic: (H, W) int32, 0 for
-    nothing, else indices from 1 into `segments`, the class of each.
+    nothing, else indices from 1 into `segments`, the class of each; attributes: names of those that the model tells,
+    where they are known.
     """
 
     name: PurePosixPath
@@ -59,6 +61,7 @@ class DetectionResult(Result):
     palette: Sequence[Color]
     panoptic: np.ndarray | None = None
     segments: Sequence[int] = ()
+    attributes: Sequence[str] = ()
 
     @property
     def boxes(self) -> np.ndarray:
@@ -89,7 +92,7 @@ class DetectionResult(Result):
 
     def output_image(self) -> Image.Image:
         found = self.instances
-        names = [f'{self.classes[i]} {score:.2f}' for i, score in zip(found.labels, found.scores, strict=True)]
+        names = [self.caption(i) for i in range(len(found))]
         colors = [self.palette[i] for i in found.labels]
         if self.panoptic is not None:
             image = tinted(self.image, self.panoptic, [self.palette[i] for i in self.segments])
@@ -97,9 +100,17 @@ class DetectionResult(Result):
         masks = None if found.masks is None else (rle.decode(mask).astype(bool) for mask in found.masks)
         return draw_instances(self.image, found.boxes, names, colors, masks)
 
+    def caption(self, i: int) -> str:
+        """An instance's class, score and likeliest attributes."""
+        found = self.instances
+        parts = [f'{self.classes[found.labels[i]]} {found.scores[i]:.2f}']
+        if found.attributes is not None and self.attributes:
+            parts += list(likely(found.attributes[i], self.attributes))[:CAPTION_ATTRIBUTES]
+        return ', '.join(parts)
+
     def save(self, path: str | Path) -> None:
         """Write the instances: a list of COCO's annotations, with scores and without ids."""
-        Path(path).write_text(json.dumps(annotations_of(self.instances, self.classes)) + '\n')
+        Path(path).write_text(json.dumps(annotations_of(self.instances, self.classes, self.attributes)) + '\n')
 
     def save_panoptic(self, path: Path) -> None:
         """Write the panoptic map as COCO does: the segment's number as R + 256 G + 65536 B."""
@@ -150,6 +161,7 @@ class DetectionTask(Task):
             raise ValueError('Detection has no --probabilities: leave it out.')
         self.model = model
         self.classes, self.palette = class_names(config)
+        self.attributes = tuple((config.test_dataloader.dataset.get('metainfo') or {}).get('attributes') or ())
         self.wanted = list(range(len(self.classes)))
         if settings.classes:
             self.wanted = [index_of(name, self.classes) for name in settings.classes]
@@ -229,7 +241,8 @@ class DetectionTask(Task):
         self, prepared: PreparedItem, instances: Instances, panoptic: np.ndarray | None, segments: Sequence[int]
     ) -> DetectionResult:
         image = np.ascontiguousarray(prepared.source.as_bgr8()[..., ::-1])
-        return DetectionResult(prepared.name, image, instances, self.classes, self.palette, panoptic, segments)
+        facts = (self.classes, self.palette, panoptic, segments, self.attributes)
+        return DetectionResult(prepared.name, image, instances, *facts)
 
     def instances_of(self, sample: Any) -> Instances:
         """A `DetDataSample`'s instances of the wanted classes and of at least the settings' score."""
@@ -239,7 +252,9 @@ class DetectionTask(Task):
         wanted = torch.tensor(self.wanted, device=found.labels.device)
         found = found[(found.scores >= self.settings.score) & torch.isin(found.labels, wanted)].cpu()
         masks = [encoded(mask) for mask in found.masks] if 'masks' in found else None
-        return Instances(found.bboxes.float().numpy(), found.scores.float().numpy(), found.labels.numpy(), masks)
+        attributes = found.attributes.float().numpy() if 'attributes' in found else None
+        boxes, scores = found.bboxes.float().numpy(), found.scores.float().numpy()
+        return Instances(boxes, scores, found.labels.numpy(), masks, attributes)
 
     def panoptic_of(self, sample: Any) -> tuple[np.ndarray | None, list[int]]:
         """A `DetDataSample`'s panoptic map with its segments of wanted classes numbered from 1, and their classes."""

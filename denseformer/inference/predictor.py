@@ -1,11 +1,13 @@
 """From a config and a checkpoint, or a checkpoint alone, to predictions."""
 
+import copy
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
@@ -62,21 +64,37 @@ class Predictor:
                 and leaves the model of another config at its initial weights.
             options: how to predict; its fields are keyword arguments too.
         """
-        self.device = choose_device(options.device)
-        suffix = options.format and checked_suffix(options.format)
-        self.settings = replace(options, device=str(self.device), format=suffix)
+        device = choose_device(options.device)
+        self.settings = replace(options, format=options.format and checked_suffix(options.format))
         self.model, self.config = load_model(config, checkpoint, trust=options.trust_checkpoint)
-        if isinstance(self.model, ExportedModel):
-            if options.compile or options.amp or self.device.type != 'cpu':
-                raise ValueError(f"'{config}' is exported: it takes no amp or compile, and device 'cpu'.")
-            if side := self.model.sizes.side:
-                self.settings = replace(
-                    self.settings, tile=side, overlap=side // 4 if options.overlap is None else options.overlap
-                )
-        self.model.to(self.device).eval()
-        if options.compile:
+        if isinstance(self.model, ExportedModel) and (side := self.model.sizes.side):
+            self.settings = replace(
+                self.settings, tile=side, overlap=side // 4 if options.overlap is None else options.overlap
+            )
+        self.model.eval()
+        self.to(device)
+
+    def to(self, device: str | torch.device) -> 'Predictor':
+        """Move the model to a device, as named by `PredictionOptions.device`; returns the predictor."""
+        self.device = choose_device(str(device))
+        self.settings = replace(self.settings, device=str(self.device))
+        special = self.settings.compile or self.settings.amp or self.device.type != 'cpu'
+        if special and isinstance(self.model, ExportedModel):
+            raise ValueError("An exported model takes no amp or compile, and device 'cpu'.")
+        self.model.to(self.device)
+        if self.settings.compile:
             part_of(self.model).compile()
         self.task = task_of(self.config, self.model, self.settings)
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything that another process needs, on the CPU."""
+        model = self.model if self.device.type == 'cpu' else copy.deepcopy(self.model).cpu()
+        return {'model': model, 'config': self.config, 'settings': self.settings}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.to('cpu')
 
     @classmethod
     def from_pretrained(cls, name: str | Path, **options: Any) -> 'Predictor':

@@ -1,5 +1,6 @@
 """Results of a prediction: typed, drawn, and written into files."""
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -64,7 +65,8 @@ class SegmentationResult(Result):
 
     name: the image's path below its source; image: (H, W, 3) uint8, R, G, B; mask: (H, W) uint8, or uint16 with more
     than 256 classes, indices into `classes`; palette: a color (R, G, B) per class; probabilities: (K, H, W) float16 in
-    [0, 1], where they were asked for; geo_tags: TIFF tags of the image's georeference.
+    [0, 1], where they were asked for; geo_tags: TIFF tags of the image's georeference; facts: what a model says of
+    the image besides, where it does.
     """
 
     name: PurePosixPath
@@ -74,6 +76,7 @@ class SegmentationResult(Result):
     palette: Sequence[Color]
     probabilities: np.ndarray | None = None
     geo_tags: list = field(default_factory=list)
+    facts: dict[str, Any] | None = None
 
     @property
     def shares(self) -> dict[str, float]:
@@ -108,12 +111,18 @@ class SegmentationResult(Result):
         layout = Layout(self.mask.shape, 1, self.mask.dtype, Metadata(geo_tags=self.geo_tags), palette)
         write_bands(Path(path), layout, iter([self.mask]))
 
+    def save_facts(self, path: str | Path) -> None:
+        """Write what the model says of the image besides its mask."""
+        Path(path).write_text(json.dumps(self.facts) + '\n')
+
     def outputs(self) -> dict[str, Output]:
         mask = Output('masks', '.tif', self.save_geotiff) if self.geo_tags else Output('masks', '.png', self.save)
         files = {'mask': mask, 'overlay': Output('overlays', '.jpg', lambda path: save_jpeg(self.plot(), path))}
         if self.probabilities is not None:
             arrays = {'probabilities': self.probabilities, 'classes': np.array(self.classes)}
             files['probabilities'] = Output('probabilities', '.npz', lambda path: save_arrays(path, arrays))
+        if self.facts is not None:
+            files['facts'] = Output('facts', '.json', self.save_facts)
         return files
 
     def record(self) -> dict[str, Any]:

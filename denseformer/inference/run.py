@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from itertools import chain
@@ -22,12 +22,21 @@ from denseformer.inference.predictor import Predictor
 from denseformer.inference.record import Entry, Hashes, consolidate, done_before, record_files
 from denseformer.inference.results import Result
 from denseformer.inference.shards import WHOLE, Shard, parse_shard
-from denseformer.inference.sources import Selection, Source, SourceItem, count_images, find_items
+from denseformer.inference.sources import Selection, Source, SourceItem, count_images, find_files, find_items
 from denseformer.inference.streaming import PREFETCH, Batch, batches, prefetched
 from denseformer.inference.videos import predict_video
 from denseformer.inference.volumes import predict_volume
-from denseformer.inference.writers import FAILURES_SHOWN, RunFolder, lock_of, new_folder, new_scratch, place_of
+from denseformer.inference.writers import (
+    FAILURES_SHOWN,
+    OutputFolder,
+    RunFolder,
+    lock_of,
+    new_folder,
+    new_scratch,
+    place_of,
+)
 from denseformer.options import RunOptions, takes_options
+from denseformer.ray_cluster import import_ray
 from denseformer.storage import is_local, path_of, remove
 
 PARTS = 64
@@ -49,6 +58,14 @@ def predict_folder(
     """
     if options.share and (options.shard or options.overwrite):
         raise ValueError('--share divides the images itself, and goes on where it was: leave out --shard, --overwrite.')
+    if options.engine == 'ray':
+        if options.share:
+            raise ValueError('--engine ray divides the images itself: leave out --share.')
+        if options.pack is not None:
+            raise ValueError('--engine ray writes a file for each output: leave out --pack.')
+        if not isinstance(source, (str, Path)):
+            raise ValueError('--engine ray predicts files: name a folder, a glob, a list file or an address.')
+        import_ray('data')
     if options.parquet and options.shard:
         raise ValueError(
             'One file is made of all shards: leave out --parquet here, and give it to `denseformer merge`.'
@@ -129,7 +146,7 @@ class Run:
         """Predict the images of a shard, or all, that are not in its record; the summary, and whether that is all."""
         place, options = place_of(root, shard), self.options
         selection = Selection(shard or WHOLE, os.path.realpath(root) if is_local(root) else None)
-        items = find_items(self.source, selection)
+        items = self._items(selection)
         first = next(items, None)  # a source that is missing is an error before anything is written
         if options.overwrite and not options.resume:
             for path in record_files(place):
@@ -148,7 +165,7 @@ class Run:
         started = time.perf_counter()
         rest = (item for item in chain([first] if first else [], items) if str(item.name) not in done)
         try:
-            ending = self._predict_all(rest, folder)
+            ending = self._predict_all(rest, folder, done)
         finally:
             folder.close()
         seconds = time.perf_counter() - started
@@ -169,9 +186,24 @@ class Run:
         """About how many images a shard has."""
         return None if self.images is None else round(self.images / shard.count)
 
-    def _predict_all(self, items: Iterable[SourceItem], folder: RunFolder) -> str:
+    def _items(self, selection: Selection) -> Iterator[SourceItem]:
+        """The images of the source; for Ray the files, which its processes open."""
+        if self.options.engine == 'ray':
+            assert isinstance(self.source, (str, Path))
+            return find_files(self.source, selection)
+        return find_items(self.source, selection)
+
+    def _entries(self, items: Iterable[SourceItem], folder: RunFolder, done: Hashes) -> Generator[Entry, None, None]:
+        """Predict on all items but those in `done`; the entry of each, once it is in the record."""
+        if self.options.engine == 'ray':
+            from denseformer.inference import on_ray
+
+            return on_ray.predict_items(self.predictor, items, folder, done, self.options)
+        return predict_items(self.predictor, items, folder, folder.log)
+
+    def _predict_all(self, items: Iterable[SourceItem], folder: RunFolder, done: Hashes) -> str:
         """Predict on all items; how that ended: 'complete', 'interrupted', or, where a failure ends it, 'failed'."""
-        with closing(predict_items(self.predictor, items, folder)) as entries_of_run:
+        with closing(self._entries(items, folder, done)) as entries_of_run:
             try:
                 for entry in entries_of_run:
                     shard = folder.shard if folder.shard and not self.options.share else WHOLE
@@ -197,14 +229,19 @@ def sum_of(root: Path, summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def predict_items(predictor: Predictor, items: Iterable[SourceItem], folder: RunFolder) -> Generator[Entry, None, None]:
-    """The record's entry of each item, in order; at most `PREFETCH` items wait on either side of the network."""
+def predict_items(
+    predictor: Predictor, items: Iterable[SourceItem], folder: OutputFolder, log: Callable[[Entry], Any]
+) -> Generator[Entry, None, None]:
+    """The record's entry of each item, in order; at most `PREFETCH` items wait on either side of the network.
+
+    log: takes an entry as soon as the files of its item are written.
+    """
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         pending: list[Future[Entry]] = []
         try:
             for batch in batches(predictor, prefetched(reader, predictor.task.prepare, items)):
                 for item, outcome, milliseconds in predict_batch(predictor, batch, folder):
-                    pending.append(writer.submit(write_outcome, folder, item, outcome, milliseconds))
+                    pending.append(writer.submit(write_outcome, folder, log, item, outcome, milliseconds))
                 while len(pending) > PREFETCH + len(batch):
                     yield pending.pop(0).result()
             while pending:
@@ -218,7 +255,7 @@ Outcome = tuple[SourceItem, Result | Entry | Exception, float]
 
 
 def predict_batch(
-    predictor: Predictor, batch: Batch | tuple[SourceItem, Exception], folder: RunFolder
+    predictor: Predictor, batch: Batch | tuple[SourceItem, Exception], folder: OutputFolder
 ) -> Iterator[Outcome]:
     """The result of each image, or its error, and the milliseconds that it took."""
     if isinstance(batch, tuple):
@@ -249,7 +286,11 @@ def predict_batch(
 
 
 def write_outcome(
-    folder: RunFolder, item: SourceItem, outcome: Result | Entry | Exception, milliseconds: float
+    folder: OutputFolder,
+    log: Callable[[Entry], Any],
+    item: SourceItem,
+    outcome: Result | Entry | Exception,
+    milliseconds: float,
 ) -> Entry:
     """Write the files of a result and its entry in the record; returns the entry."""
     name = str(item.name)
@@ -261,7 +302,7 @@ def write_outcome(
     except Exception as error:
         kind = '' if isinstance(error, ValueError) else f'{type(error).__name__}: '
         entry = {'file': name, 'status': 'failed', 'error': f'{kind}{error}'}
-    folder.log(entry)
+    log(entry)
     return entry
 
 

@@ -37,7 +37,10 @@ ROWS = 64
 
 
 class SegmentationTask(Task):
-    """From pictures to `SegmentationResult`; the model has an `encode_decode`, as mmsegmentation's have."""
+    """From pictures to `SegmentationResult`; the model has an `encode_decode`, as mmsegmentation's have.
+
+    A model with a `describe`, as `FaceXFormer`, is asked for what else it finds in each whole image, by another pass.
+    """
 
     def __init__(self, config: Config, model: nn.Module, settings: PredictionOptions):
         super().__init__(settings)
@@ -84,8 +87,23 @@ class SegmentationTask(Task):
     def _result(self, prepared: PreparedItem, mask: np.ndarray, probabilities: np.ndarray | None) -> SegmentationResult:
         image = np.ascontiguousarray(prepared.source.as_bgr8()[..., ::-1])
         return SegmentationResult(
-            prepared.name, image, mask, self.classes, self.palette, probabilities, prepared.geo_tags
+            prepared.name,
+            image,
+            mask,
+            self.classes,
+            self.palette,
+            probabilities,
+            prepared.geo_tags,
+            self.facts_of(prepared) if hasattr(self.model, 'describe') else None,
         )
+
+    def facts_of(self, prepared: PreparedItem) -> dict[str, Any]:
+        """What the model says of an image; the padding of its inputs lies outside of the picture."""
+        inputs = self._inputs(prepared.inputs[None].to(self.device))
+        (H, W), (h, w) = prepared.source.size, prepared.inputs.shape[1:]
+        with self.autocast():
+            (facts,) = self.model.describe(inputs, [(H * inputs.shape[2] / h, W * inputs.shape[3] / w)])
+        return facts
 
     def _in_tiles(self, inputs: Tensor, size: tuple[int, int]) -> tuple[np.ndarray, None]:
         """Labels (H, W), without ever holding the scores of the whole image."""
@@ -137,9 +155,7 @@ class SegmentationTask(Task):
 
     def _scores(self, images: Tensor) -> Tensor:
         h, w = images.shape[2:]
-        samples = [SegDataSample(metainfo={'ori_shape': (h, w), 'img_shape': (h, w)}) for _ in images]
-        data = self.model.data_preprocessor({'inputs': list(images), 'data_samples': samples}, False)
-        inputs = data['inputs']  # with the padding that the config asks for, on the right and at the bottom
+        inputs = self._inputs(images)
         metas = [{'ori_shape': (h, w), 'img_shape': inputs.shape[2:], 'pad_shape': inputs.shape[2:]} for _ in images]
         with self.autocast():
             if self.settings.tile:
@@ -147,6 +163,12 @@ class SegmentationTask(Task):
             else:
                 scores = self.model.inference(inputs, metas)
         return scores[..., :h, :w].float()
+
+    def _inputs(self, images: Tensor) -> Tensor:
+        """Images (B, 3, h, w) normalised, with the padding that the config asks for, on the right and at the bottom."""
+        size = tuple(images.shape[2:])
+        samples = [SegDataSample(metainfo={'ori_shape': size, 'img_shape': size}) for _ in images]
+        return self.model.data_preprocessor({'inputs': list(images), 'data_samples': samples}, False)['inputs']
 
     def layout(self, prepared: PreparedItem) -> Layout:
         """The file that `bands` make up."""

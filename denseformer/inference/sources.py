@@ -117,9 +117,7 @@ def find_items(source: Source | Iterable[Source], selection: Selection | None = 
     if isinstance(source, (str, Path)):
         outputs = OutputNames()
         for item in find_files(source, selection):
-            files = members(item) if is_archive(item.name) else [item]
-            for image in chain.from_iterable(map(pages, files)):
-                yield outputs.named(image)
+            yield from images_in(item, outputs)
         return
     if isinstance(source, int):
         items: Iterable[SourceItem] = [camera(source)]
@@ -165,6 +163,12 @@ def picture_in_memory(source: object) -> Picture | None:
 def camera(number: int) -> SourceItem:
     """The camera of a number, as OpenCV counts them."""
     return SourceItem(PurePosixPath(f'camera{number}.mp4'), stream=number)
+
+
+def images_in(item: SourceItem, outputs: 'OutputNames') -> Iterator[SourceItem]:
+    """The images in a file, of which a tar file and a TIFF file may have many, with the names of their outputs."""
+    files = members(item) if is_archive(item.name) else [item]
+    yield from map(outputs.named, chain.from_iterable(map(pages, files)))
 
 
 def pages(item: SourceItem) -> Iterator[SourceItem]:

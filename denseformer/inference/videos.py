@@ -19,14 +19,14 @@ from denseformer.inference.report import keep_thumbnails
 from denseformer.inference.results import Result
 from denseformer.inference.sources import SourceItem, frame_item
 from denseformer.inference.streaming import PREFETCH, batches, prefetched
-from denseformer.inference.writers import RunFolder
+from denseformer.inference.writers import OutputFolder
 from denseformer.storage import is_local
 
 VIDEO_OUTPUTS = ('overlay', 'restored')
 """The outputs that become a video."""
 
 
-def predict_video(predictor: Predictor, item: SourceItem, folder: RunFolder) -> dict[str, Any]:
+def predict_video(predictor: Predictor, item: SourceItem, folder: OutputFolder) -> dict[str, Any]:
     """Predict on a video into the folder of a run; returns its entry in the record."""
     if item.path is not None and not is_local(item.path):
         raise ValueError(f"'{item.path}' is a video: videos are read from disks, copy it first.")
@@ -65,7 +65,7 @@ class VideoJob:
     first: the result of the first frame, from which the kinds of files follow.
     """
 
-    def __init__(self, predictor: Predictor, item: SourceItem, video: VideoReader, folder: RunFolder, first: Result):
+    def __init__(self, predictor: Predictor, item: SourceItem, video: VideoReader, folder: OutputFolder, first: Result):
         self.item, self.video, self.folder, self.first = item, video, folder, first
         self.stem = item.stem
         outputs = first.outputs()

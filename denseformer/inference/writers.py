@@ -41,68 +41,33 @@ FAILURES_SHOWN = 1000
 """Failures that a summary lists; the record has all."""
 
 
-class RunFolder:
-    """The output of one process: masks/, overlays/ ... with the source's sub-folders and names, and a record.
+class OutputFolder:
+    """The predictions of a run, masks/, overlays/ ... with the source's sub-folders and names.
 
     A file appears under its name when it is complete.
 
     Args:
-        root: the folder of the whole run; made where it does not exist.
-        shard: the one that the process predicts; None: it predicts all images.
+        root: the folder of the whole run.
+        scratch: a folder for files that are not complete, on the file system of `root` unless that is an object store.
         thumbnails: keep small pictures for a report.
         notify: is called with the share of an image that is done, 0 to 1, where it takes long.
-        expected: gives the number of images, where it is known.
-        done_before: the number of those that other processes did before.
-        pack: put outputs into tar files of so many images each; videos, and files that are read region by region, have
-            files of their own.
-
-    Raises ValueError without `pack` for a folder whose outputs are packed.
     """
 
     def __init__(
         self,
         root: Path,
-        shard: Shard | None = None,
+        scratch: Path,
         *,
         thumbnails: bool = False,
         notify: Callable[[float], Any] = lambda share: None,
-        expected: Callable[[], int | None] = lambda: None,
-        done_before: int = 0,
-        pack: int | None = None,
     ):
         self.root = root
-        self.shard = shard
-        self.place = place_of(root, shard)
+        self.scratch = scratch
         self.thumbnails = thumbnails
         self.notify = notify
-        self.predicted = 0
-        self.failed = 0
-        self.failures: list[dict[str, str]] = []
-        self.done_before = done_before
-        self.expected = expected
-        self.started = time.time()
-        self.shown = 0.0
-        self.scratch = new_scratch(self.place)
-        make_folder(self.place)
-        remove(self.place / FINISHED)
-        self.seconds_before = read_json(self.place / PROGRESS).get('seconds', 0.0)
-        self.pack: Pack | None = None
-        if pack:
-            recorded = chain.from_iterable(map(Record, record_files(self.place)))
-            self.pack = Pack(root, shard, pack, self.scratch, recorded)
-        elif is_local(root) and (root / TARS).is_dir():
-            raise ValueError(f"The outputs in '{root}' are in tar files: go on with --pack, or choose another folder.")
-        self.record: Journal | StoredJournal
-        if is_local(root):
-            self.record = Journal(self.place / (RESULTS if shard is None else attempt_name()))
-        else:
-            self.record = StoredJournal(self.place, self.scratch, self.pack)
-        self.show_progress()
 
     def write(self, result: Result, stem: PurePosixPath) -> dict[str, Any]:
         """Write the files of a result, named `stem`; returns its entry in the record."""
-        if self.pack is not None:
-            return {**result.record(), **self.pack.add(result.outputs(), stem)}
         written = {}
         for kind, output in result.outputs().items():
             written[kind] = f'{output.folder}/{stem}{output.suffix}'
@@ -134,6 +99,69 @@ class RunFolder:
             prepared.tiff.close()
         shares = {'classes': shares_of(counts[: len(classes)], classes)} if classes else {}
         return {'height': layout.size[0], 'width': layout.size[1], **shares, kind: name}
+
+    def file(self, name: str | Path, write: Callable[[Path], Any]) -> None:
+        """Write the file `name` of the run by `write`, which is given another path until the file is complete."""
+        write_whole(self.root / name, self.scratch, write)
+
+
+class RunFolder(OutputFolder):
+    """The output of one process: predictions, and a record.
+
+    Args:
+        root: the folder of the whole run; made where it does not exist.
+        shard: the one that the process predicts; None: it predicts all images.
+        thumbnails, notify: as for `OutputFolder`.
+        expected: gives the number of images, where it is known.
+        done_before: the number of those that other processes did before.
+        pack: put outputs into tar files of so many images each; videos, and files that are read region by region, have
+            files of their own.
+
+    Raises ValueError without `pack` for a folder whose outputs are packed.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        shard: Shard | None = None,
+        *,
+        thumbnails: bool = False,
+        notify: Callable[[float], Any] = lambda share: None,
+        expected: Callable[[], int | None] = lambda: None,
+        done_before: int = 0,
+        pack: int | None = None,
+    ):
+        self.place = place_of(root, shard)
+        super().__init__(root, new_scratch(self.place), thumbnails=thumbnails, notify=notify)
+        self.shard = shard
+        self.predicted = 0
+        self.failed = 0
+        self.failures: list[dict[str, str]] = []
+        self.done_before = done_before
+        self.expected = expected
+        self.started = time.time()
+        self.shown = 0.0
+        make_folder(self.place)
+        remove(self.place / FINISHED)
+        self.seconds_before = read_json(self.place / PROGRESS).get('seconds', 0.0)
+        self.pack: Pack | None = None
+        if pack:
+            recorded = chain.from_iterable(map(Record, record_files(self.place)))
+            self.pack = Pack(root, shard, pack, self.scratch, recorded)
+        elif is_local(root) and (root / TARS).is_dir():
+            raise ValueError(f"The outputs in '{root}' are in tar files: go on with --pack, or choose another folder.")
+        self.record: Journal | StoredJournal
+        if is_local(root):
+            self.record = Journal(self.place / (RESULTS if shard is None else attempt_name()))
+        else:
+            self.record = StoredJournal(self.place, self.scratch, self.pack)
+        self.show_progress()
+
+    def write(self, result: Result, stem: PurePosixPath) -> dict[str, Any]:
+        """Write the files of a result, named `stem`; returns its entry in the record."""
+        if self.pack is None:
+            return super().write(result, stem)
+        return {**result.record(), **self.pack.add(result.outputs(), stem)}
 
     def log(self, entry: dict[str, Any]) -> None:
         """Append an entry to the record."""
@@ -173,10 +201,6 @@ class RunFolder:
         self.record.close()
         self.show_progress(over=True)
         shutil.rmtree(self.scratch, ignore_errors=True)
-
-    def file(self, name: str | Path, write: Callable[[Path], Any]) -> None:
-        """Write the file `name` of the run by `write`, which is given another path until the file is complete."""
-        write_whole(self.root / name, self.scratch, write)
 
 
 def write_whole(path: Path, scratch: Path, write: Callable[[Path], Any]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from denseformer.images.limits import MAX_PIXELS
+from denseformer.options.engine import EngineOptions
 from denseformer.options.fields import option
 
 
@@ -56,8 +57,8 @@ class PredictionOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """Options of predicting a folder into another one."""
+class RunOptions(EngineOptions):
+    """Options of predicting a folder into another one. Raises ValueError for options that do not go together."""
 
     resume: bool = option(False, 'continue the run, or the shard, in OUT: predict what is not there yet')
     overwrite: bool = option(False, 'write over OUT; without this, --resume, --share or --shard, OUT_2 ... are made')
@@ -74,3 +75,15 @@ class RunOptions:
     pack: int | None = option(
         None, 'put outputs into tar files of N images each, instead of a file for each', parse=int, metavar='N'
     )
+    gpus_per_worker: float | None = option(
+        None,
+        'GPUs of each process of --engine ray, also a fraction, such as 0.25, where several share one; default: 1 if '
+        'the cluster has any',
+        parse=float,
+        metavar='GPUS',
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.gpus_per_worker is not None and (self.engine != 'ray' or self.gpus_per_worker < 0):
+            raise ValueError('--gpus-per-worker is for --engine ray, and not negative.')

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from denseformer.config.overrides import parse_override
+from denseformer.options.engine import EngineOptions
 from denseformer.options.fields import option
 
 
@@ -38,7 +39,7 @@ class LaunchOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(LaunchOptions):
+class TrainOptions(EngineOptions, LaunchOptions):
     """Options of training."""
 
     resume: str | bool = option(
@@ -85,6 +86,9 @@ class TrainOptions(LaunchOptions):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.engine == 'ray' and self.launcher != 'none':
+            raise ValueError('--engine ray starts the processes itself: leave out --launcher.')
         if any(number is not None and number < 1 for number in (self.val_batch_size, self.patience)):
             raise ValueError('--val-batch-size and --patience must be at least 1.')
         if self.cached_views is not None and (self.cached_views < 1 or not self.cache_features):

@@ -54,7 +54,7 @@ def blockwise(rng: np.random.Generator, count: int, size: Size, share: float = 0
     masks = np.zeros((count, H, W), bool)
     for mask in masks:
         while mask.mean() < share:
-            area = rng.integers(min(SMALLEST_BLOCK, largest - 1), largest)
+            area = int(rng.integers(min(SMALLEST_BLOCK, largest - 1), largest))
             aspect = rng.uniform(0.3, 1 / 0.3)
             rows = min(max(int(math.sqrt(area / aspect)), 1), H)
             columns = min(area // rows, W)

@@ -1,6 +1,8 @@
 """What mmsegmentation lacks: published systems, as backbones and decode heads, losses, and scores of label maps."""
 
+from denseformer.segmentation.attswinunet import AttSwinUNetHead
 from denseformer.segmentation.bevanet import BEVANet, BEVANetHead
+from denseformer.segmentation.facexformer import FaceXFormer, FaceXFormerHead
 from denseformer.segmentation.hbformer import HBFormerHead
 from denseformer.segmentation.hrnet import HRNet
 from denseformer.segmentation.isomer import (
@@ -23,11 +25,14 @@ from denseformer.segmentation.video_metric import VideoObjectMetric
 from denseformer.segmentation.volume_metric import VolumeMetric
 
 __all__ = [
+    'AttSwinUNetHead',
     'BEVANet',
     'BEVANetHead',
     'ContextSharingTransformer',
     'DPTHead',
     'DiceLoss',
+    'FaceXFormer',
+    'FaceXFormerHead',
     'FlowPreProcessor',
     'FocalLoss',
     'HBFormerHead',

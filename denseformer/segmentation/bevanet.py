@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from mmseg.models.backbones.pidnet import PagFM
 from mmseg.models.decode_heads import PIDHead
-from mmseg.models.utils import BasicBlock, Bottleneck
+from mmseg.models.utils import BasicBlock, Bottleneck, resize
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
@@ -387,3 +387,11 @@ class BEVANetHead(SystemHead, PIDHead):
     def _stack_batch_gt(self, batch_data_samples: list) -> tuple[Tensor, Tensor]:
         labels = torch.stack([sample.gt_sem_seg.data for sample in batch_data_samples])  # (B, 1, H, W)
         return labels, label_borders(labels[:, 0])[:, None]
+
+    def loss_by_feat(self, seg_logits: Tensor | tuple[Tensor, ...], batch_data_samples: list) -> dict[str, Tensor]:
+        """All losses of training; in validation, where there is the result alone, which comes as a tensor, its own."""
+        if not isinstance(seg_logits, Tensor):
+            return super().loss_by_feat(seg_logits, batch_data_samples)
+        labels = self._stack_batch_gt(batch_data_samples)[0].squeeze(1)  # (B, H, W)
+        scores = resize(seg_logits, labels.shape[1:], mode='bilinear', align_corners=self.align_corners)
+        return {'loss_sem_i': self.loss_decode[1](scores, labels)}

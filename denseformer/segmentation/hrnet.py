@@ -45,7 +45,7 @@ class HRNet(RenamesKeys, hrnet.HRNet):
         super().__init__(extra, **options)
         if plugin is None:
             return
-        self.names = NAMES
+        self.names = NAMES  # type: ignore[misc]
         for block in self.modules():
             if isinstance(block, BasicBlock):
                 block.conv2 = nn.Sequential(

@@ -18,10 +18,17 @@ class SegmentationMetric(IoUMetric):
 
     per_class: class name -> {'IoU', 'Acc', 'pixels'}; IoU and recall in percent, None for a class that neither occurs
     nor is predicted; pixels labelled as the class.
+
+    Args:
+        iou_metrics: of 'mIoU', 'mDice' and 'mFscore'. A class's Dice is its F1; in mFscore a class that is never found
+            does not count.
+        left_out: names of classes that no score counts, as face parsing has it with the background.
+        options: the others of mmsegmentation's `IoUMetric`.
     """
 
-    def __init__(self, iou_metrics: tuple[str, ...] = ('mIoU',), **options: Any):
+    def __init__(self, iou_metrics: tuple[str, ...] = ('mIoU',), left_out: Sequence[str] = (), **options: Any):
         super().__init__(iou_metrics=list(iou_metrics), **options)
+        self.left_out = left_out
         self.per_class: dict[str, dict[str, float | int | None]] = {}
 
     @staticmethod
@@ -41,7 +48,8 @@ class SegmentationMetric(IoUMetric):
         if self.format_only:
             return super().compute_metrics(list(results))
         totals = [sum(areas) for areas in zip(*results, strict=True)]  # int64; float64 holds them exactly
-        metrics = super().compute_metrics([tuple(total.double() for total in totals)])
+        counted = torch.tensor([name not in self.left_out for name in self.dataset_meta['classes']])
+        metrics = super().compute_metrics([tuple(total * counted.double() for total in totals)])
         intersect, union, _, label = (total.tolist() for total in totals)
         self.per_class = {
             name: {'IoU': percent(i, u), 'Acc': percent(i, n), 'pixels': n}

@@ -78,10 +78,14 @@ class DeepSupervisionHead(SystemHead, RenamesKeys, BaseDecodeHead):
         )
         self.loss_auxiliary = MODELS.build(loss_auxiliary or dict(type='mmseg.CrossEntropyLoss', loss_weight=0.4))
 
-    def loss_by_feat(self, seg_logits: Sequence[Tensor], batch_data_samples: list) -> dict[str, Tensor]:
-        """The losses of the main output and of the auxiliary ones, at the size of the labels."""
+    def loss_by_feat(self, seg_logits: Tensor | Sequence[Tensor], batch_data_samples: list) -> dict[str, Tensor]:
+        """The losses of the main output and of the auxiliary ones, at the size of the labels.
+
+        In validation there is the main output alone, which comes as a tensor.
+        """
         labels = self._stack_batch_gt(batch_data_samples).squeeze(1)  # (B, H, W)
-        main, *auxiliary = (self.resized(scores, labels.shape[1:]) for scores in seg_logits)
+        outputs = [seg_logits] if isinstance(seg_logits, Tensor) else seg_logits
+        main, *auxiliary = (self.resized(scores, labels.shape[1:]) for scores in outputs)
         decode = self.loss_decode if isinstance(self.loss_decode, nn.ModuleList) else [self.loss_decode]
         losses = {loss.loss_name: self.compare(loss, main, labels) for loss in decode}
         for i, scores in enumerate(auxiliary):

@@ -19,11 +19,23 @@ class Encoder(SwinBase):
 
     archs, source = Swin.archs, Swin.source
     shift_small_maps = False
+    registered_name = Swin.registered_name  # in the catalog of weights
 
-    def __init__(self, *, window_size: int, drop_path_rate: float, **common: Any):
+    def __init__(self, *, window_size: int, drop_path_rate: float, stage_inputs: bool, **common: Any):
         super().__init__(**common)
-        self.window_size = window_size
+        self.window_size, self.stage_inputs = window_size, stage_inputs
         self.build(drop_path_rate, None)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        if not self.stage_inputs:
+            return super().forward(image)
+        x, maps = self.patch_embed(image), []
+        for stage in self.stages:
+            x = stage.downsample(x)
+            maps.append(x)
+            for block in stage.blocks:
+                x = stage.run(block, x)
+        return tuple(x.permute(0, 3, 1, 2) for x in (*maps[:-1], x))
 
 
 @MODELS.register_module()
@@ -34,6 +46,9 @@ class UNetSwin(BaseModule):
         arch: of `Swin`, a name or a dict of the fields of its arch record.
         window_size: side of a window in tokens.
         drop_path_rate: stochastic depth of the last block.
+        stage_inputs: whether the finer maps are those that their stages begin with, as U-shaped networks with
+            transformers for decoders have it.
+        pretrained: the published weights of `Swin` that training starts from, as in `Backbone`.
         init_cfg: mmengine's.
     """
 
@@ -43,10 +58,18 @@ class UNetSwin(BaseModule):
         arch: str | Mapping[str, Any] = 'tiny',
         window_size: int = 7,
         drop_path_rate: float = 0.2,
+        stage_inputs: bool = False,
+        pretrained: str | None = None,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
-        self.swin = Encoder(arch=arch, window_size=window_size, drop_path_rate=drop_path_rate)
+        self.swin = Encoder(
+            arch=arch,
+            window_size=window_size,
+            drop_path_rate=drop_path_rate,
+            stage_inputs=stage_inputs,
+            pretrained=pretrained,
+        )
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """image: (B, 3, H, W), normalised -> four (B, C_i, H_i, W_i)."""

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tuning import check_finetuning
 
 from denseformer.backbones import Backbone
 
@@ -46,6 +47,10 @@ def test_one_training_step_reaches_every_parameter(family):
     loss.backward()
     silent = [name for name, p in network.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
     assert not silent
+
+
+def test_updates_learn_and_are_merged_where_they_are_saved(network):
+    check_finetuning(network)
 
 
 def test_unknown_arch_names_the_known_ones(family):

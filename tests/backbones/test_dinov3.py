@@ -52,3 +52,18 @@ def test_the_two_layers_of_a_gated_mlp_load_as_one():
             state[f'blocks.{i}.mlp.w3.{kind}'] = state.pop(f'blocks.{i}.mlp.fc2.{kind}')
     left = network.load_state_dict(state)
     assert not left.missing_keys
+
+
+@pytest.mark.parametrize('stored', [True, False])
+def test_biases_that_timm_leaves_out_are_zero(stored):
+    network = DINOv3(arch=PROBE)
+    state = {}
+    for key, value in network.state_dict().items():
+        bias = key.endswith(('.q_bias', '.v_bias'))
+        timms = key.replace('.qkv.', '.') if bias else key.replace('.gamma', '.gamma_')
+        if stored or not bias:
+            state[timms] = torch.full_like(value, 0.5) if bias else value
+    assert not network.load_state_dict(state).missing_keys
+    biases = [value for key, value in network.state_dict().items() if key.endswith(('.q_bias', '.v_bias'))]
+    assert len(biases) == 4
+    assert all((bias == (0.5 if stored else 0)).all() for bias in biases)

@@ -1,5 +1,7 @@
 """Masks are moved by their runs, and what several tiles see becomes one instance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -112,3 +114,17 @@ def test_masks_are_joined():
 
 def test_tiles_without_instances():
     assert listed(merge_views([tile_of((0, 0, 50, 50)), tile_of((30, 0, 80, 50), masks=[])])) == []
+
+
+def test_an_instance_of_two_tiles_is_like_its_best_view():
+    tiles = [
+        tile_of((0, 0, 100, 100), ((30, 20, 100, 60), 0.6, 0)),
+        tile_of((80, 0, 180, 100), ((80, 20, 150, 60), 0.8, 0)),
+    ]
+    views = [
+        View(tile.seen, replace(tile.found, attributes=np.array([row], np.float32)))
+        for tile, row in zip(tiles, ([0.1, 0.2], [0.7, 0.9]), strict=True)
+    ]
+    found = merge_views(views)
+    assert found.attributes.tolist() == pytest.approx(np.array([[0.7, 0.9]]))
+    assert merge_views([views[0], tiles[1]]).attributes is None

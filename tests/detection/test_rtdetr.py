@@ -40,7 +40,7 @@ def build(**options) -> nn.Module:
         'num_classes': 6,
         'model.neck.feedforward': 64,
         'model.neck.expansion': 0.5,
-        'model.data_preprocessor.batch_augments': None,
+        'multiscale': [],
     }
     model = MODELS.build(load_config('configs/rtdetr_convnext_coco.py', {**small, **options}).model)
     model.init_weights()

@@ -12,7 +12,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from denseformer.config.loading import load_config
-from denseformer.detection.sam import PromptedMaskHead, USISNeck
+from denseformer.detection.sam import PromptableSAM, PromptedMaskHead, USISNeck
 from denseformer.detection.sam.decoder import MaskDecoder, PromptEncoder
 from denseformer.detection.sam.keys import remap_decoder_keys, remap_detector_keys
 from denseformer.registry import MODELS
@@ -215,6 +215,37 @@ def test_prompts_are_points_boxes_and_masks():
         prompts((64, 64))
     with pytest.raises(ValueError, match='Points need labels'):
         prompts((64, 64), points=points)
+
+
+def test_sam_takes_its_authors_file_and_finds_masks_at_the_size_of_the_image():
+    torch.manual_seed(0)
+    arch = dict(width=32, blocks=2, heads=2, global_blocks=(1,), window=2, neck_width=16)
+    first, second = (PromptableSAM(arch=arch, image_size=64).eval() for _ in range(2))
+    names = (
+        ('encoder.patch_embed.patches.proj', 'image_encoder.patch_embed.proj'),
+        ('encoder.patch_embed.positions.table', 'image_encoder.pos_embed'),
+        ('encoder.', 'image_encoder.'),
+        ('decoder.', 'mask_decoder.'),
+        ('prompts.positions.directions', 'prompt_encoder.pe_layer.positional_encoding_gaussian_matrix'),
+        ('prompts.', 'prompt_encoder.'),
+    )
+    theirs = {'pixel_mean': torch.zeros(3, 1, 1)}
+    for key, value in first.state_dict().items():
+        ours, name = next((ours, name) for ours, name in names if key.startswith(ours))
+        key = (name + key[len(ours) :]).replace('.mlp.fc', '.mlp.lin')
+        theirs[key] = value
+    left = second.load_state_dict(theirs)
+    assert not left.missing_keys
+    assert not left.unexpected_keys
+    image, boxes = torch.randn(1, 3, 64, 96), torch.tensor([[4.0, 4, 40, 40], [8, 8, 90, 60]])
+    with torch.no_grad():
+        found, overlaps = first(first.embed(image), boxes=boxes, several=True)
+        again, _ = second(second.embed(image), boxes=boxes, several=True)
+        refined, _ = first(first.embed(image), boxes=boxes, masks=found[:, :1, ::4, ::4])
+    assert found.shape == (2, 3, 64, 96)
+    assert overlaps.shape == (2, 3)
+    assert refined.shape == (2, 1, 64, 96)
+    torch.testing.assert_close(found, again)
 
 
 def test_a_place_in_a_map_has_the_position_of_its_center():

@@ -69,6 +69,22 @@ def test_the_pods_of_the_indexed_job_are_its_shards():
     ]
 
 
+def test_the_ray_job_starts_the_command_on_machines_that_its_workers_fill():
+    spec = yaml.safe_load((DOCKER / 'kubernetes/rayjob.yaml').read_text())['spec']
+    words = shlex.split(spec['entrypoint'])
+    options = build_parser().parse_args(words[1 : words.index('||')])
+    assert (options.engine, options.resume) == ('ray', True)
+    cluster = spec['rayClusterSpec']
+    (group,) = cluster['workerGroupSpecs']
+    head, worker = (each['template']['spec'] for each in (cluster['headGroupSpec'], group))
+    gpus = worker['containers'][0]['resources']['limits']['nvidia.com/gpu']
+    assert gpus / options.gpus_per_worker == worker['containers'][0]['resources']['limits']['cpu']  # one of each worker
+    assert f'ray=={cluster["rayVersion"]}' in (DOCKER.parent / 'constraints.txt').read_text().splitlines()
+    for pod in (head, worker):
+        mounted = {mount['name'] for mount in pod['containers'][0]['volumeMounts']}
+        assert mounted == {volume['name'] for volume in pod['volumes']}
+
+
 def test_both_replicas_of_the_training_job_run_the_command():
     job = yaml.safe_load((DOCKER / 'kubernetes/pytorchjob.yaml').read_text())
     for replica in job['spec']['pytorchReplicaSpecs'].values():

@@ -1,5 +1,6 @@
 """Exported files give what the model gives, and take its place."""
 
+import pickle
 from importlib.util import find_spec
 
 import numpy as np
@@ -61,6 +62,13 @@ def test_a_file_for_any_size_takes_images_together(dynamic_file):
     images = torch.rand(3, 3, 40, 33)
     model = Predictor(path, device='cpu').model
     torch.testing.assert_close(model(images)[1:2], model(images[1:2]), rtol=1e-4, atol=1e-5)
+
+
+def test_a_predictor_of_a_file_reads_it_again_in_another_process(dynamic_file):
+    path, _ = dynamic_file
+    predictor = Predictor(path, device='cpu')
+    images = torch.rand(1, 3, 20, 33)
+    torch.testing.assert_close(pickle.loads(pickle.dumps(predictor)).model(images), predictor.model(images))
 
 
 def test_a_file_for_tiles_gives_what_the_network_gives_without_a_seam(weights, tmp_path):

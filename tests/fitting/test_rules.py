@@ -72,3 +72,16 @@ def test_a_model_is_named_by_its_base_and_a_wrong_name_gets_the_nearest():
 def test_objects_are_pasted_in_long_runs_on_few_images(device, train, share):
     facts = Facts('instances', train, 50, 640, 480, device=device, memory=24, cores=8)
     assert choose(facts).keys.get('copy_paste') == share
+
+
+@pytest.mark.parametrize(
+    ('name', 'start', 'decay'),
+    [('convnext', 'imagenet1k', 0.9), ('swin', 'imagenet1k', None), ('fcaformer', None, None)],
+)
+def test_a_network_that_is_asked_for_starts_from_its_weights_with_its_authors_decay(name, start, decay):
+    recipe = choose(dataclasses.replace(PHOTOS, device='cuda', memory=24, model=name))
+    assert recipe.keys.get('backbone', {}).get('pretrained') == start
+    assert recipe.keys['optim_wrapper'].get('paramwise_cfg', {}).get('layer_decay') == decay
+    (rate,) = (choice for choice in recipe.choices if choice.topic == 'learning rate')
+    assert ('published' in rate.reason) == (start is not None)
+    assert 'backbone' not in choose(dataclasses.replace(PHOTOS, model=name)).keys

@@ -15,6 +15,7 @@ from predicting import CONFIG as SEGMENTATION
 from pycocotools import mask as rle
 
 from denseformer.inference import Predictor
+from denseformer.inference.coco import annotations_of
 from denseformer.inference.detection import DetectionTask
 from denseformer.inference.predictor import task_of
 from denseformer.options import PredictionOptions
@@ -199,6 +200,29 @@ def test_the_files_of_an_image_are_in_the_words_of_coco(squares, tmp_path):
     assert (entry['category_id'], entry['category'], entry['iscrowd']) == (1, 'square', 0)
     assert sorted(result.outputs()) == ['instances', 'overlay']
     assert result.plot().size == (800, 600)
+
+
+class Describing(BaseDetector):
+    """Tells of two attributes of each area, of which the second is likely."""
+
+    def find(self, pixels) -> DetDataSample:
+        sample = super().find(pixels)
+        sample.pred_instances.attributes = torch.tensor([[0.25, 0.75]]).repeat(len(sample.pred_instances), 1)
+        return sample
+
+
+@pytest.mark.parametrize('settings', [{}, {'tile': 300}, {'tta': True}], ids=['whole', 'tiles', 'copies'])
+def test_attributes_are_named_where_the_dataset_names_them(squares, settings):
+    made = task(Describing(), score=0.5, **settings)
+    if settings.get('tta'):
+        sample = {'inputs': [squares] * 2, 'data_samples': [DetDataSample(metainfo=dict(ori_shape=(600, 800)))] * 2}
+        made.pipeline = lambda _: sample
+    made.attributes = ('long', 'loose')
+    result = predict(made, squares)
+    first, *_ = annotations_of(result.instances, CLASSES, result.attributes)
+    assert first['attributes'] == {'loose': 0.75}
+    assert annotations_of(result.instances, CLASSES)[0]['attributes'] == {'1': 0.75}
+    assert result.caption(0) == f'square {result.instances.scores[0]:.2f}, loose'
 
 
 def test_tiles_go_through_together_as_many_as_asked_for(squares):

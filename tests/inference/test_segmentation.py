@@ -1,5 +1,7 @@
 """Masks are those that the model's own test gives, on whole images, in tiles, and from files too large to read."""
 
+import json
+
 import numpy as np
 import pytest
 import tifffile
@@ -166,3 +168,22 @@ def test_compiled_networks_are_called_compiled(short_sighted):
     (result,), (expected,) = compiled(image_of(64, 64)), predictor_of(short_sighted)(image_of(64, 64))
     assert calls == [1]
     assert np.array_equal(result.mask, expected.mask)
+
+
+def test_what_a_model_says_of_an_image_stands_beside_its_mask(short_sighted, tmp_path):
+    config = Config(short_sighted._cfg_dict.to_dict())
+    config.model = dict(
+        type='denseformer.FaceXFormer',
+        data_preprocessor=config.model.data_preprocessor,
+        backbone=dict(type='denseformer.ShortSighted'),
+        decode_head=dict(
+            type='denseformer.FaceXFormerHead', in_channels=[16], channels=16, heads=2, hidden=16,
+            num_classes=config.num_classes, facts=dict(landmarks=4, gender=2),
+        ),
+        test_cfg=dict(mode='whole'),
+    )  # fmt: skip
+    (result,) = Predictor(config, device='cpu')(image_of(40, 60))
+    assert result.mask.shape == (40, 60)
+    assert set(result.facts) == {'landmarks', 'gender'}
+    result.outputs()['facts'].write(tmp_path / 'facts.json')
+    assert json.loads((tmp_path / 'facts.json').read_text()) == result.facts

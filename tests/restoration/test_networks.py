@@ -5,6 +5,7 @@ import json
 import pytest
 import refkit
 import torch
+from tuning import check_finetuning
 
 from denseformer.registry import MODELS
 from denseformer.restoration.networks import RestorationNetwork
@@ -113,6 +114,10 @@ def test_checkpointing_changes_neither_gradients_nor_buffers(family):
         assert torch.equal(one, other), name
     for (name, one), other in zip(plain.named_parameters(), sparing.parameters(), strict=True):
         torch.testing.assert_close(one.grad, other.grad, msg=name)
+
+
+def test_updates_learn_and_are_merged_where_they_are_saved(family):
+    check_finetuning(small(family).eval())
 
 
 def test_prediction_does_not_depend_on_earlier_inputs(family):

@@ -56,3 +56,10 @@ def test_a_map_of_ignored_pixels_alone_counts_nothing():
     ignored = torch.full((4, 4), 255)
     counts = SegmentationMetric.intersect_and_union(torch.zeros(4, 4, dtype=torch.int64), ignored, 3, 255)
     assert [count.tolist() for count in counts] == [[0, 0, 0]] * 4
+
+
+def test_classes_that_are_left_out_count_in_no_mean():
+    metric = SegmentationMetric(iou_metrics=('mDice',), left_out=['background'])
+    metric.dataset_meta = {'classes': ('background', 'eye', 'nose')}
+    scores = scored(metric, [(torch.tensor([[0, 0, 1, 1]]), torch.tensor([[0, 1, 1, 2]]))])
+    assert scores['mDice'] == 25.0  # the mean of a half and of 0

@@ -45,6 +45,16 @@ TINY_BEVANET = dict(
     width=8, depths=(1, 2, 2, 1, 1), semantic_kernels=(0, 7, 11), detail_kernels=(0, 7), pooling_width=8, mlp_ratio=2
 )
 PUBLISHED = {
+    'attswinunet/spatial_attention_only': System(
+        dict(type='denseformer.UNetSwin', stage_inputs=True),
+        dict(
+            type='denseformer.AttSwinUNetHead',
+            in_channels=(96, 192, 384, 768),
+            num_classes=9,
+            cross_levels=0,
+            join_twice=True,
+        ),
+    ),
     'bevanet/bevanet_s': bevanet('small', 32, 128, 19),
     'p2at/p2at_s': System(
         dict(type='mmseg.ResNet', depth=18),
@@ -83,12 +93,43 @@ SMALL = {
             loss_decode=[dict(type='denseformer.DiceLoss'), dict(type='denseformer.FocalLoss')],
         ),
     ),
+    'FaceXFormer': System(
+        PYRAMID,
+        dict(
+            type='denseformer.FaceXFormerHead',
+            in_channels=CHANNELS,
+            channels=64,
+            heads=4,
+            hidden=64,
+            num_classes=3,
+            loss_decode=[CROSS_ENTROPY, dict(type='denseformer.DiceLoss')],
+        ),
+    ),
+    'Att-SwinU-Net': System(
+        PYRAMID,
+        dict(
+            type='denseformer.AttSwinUNetHead',
+            in_channels=CHANNELS,
+            depths=(1, 2, 1),
+            heads=(1, 2, 4),
+            num_classes=3,
+            loss_decode=[CROSS_ENTROPY, dict(type='denseformer.DiceLoss')],
+        ),
+    ),
     'ParaTransCNN': System(
         dict(type='denseformer.ParaTransCNN', width=16, depths=(1, 1, 1), heads=2, conv_width=16),
         dict(type='denseformer.ParaTransCNNHead', in_channels=(48, 96, 192), channels=16, num_classes=3),
     ),
 }
 VARIANTS = {
+    'Att-SwinU-Net of Swin': System(
+        dict(
+            type='denseformer.UNetSwin', arch=dict(width=8, depths=(1, 1, 1, 1), heads=(1, 1, 1, 1)), stage_inputs=True
+        ),
+        dict(
+            type='denseformer.AttSwinUNetHead', in_channels=CHANNELS, depths=(1, 1, 1), heads=(1, 1, 1), num_classes=3
+        ),
+    ),
     'HBFormer of Swin': System(
         dict(type='denseformer.UNetSwin', arch=dict(width=8, depths=(1, 1, 1, 1), heads=(1, 1, 1, 1))),
         dict(type='denseformer.HBFormerHead', in_channels=CHANNELS, channels=8, num_classes=3),
@@ -178,10 +219,51 @@ def test_unetformers_decoder_agrees_with_the_authors_code():
     assert refkit.check(head, 'unetformer/decoder_resnet18', scores) < 1e-4
 
 
-@pytest.mark.parametrize('name', SMALL)
-def test_learns_two_images_and_predicts_at_any_size(name):
+def eight_images() -> tuple[Tensor, list[SegDataSample]]:
+    """Images (8, 3, 32, 32) of three colors, noisy: halves in either direction, and a square in four places."""
+    halves = 1 + (torch.arange(32)[:, None] // 16).expand(32, 32)
+    labels = torch.stack([halves, halves.T] * 4)
+    for i, each in enumerate(labels):
+        top, left = 16 * (i // 4), 16 * (i // 2 % 2)
+        each[top : top + 16, left : left + 16] = 0
+    images = torch.eye(3)[labels].permute(0, 3, 1, 2) + 0.1 * torch.randn(8, 3, 32, 32)
+    return images, [SegDataSample(gt_sem_seg=PixelData(data=each[None])) for each in labels]
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, images: Tensor, samples: list[SegDataSample]) -> float:
+    """The share of pixels that are classified right, as in a test."""
+    model.eval()
+    found = model.encode_decode(images, [dict(img_shape=(32, 32), ori_shape=(32, 32))] * len(images)).argmax(1)
+    model.train()
+    return (found == torch.stack([each.gt_sem_seg.data[0] for each in samples])).float().mean().item()
+
+
+@pytest.mark.parametrize('name', [name for name in SMALL if name != 'ParaTransCNN'])  # whose maps are fine and slow
+def test_overfits_eight_images_to_near_perfect_scores_and_predicts_at_any_size(name):
     torch.manual_seed(0)
     model = build(SMALL[name])
+    images, samples = eight_images()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    reached, first = 0.0, None
+    for step in range(120):
+        total, _ = model.parse_losses(model(images, samples, mode='loss'))
+        first = total.item() if first is None else first
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        if step % 10 == 9 and (reached := accuracy(model, images, samples)) > 0.97:
+            break
+    assert reached > 0.97
+    assert all(p.grad is not None for p in model.parameters())
+    total, _ = model.eval().parse_losses(model(images[:1], samples[:1], mode='loss'))  # a validation's
+    assert 0 < total < first
+    assert predict(model, 75, 98).pred_sem_seg.data.shape == (1, 75, 98)
+
+
+def test_paratranscnn_learns_two_images_and_predicts_at_any_size():
+    torch.manual_seed(0)
+    model = build(SMALL['ParaTransCNN'])
     totals = train(model, 12)
     assert min(totals[-3:]) < 0.85 * totals[0]
     assert predict(model, 75, 98).pred_sem_seg.data.shape == (1, 75, 98)
@@ -192,6 +274,19 @@ def test_variants_train_and_predict(name):
     model = build(VARIANTS[name])
     assert all(total == total for total in train(model, 1))
     assert predict(model, 64, 96).pred_sem_seg.data.shape == (1, 64, 96)
+
+
+def test_the_authors_names_of_attswinunets_exchange_load():
+    model = build(VARIANTS['Att-SwinU-Net of Swin'])
+    own = model.state_dict()
+    named = {
+        'decoder.Crossvit_layer.2.layers.1.0.fn.norm.weight': 'stages.0.cross.layers.1.0.norm.weight',
+        'decoder.Crossvit_layer.0.layers.0.1.fn.fn.to_kv.weight': 'stages.2.cross.layers.0.1.to_kv.weight',
+        'decoder.Crossvit_layer.1.layers.0.1.fn.fn.to_out.0.bias': 'stages.1.cross.layers.0.1.to_out.bias',
+    }
+    given = {theirs: torch.full_like(own[f'decode_head.{ours}'], 0.5) for theirs, ours in named.items()}
+    assert not model.load_state_dict(given, strict=False).unexpected_keys
+    assert all((model.state_dict()[f'decode_head.{ours}'] == 0.5).all() for ours in named.values())
 
 
 def test_own_weights_load_as_they_are():
@@ -219,7 +314,7 @@ def test_smooth_labels_average_over_labelled_pixels():
     assert loss(scores, torch.full_like(labels, 255)).item() == 0
 
 
-@pytest.mark.parametrize('name', ['P2ATHead', 'UNetFormerHead', 'HBFormerHead', 'ParaTransCNNHead'])
+@pytest.mark.parametrize('name', ['P2ATHead', 'UNetFormerHead', 'HBFormerHead', 'AttSwinUNetHead', 'ParaTransCNNHead'])
 def test_other_numbers_of_maps_are_refused(name):
     with pytest.raises(ValueError, match='maps, in_channels'):
         MODELS.build(dict(type=f'denseformer.{name}', in_channels=(8, 16), num_classes=2))

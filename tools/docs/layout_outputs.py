@@ -7,6 +7,7 @@ nothing is hidden by a zero. It needs those packages.
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -20,21 +21,26 @@ Maps = Callable[[Tensor], list[Tensor]]
 SIDE = 224
 TIMM_PLAIN = {
     'ViT': ('small', 'vit_small_patch16_224', {}),
-    'DINOv2': ('small', 'vit_small_patch14_dinov2', {'img_size': SIDE}),
-    'DINOv3': ('small', 'vit_small_patch16_dinov3', {}),
+    'DINOv2': ('small', 'vit_small_patch14_dinov2', {}),
+    'DINOv3': ('small', 'vit_small_patch16_dinov3_qkvb', {}),
     'Hiera': ('tiny', 'hiera_tiny_224', {}),
 }
 """Family -> (arch here, name there, its options)."""
-SIDES = {'SwinV2': 256, 'HaloNet': 256}
-"""Of the images, where the packages take no others."""
+SIDES = {'Swin': 448, 'SwinV2': 256, 'HaloNet': 256, 'DINOv2': 518}
+"""Of the images, where the packages or the tables have no others; Swin's, for several windows in its last stage."""
+OURS = {'GCViT': {'window_size': [7, 7, 14, 7]}}
+"""The options of classifiers where those of dense networks differ."""
 TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     'Swin': ('tiny', 'Swin', {'out_indices': [1, 2, 3, 4]}),
     'SwinV2': ('tiny', 'Swinv2', {'out_indices': [1, 2, 3, 4], 'image_size': 256, 'window_size': 8}),
     'ConvNeXt': ('tiny', 'ConvNext', {'out_indices': [1, 2, 3, 4], 'hidden_sizes': [96, 192, 384, 768]}),
-    'FocalNet': ('tiny_srf', 'FocalNet', {'out_indices': [1, 2, 3, 4], 'hidden_sizes': [96, 192, 384, 768]}),
-    'DINOv2': ('small', 'Dinov2', {'hidden_size': 384, 'num_attention_heads': 6, 'out_indices': [12]}),
+    'FocalNet': ('tiny_srf', 'FocalNet', {'out_indices': [1, 2, 3, 4], 'hidden_sizes': [192, 384, 768, 768]}),
+    'DINOv2': (
+        'small',
+        'Dinov2',
+        {'hidden_size': 384, 'num_attention_heads': 6, 'out_indices': [12], 'image_size': 518},
+    ),
     'DINOv3': ('small', 'DINOv3ViT', {'num_register_tokens': 4, 'out_indices': [12]}),
-    'Hiera': ('tiny', 'Hiera', {'depths': [1, 2, 7, 2], 'out_indices': [1, 2, 3, 4]}),
 }
 """Family -> (arch here, prefix of the classes there, their options)."""
 
@@ -42,47 +48,54 @@ TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
 def timm() -> Iterator[tuple[str, str, nn.Module, Maps]]:
     package = import_module('timm')
     names = {family: (arch, name, {}) for family, (arch, name) in TIMM.items()} | TIMM_PLAIN
+    names['Swin'] = (*names['Swin'][:2], {'img_size': SIDES['Swin']})
     for family, (arch, name, options) in names.items():
         network = package.create_model(name, **options)
-
-        def maps(image: Tensor, network: nn.Module = network) -> list[Tensor]:
-            return network.forward_intermediates(image, intermediates_only=True)
-
-        yield family, arch, network, maps
+        if family == 'GCViT':
+            network.stages[-1].norm = nn.Identity()  # of the classifier
+        yield family, arch, network, partial(intermediates, network, norm=family in ('DINOv2', 'DINOv3'))
 
 
 def transformers() -> Iterator[tuple[str, str, nn.Module, Maps]]:
     package = import_module('transformers')
     for family, (arch, name, options) in TRANSFORMERS.items():
         network = getattr(package, f'{name}Backbone')(getattr(package, f'{name}Config')(**options))
+        yield family, arch, network, partial(feature_maps, network)
 
-        def maps(image: Tensor, network: nn.Module = network) -> list[Tensor]:
-            return list(network(image).feature_maps)
 
-        yield family, arch, network, maps
+def intermediates(network: nn.Module, image: Tensor, norm: bool) -> list[Tensor]:
+    return network.forward_intermediates(image, intermediates_only=True, norm=norm)
+
+
+def feature_maps(network: nn.Module, image: Tensor) -> list[Tensor]:
+    return list(network(image).feature_maps)
 
 
 PACKAGES = {'timm': timm, 'transformers': transformers}
 
 
 def largest_difference(family: str, arch: str, theirs: nn.Module, maps: Maps) -> float:
-    """Of the maps that both have; ours pass through their norms where `theirs` brings weights for them."""
+    """Of the maps that both have, the deepest of each size.
+
+    Ours pass through the norms of dense networks where `theirs` has them.
+    """
     randomize(theirs.eval())
-    ours = getattr(backbones, family)(arch=arch).eval()
+    ours = getattr(backbones, family)(arch=arch, **OURS.get(family, {})).eval()
     missing, unexpected = ours.load_state_dict(theirs.state_dict(), strict=False)
     norms = [key for key in missing if key.startswith('out_norms.')]
     if unexpected or len(norms) != len(missing):
         raise ValueError(f'{family}: without a place {unexpected}, without a value {missing}')
-    if norms:
+    if not any('norms.' in key for key in theirs.state_dict()):
         ours.out_norms = nn.ModuleList(nn.Identity() for _ in ours.out_norms)
     side = SIDES.get(family, SIDE)
     image = torch.randn(1, 3, side, side)
     with torch.inference_mode():
         expected = {tuple(map_.shape): map_ for map_ in maps(image)}
-        shared = [(map_, expected[tuple(map_.shape)]) for map_ in ours(image) if tuple(map_.shape) in expected]
+        found = {tuple(map_.shape): map_ for map_ in ours(image)}
+    shared = expected.keys() & found.keys()
     if not shared:
         raise ValueError(f'{family}: no map has the size of one of ours')
-    return max(float((a - b).abs().max() / b.abs().max()) for a, b in shared)
+    return max(float((found[size] - expected[size]).abs().max() / expected[size].abs().max()) for size in shared)
 
 
 def randomize(network: nn.Module) -> None:

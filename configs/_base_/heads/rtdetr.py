@@ -9,15 +9,16 @@ num_queries = 300  # the most boxes in an image
 denoising_queries = 100
 decoder_layers = 6
 feedforward = 1024  # in the decoder
-multiscale = dict(type='BatchSyncRandomResize', random_size_range=(480, 800), size_divisor=32, interval=1)
+multiscale = []  # how batches are resized in training
 find_unused_parameters = True  # a backbone's map at stride 4 is left out, and with it that map's norm
 model = dict(
     type='denseformer.RTDETR',
     data_preprocessor=dict(
         pad_size_divisor='${strides[-1]}',  # levels are exactly twice as high and wide as the next
-        batch_augments=['${multiscale}'],
+        batch_augments='${multiscale}',
     ),
     num_queries='${num_queries}',
+    level_channels='${pyramid}',
     neck=dict(type='denseformer.HybridEncoder', in_channels='${channels}', out_channels='${pyramid}'),
     decoder=dict(
         num_layers='${decoder_layers}',

@@ -1,4 +1,4 @@
-# AdamW along half a cosine, without warm-up: GeoSeg's recipe for remote sensing, whose Lookahead is left out.
+# AdamW along half a cosine, without warm-up.
 max_iters = 28_000
 val_interval = 2800
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01))

@@ -6,7 +6,7 @@ Official code: https://github.com/LiamLian0727/USIS10K (Apache-2.0).
 
 Three adapters to a block: a bottleneck behind attention, a gain on each channel of what attention adds, and a
 bottleneck beside the MLP. SAM's branches are computed without gradients, which reach the adapters along the residual
-path alone, so training costs little more memory than prediction.
+path alone.
 
 Legend: B batch, H W the map in patches, N = H * W tokens, C channels.
 """

@@ -10,6 +10,7 @@ their MLPs. The family's ConvNeXts are variants of `ConvNeXt`.
 Legend: B batch, H W the map in patches, C channels, N tokens, d head width.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -94,7 +95,16 @@ class DINOv3(PlainBackbone):
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: PlainBackbone) -> StateDict:
-        """From the authors' layout, whose bias of keys is stored and never used, and from timm's with `qkvb`."""
+        """From the authors' layout, whose bias of keys is stored and never used, and from timm's.
+
+        timm leaves out biases that are zero, of all its networks but those with `qkvb` in their name.
+        """
+        timms = any(re.fullmatch(r'blocks\.\d+\.gamma_1', key) for key in state_dict)
+        biases = any(key.endswith(('.attn.qkv.bias', '.attn.q_bias')) for key in state_dict)
+        if timms and network.arch.qv_bias and not biases:
+            weights = {key: value for key, value in state_dict.items() if key.endswith('.attn.qkv.weight')}
+            zeros = {key[:-6] + 'bias': value.new_zeros(len(value)) for key, value in weights.items()}
+            state_dict = {**state_dict, **zeros}
         state_dict = drop(state_dict, r'^rope_embed\.', r'\.bias_mask$', r'^local_cls_norm\.', r'^cls_norm\.')
         for key in [key for key in state_dict if key.endswith('.attn.qkv.bias')]:
             state_dict[key[:-4] + 'q_bias'], _, state_dict[key[:-4] + 'v_bias'] = state_dict.pop(key).chunk(3)

@@ -9,6 +9,12 @@ from denseformer.datasets.detection.coco import (
     CocoPanopticDataset,
 )
 from denseformer.datasets.detection.copy_paste import CopyPaste
+from denseformer.datasets.detection.fashionpedia import (
+    AttributeDataset,
+    FashionpediaDataset,
+    LoadAttributes,
+    PackAttributes,
+)
 from denseformer.datasets.detection.held_out import HeldOutDataset
 from denseformer.datasets.detection.load_instances import LoadInstances
 from denseformer.datasets.detection.load_panoptic import LoadPanoptic
@@ -18,14 +24,18 @@ from denseformer.datasets.detection.voc import VOCDataset, XMLDataset
 __all__ = [
     'ADE20KInstanceDataset',
     'ADE20KPanopticDataset',
+    'AttributeDataset',
     'CityscapesDataset',
     'CityscapesPanopticDataset',
     'CocoDataset',
     'CocoPanopticDataset',
     'CopyPaste',
+    'FashionpediaDataset',
     'HeldOutDataset',
+    'LoadAttributes',
     'LoadInstances',
     'LoadPanoptic',
+    'PackAttributes',
     'PasteSegments',
     'VOCDataset',
     'XMLDataset',

@@ -58,6 +58,8 @@ class LoadSegmentation(BaseTransform):
     def transform(self, results: dict) -> dict:
         path = results['seg_map_path']
         labels = self._combined(results) if 'class_masks' in results else self._indices(path, results)
+        if results.get('coarse_masks'):
+            labels = enlarged(labels, results.get('ori_shape'))
         check_size(path, labels, results)
         found = distinct_labels(labels)
         reduce_zero_label = self._reduces_zero_label(results)
@@ -177,6 +179,14 @@ def indices_of_colors(path: str, labels: np.ndarray, table: Sequence[tuple[int, 
     if unknown:
         raise ValueError(f"The label map '{path}' has colors that no class has: {', '.join(map(str, unknown[:8]))}.")
     return np.array([known[int(code)] for code in codes])[places].reshape(labels.shape[:2])
+
+
+def enlarged(labels: np.ndarray, size: Sequence[int] | None) -> np.ndarray:
+    """Labels (H, W) of an image of a whole multiple of their size, at the image's size; of others as they are."""
+    factor = size[0] // labels.shape[0] if size is not None else 1
+    if size is None or tuple(size[:2]) != (factor * labels.shape[0], factor * labels.shape[1]):
+        return labels
+    return labels.repeat(factor, 0).repeat(factor, 1)
 
 
 def check_is_index_map(path: str, labels: np.ndarray) -> None:

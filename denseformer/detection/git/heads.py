@@ -176,8 +176,8 @@ class GiTDetectionHead(GiTHead):
         B = len(batch_data_samples)
         chances, values = (each.unflatten(0, (B, -1)).flatten(1, 2) for each in (chances, values))  # (B, Q, ..)
         return [
-            self.found(*each, sample.metainfo, rescale)
-            for *each, sample in zip(chances, values, batch_data_samples, strict=True)
+            self.found(of_classes, said, sample.metainfo, rescale)
+            for of_classes, said, sample in zip(chances, values, batch_data_samples, strict=True)
         ]
 
     def found(self, chances: Tensor, values: Tensor, meta: dict, rescale: bool) -> InstanceData:

@@ -10,7 +10,7 @@ heads, d head width, C channels, V words, H W map of patches.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -48,6 +48,7 @@ class Past(NamedTuple):
 def look(block: PreNormBlock, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """A map (B, H, W, C) after a block of windows, and its keys and values, (n, h, S, d)."""
     attn: RelativeAttention = block.attn
+    assert attn.window is not None
     window, size = (attn.window, attn.window), (x.shape[1], x.shape[2])
     windows = window_partition(block.norm1(x), window).flatten(0, 1)  # (n, S, C)
     qkv = attn.qkv(windows)
@@ -102,7 +103,7 @@ class GiT(RenamesKeys, BaseModule):
     ValueError for images of other sizes.
     """
 
-    names: tuple[Rule, ...] = (
+    names: ClassVar[tuple[Rule, ...]] = (
         (r'^embed\.(word|position)_embeddings\.', r'words.\1s.'),
         (r'^embed\.LayerNorm\.', 'words.norm.'),
         (r'^synt_position_embeddings\.', 'words.piece_positions.'),

@@ -116,8 +116,8 @@ class Vocabulary(BaseModule):
         self.positions = nn.Embedding(POSITIONS, dim)
         self.norm = nn.LayerNorm(dim, eps=1e-12)
         self.dropout = nn.Dropout(dropout)
-        for table in (self.words, self.positions):
-            nn.init.normal_(table.weight, std=0.02)
+        nn.init.normal_(self.positions.weight, std=0.02)
+        nn.init.normal_(self.words.weight, std=0.02 if own is None else dim**-0.5)
         if vocabulary is not None:
             self.piece_positions = nn.Embedding(POSITIONS, dim)
             self.attn = nn.MultiheadAttention(dim, 8, batch_first=True)

@@ -69,6 +69,7 @@ class CocoPartsMetric(BaseMetric):
             scores |= {f'{name}_{key}': value for key, value in found.items()}
             for row, of_part in zip(self.per_class.values(), metric.per_class.values(), strict=True):
                 row |= {f'{name}_{key}': value for key, value in of_part.items()}
-        self.confusion = np.sum([metric.confusion for metric in self.parts.values()], 0)
+        counts = [metric.confusion for metric in self.parts.values() if metric.confusion is not None]
+        self.confusion = np.sum(counts, 0)
         means = {key: float(np.mean([scores[f'{name}_{key}'] for name in self.parts])) for key in found}
         return {**scores, **means}
