@@ -73,7 +73,7 @@ class TarShards(BaseDataset):
             max_refetch=max_refetch,
             lazy_init=True,
         )
-        self._metainfo = {**reader_of(self.folder, os.getpid()).metainfo, **self._metainfo}
+        self._metainfo: dict[str, Any] = {**reader_of(self.folder, os.getpid()).metainfo, **(metainfo or {})}
         self._fully_initialized = True
 
     def __len__(self) -> int:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -234,7 +234,7 @@ def set_tiff_upright(data: bytes, page: int) -> tuple[bytes, int]:
     return data[: tag.valueoffset] + (1).to_bytes(2, order) + data[tag.valueoffset + 2 :], int(tag.value)
 
 
-def pages_of(path: str | Path) -> list[int]:
+def pages_of(path: str | Path | BinaryIO) -> list[int]:
     """The images in a TIFF file, reduced copies left out; [0] for a file that cannot be read."""
     try:
         with tifffile.TiffFile(path) as file:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import tifffile
@@ -175,7 +175,7 @@ def size_of(path: Path, page: int) -> tuple[int, int]:
         raise ValueError(f"'{path}' cannot be read as a TIFF file: {error}") from error
 
 
-def read_geo_tags(path: Path, page: int, scale: int = 1) -> list[GeoTag]:
+def read_geo_tags(path: Path | BinaryIO, page: int, scale: int = 1) -> list[GeoTag]:
     """The georeference of an image `scale` times as large as a page of any TIFF file, whatever it stores."""
     with tifffile.TiffFile(path) as file:
         return page_geo_tags(file.pages[page].aspage(), scale)

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import islice
+from io import BytesIO
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -166,19 +167,36 @@ def camera(number: int) -> SourceItem:
 
 def images_in(item: SourceItem, outputs: 'OutputNames') -> Iterator[SourceItem]:
     """The images in a file, of which a tar file and a TIFF file may have many, with the names of their outputs."""
-    yield from map(outputs.named, members(item) if is_archive(item.name) else pages(item))
+    files = members(item) if is_archive(item.name) else [item]
+    yield from map(outputs.named, chain.from_iterable(map(pages, files)))
 
 
 def pages(item: SourceItem) -> Iterator[SourceItem]:
     """The images in a file: itself, or one per page of a TIFF file that has several."""
-    tiff = item.path is not None and is_local(item.path) and item.path.suffix.lower() in ('.tif', '.tiff')
-    numbers = pages_of(item.file) if tiff else [0]
+    numbers = page_numbers(item) if is_tiff(item.name) and item.fault is None and item.picture is None else [0]
     if len(numbers) == 1:
         yield item
         return
     for i, number in enumerate(numbers, 1):
         name = item.name.with_name(f'{item.name.stem}_page{i:03d}{item.name.suffix}')
         yield replace(item, name=name, page=number)
+
+
+def page_numbers(item: SourceItem) -> list[int]:
+    """The pages of a TIFF file; of one in a store its headers alone are read."""
+    if item.content is not None:
+        return pages_of(BytesIO(item.content))
+    if is_local(item.file):
+        return pages_of(item.file)
+    try:
+        with item.file.open('rb') as file:
+            return pages_of(file)
+    except Exception:  # each store has errors of its own; reading the image meets them again, and says so
+        return [0]
+
+
+def is_tiff(name: PurePosixPath) -> bool:
+    return name.suffix.lower() in ('.tif', '.tiff')
 
 
 def is_archive(name: PurePosixPath) -> bool:

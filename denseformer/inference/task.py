@@ -6,8 +6,9 @@ Legend: B batch, H W image, C channels, K channels of the prediction.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
-from typing import Any
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from denseformer.images.reading import decode_image, read_image
 from denseformer.images.tiffs import Layout, TiffReader, read_geo_tags, size_of
 from denseformer.inference.memory import OutOfMemoryRetry, side_that_fits
 from denseformer.inference.results import Result
-from denseformer.inference.sources import SourceItem
+from denseformer.inference.sources import SourceItem, is_tiff
 from denseformer.inference.tiling import Network, Reader, Tile, Tiling, predict_tiles
 from denseformer.options import PredictionOptions
 from denseformer.storage import is_local, read_bytes
@@ -85,26 +86,28 @@ class Task(ABC):
         """Read an item; this needs no network and may run beside it. Raises ValueError naming a file it cannot read."""
         if item.is_video or item.is_volume:
             return PreparedItem(item=item)
-        geo_tags = []
+        geo_tags: list = []
         if item.content is not None or (item.path is not None and not is_local(item.path)):
-            picture = stored_picture(item, self.settings.max_pixels)
+            content = stored_content(item)
+            picture = decode_image(place_of(item), content, page=item.page, max_pixels=self.settings.max_pixels)
+            geo_tags = self._geo_tags(item, BytesIO(content)) if is_tiff(item.name) else []
             inputs, group = self.inputs_of(picture, item.name)
-            return PreparedItem(item=item, picture=picture, inputs=inputs, group=group)
-        if item.path is not None and item.path.suffix.lower() in ('.tif', '.tiff'):
+            return PreparedItem(item=item, picture=picture, inputs=inputs, group=group, geo_tags=geo_tags)
+        if item.path is not None and is_tiff(PurePosixPath(item.path)):
             if self.settings.native or not self.resizes:
                 tiff = open_if_large(item, self.settings.max_pixels)
                 if tiff is not None:
                     return PreparedItem(item=item, tiff=tiff, geo_tags=tiff.geo_tags(self.scale))
-            geo_tags = self._geo_tags(item)
+            geo_tags = self._geo_tags(item, item.path)
         picture = item.picture or read_image(item.file, page=item.page, max_pixels=self.settings.max_pixels)
         inputs, group = self.inputs_of(picture, item.name)
         return PreparedItem(item=item, picture=picture, inputs=inputs, group=group, geo_tags=geo_tags)
 
-    def _geo_tags(self, item: SourceItem) -> list:
+    def _geo_tags(self, item: SourceItem, file: Path | BinaryIO) -> list:
         try:
-            return read_geo_tags(item.file, item.page or 0, self.scale)
+            return read_geo_tags(file, item.page or 0, self.scale)
         except Exception as error:  # tifffile raises many kinds for a damaged file
-            raise ValueError(f"'{item.path}' cannot be read as a TIFF file: {error}") from error
+            raise ValueError(f"'{place_of(item)}' cannot be read as a TIFF file: {error}") from error
 
     @abstractmethod
     def inputs_of(self, picture: Picture, name: PurePosixPath) -> tuple[Any, Any]:
@@ -135,19 +138,19 @@ class Task(ABC):
         raise ValueError(f"'{prepared.item.path}' is too large: raise max_pixels, this task reads images whole.")
 
 
-def stored_picture(item: SourceItem, max_pixels: int) -> Picture:
-    """The picture of an item that is in an archive, or not on this machine.
-
-    Raises ValueError for one that cannot be read, and for a TIFF file: pages and georeference are read from disks.
-    """
-    where = str(item.path or item.name)
-    if item.name.suffix.lower() in ('.tif', '.tiff'):
-        raise ValueError(f"'{where}' is a TIFF file: its pages and georeference are read from disks, copy it first.")
+def stored_content(item: SourceItem) -> bytes:
+    """The content of a file in an archive, or not on this machine; raises ValueError where it cannot be read."""
+    if item.content is not None:
+        return item.content
     try:
-        content = read_bytes(item.file) if item.content is None else item.content
+        return read_bytes(item.file)
     except Exception as error:  # each store has errors of its own
-        raise ValueError(f"'{where}' cannot be read: {error or type(error).__name__}.") from error
-    return decode_image(where, content, max_pixels=max_pixels)
+        raise ValueError(f"'{place_of(item)}' cannot be read: {error or type(error).__name__}.") from error
+
+
+def place_of(item: SourceItem) -> str:
+    """What messages call an item: its path, or its name in an archive."""
+    return str(item.path or item.name)
 
 
 def open_if_large(item: SourceItem, max_pixels: int) -> TiffReader | None:

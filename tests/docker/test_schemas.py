@@ -1,4 +1,4 @@
-"""The jobs in docker/kubernetes have the fields, and their types, that the APIs of Kubernetes and Kubeflow declare."""
+"""The jobs in docker/kubernetes, but for Ray's, have the fields that the APIs of Kubernetes and Kubeflow declare."""
 
 import copy
 from collections.abc import Iterator
@@ -18,7 +18,10 @@ FREE = (*QUANTITIES, 'pytorchReplicaSpecs')
 """Mappings whose keys are names that the user chooses."""
 FOLDER = Path(__file__).parents[2] / 'docker/kubernetes'
 OBJECTS = [
-    (path.name, content) for path in sorted(FOLDER.glob('*.yaml')) for content in yaml.safe_load_all(path.read_text())
+    (path.name, content)
+    for path in sorted(FOLDER.glob('*.yaml'))
+    for content in yaml.safe_load_all(path.read_text())
+    if content['kind'] in KINDS
 ]
 
 

@@ -2,10 +2,12 @@
 
 import json
 import signal
+import tarfile
 from io import BytesIO
 
 import numpy as np
 import pytest
+import tifffile
 from faulty_store import FaultyProxy
 from PIL import Image
 
@@ -20,6 +22,7 @@ from denseformer.inference.packs import Pack
 from denseformer.inference.sources import find_items
 from denseformer.inference.writers import RunFolder, StoredJournal
 
+from .test_segmentation import UTM
 from .test_shards import die_at, in_a_fork
 
 needed = "pip install 'denseformer[storage]' 'moto[server]'"
@@ -143,8 +146,28 @@ def test_what_stores_cannot_give_is_said(bucket, weights):
     summary = predict_folder(Predictor(weights, device='cpu'), 's3://images/odd', 's3://images/out')
     faults = {failure['file']: failure['error'] for failure in summary['failures']}
     assert 'copy it first' in faults['clip.mp4']
-    assert 'copy it first' in faults['map.tif']
+    assert 'map.tif' in faults['map.tif']
     assert 'empty.png' in faults['empty.png']
+
+
+def test_pages_and_georeference_of_tiff_files_come_from_stores_and_archives(bucket, predictor, tmp_path):
+    with tifffile.TiffWriter(tmp_path / 'map.tif') as file:
+        for page in range(2):
+            file.write(np.full((32, 40, 3), 60 * page, np.uint8), photometric='rgb', extratags=UTM)
+    (bucket / 'maps/map.tif').write_bytes((tmp_path / 'map.tif').read_bytes())
+    with tarfile.open(tmp_path / 'maps.tar', 'w') as archive:
+        archive.add(tmp_path / 'map.tif', 'map.tif')
+    results = []
+    for source, name in ((tmp_path / 'map.tif', ''), ('s3://images/maps', ''), (tmp_path / 'maps.tar', 'maps/')):
+        summary = predict_folder(predictor, source, tmp_path / 'out', overwrite=True)
+        assert (summary['predicted'], summary['failures']) == (2, [])
+        suffix = '' if source == tmp_path / 'map.tif' else '_tif'
+        masks = [tmp_path / f'out/masks/{name}map_page00{page}{suffix}.tif' for page in (1, 2)]
+        found = [tifffile.imread(mask) for mask in masks]
+        results.append(found)
+        with tifffile.TiffFile(masks[1]) as file:
+            assert file.pages[0].tags[33922].value == UTM[1][3]
+    np.testing.assert_array_equal(results[1:], results[:1] * 2)
 
 
 def test_a_transfer_is_given_up_after_some_attempts(monkeypatch):
