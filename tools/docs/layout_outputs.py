@@ -34,7 +34,11 @@ TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     'Swin': ('tiny', 'Swin', {'out_indices': [1, 2, 3, 4]}),
     'SwinV2': ('tiny', 'Swinv2', {'out_indices': [1, 2, 3, 4], 'image_size': 256, 'window_size': 8}),
     'ConvNeXt': ('tiny', 'ConvNext', {'out_indices': [1, 2, 3, 4], 'hidden_sizes': [96, 192, 384, 768]}),
-    'FocalNet': ('tiny_srf', 'FocalNet', {'out_indices': [1, 2, 3, 4], 'hidden_sizes': [192, 384, 768, 768]}),
+    'FocalNet': (
+        'tiny_srf',
+        'FocalNet',
+        {'out_indices': [4], 'hidden_sizes': [192, 384, 768, 768]},
+    ),  # others come smaller
     'DINOv2': (
         'small',
         'Dinov2',
@@ -42,7 +46,7 @@ TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     'DINOv3': ('small', 'DINOv3ViT', {'num_register_tokens': 4, 'out_indices': [12]}),
 }
-"""Family -> (arch here, prefix of the classes there, their options)."""
+"""Family -> (arch here, prefix of the classes there, their options). FocalNet gives its first maps after downsampling."""
 
 
 def timm() -> Iterator[tuple[str, str, nn.Module, Maps]]:
