@@ -46,7 +46,7 @@ TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     'DINOv3': ('small', 'DINOv3ViT', {'num_register_tokens': 4, 'out_indices': [12]}),
 }
-"""Family -> (arch here, prefix of the classes there, their options). FocalNet gives its first maps after downsampling."""
+"""Family -> (arch here, prefix of the classes there, their options). FocalNet gives other maps after downsampling."""
 
 
 def timm() -> Iterator[tuple[str, str, nn.Module, Maps]]:
