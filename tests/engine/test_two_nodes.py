@@ -1,4 +1,4 @@
-"""Two machines, as network namespaces of this one, train together through a network that stalls.
+"""Two machines, as network namespaces of this one, train together through a network that stalls, and after a loss.
 
 Each has an address, an interface and a torchrun of its own; they share a folder, as machines of a cluster do.
 """
@@ -77,6 +77,11 @@ class Machine:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
 
+    def lose(self) -> None:
+        """End without a farewell."""
+        self.stall()
+        self.kill()
+
     def start(self, folder: Path) -> subprocess.Popen:
         """The torchrun of this machine, in a session of its own."""
         flags = ['--nnodes=2', '--nproc-per-node=1', '--max-restarts=5', '--monitor-interval=0.1', '--rdzv-id=run']
@@ -123,31 +128,61 @@ def machines() -> Iterator[list[Machine]]:
             subprocess.run(['ip', 'netns', 'del', machine.name], capture_output=True)
 
 
+@pytest.fixture(scope='module')
+def expected(tmp_path_factory) -> dict[str, torch.Tensor]:
+    """The weights that two processes of one machine end with, undisturbed."""
+    folder = tmp_path_factory.mktemp('whole')
+    whole = dict(**SETTINGS, launcher='pytorch')
+    assert tiny.in_processes(2, lambda rank: tiny.train(tiny.config(folder, **whole))) == [0, 0]
+    return final_weights(folder)
+
+
 def final_weights(folder: Path) -> dict[str, torch.Tensor]:
     path, _ = newest_checkpoint(folder)
     return read_checkpoint(path)['state_dict']
 
 
-def test_training_survives_a_network_that_stalls(machines, tmp_path):
-    whole = dict(**SETTINGS, launcher='pytorch')
-    assert tiny.in_processes(2, lambda rank: tiny.train(tiny.config(tmp_path / 'whole', **whole))) == [0, 0]
-    two = machines[1]
-    started = [machine.start(tmp_path) for machine in machines]
-    try:
-        wait_for((tmp_path / 'stall').exists)
-        two.stall()
-        (tmp_path / 'stalled').touch()
-        wait_for(lambda: (tmp_path / 'log0').read_text().count('was silent for longer') > 0)
-        two.go_on()
-        assert [process.wait(300) for process in started] == [0, 0], (tmp_path / 'log0').read_text()[-3000:]
-    finally:
-        for machine in machines:
-            machine.kill()
-        for process in started:
-            process.wait()
-    expected, found = final_weights(tmp_path / 'whole'), final_weights(tmp_path / 'run')
+def start_and_lose(machines: list[Machine], folder: Path, lose: Callable[[], None]) -> list[subprocess.Popen]:
+    """Start both, `lose` the second one after `STALL` iterations, and wait until the first one has noticed."""
+    started = [machine.start(folder) for machine in machines]
+    wait_for((folder / 'stall').exists)
+    lose()
+    (folder / 'stalled').touch()
+    wait_for(lambda: 'was silent for longer' in (folder / 'log0').read_text())
+    return started
+
+
+def stop(machines: list[Machine], started: list[subprocess.Popen]) -> None:
+    for machine in machines:
+        machine.kill()
+    for process in started:
+        process.wait()
+
+
+def assert_ended_well(started: list[subprocess.Popen], folder: Path, expected: dict[str, torch.Tensor]) -> None:
+    assert [process.wait(300) for process in started] == [0, 0], (folder / 'log0').read_text()[-3000:]
+    found = final_weights(folder / 'run')
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=0, atol=1e-6)
+
+
+def test_training_survives_a_network_that_stalls(machines, expected, tmp_path):
+    started = start_and_lose(machines, tmp_path, machines[1].stall)
+    try:
+        machines[1].go_on()
+        assert_ended_well(started, tmp_path, expected)
+    finally:
+        stop(machines, started)
+
+
+def test_training_that_lost_a_machine_goes_on_when_both_are_started_again(machines, expected, tmp_path):
+    stop(machines, start_and_lose(machines, tmp_path, machines[1].lose))
+    machines[1].go_on()
+    started = [machine.start(tmp_path) for machine in machines]
+    try:
+        assert_ended_well(started, tmp_path, expected)
+    finally:
+        stop(machines, started)
 
 
 if __name__ == '__main__':
