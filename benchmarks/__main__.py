@@ -13,12 +13,25 @@ import torch
 import benchmarks
 from benchmarks import harness, tables
 
-HELPERS = ('__main__', 'authors', 'flops', 'harness', 'memory', 'ranking', 'tables', 'threads')
+NO_COMPARISONS = (
+    '__main__',
+    'authors',
+    'flops',
+    'harness',
+    'memory',
+    'plan',
+    'precision',
+    'ranking',
+    'scale',
+    'tables',
+    'threads',
+    'views',
+)
 
 
 def main() -> None:
     names = [module.name for module in pkgutil.iter_modules(benchmarks.__path__)]
-    names = [name for name in names if name not in HELPERS]
+    names = [name for name in names if name not in NO_COMPARISONS]
     parser = argparse.ArgumentParser(prog='python -m benchmarks', description=harness.__doc__)
     parser.add_argument('benchmark', nargs='*', default=names, help=f'which of {", ".join(names)}; all by default')
     parser.add_argument('--only', default='*', help='pattern of comparison titles')
