@@ -15,7 +15,10 @@ from typing import Any
 from torch import Tensor
 
 TABLE = Path(__file__).with_name('signatures.json')
-DESIGN_FREE = ('drop_path_rate', 'with_cp', 'frozen_stages', 'norm_eval', 'init_cfg', 'pretrained', '_delete_')
+DESIGN_FREE = (
+    *('drop_path_rate', 'with_cp', 'frozen_stages', 'norm_eval', 'init_cfg', 'pretrained', 'finetune', 'lora'),
+    '_delete_',
+)
 """Options of a network that change how it is trained, and neither its tensors nor what it computes afterwards."""
 LEAST = 0.4
 """Share of names, in both sets, from which a network is worth building to compare shapes."""

@@ -70,13 +70,14 @@ LAYOUTS = [
     (path, network['network'])
     for path in sorted((REFERENCES / 'layouts').glob('*.json'))
     for network in json.loads(path.read_text())['networks']
+    if isinstance(network['arch'], str)
 ]
 
 
 @pytest.mark.parametrize(('path', 'name'), LAYOUTS[::4], ids=lambda part: getattr(part, 'stem', part))
 def test_a_network_in_the_names_of_another_package_is_identified(path, name):
     entries = json.loads(path.read_text())['networks']
-    theirs = next(entry for entry in entries if entry['network'] == name)
+    theirs = next(entry for entry in entries if entry['network'] == name and isinstance(entry['arch'], str))
     found = identify_weights({key: torch.empty(shape, device='meta') for key, shape in theirs['shapes'].items()})
     assert f'denseformer.{name}' in found.open.get('type', [found.settings['type']])
     assert theirs['arch'] in found.open.get('arch', [found.settings.get('arch')])

@@ -39,6 +39,8 @@ TRANSFORMERS: list[tuple[str, Any, str, dict[str, Any]]] = [
     ('DiNAT', 'mini', 'Dinat', {}),
     ('MiT', 'b0', 'Segformer', {}),
     ('ViT', NARROW_HERE, 'ViT', NARROW | {'intermediate_size': 192}),
+    ('DINOv2', 'small', 'Dinov2', {'hidden_size': 384, 'num_attention_heads': 6, 'image_size': 518}),
+    ('DINOv3', 'small', 'DINOv3ViT', {'num_register_tokens': 4}),
     ('DINOv2', NARROW_HERE, 'Dinov2', NARROW | {'image_size': 518}),
     ('DINOv2', NARROW_HERE | {'hidden': 128, 'swiglu': True}, 'Dinov2', NARROW | {'use_swiglu_ffn': True}),
     ('DINOv3', NARROW_HERE, 'DINOv3ViT', NARROW | {'intermediate_size': 192, 'num_register_tokens': 4}),
