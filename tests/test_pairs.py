@@ -39,7 +39,7 @@ def necks_for(backbone: Path, head: Path) -> list[Path | None]:
 
     Heads of plain maps have none; a backbone with rotary positions and one without stand for all.
     Backbones with fewer maps than the bases of heads take, as CvT with three, are left out, and those whose base must
-    name four blocks, because no dense network was published.
+    name four blocks, because no dense network was published, or builds a neck of its own, as USIS-SAM's encoder.
     """
     if backbone.stem == 'snnet':  # trains on a part of its parameters in each step, which its own test looks at
         return []
@@ -47,10 +47,11 @@ def necks_for(backbone: Path, head: Path) -> list[Path | None]:
         return []
     if head.stem.startswith(PLAIN_HEADS):
         return [None] if backbone.stem in ('vit', 'dinov3') else []
-    kind = OWN_MODELS.get(Config.fromfile(backbone).backbone.type)
+    options = Config.fromfile(backbone).backbone
+    kind = OWN_MODELS.get(options.type)
     strides = getattr(kind, 'strides', HEADS_STRIDES)
-    names_blocks = issubclass(kind, PlainBackbone) and 'out_indices' in Config.fromfile(backbone).backbone
-    if len(strides) != len(HEADS_STRIDES) or names_blocks:
+    own_maps = issubclass(kind, PlainBackbone) and {'out_indices', 'neck'} & options.keys()
+    if len(strides) != len(HEADS_STRIDES) or own_maps:
         return []
     if len(set(strides)) == len(strides) and not issubclass(kind, PlainBackbone):
         return [None]

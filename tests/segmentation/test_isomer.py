@@ -59,6 +59,7 @@ OFFICIAL_SCATTERING = {
 @torch.no_grad()
 @pytest.mark.parametrize('scatter', [False, True])
 def test_coarse_levels_are_projected_and_attended_to_only_the_papers_way(scatter):
+    torch.manual_seed(0)
     layer = MODELS.build(dict(SCATTERING, select_tokens=5, scatter=scatter)).eval()
     left = layer.load_state_dict({key: torch.ones(shape) for key, shape in OFFICIAL_SCATTERING.items()}, strict=False)
     assert not left.unexpected_keys

@@ -239,12 +239,15 @@ def accuracy(model: nn.Module, images: Tensor, samples: list[SegDataSample]) -> 
     return (found == torch.stack([each.gt_sem_seg.data[0] for each in samples])).float().mean().item()
 
 
+RATES = {'FaceXFormer': 1e-3}
+
+
 @pytest.mark.parametrize('name', [name for name in SMALL if name != 'ParaTransCNN'])  # whose maps are fine and slow
 def test_overfits_eight_images_to_near_perfect_scores_and_predicts_at_any_size(name):
     torch.manual_seed(0)
     model = build(SMALL[name])
     images, samples = eight_images()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATES.get(name, 5e-3))
     reached, first = 0.0, None
     for step in range(120):
         total, _ = model.parse_losses(model(images, samples, mode='loss'))
