@@ -43,7 +43,6 @@ USES = (
     Use('padded_heads.applies', {'type': 'SHViT', 'arch': 's4'}),
     Use('padded_heads.applies', {'type': 'CATANet', 'arch': 'base'}, side=128),
     Use('rest.applies', {'type': 'TransNeXt', 'arch': 'tiny'}),
-    Use('channels.applies', {'type': 'DLGSANet', 'arch': 'light'}, side=128),
     Use('dynamic_conv.applies', {'type': 'DLGSANet', 'arch': 'light'}, side=128),
     Use('depthwise.applies', {'type': 'ConvNeXt', 'arch': 'tiny'}),
     Use('depthwise.applies', {'type': 'FocalNet', 'arch': 'tiny_lrf'}),

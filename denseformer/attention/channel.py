@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer import kernels
 from denseformer.precision import at_least_float32
 
 
@@ -26,11 +25,7 @@ def channel_cosines(q: Tensor, k: Tensor) -> Tensor:
     """Cosines, over all tokens, between the channels of q and those of k: (B, N, h, d) each -> (B, h, d, d)."""
     q_norm, k_norm = (token_norms(x) for x in (q, k))
     q = (q / q_norm[:, None]).to(q.dtype)  # first, for a sum over many tokens
-    if kernels.channels.applies(q):
-        products = kernels.channels.channel_products(q, k)
-    else:
-        products = q.permute(0, 2, 3, 1) @ k.transpose(1, 2)
-    return products / k_norm[:, :, None]
+    return q.permute(0, 2, 3, 1) @ k.transpose(1, 2) / k_norm[:, :, None]
 
 
 def token_norms(x: Tensor) -> Tensor:

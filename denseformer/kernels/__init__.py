@@ -8,7 +8,6 @@ A `forward` states its definition in plain PyTorch and hands over in one line wh
     attention        softmax attention in windows, in bfloat16 or with a learned bias, a few windows at a time
     padded_heads     the same where queries and values differ in width
     rest             the same over some of the keys of a softmax
-    channels         products of the channels of narrow heads
     depthwise        the gradient of wide depth-wise convolutions
     dynamic_conv     convolutions with a kernel for each pixel, in strips
     mamba_ssm        the compiled scans of that package, on CUDA
@@ -18,13 +17,12 @@ A `forward` states its definition in plain PyTorch and hands over in one line wh
 `kernels.disabled()` or `DENSEFORMER_KERNELS=off` computes everything by the definitions.
 """
 
-from denseformer.kernels import attention, channels, depthwise, dynamic_conv, linear, mlp, padded_heads, rest
+from denseformer.kernels import attention, depthwise, dynamic_conv, linear, mlp, padded_heads, rest
 from denseformer.kernels.recompute import recompute
 from denseformer.kernels.switch import disabled, enabled, is_tracing, use
 
 __all__ = [
     'attention',
-    'channels',
     'depthwise',
     'disabled',
     'dynamic_conv',
