@@ -46,7 +46,6 @@ USES = (
     Use('dynamic_conv.applies', {'type': 'DLGSANet', 'arch': 'light'}, side=128),
     Use('depthwise.applies', {'type': 'ConvNeXt', 'arch': 'tiny'}),
     Use('depthwise.applies', {'type': 'FocalNet', 'arch': 'tiny_lrf'}),
-    Use('depthwise.applies', {'type': 'FFNet', 'arch': '1'}),
     Use('recompute.enabled', {'type': 'HaloNet', 'arch': '26t'}),
 )
 """Where a kernel has several ways to pay, one network for each."""
