@@ -22,7 +22,7 @@ SIDES = (512, 1024)
 CHECKED = 128
 """Side of the image on which maps are compared; that of SAM, whose tables are made for one size, is its own, too."""
 TOLERANCE = 1e-3
-"""Of the deviation of a map. SegFormer's norms have another epsilon in transformers."""
+"""The largest deviation of a map that counts as equal: SegFormer's norms have another epsilon in transformers."""
 Make = Callable[[int], nn.Module]
 
 

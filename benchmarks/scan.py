@@ -112,7 +112,7 @@ def parallel_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: 
 
 
 def transformers_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    """What its Mamba computes without the kernels of mamba-ssm, which takes positions last."""
+    """The scan of transformers' Mamba without the kernels of mamba-ssm, which takes positions last."""
     from transformers.models.mamba.modeling_mamba import mamba_selective_scan
 
     x, dt, entry, readout = (part.transpose(1, 2) for part in (u, delta, B[:, :, 0], C[:, :, 0]))

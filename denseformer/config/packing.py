@@ -27,7 +27,7 @@ KEPT = ('pipeline', 'test_mode', 'max_refetch')
 
 @dataclass(frozen=True)
 class Packed:
-    """What was written of one dataset: folder, number of samples, bytes of the tar files."""
+    """The shards of one dataset: folder, number of samples, bytes of the tar files."""
 
     folder: Path
     samples: int

@@ -80,7 +80,7 @@ class TarShards(BaseDataset):
         return len(reader_of(self.folder, os.getpid()))
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """What the dataset that was packed gives for a sample, with addresses in place of paths."""
+        """The annotations that the packed dataset gives for a sample, with addresses in place of paths."""
         number = range(len(self))[idx]
         info = decoded(sample_of(self.folder, number, os.getpid()).info, f'{SCHEME}://{quote(self.folder)}/{number}')
         return {**info, 'sample_idx': number}

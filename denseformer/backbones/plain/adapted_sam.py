@@ -44,7 +44,7 @@ class ChannelGate(nn.Module):
 
 
 class Adapters(nn.Module):
-    """Those of one block: `space` and `color` change what attention adds, `mlp` adds to what the MLP does."""
+    """Adapters of one block: `space` and `color` change what attention adds, `mlp` adds to what the MLP does."""
 
     def __init__(self, dim: int, ratio: float = 0.25):
         super().__init__()

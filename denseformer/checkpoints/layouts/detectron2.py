@@ -54,7 +54,7 @@ DENSE_HEAD: tuple[Rule, ...] = (
     (r'^head\.bbox_pred\.', 'bbox_head.retina_reg.'),
 )
 SIZES, RATIOS = 3, 3
-"""Of RetinaNet's anchors at a place."""
+"""How many sizes and ratios RetinaNet's anchors at a place have."""
 
 
 def pyramid(lowest: int) -> tuple[Rule, ...]:

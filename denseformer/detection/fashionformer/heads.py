@@ -94,7 +94,10 @@ class FashionFormerHead(BaseModule):
             kernels, masks = stages[-1].kernels, stages[-1].masks
         return proposals, stages
 
-    def loss(self, maps: Sequence[Tensor], batch_data_samples: Sequence[Any], **_: Any) -> dict[str, Tensor]:
+    def loss(
+        self, maps: Sequence[Tensor], batch_data_samples: Sequence[Any], positive_infos: None = None
+    ) -> dict[str, Tensor]:
+        """Losses by name; positive_infos: of a head of boxes, which the detector has not."""
         proposals, stages = self(maps)
         masks, classes = doubled(proposals.masks).float(), None
         truth = [self.objects_of(sample, masks.shape[2:]) for sample in batch_data_samples]
@@ -129,11 +132,16 @@ class FashionFormerHead(BaseModule):
         return Objects(truth.labels, masks, truth.attributes if self.num_attributes else None)
 
     def predict(
-        self, maps: Sequence[Tensor], batch_data_samples: Sequence[Any], rescale: bool = True, **_: Any
+        self,
+        maps: Sequence[Tensor],
+        batch_data_samples: Sequence[Any],
+        rescale: bool = True,
+        results_list: None = None,
     ) -> list[InstanceData]:
-        """Of each image `labels`, `scores`, `bboxes`, `masks` (n, H, W), and `attributes` (n, A), probabilities.
+        """`labels`, `scores`, `bboxes`, `masks` (n, H, W) and `attributes` (n, A), probabilities, of each image.
 
-        They are at the image's size before resizing if `rescale`.
+        They are at the image's size before resizing if `rescale`; results_list: of a head of boxes, which the detector
+        has not.
         """
         final = self(maps)[1][-1]
         masks = doubled(final.masks).float().sigmoid()

@@ -81,7 +81,7 @@ def match_batch(masks: Tensor, classes: Tensor | None, truth: Sequence[Objects])
 
 
 def mask_losses(masks: Tensor, matches: Matches) -> dict[str, Tensor]:
-    """Of the matched masks among (B, Q, h, w): cross entropy of pixels, and dice with squares; 0 without any."""
+    """Cross entropy of pixels, and dice with squares, of the matched masks among (B, Q, h, w); 0 without any."""
     if not len(matches.queries):
         return {'mask': 0 * masks.sum(), 'dice': 0 * masks.sum()}
     chosen, truth = masks[matches.images, matches.queries], matches.masks.to(masks)  # (n, h, w)

@@ -1,6 +1,7 @@
 """The hook that keeps the maps of a frozen backbone."""
 
 from pathlib import Path
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -38,7 +39,9 @@ class FeatureCacheHook(Hook):
         self.cache = FeatureCache(backbone, self.folder, runner.cfg.model.get('backbone') or {})
         runner.logger.info(f'Maps of the frozen backbone are kept in {self.cache.folder}.')
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None, **_: object) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
+    ) -> None:
         if self.cache is not None and runner.iter == 0 and self.cache.bytes_per_image:
             images = len(runner.train_dataloader.dataset)
             size = self.cache.bytes_per_image * images * self.views
