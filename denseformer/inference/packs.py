@@ -55,6 +55,7 @@ class Pack:
             if 'tar' in entry:
                 counts[entry['tar']] = counts.get(entry['tar'], 0) + 1
                 ends[entry['tar']] = max(ends.get(entry['tar'], 0), entry['tar_stop'])
+        self._check(ends)
         self._remove_unrecorded(ends)
         last = max(ends, default=None)
         self.number = 0 if last is None else int(last.removesuffix('.tar')[-6:]) + 1
@@ -77,6 +78,19 @@ class Pack:
         place = self.root / f'{self.name}{PART}'
         return place if is_local(self.root) else self.scratch / place.name
 
+    def _check(self, ends: Mapping[str, int]) -> None:
+        """Raise ValueError where a tar file that the record knows of is missing, or, on this machine, cut."""
+        there = {f'{TARS}/{path.name.removesuffix(PART)}': path for path in tars_of(self.root)}
+        wrong = [name for name in sorted(ends) if name not in there]
+        if is_local(self.root):
+            wrong += [name for name in sorted(ends.keys() & there.keys()) if there[name].stat().st_size < ends[name]]
+        if wrong:
+            raise ValueError(
+                f"'{self.root}': {', '.join(wrong[:10])}{' ...' if len(wrong) > 10 else ''} "
+                f'{"is" if len(wrong) == 1 else "are"} missing, or shorter than the record says: predict again with '
+                '--overwrite.'
+            )
+
     def _remove_unrecorded(self, recorded: Mapping[str, int]) -> None:
         """Remove tar files of the shard that hold nothing the record knows of."""
         for path in tars_of(self.root):
@@ -90,11 +104,6 @@ class Pack:
         complete = self.root / self.name
         if complete.exists():
             os.replace(complete, self.part)
-        if not self.part.exists() or self.part.stat().st_size < end:
-            raise ValueError(
-                f"'{complete}' is missing, or shorter than the {end} bytes that the record knows of: predict again "
-                'what is in it, with --overwrite.'
-            )
         self.file = self.part.open('r+b')
         self.file.truncate(end)
         self.file.seek(end)

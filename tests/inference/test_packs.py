@@ -123,6 +123,19 @@ def test_a_merge_names_tar_files_that_are_not_what_the_record_says(undisturbed, 
         merge(out)
 
 
+@pytest.mark.parametrize('damage', ['cut', 'missing'])
+def test_a_run_does_not_go_on_beside_a_damaged_tar_file(tmp_path, damage):
+    first = tmp_path / 'tars/000000.tar'
+    first.parent.mkdir()
+    first.write_bytes(b'x' * 10)
+    (tmp_path / 'tars/000001.tar').write_bytes(b'x' * 10)
+    if damage == 'missing':
+        first.unlink()
+    recorded = [dict(tar=f'tars/{number:06d}.tar', tar_stop=stop) for number, stop in enumerate((20, 10))]
+    with pytest.raises(ValueError, match=r'tars/000000\.tar is missing, or shorter'):
+        Pack(tmp_path, None, 2, tmp_path / 'scratch', recorded)
+
+
 def test_dots_in_names_do_not_begin_another_part_of_a_sample():
     assert key_of(PurePosixPath('v1.0/a.b%c')) == 'v1.0/a%2Eb%25c'
 
