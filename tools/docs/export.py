@@ -2,15 +2,16 @@
 
 `python -m tools.docs.export docs/export.md` measures all networks, each in a process of its own and
 for `SECONDS` of CPU time at most, and writes their rows into the page as it goes; names behind the page measure
-those alone.
+those alone, `--missing` those that have no row yet.
 """
 
+import argparse
 import multiprocessing
 import resource
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import takewhile
 from multiprocessing.connection import Connection
 from pathlib import Path
 from signal import SIGXCPU
@@ -22,7 +23,17 @@ from torch import Tensor, nn
 from denseformer.backbones import Backbone
 from denseformer.export.exporting import DYNAMIC, with_stable_order
 from denseformer.export.runtime import Sizes
-from denseformer.export.tracing import DOWNSAMPLED_MAPS, SMALL_MAPS, WRITERS, ExportError, Graph, Written, trace, write
+from denseformer.export.tracing import (
+    DOWNSAMPLED_MAPS,
+    SMALL_MAPS,
+    WRITERS,
+    ExportError,
+    Graph,
+    Written,
+    require_packages,
+    trace,
+    write,
+)
 from denseformer.network import Network
 from denseformer.restoration.networks import RestorationNetwork
 
@@ -114,26 +125,37 @@ def row(cls: type[Network]) -> str:
     return '| ' + ' | '.join((cls.__name__, cls.smallest(), *cells(found['.onnx']), *cells(found['.pt2']))) + ' |'
 
 
-def with_row(lines: list[str], new: str) -> Iterator[str]:
+def rows(lines: list[str]) -> dict[str, str]:
+    """The rows of the page's table by network."""
+    table = takewhile(lambda line: line.startswith('|'), lines[lines.index(HEAD) + 2 :])
+    return {line.split('|')[1].strip(): line for line in table}
+
+
+def with_row(lines: list[str], new: str) -> list[str]:
     """The page with a row of its table replaced or added, in the order of `exportable`."""
-    first = lines.index(HEAD) + 2
-    last = next((i for i in range(first, len(lines)) if not lines[i].startswith('|')), len(lines))
-    rows = {line.split('|')[1].strip(): line for line in (*lines[first:last], new)}
-    yield from lines[:first]
-    yield from (rows[name] for name in exportable() if name in rows)
-    yield from lines[last:]
+    first, known = lines.index(HEAD) + 2, rows(lines)
+    after = lines[first + len(known) :]
+    known[new.split('|')[1].strip()] = new
+    return [*lines[:first], *(known[name] for name in exportable() if name in known), *after]
 
 
-def main(page: str, *names: str) -> None:
+def main(page: Path, names: list[str], *, missing: bool) -> None:
     known = exportable()
-    unknown = sorted(set(names) - set(known))
-    if unknown:
+    if unknown := sorted(set(names) - set(known)):
         raise SystemExit(f'There is no network {", ".join(unknown)}. Known: {", ".join(known)}.')
+    require_packages('.onnx')
+    done = rows(page.read_text().splitlines()) if missing else {}
     for name in names or known:
-        new = row(known[name])
-        print_log(new)
-        Path(page).write_text('\n'.join(with_row(Path(page).read_text().splitlines(), new)) + '\n')
+        if name not in done:
+            new = row(known[name])
+            print_log(new)
+            page.write_text('\n'.join(with_row(page.read_text().splitlines(), new)) + '\n')
 
 
 if __name__ == '__main__':
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('page', type=Path)
+    parser.add_argument('names', nargs='*', help='networks to measure; all by default')
+    parser.add_argument('--missing', action='store_true', help='only those that have no row yet')
+    args = parser.parse_args()
+    main(args.page, args.names, missing=args.missing)
