@@ -157,7 +157,7 @@ def draw_panel(axis: Axes, dots: Sequence[Model], ranking: Ranking, quantity: st
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter('{x:g}')
     axis.xaxis.set_minor_locator(NullLocator())
-    axis.margins(0.05)
+    axis.margins(x=0.08, y=0.05)
     axis.grid(linewidth=0.3)
     kinds = {dot.kind for dot in dots}
     for one in (one for one in COLORS if one in kinds):
