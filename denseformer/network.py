@@ -60,8 +60,8 @@ class NetworkOptions(TypedDict, total=False):
 
     pretrained: the published weights that training starts from: a label of `denseformer weights list`, as
     'imagenet1k', a path, or an address of `checkpoints.addresses`; None for none. init_cfg: mmengine's, in its place.
-    finetune: what learns. 'all'; 'head', the family's `head_layers` alone, which a backbone has none of; 'lora', these
-    and low-rank updates of its `lora_layers`. lora: their rank and alpha, dict(rank=8, alpha=16) unless given.
+    finetune: what learns. 'all'; 'head', the family's `head_layers` alone, which of backbones adapters have; 'lora',
+    these and low-rank updates of its `lora_layers`. lora: their rank and alpha, dict(rank=8, alpha=16) unless given.
     """
 
     pretrained: str | None
