@@ -264,7 +264,8 @@ def add_weights(commands: Commands) -> None:
 
 def add_identify(commands: Commands) -> None:
     help_text = 'say of a checkpoint which network, head and layout it has, and which config fits'
-    parser = add_command(commands, 'identify', run_identify, help_text)
+    parser = commands.add_parser('identify', help=help_text)
+    parser.set_defaults(run=run_identify)
     parser.add_argument('files', nargs='+', metavar='FILE', help=f'{CHECKPOINT}, or an ONNX file')
 
 
