@@ -44,8 +44,8 @@ def resized_rotation(size: tuple[int, int], trained: int, width: int, device: to
     EVA-02's: rows and columns are counted as if there were `trained` of either, on a map of any size. Either half's
     frequencies run geometrically from 1 towards 1/10000, which is left out.
     """
-    frequency = 10000 ** (torch.arange(width // 4, device=device) * (-4 / width))
-    turns = [torch.arange(side, device=device)[:, None] * (trained / side) * frequency for side in size]
+    frequency = 1 / 10000 ** (torch.arange(0, width // 2, 2, device=device) / (width // 2))
+    turns = [(torch.arange(side, device=device) / side * trained)[:, None] * frequency for side in size]
     down, across = turns[0][:, None].expand(-1, size[1], -1), turns[1].expand(size[0], -1, -1)
     angle = torch.cat([down, across], -1)
     return angle.sin(), angle.cos()
