@@ -66,7 +66,7 @@ LABELS = Task(
 )
 BOXES = Task('datasets/sample_instance', {**_instances, 'with_mask': False, 'scored': ['bbox']}, 'bbox_mAP_50', 0.9)
 MASKS = Task('datasets/sample_instance', _instances, 'segm_mAP_50', 0.9)
-SEGMENTS = Task('datasets/sample_panoptic', reading(type='denseformer.CocoPanopticDataset', metainfo=_stuff), 'PQ', 80)
+SEGMENTS = Task('datasets/sample_panoptic', reading(type='denseformer.CocoPanopticDataset', metainfo=_stuff), 'PQ', 0.8)
 MOVING = Task('datasets/davis', {}, 'J&F', 90)
 
 
@@ -88,6 +88,11 @@ PYRAMID = {'backbone.arch': dict(width=32, depths=(1, 1, 1, 1))}
 CONVNEXT = 'backbones/convnext'
 
 SYSTEMS = {
+    'Mamba YOLO': System(
+        BOXES,
+        ['backbones/mamba_yolo', 'systems/mamba_yolo'],
+        {'backbone.arch': dict(_delete_=True, widths=(16, 32, 64, 128), depths=(1, 1, 1, 1))},
+    ),
     'RT-DETR': System(
         BOXES,
         [CONVNEXT, 'heads/rtdetr'],
