@@ -120,6 +120,19 @@ SYSTEMS = {
             'pyramid': 32,
         },
     ),
+    'FashionFormer': System(
+        MASKS,
+        [CONVNEXT, 'systems/fashionformer'],
+        {
+            **PYRAMID,
+            'num_attributes': 0,
+            'pyramid': 32,
+            'num_queries': 8,
+            'feedforward': 64,
+            'model.mask_head.heads': 4,
+            'model.mask_head.num_stages': 2,
+        },
+    ),
     'Isomer': System(
         MOVING,
         ['backbones/mit', 'systems/isomer'],
