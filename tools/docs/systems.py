@@ -88,6 +88,19 @@ PYRAMID = {'backbone.arch': dict(width=32, depths=(1, 1, 1, 1))}
 CONVNEXT = 'backbones/convnext'
 
 SYSTEMS = {
+    'RCNet': System(
+        BOXES,
+        [CONVNEXT, 'systems/rcnet'],
+        {
+            **PYRAMID,
+            'model.neck.out_channels': 32,
+            'model.bbox_head.in_channels': 32,
+            'model.bbox_head.feat_channels': 32,
+            'model.bbox_head.stacked_convs': 1,
+            'model.bbox_head.norm_cfg': dict(type='GN', num_groups=8),
+            'model.bbox_head.anchor_generator.octave_base_scale': 3,
+        },
+    ),
     'Mamba YOLO': System(
         BOXES,
         ['backbones/mamba_yolo', 'systems/mamba_yolo'],
