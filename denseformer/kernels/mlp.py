@@ -1,4 +1,4 @@
-"""MLPs with exact GELU, through oneDNN: less memory for the gradient, and no whole hidden map in a prediction.
+"""MLPs with exact GELU: less memory for the gradient, and no whole hidden map in a prediction.
 
 Legend: R rows, C channels in, K channels out.
 """
@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from denseformer.kernels import linear
-from denseformer.kernels.linear import flatten_rows, input_gradient, onednn_dtype, onednn_linear, parameter_gradients
-from denseformer.kernels.switch import is_plain
+from denseformer.kernels.linear import flatten_rows, input_gradient, parameter_gradients, precision, product
+from denseformer.kernels.switch import is_plain, use
 
 CHUNK = 1 << 20
 """Numbers of a hidden map that are predicted at a time: a chunk stays in the L2 and L3 caches."""
@@ -20,12 +20,13 @@ CHUNK = 1 << 20
 def applies(x: Tensor, fc1: nn.Module, act: nn.Module, fc2: nn.Module, kind: type[nn.Linear]) -> bool:
     """Whether `fc2(act(fc1(x)))` is what this kernel computes, both layers being plain ones of that kind."""
     layers = is_plain(fc1, kind) and is_plain(fc2, kind) and is_plain(act, nn.GELU)
-    return layers and act.approximate == 'none' and linear.applies(x, fc1.weight)
+    known = precision(x, fc1.weight) in {torch.float32, *linear.ONEDNN_DTYPES}
+    return layers and act.approximate == 'none' and known and use(x)
 
 
 def gelu_mlp(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
     """gelu(x W1^T + b1) W2^T + b2: (..., C) -> (..., K), weights (hidden, C) and (K, hidden)."""
-    x = x.to(onednn_dtype(x, weight1))
+    x = x.to(precision(x, weight1))
     function = GeluMlp.apply if torch.is_grad_enabled() else predict
     return flatten_rows(function, x, weight1, bias1, weight2, bias2)
 
@@ -35,7 +36,7 @@ def predict(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: T
     weight1, weight2 = weight1.to(x.dtype), weight2.to(x.dtype)
     out, rows = x.new_empty(len(x), len(weight2)), max(CHUNK // len(weight1), 1)
     for part, part_out in zip(x.split(rows), out.split(rows), strict=True):
-        part_out.copy_(onednn_linear(onednn_linear(part, weight1, bias1, 'gelu'), weight2, bias2))
+        part_out.copy_(product(product(part, weight1, bias1, 'gelu'), weight2, bias2))
     return out
 
 
@@ -47,9 +48,9 @@ class GeluMlp(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
-        hidden = onednn_linear(x, weight1, bias1)
+        hidden = product(x, weight1, bias1)
         ctx.save_for_backward(x, hidden, weight1, bias1, weight2)
-        return onednn_linear(F.gelu(hidden), weight2, bias2)
+        return product(F.gelu(hidden), weight2, bias2)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

@@ -23,7 +23,7 @@ NECKS = {
 @pytest.mark.parametrize(
     ('name', 'neck'),
     [
-        ('rcnet/rcfpn_conv_nonorm', dict(type='denseformer.RCFPN', out_conv_cfg=dict(type='Conv2d'))),
+        ('rcnet/rcfpn_conv_nonorm', dict(type='denseformer.RCFPN', num_outs=5, out_conv_cfg=dict(type='Conv2d'))),
         ('sdanet/attfpn_cascade', dict(type='denseformer.AttFPN', out_channels=256, num_outs=5)),
     ],
 )
@@ -94,8 +94,9 @@ def test_rcfpn_begins_with_the_average_of_neighbors_and_refuses_what_makes_no_fi
     neck.init_weights()
     assert not neck.fusions[0].gates[0].weight.any()
     assert neck.lateral_convs[0].conv.weight.any()
-    with pytest.raises(ValueError, match='makes 5 levels'):
-        MODELS.build(dict(type='denseformer.RCFPN', in_channels=NARROW, start_level=3))
+    for options in (dict(start_level=3), dict(num_outs=4)):
+        with pytest.raises(ValueError, match='makes 5 levels'):
+            MODELS.build(dict(type='denseformer.RCFPN', in_channels=NARROW, **options))
 
 
 MMDETECTION = {

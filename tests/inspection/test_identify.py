@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import subprocess
+import sys
 from itertools import groupby
 from pathlib import Path
 
@@ -130,6 +132,19 @@ def test_a_foreign_network_whose_names_resemble_a_known_one_is_named_foreign(tmp
     assert 'none that is known here; the nearest is CFSR' in str(found)
     with pytest.raises(ValueError, match='no known restoration network'):
         from_checkpoint(tmp_path / 'other.pth')
+
+
+def test_the_command_imports_no_model_package_and_no_compiler(tmp_path):
+    torch.save(CFSR(arch='base', scale=2).state_dict(), tmp_path / 'cfsr.pth')
+    heavy = ('mmengine.model', 'mmcv', 'mmdet', 'mmseg', 'torch._dynamo')
+    code = (
+        'import sys; from denseformer.cli import main\n'
+        f"main(['identify', {str(tmp_path / 'cfsr.pth')!r}])\n"
+        f'print([name for name in {heavy} if name in sys.modules])'
+    )
+    said = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout
+    assert "CFSR(arch='base', scale=2" in said
+    assert said.splitlines()[-1] == '[]'
 
 
 def test_the_content_of_a_file_decides_how_it_is_read(tmp_path):

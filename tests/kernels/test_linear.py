@@ -5,8 +5,17 @@ import torch
 from gradients import assert_same_gradients
 from torch import nn
 
+from denseformer.kernels import linear
 from denseformer.kernels.linear import MANY_ROWS
 from denseformer.layers import Linear
+
+
+@pytest.fixture(autouse=True)
+def onednn(monkeypatch):
+    """oneDNN in float32, be it the faster one on this CPU or not."""
+    if linear.ONEDNN is None:
+        pytest.skip('this PyTorch is without oneDNN')
+    monkeypatch.setattr(linear, 'ONEDNN_DTYPES', {torch.float32, *linear.ONEDNN_DTYPES})
 
 
 @pytest.mark.parametrize('bias', [True, False])
@@ -38,6 +47,14 @@ def test_gradients_can_be_differentiated_again():
         seconds.append(torch.autograd.grad(grad.square().mean(), [x, *layer.parameters()]))
     for ours, theirs in zip(*seconds, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_mkl_computes_where_it_is_faster(monkeypatch):
+    monkeypatch.setattr(linear, 'ONEDNN_DTYPES', set())
+    layer, x = Linear(4, 3), torch.randn(5, 4)
+    assert not linear.applies(x, layer.weight)
+    expected = nn.functional.gelu(nn.functional.linear(x, layer.weight, layer.bias))
+    torch.testing.assert_close(linear.product(x, layer.weight, layer.bias, 'gelu'), expected)
 
 
 def test_an_activation_may_be_written_in_place():

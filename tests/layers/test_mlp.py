@@ -5,6 +5,7 @@ import torch
 from gradients import assert_same_gradients
 from torch import Tensor, nn
 
+from denseformer.kernels import linear
 from denseformer.kernels import mlp as mlp_kernel
 from denseformer.layers import ConvMlp2d, Linear, Mlp, Mlp2d
 
@@ -14,8 +15,18 @@ def step_by_step(mlp: Mlp, x: Tensor) -> Tensor:
     return nn.functional.linear(hidden, mlp.fc2.weight, mlp.fc2.bias)
 
 
+@pytest.fixture(params=[False, True], ids=['mkl', 'onednn'])
+def product(request, monkeypatch):
+    """The product of float32 by each library, be it the faster one on this CPU or not."""
+    if request.param and linear.ONEDNN is None:
+        pytest.skip('this PyTorch is without oneDNN')
+    dtypes = linear.ONEDNN_DTYPES - {torch.float32} | ({torch.float32} if request.param else set())
+    monkeypatch.setattr(linear, 'ONEDNN_DTYPES', dtypes)
+
+
 @pytest.mark.parametrize('frozen', ['nothing', 'x', 'fc1.weight', 'fc1.bias', 'fc2.weight', 'fc2.bias'])
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+@pytest.mark.usefixtures('product')
 def test_trains_as_its_layers_do(dtype, frozen):
     torch.manual_seed(0)
     mlp, x = Mlp(6, 20), torch.randn(2, 3, 5, 6)
@@ -73,6 +84,7 @@ def test_function_transforms_see_plain_layers():
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize('rows', [1, 7, 30, 100])
+@pytest.mark.usefixtures('product')
 def test_rows_are_predicted_some_at_a_time_as_they_are_whole(rows, dtype, monkeypatch):
     monkeypatch.setattr('denseformer.kernels.mlp.CHUNK', rows * 8)
     torch.manual_seed(0)
@@ -86,8 +98,8 @@ def test_rows_are_predicted_some_at_a_time_as_they_are_whole(rows, dtype, monkey
 
 def test_no_hidden_map_is_whole_in_a_prediction(monkeypatch):
     monkeypatch.setattr('denseformer.kernels.mlp.CHUNK', 7 * 8)
-    seen, product = [], mlp_kernel.onednn_linear
-    monkeypatch.setattr(mlp_kernel, 'onednn_linear', lambda x, *args: seen.append(len(x)) or product(x, *args))
+    seen, product = [], mlp_kernel.product
+    monkeypatch.setattr(mlp_kernel, 'product', lambda x, *args: seen.append(len(x)) or product(x, *args))
     with torch.no_grad():
         Mlp(4, 8)(torch.randn(30, 4))
     assert seen == [7] * 8 + [2] * 2  # five parts through two layers

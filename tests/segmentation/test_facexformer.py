@@ -10,7 +10,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from denseformer.registry import MODELS
-from denseformer.segmentation.facexformer import FACTS, fourier_positions
+from denseformer.segmentation.facexformer import FACTS, fourier_positions, rotation_loss, rotations
 
 SWIN = dict(type='denseformer.UNetSwin', arch=dict(width=8, depths=(1, 1, 1, 1), heads=(1, 1, 1, 1)))
 HEAD = dict(
@@ -69,6 +69,20 @@ def test_facts_are_learned_from_the_images_that_have_them():
     assert losses['decode.loss_age'] == 0  # no image has one
     assert totals[-1] < 0.7 * totals[0]
     assert all(p.grad is not None for p in model.parameters())
+
+
+def test_poses_are_as_far_apart_as_the_angle_between_them():
+    turn = torch.tensor([[0.3, 0.0, 0.0], [0.0, -0.7, 0.0], [0.0, 0.0, 3.0]], dtype=torch.double)
+    for angles, expected in zip(turn, (0.3, 0.7, 3.0), strict=True):
+        assert rotation_loss(angles[None], 0 * angles[None]).item() == pytest.approx(expected, abs=1e-5)
+    found = torch.tensor([[0.2, 0.5, -0.1]], dtype=torch.double)
+    other = torch.tensor([[0.2 + torch.pi, torch.pi - 0.5, torch.pi - 0.1]], dtype=torch.double)
+    assert rotation_loss(found, other).item() == pytest.approx(0, abs=1e-6)  # the same pose by other turns
+    down = rotations(torch.tensor([[torch.pi / 2, 0.0, 0.0]]))[0] @ torch.tensor([0.0, 1.0, 0.0])
+    assert torch.allclose(down, torch.tensor([0.0, 0.0, 1.0]), atol=1e-6)
+    found.requires_grad_()
+    rotation_loss(found, found.detach()).backward()
+    assert not found.grad.isnan().any()
 
 
 def test_facts_are_described_in_the_units_of_a_reader():

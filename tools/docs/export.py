@@ -22,7 +22,17 @@ from torch import Tensor, nn
 from denseformer.backbones.base import MapNetwork
 from denseformer.export.exporting import DYNAMIC, with_stable_order
 from denseformer.export.runtime import Sizes
-from denseformer.export.tracing import DOWNSAMPLED_MAPS, SMALL_MAPS, WRITERS, ExportError, Graph, Written, trace, write
+from denseformer.export.tracing import (
+    DOWNSAMPLED_MAPS,
+    SMALL_MAPS,
+    WRITERS,
+    ExportError,
+    Graph,
+    Written,
+    require_packages,
+    trace,
+    write,
+)
 from denseformer.network import Network
 from denseformer.restoration.networks import RestorationNetwork
 
@@ -152,6 +162,7 @@ def main(page: str, *names: str) -> None:
     unknown = sorted(set(chosen) - set(known))
     if unknown:
         raise SystemExit(f'There is no network {", ".join(unknown)}. Known: {", ".join(known)}.')
+    require_packages('.onnx')  # a process that lacks them would end without a reason
     for name in chosen:
         new = row(known[name])
         print_log(new)
