@@ -27,6 +27,10 @@ M_MMAP_THRESHOLD = -3
 """Option of glibc's mallopt: the number of bytes from which a block is mapped by itself."""
 
 
+class AbsentError(Exception):
+    """Raised by a contender that cannot take part; its message says why, and the table goes without it."""
+
+
 @dataclass(frozen=True)
 class Contender:
     """make: builds everything and returns the function to time; units: what the time is divided by, such as pixels.
@@ -79,12 +83,17 @@ class Measurement:
 
 def measure(comparison: Comparison, *, rounds: int, memory: Callable[[str], float] | None) -> list[Measurement]:
     """memory: the name of a contender -> its peak memory in megabytes; None leaves memory unmeasured."""
-    functions = [contender.make() for contender in comparison.contenders]
-    measurements = []
-    for contender, function in zip(comparison.contenders, functions, strict=True):
+    functions, measurements = [], []
+    for contender in comparison.contenders:
+        try:
+            function = contender.make()
+        except AbsentError as reason:
+            print(f'{comparison.title}, without {contender.name}: {reason}', flush=True)
+            continue
         peak = memory(contender.name) if memory else None
         gflop = count_gflop(function) if contender.countable else 0.0
-        machine = matrix_gflops(contender.dtype)
+        machine = matrix_gflops(contender.dtype) if contender.countable else 0.0
+        functions.append(function)
         measurements.append(Measurement(comparison.title, contender.name, contender.units, gflop, machine, peak))
     for _ in range(rounds):
         for measurement, function in zip(measurements, functions, strict=True):

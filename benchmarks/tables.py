@@ -60,6 +60,12 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def kept_results(name: str, folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
+    """The comparisons of <name>.json by title, none where it does not stand."""
+    file = folder / f'{name}.json'
+    return json.loads(file.read_text()) if file.is_file() else {}
+
+
 def keep_results(
     name: str, command: str, measured: dict[str, list[Measurement]], titles: Sequence[str], folder: Path = RESULTS
 ) -> None:
@@ -68,13 +74,12 @@ def keep_results(
     titles: the order of the benchmark; comparisons that it no longer makes come last.
     """
     folder.mkdir(exist_ok=True)
-    file = folder / f'{name}.json'
-    kept = json.loads(file.read_text()) if file.is_file() else {}
     about = {'command': command, **machine()}
+    kept = kept_results(name, folder)
     kept |= {title: {**about, 'measurements': [asdict(m) for m in group]} for title, group in measured.items()}
     place = {title: i for i, title in enumerate(titles)}
     ordered = dict(sorted(kept.items(), key=lambda item: place.get(item[0], len(place))))
-    file.write_text(json.dumps(ordered, indent=1) + '\n')
+    (folder / f'{name}.json').write_text(json.dumps(ordered, indent=1) + '\n')
     (folder / f'{name}.md').write_text('\n'.join(page(name, ordered)))
 
 

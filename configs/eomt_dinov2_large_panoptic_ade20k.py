@@ -2,10 +2,9 @@
 _base_ = [
     './_base_/backbones/dinov2.py',
     './_base_/heads/eomt_panoptic.py',
-    './_base_/datasets/ade20k_panoptic.py',
+    './_base_/datasets/ade20k_panoptic_squares.py',
     './_base_/schedules/eomt.py',
     './_base_/runtime/default.py',
 ]
 backbone = dict(arch='large', pretrained='reg4_lvd142m', registers=4, patch_size=16, image_size=640)
-image_scale, crop_size, scale_range = (2560, 640), (640, 640), (0.1, 2.0)
 published = dict(metric='PQ', value=50.6, source='tue-mps/eomt, model_zoo/dinov2.md')

@@ -1,10 +1,10 @@
-# The authors published this head on their 7B with an adapter; here the backbone is frozen and the neck is BEiT's.
+# The authors published this head on their 7B alone. The rates are Mask2Former's.
 _base_ = [
-    './_base_/backbones/dinov3.py',
-    './_base_/necks/deconv_pyramid.py',
+    './_base_/backbones/dinov3_adapter.py',
     './_base_/heads/mask2former_semantic.py',
     './_base_/datasets/ade20k.py',
-    './_base_/schedules/mask2former_160k.py',
+    './_base_/schedules/mask2former_160k_adapter.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='large', pretrained='lvd1689m', frozen_stages=24)
+backbone = dict(arch='dinov3_large', pretrained='dinov3_large_lvd1689m', finetune='head')
+model = dict(test_cfg=dict(mode='slide', crop_size='${crop_size}', stride=(341, 341)))

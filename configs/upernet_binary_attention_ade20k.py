@@ -7,5 +7,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='tiny', drop_path_rate=0.1)
+backbone = dict(arch='tiny', pretrained='imagenet1k', drop_path_rate=0.1)
 published = dict(metric='mIoU', value=39.93, multi_scale=40.89, source='EdwardChasel/BinaryAttention, assets/segmentation.png')

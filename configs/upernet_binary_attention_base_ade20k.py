@@ -7,5 +7,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='base', drop_path_rate=0.1)
+backbone = dict(arch='base', pretrained='imagenet1k', drop_path_rate=0.1)
 published = dict(metric='mIoU', value=47.76, multi_scale=48.37, source='EdwardChasel/BinaryAttention, assets/segmentation.png')

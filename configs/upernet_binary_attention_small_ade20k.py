@@ -7,5 +7,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='small', drop_path_rate=0.1)
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.1)
 published = dict(metric='mIoU', value=44.75, multi_scale=45.95, source='EdwardChasel/BinaryAttention, assets/segmentation.png')

@@ -106,7 +106,9 @@ def add_fit(commands: Commands) -> None:
         help='segmentation, detection, instances, panoptic, restoration or super-resolution; default: what the folder '
         'is labelled for',
     )
-    parser.add_argument('--model', metavar='NAME', help='a backbone or restoration network, such as swin')
+    parser.add_argument(
+        '--model', metavar='NAME', help='a system, such as rtdetr, or a backbone or restoration network, such as swin'
+    )
     parser.add_argument('--out', metavar='RUN', help='folder of the run; default: work_dirs/<name of DATA>')
     parser.add_argument('--explain', action='store_true', help='print what would be chosen, and why, and stop')
     add_options(parser, TrainOptions, leave_out=('work_dir', 'launcher'))
@@ -264,7 +266,8 @@ def add_weights(commands: Commands) -> None:
 
 def add_identify(commands: Commands) -> None:
     help_text = 'say of a checkpoint which network, head and layout it has, and which config fits'
-    parser = add_command(commands, 'identify', run_identify, help_text)
+    parser = commands.add_parser('identify', help=help_text)
+    parser.set_defaults(run=run_identify)
     parser.add_argument('files', nargs='+', metavar='FILE', help=f'{CHECKPOINT}, or an ONNX file')
 
 

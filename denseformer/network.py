@@ -1,8 +1,8 @@
 """The class of all published networks: variants by name, the authors' keys, a cheap description, checkpointing."""
 
-from abc import ABCMeta
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from inspect import signature
@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Literal, Never, Self, TypedDict, TypeVar, get_
 
 import torch
 from mmengine.config import Config
-from mmengine.model import BaseModule
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
@@ -60,8 +59,8 @@ class NetworkOptions(TypedDict, total=False):
 
     pretrained: the published weights that training starts from: a label of `denseformer weights list`, as
     'imagenet1k', a path, or an address of `checkpoints.addresses`; None for none. init_cfg: mmengine's, in its place.
-    finetune: what learns. 'all'; 'head', the family's `head_layers` alone, which a backbone has none of; 'lora', these
-    and low-rank updates of its `lora_layers`. lora: their rank and alpha, dict(rank=8, alpha=16) unless given.
+    finetune: what learns. 'all'; 'head', the family's `head_layers` alone, which of backbones adapters have; 'lora',
+    these and low-rank updates of its `lora_layers`. lora: their rank and alpha, dict(rank=8, alpha=16) unless given.
     """
 
     pretrained: str | None
@@ -104,7 +103,7 @@ def unchanged_statistics(block: Callable[..., Any]) -> Iterator[None]:
             norm.momentum, norm.num_batches_tracked = momentum, count
 
 
-class Finished(ABCMeta):
+class Finished(type):
     """The type of networks: calls `finish` on an instance behind all of its class's constructor."""
 
     def __call__(cls: type[Built], *args: Any, **settings: Any) -> Built:
@@ -113,8 +112,12 @@ class Finished(ABCMeta):
         return network
 
 
-class Network(BaseModule, metaclass=Finished):
+class Network(nn.Module, metaclass=Finished):
     """A published network.
+
+    mmengine's models initialize it with their other parts: it has the `init_cfg`, `init_weights` and `is_init` of
+    mmengine's BaseModule, and is none, because that class is not to be had without PyTorch's distributed optimizers,
+    which take about as long to import as PyTorch.
 
     A subclass sets `archs` (variant name -> arch record, a frozen dataclass) and `source`, and implements
     `remap_official_keys`, through which every state dict passes on its way in: `load_state_dict` takes our own keys
@@ -159,7 +162,9 @@ class Network(BaseModule, metaclass=Finished):
             raise ValueError(
                 f"lora=dict(rank=..., alpha=...) belongs to finetune='lora'; got {dict(lora)}, '{finetune}'."
             )
-        super().__init__(init_cfg)
+        super().__init__()
+        self.init_cfg = deepcopy(init_cfg)
+        self.is_init = False
         self.arch = self.resolve_arch(arch)
         self.finetune = finetune
         self.lora = {} if lora is None else dict(lora)
@@ -173,6 +178,22 @@ class Network(BaseModule, metaclass=Finished):
             head.requires_grad_(True)
         if self.finetune == 'lora':
             add_updates(self, self.lora_layers, **self.lora)
+
+    def init_weights(self) -> None:
+        """Initialize this network by `init_cfg`, then its parts; what mmengine's 'Pretrained' loads comes last."""
+        from mmengine.model import initialize
+
+        if self.is_init:
+            return
+        steps = [self.init_cfg] if isinstance(self.init_cfg, Mapping) else self.init_cfg or []
+        files = [step for step in steps if step['type'] == 'Pretrained']
+        initialize(self, [step for step in steps if step not in files])
+        for part in self.children():
+            initialize_part = getattr(part, 'init_weights', None)
+            if initialize_part is not None and not getattr(part, 'is_init', False):
+                initialize_part()
+        initialize(self, files)
+        self.is_init = True
 
     def _heads(self) -> list[nn.Module]:
         return [module for name, module in self.named_children() if name in self.head_layers]
@@ -327,9 +348,11 @@ def on_meta() -> Iterator[None]:
 
 def without_weights(settings: Mapping[str, Any]) -> nn.Module:
     """The component that a config's `settings` name: one of this project on the meta device, others as they are."""
-    cls = MODELS.get(settings['type'])
-    with on_meta() if getattr(cls, '__module__', '').startswith('denseformer.') else nullcontext():
+    cls: Any = MODELS.get(settings['type'])
+    if not getattr(cls, '__module__', '').startswith('denseformer.'):
         return MODELS.build({**settings})
+    with on_meta():
+        return cls(**{name: value for name, value in settings.items() if name != 'type'})
 
 
 class SkipInit(TorchFunctionMode):

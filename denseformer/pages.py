@@ -132,6 +132,12 @@ def image(source: np.ndarray | Path, caption: str = '') -> str:
     return f'<figure><img alt="{words}" src="data:image/jpeg;base64,{base64.b64encode(data).decode()}">{below}</figure>'
 
 
+def legend(entries: Iterable[tuple[str, Sequence[int]]]) -> str:
+    """Names, each beside its color (R, G, B)."""
+    chips = (f'<span><i style="background:rgb{tuple(color)}"></i>{html.escape(name)}</span>' for name, color in entries)
+    return f'<p class="legend">{"".join(chips)}</p>'
+
+
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1240px; margin: 2rem auto; padding: 0 1rem; }
@@ -146,6 +152,8 @@ svg { width: 100%; background: var(--soft); border-radius: 4px; } polyline { fil
 .curve svg { height: 150px; } .spark svg { height: 40px; } .spark .axis { display: none; }
 .axis { display: flex; justify-content: space-between; flex-wrap: wrap; gap: .2rem 1rem; margin: 0; font-size: 12px; }
 .axis i { font-style: normal; }
+.legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: 13px; }
+.legend i { display: inline-block; width: .8em; height: .8em; margin-right: .4em; border: 1px solid var(--line); }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; }
 td, th { text-align: left; padding: .25rem .9rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }

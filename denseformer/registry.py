@@ -27,6 +27,9 @@ class ScopeRegistry(Registry):
 
     def get(self, key: str) -> type | None:
         key = current_name(key)
+        scope, name = self.split_scope_key(key)
+        if scope in (None, self.scope) and name in self.module_dict:
+            return self.module_dict[name]
         found = super().get(key)
         if found is None and self.last_modules:
             for module in self.last_modules:
@@ -37,17 +40,17 @@ class ScopeRegistry(Registry):
 
 MODELS = ScopeRegistry(
     root.MODELS,
-    ['backbones', 'necks', 'plugins', 'restoration', 'pretraining'],
+    ['backbones', 'necks', 'plugins', 'restoration.components', 'pretraining'],
     last_modules=['segmentation', 'detection'],
 )
 DATASETS = ScopeRegistry(root.DATASETS, ['datasets'])
 TRANSFORMS = ScopeRegistry(root.TRANSFORMS, ['datasets'])
 DATA_SAMPLERS = ScopeRegistry(root.DATA_SAMPLERS, ['detection'])
-METRICS = ScopeRegistry(root.METRICS, ['segmentation', 'detection', 'restoration'])
+METRICS = ScopeRegistry(root.METRICS, ['segmentation', 'detection', 'restoration.components'])
 HOOKS = ScopeRegistry(root.HOOKS, ['engine'])
 OPTIMIZERS = ScopeRegistry(root.OPTIMIZERS, ['engine'])
 OPTIM_WRAPPERS = ScopeRegistry(root.OPTIM_WRAPPERS, ['engine'])
-OPTIM_WRAPPER_CONSTRUCTORS = ScopeRegistry(root.OPTIM_WRAPPER_CONSTRUCTORS, ['engine', 'restoration'])
+OPTIM_WRAPPER_CONSTRUCTORS = ScopeRegistry(root.OPTIM_WRAPPER_CONSTRUCTORS, ['engine', 'restoration.components'])
 PARAM_SCHEDULERS = ScopeRegistry(root.PARAM_SCHEDULERS, ['engine'])
 WEIGHT_INITIALIZERS = ScopeRegistry(root.WEIGHT_INITIALIZERS, ['engine'])
 VISBACKENDS = ScopeRegistry(root.VISBACKENDS, ['engine'])

@@ -151,6 +151,17 @@ def test_a_dry_run_says_what_training_will_cost(run, capsys):
     assert not list((root / 'dry').glob('*.pth'))
 
 
+def test_a_dry_run_refuses_to_keep_the_maps_of_a_backbone_that_learns_as_training_does(run, capsys):
+    root, command = run
+    arguments = ('train', CONFIG, '--work-dir', str(root / 'cached'), '--cache-features', str(root / 'maps'))
+    refused = []
+    for more in (('--dry-run',), ()):
+        assert command(*arguments, *more, more=('max_iters=2',)) == 2
+        refused.append(capsys.readouterr().err.splitlines()[-1])
+    assert 'parameters of the backbone learn' in refused[0]
+    assert refused[0] == refused[1]
+
+
 def test_a_dry_run_prints_what_the_doctor_warns_of(run, capsys):
     root, command = run
     source = root / 'sample/images/training'

@@ -27,3 +27,28 @@ def test_what_has_shapes_alone_draws_no_random_numbers():
     assert layer.weight.is_meta
     assert layer.weight.shape == (4, 3)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+class Part(nn.Linear):
+    """A layer that draws ones, and counts how often it was asked to."""
+
+    draws = 0
+
+    def init_weights(self):
+        self.draws += 1
+        nn.init.ones_(self.weight)
+
+
+def test_a_network_is_initialized_before_its_parts_and_once():
+    network = Swin(
+        arch=dict(width=16, depths=(1, 1), heads=(1, 2)),
+        out_indices=(0, 1),
+        init_cfg=dict(type='Constant', layer=['Linear', 'Part'], val=0.5),
+    )
+    network.part = Part(2, 2)
+    network.init_weights()
+    network.init_weights()
+    assert network.is_init
+    assert network.part.draws == 1
+    assert network.part.weight.tolist() == [[1, 1], [1, 1]]
+    assert network.stages[0].blocks[0].mlp.fc1.weight.unique().tolist() == [0.5]

@@ -43,6 +43,7 @@ from denseformer.backbones.plain.croco import CroCo
 from denseformer.backbones.plain.crossvit import CrossViT
 from denseformer.backbones.plain.dinov2 import DINOv2
 from denseformer.backbones.plain.dinov3 import DINOv3
+from denseformer.backbones.plain.dinov3_adapter import DINOv3Adapter
 from denseformer.backbones.plain.git import GiTViT
 from denseformer.backbones.plain.hiera import Hiera
 from denseformer.backbones.plain.illama import ILLaMA
@@ -109,6 +110,7 @@ __all__ = [
     'CvT',
     'DINOv2',
     'DINOv3',
+    'DINOv3Adapter',
     'DaViT',
     'DiNAT',
     'DiNATs',

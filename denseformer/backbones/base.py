@@ -293,7 +293,7 @@ class Backbone(MapNetwork):
                 return first_block[int(rest[0])] + block + 1
             if part == 'plugins':
                 return first_block[int(rest[0])] + len(self.stages[int(rest[0])].blocks)
-            return self.depth + 1 if part == 'out_norms' else 0
+            return self.depth + 1 if part.startswith('out_') else 0
 
         return {
             name: ParamGroup(decay=not any(part in name for part in self.no_weight_decay), depth=depth_of(name))

@@ -3,13 +3,14 @@
 A `.safetensors` file holds tensors only. A `.pth` file is a pickle, which can run code when it is opened: it is read
 with PyTorch's restricted unpickler, never without, unless the user says that the file is trusted. What mmengine writes
 about a run beside the weights (history buffers, numpy arrays) is on the list of allowed types. A bare pickle of
-numpy arrays, as Detectron2's `.pkl` files are, is read with an unpickler that allows nothing else. The content of a
-file says which of these it is, whatever its suffix.
+numpy arrays, as Detectron2's `.pkl` files are, is read with an unpickler that allows nothing else, numpy's own `.npz`
+without objects. The content of a file says which of these it is, whatever its suffix.
 """
 
 import pickle
 import re
 import struct
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ ZIP = b'PK'
 """The beginning of what `torch.save` writes. A safetensors file begins with a small number, in 8 bytes, and a brace."""
 BROKEN = (
     *(RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError),
-    *(AttributeError, AssertionError, OverflowError, MemoryError, struct.error),
+    *(AttributeError, AssertionError, OverflowError, MemoryError, struct.error, zipfile.BadZipFile),
 )
 """Exceptions of the readers, depending on where a file is damaged."""
 
@@ -56,6 +57,8 @@ def read_checkpoint(
         content = _read_safetensors(path)
     elif path.suffix == '.pkl' and not trust and not start.startswith(ZIP):
         content = _read_arrays(path)
+    elif start.startswith(ZIP) and _is_npz(path):
+        content = _read_npz(path)
     else:
         content = _read_pickle(path, map_location, trust, mmap and start.startswith(ZIP))
     if not isinstance(content, Mapping):
@@ -97,6 +100,24 @@ def _read_arrays(path: Path) -> Any:
             return _with_tensors(_ArrayUnpickler(file, encoding='latin1').load())
     except pickle.UnpicklingError as error:
         raise _refusal_error(path, error) from error
+    except BROKEN as error:
+        raise _damage_error(path, error) from error
+
+
+def _is_npz(path: Path) -> bool:
+    """Whether a zip archive holds numpy's arrays alone; a damaged one is left to the reader of checkpoints."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return False
+    return bool(names) and all(name.endswith('.npy') for name in names)
+
+
+def _read_npz(path: Path) -> dict[str, Tensor]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     except BROKEN as error:
         raise _damage_error(path, error) from error
 

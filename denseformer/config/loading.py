@@ -109,6 +109,7 @@ def described_maps(backbone: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         raise ConfigError(f"backbone.type: no backbone is called '{name}'.{hint}")
     if not (isinstance(cls, type) and issubclass(cls, MapNetwork) and 'arch' in backbone):
         return {}
-    options = {key: backbone[key] for key in ('out_indices', 'neck', 'patch_size', 'return_stem') if key in backbone}
+    changing = ('out_indices', 'neck', 'patch_size', 'return_stem', 'feat_downsample')
+    options = {key: backbone[key] for key in changing if key in backbone}
     description = cls.describe(backbone['arch'], **options)
     return {'channels': description.channels, 'strides': description.strides}

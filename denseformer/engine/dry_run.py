@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from denseformer.config.errors import ConfigError
+from denseformer.engine.feature_cache import frozen_backbone
+from denseformer.engine.hooks.feature_cache import FeatureCacheHook
 from denseformer.engine.launch import build_runner, prepare
 from denseformer.engine.runner import explain_small_batches
 from denseformer.engine.validation import in_parts
@@ -25,7 +27,8 @@ def dry_run(config_path: str, options: TrainOptions) -> dict[str, Any]:
     """Look at a part of the data, build everything, run a training iteration and a validation step, and say the cost.
 
     Returns parameters (total and trained), seconds per iteration, peak memory in GiB, and hours for the whole run
-    without validation.
+    without validation. Raises ConfigError where training would, for unsound data or a backbone that learns although its
+    maps are to be kept.
     """
     config = prepare(config_path, options)
     check_data(config)
@@ -33,6 +36,8 @@ def dry_run(config_path: str, options: TrainOptions) -> dict[str, Any]:
     runner.optim_wrapper = runner.build_optim_wrapper(config.optim_wrapper)
     runner.build_param_scheduler(config.get('param_scheduler') or [])
     runner._init_model_weights()
+    if any(isinstance(hook, FeatureCacheHook) for hook in runner.hooks):
+        frozen_backbone(runner.model)
     batches = iter(runner.train_dataloader)
     runner.model.train()
     with explain_small_batches():

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
@@ -30,12 +31,10 @@ FREEZE = 'Freeze it: --finetune head.'
 class FeatureCache:
     """In place of a backbone's `forward`: reads the maps that are there, computes and writes the others.
 
-    folder: of all caches; settings: of the backbone. Raises ConfigError for a backbone that learns, or whose maps are
-    others while it trains (`require_frozen`).
+    backbone: a frozen one (`frozen_backbone`); folder: of all caches; settings: of the backbone.
     """
 
     def __init__(self, backbone: nn.Module, folder: str | Path, settings: Mapping[str, Any]):
-        require_frozen(backbone)
         self.backbone = backbone
         self.folder = Path(folder) / fingerprint(backbone, settings)
         self.compute: Callable[[Tensor], Any] = backbone.forward
@@ -119,6 +118,15 @@ def fingerprint(backbone: nn.Module, settings: Mapping[str, Any]) -> str:
         digest.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
         digest.update(bytes_of(value))
     return f'{type(backbone).__name__}-{digest.hexdigest()}'
+
+
+def frozen_backbone(model: nn.Module) -> nn.Module:
+    """The backbone of a model, wrapped or not; raises ConfigError where there is none, or `require_frozen` does."""
+    backbone = getattr(model.module if is_model_wrapper(model) else model, 'backbone', None)
+    if backbone is None:
+        raise ConfigError('--cache-features: the model has no backbone.')
+    require_frozen(backbone)
+    return backbone
 
 
 @torch.no_grad()

@@ -48,6 +48,7 @@ from denseformer.inspection.outcomes import (
     panoptic_picture,
     small_map,
     true_picture,
+    write_legend,
 )
 from denseformer.options import LaunchOptions
 from denseformer.restoration.metrics import PSNR
@@ -145,6 +146,8 @@ class RecordsHook(Hook):
         self.turn = bool(preprocessor.get('bgr_to_rgb'))
         for old in self.folder.glob('worst_*.jpg'):
             old.unlink()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_legend(self.folder, self.classes, self.palette)
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         for given, inputs, sample in zip(data_batch['data_samples'], data_batch['inputs'], outputs, strict=True):
@@ -198,7 +201,6 @@ class RecordsHook(Hook):
             if truth is not None:
                 pictures['truth'] = truth
             pictures['found'] = found_picture(picture, sample, self.classes, self.palette)
-            self.folder.mkdir(parents=True, exist_ok=True)
             for place, (kind, drawn) in enumerate(pictures.items()):
                 (self.folder / f'worst_{index}_{place}_{kind}.jpg').write_bytes(pages.jpeg(drawn))
         for _, other in self.worst[WORST:]:

@@ -13,6 +13,7 @@ from denseformer.explain.bootstrap import Comparison, changed_images, compare
 from denseformer.explain.collect import FOLDER, records_of
 from denseformer.explain.records import Records, same_images
 from denseformer.explain.scores import calibration_error
+from denseformer.inspection.outcomes import read_legend
 from denseformer.options import LaunchOptions
 
 SHOWN_IMAGES, SHOWN_SUSPECTS, SHOWN_CHANGES = 12, 48, 30
@@ -80,7 +81,7 @@ def parts(folder: Path, records: Records, analysis: Analysis) -> Iterator[str]:
         yield reliability(analysis.reliability)
     worst = list(worst_images(folder, records, analysis))
     if worst:
-        yield pages.section('worst', 'The worst images', *worst)
+        yield pages.section('worst', 'The worst images', pages.legend(read_legend(folder)), *worst)
     if analysis.suspects:
         yield pages.section('labels', 'Suspected labels', *suspects(records, analysis.suspects))
 

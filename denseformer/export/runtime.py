@@ -37,12 +37,14 @@ class Sizes:
 
 
 def run_onnx(path: Path) -> tuple[Run, Meta]:
-    """An ONNX file, run by ONNX Runtime on the CPU, and its metadata."""
+    """An ONNX file, run by ONNX Runtime on the CPU with as many threads as PyTorch has, and its metadata."""
     try:
         import onnxruntime
     except ImportError:
         raise ValueError(f"'{path}': ONNX files need onnxruntime: pip install 'denseformer[export]'.") from None
-    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
     meta = session.get_modelmeta().custom_metadata_map.get(META)
 
     def run(images: Tensor) -> Tensor:

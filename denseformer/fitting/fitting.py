@@ -20,6 +20,7 @@ from denseformer.folders.writing import HERE, counts, image_size
 from denseformer.options import TrainOptions, takes_options
 
 FOLDER, CONFIG = 'dataset', 'config.py'
+MODEL_BASES = ('backbones/', 'networks/', 'heads/', 'systems/', 'restorers/')
 SHOWN_CLASSES = 12
 
 
@@ -42,7 +43,8 @@ def fit(
         data: a folder, or a `data.yaml`.
         task: 'segmentation', 'detection', 'instances', 'panoptic', 'restoration' or 'super-resolution'; 'auto' takes
             the one that the folder is labelled for.
-        model: a backbone or restoration network by the name of its base, such as 'swin'; default: by the rules.
+        model: a system such as 'mask2former', or a backbone or restoration network by the name of its base, such as
+            'swin'; default: by the rules.
         out: the run's folder; default: work_dirs/<name of the folder>.
         explain: print every choice with its reason and the config, and stop; None is returned.
 
@@ -98,17 +100,14 @@ def facts_of(found: Found, listing: Listing, device: str, model: str | None) -> 
 def config_text(recipe: Recipe) -> str:
     """The short config of a recipe, which builds on the dataset's base beside it."""
     bases = [f'denseformer::_base_/{base}.py' for base in recipe.bases]
+    models = sum(base.startswith(MODEL_BASES) for base in recipe.bases)
     lines = [
         '# Chosen by `denseformer fit`; --explain says why. Edit it, and train it by `denseformer train`.',
         '_base_ = [',
-    ]
-    lines += [
-        *(f"    '{base}'," for base in bases[:2]),
-        "    './data.py',",
-        *(f"    '{base}'," for base in bases[2:]),
+        *(f"    '{base}'," for base in (*bases[:models], './data.py', *bases[models:])),
         ']',
+        f"work_dir = '{HERE}/..'",
     ]
-    lines += [f"work_dir = '{HERE}/..'"]
     lines += [f'{key} = {written(value)}' for key, value in recipe.keys.items()]
     return '\n'.join(lines) + '\n'
 

@@ -5,6 +5,7 @@ A row of the table is what suits a task on a device; number and size of images d
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,6 +14,7 @@ from mmengine.config import Config
 
 from denseformer.checkpoints.catalog import of_variant
 from denseformer.config.shipped import config_folder
+from denseformer.fitting.systems import FEW_QUERIES, JITTER, SYSTEMS, System, systems_for, tasks_of
 from denseformer.suggestions import did_you_mean
 
 
@@ -47,7 +49,8 @@ class Row:
     bases: besides the network's and the dataset's; network: its base; sizes: keys that make network and head smaller.
     long: the longest side of images; crop: side of the squares that are trained on; batch: images a step.
     passes: over the training images; least, most: iterations; rate: the learning rate; keys: others.
-    gigabytes: of GPU memory for one image.
+    gigabytes: of GPU memory for one image; multiple: sides of crops are multiples of it; smallest: the side to which
+    smaller images are enlarged.
     """
 
     bases: tuple[str, ...]
@@ -62,21 +65,17 @@ class Row:
     rate: float
     keys: Mapping[str, Any] = field(default_factory=dict)
     gigabytes: float = 1.5
+    multiple: int = 32
+    smallest: int = 32
 
 
 NARROW_HEAD = {'model': {'decode_head': {'channels': 64}, 'auxiliary_head': {'channels': 32}}}
 NARROW_BOXES = {'pyramid': 64, 'anchor_scale': 3, 'model': {'bbox_head': {'stacked_convs': 2}}}
-FEW_QUERIES = {'head': {'width': 64, 'num_heads': 4, 'encoder_layers': 1, 'decoder_layers': 3, 'num_points': 1024}}
 PRETRAINED = {'backbone': {'pretrained': 'imagenet1k', 'drop_path_rate': 0.2}}
 SMALL_CFSR = {'network': {'arch': {'_delete_': True, 'dim': 32, 'groups': 1, 'blocks': 4, 'kernel_size': 7}}}
 DENOISING = {'network': {'arch': 'denoising'}}
 SMALL_SWINIR = {
     'network': {'arch': {'_delete_': True, 'dim': 32, 'groups': 2, 'blocks': 2, 'heads': 4, 'upsampler': ''}}
-}
-JITTER = {
-    'augmentation': [
-        [{'type': 'RandomResize', 'scale': '${image_scale}', 'ratio_range': (0.7, 1.3), 'keep_ratio': True}]
-    ]
 }
 BY_STAGE = {'layer_decay': 0.9, 'decay_by': 'stage', 'layers': 6, 'vector_decay': False}
 DECAYS: Mapping[str, Mapping[str, Any]] = {
@@ -86,7 +85,10 @@ DECAYS: Mapping[str, Mapping[str, Any]] = {
     'vim': {'layer_decay': 0.92},
 }
 """Layer-wise decay of the learning rate by which the authors' segmentors of these backbones go on from weights."""
-START = 'imagenet1k'
+START, RESOLUTION = 'imagenet1k', re.compile(r'_\d{3}$')
+"""ImageNet's label, and what `pretrained` may leave out of one."""
+DEFAULT_BACKBONE = 'backbones/dinat'
+"""That of GPUs, in two sizes."""
 ONE_LOGIT = 'heads/parts/upernet_one_logit'
 """The head of a class and its background."""
 ITERATIONS, EPOCHS, PIXELS = 'runtime/default', 'runtime/epochs', 'runtime/restoration'
@@ -172,20 +174,23 @@ class Recipe:
 
 
 def choose(facts: Facts) -> Recipe:
-    """The recipe for a dataset on a device. Raises ValueError for a model that does not ship."""
+    """The recipe for a dataset on a device. Raises ValueError for a model that does not ship or serves other tasks."""
     row = TABLE[facts.task, facts.device]
+    asked = facts.model
+    system = SYSTEMS.get((asked or '', facts.task))
+    if system is not None:
+        row, facts = row_of(system, facts), replace(facts, model=None)
     network = row.network if facts.model is None else network_base(facts.model, facts.task)
     size = images(facts, row)
     crop = crops(facts, row, size)
     batch = batches(facts, row)
     iterations, steps = schedule(facts, row, batch.keys['batch_size'])
     start = weights_for(network) if facts.model and facts.device == 'cuda' and facts.task not in PIXEL_TASKS else ''
-    row = (
-        replace(row, bases=(ONE_LOGIT, *row.bases[1:])) if facts.task == 'segmentation' and facts.classes == 2 else row
-    )
+    if row.bases[0] == 'heads/upernet' and facts.classes == 2:
+        row = replace(row, bases=(ONE_LOGIT, *row.bases[1:]))
     choices = [
         model(facts, row, network, start),
-        head(row),
+        head(row) if system is None else Choice('system', str(asked), 'as asked for', row.keys),
         *size,
         *crop,
         batch,
@@ -193,32 +198,74 @@ def choose(facts: Facts) -> Recipe:
         rate(facts, row, start),
         *layer_decay(network, start),
         *pasting(facts, iterations),
-        averaging(iterations),
+        averaging(row, iterations),
         workers(facts),
     ]
-    return Recipe((network, *row.bases), tuple(choices))
+    return Recipe((*([network] if network else []), *row.bases), tuple(choices))
+
+
+def row_of(system: System, facts: Facts) -> Row:
+    """The row of a system: that of its task, or of the one it is like, with what it changes."""
+    row = TABLE[system.like or facts.task, facts.device]
+    change = system.cpu if facts.device == 'cpu' else system.cuda
+    bases = (
+        change.head or system.head,
+        *(change.schedule if change.schedule and is_schedule(base) else base for base in row.bases[1:]),
+    )
+    network = change.network if change.network is not None else system.network
+    sizes = row.sizes if change.sizes is None and bases[0] == row.bases[0] else change.sizes or {}
+    if network is None and 'backbone' in row.sizes:
+        sizes = merge({'backbone': row.sizes['backbone']}, sizes)
+    given = {
+        'network': network,
+        **{name: getattr(change, name) for name in ('long', 'passes', 'rate', 'gigabytes', 'multiple', 'smallest')},
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    return replace(row, bases=bases, sizes=sizes, keys=merge(row.keys, change.keys), **changes)
+
+
+def is_schedule(base: str) -> bool:
+    return base.startswith('schedules/')
 
 
 def network_base(name: str, task: str) -> str:
-    """The base of a backbone, or of a restoration network, by its name."""
+    """The base of a backbone, or of a restoration network, by its name; raises ValueError for any other name."""
     room = 'networks' if task in PIXEL_TASKS else 'backbones'
     known = sorted(path.stem for path in (config_folder() / '_base_' / room).glob('*.py'))
-    if name not in known:
-        raise ValueError(
-            f"no model for {task} is called '{name}'.{did_you_mean(name, known)} There are: {', '.join(known)}."
-        )
-    return f'{room}/{name}'
+    if name in known:
+        return f'{room}/{name}'
+    systems = systems_for(task)
+    kinds = [('Systems', systems)] if systems else []
+    listed = '. '.join(f'{kind}: {", ".join(names)}' for kind, names in (*kinds, (room.capitalize(), known)))
+    if served := tasks_of(name):
+        raise ValueError(f"the system '{name}' is for {' and '.join(served)}, not for {task}. {listed}.")
+    hint = did_you_mean(name, [*systems, *known])
+    raise ValueError(f"no model for {task} is called '{name}'.{hint} {listed}.")
+
+
+def base_config(name: str) -> Config:
+    """A shipped base by its name, such as 'schedules/adamw_short'."""
+    return Config.fromfile(config_folder() / '_base_' / f'{name}.py')
 
 
 def weights_for(network: str) -> str:
-    """ImageNet's label where its weights are published for the variant in a backbone's base, '' where none are."""
-    backbone = Config.fromfile(config_folder() / '_base_' / f'{network}.py')['backbone']
+    """The label of ImageNet's weights that are published for the variant in a backbone's base, '' where none are."""
+    backbone = base_config(network)['backbone']
     name, arch = str(backbone['type']).removeprefix('denseformer.'), backbone.get('arch')
-    return START if isinstance(arch, str) and any(f.label.startswith(START) for f in of_variant(name, arch)) else ''
+    if not isinstance(arch, str):
+        return ''
+    labels = sorted(file.label for file in of_variant(name, arch) if file.label.startswith(START))
+    return START if START in {RESOLUTION.sub('', label) for label in labels} else next(iter(labels), '')
+
+
+def starts_from_weights(row: Row) -> bool:
+    """Whether the network of a row starts from published weights."""
+    own = base_config(row.network).get('backbone', {}) if row.network else {}
+    return bool('load_from' in row.keys or {**own, **row.sizes.get('backbone', {})}.get('pretrained'))
 
 
 def model(facts: Facts, row: Row, network: str, start: str) -> Choice:
-    name = network.rpartition('/')[2]
+    name = network.rpartition('/')[2] or "the system's own"
     if facts.model is not None:
         keys = merge(head_keys(row), {'backbone': {'pretrained': start}} if start else {})
         return Choice('model', name, f'as asked for, {f"weights of {start}" if start else "from random weights"}', keys)
@@ -226,6 +273,9 @@ def model(facts: Facts, row: Row, network: str, start: str) -> Choice:
         return Choice('model', name, 'no GPU: a network of few parameters, from random weights', row.sizes)
     if facts.task in PIXEL_TASKS:
         return Choice('model', name, 'a GPU: the published size, from random weights', row.sizes)
+    if network != DEFAULT_BACKBONE:
+        weights = 'published' if starts_from_weights(row) else 'random'
+        return Choice('model', name, f'a GPU: the published size, from {weights} weights', row.sizes)
     arch = 'mini' if facts.memory < SMALL_GPU else 'tiny'
     keys = merge(row.sizes, {'backbone': {'arch': arch}})
     return Choice('model', f'{name} {arch}', f'a GPU of {facts.memory:.0f} GiB: published weights of ImageNet', keys)
@@ -251,7 +301,8 @@ def images(facts: Facts, row: Row) -> list[Choice]:
     if factor < 1 and 0 < facts.object_side * factor < SMALLEST_OBJECT:
         factor = min(1.0, 2 * factor, SMALLEST_OBJECT / facts.object_side)
         reason += f'; larger for objects of {facts.object_side:.0f} pixels'
-    size = max(round(facts.long * factor), 32), max(round(facts.short * factor), 32)
+    size = max(round(facts.long * factor), row.smallest), max(round(facts.short * factor), row.smallest)
+    reason += f', at least {row.smallest} for as many queries' if facts.short * factor < row.smallest > 32 else ''
     return [Choice('size', f'{size[0]} x {size[1]}', reason, {'image_scale': size})]
 
 
@@ -263,15 +314,9 @@ def crops(facts: Facts, row: Row, size: list[Choice]) -> list[Choice]:
         return [
             Choice('crop', f'{side} x {side}', f'patches of degraded images, at most {row.crop}', {'patch_size': side})
         ]
-    side = max(min(row.crop, size[0].keys['image_scale'][1] // 32 * 32), 32)
-    return [
-        Choice(
-            'crop',
-            f'{side} x {side}',
-            f'the short side in steps of 32, at most {row.crop}',
-            {'crop_size': (side, side)},
-        )
-    ]
+    side = max(min(row.crop, size[0].keys['image_scale'][1]) // row.multiple * row.multiple, row.multiple)
+    reason = f'the short side in steps of {row.multiple}, at most {row.crop}'
+    return [Choice('crop', f'{side} x {side}', reason, {'crop_size': (side, side)})]
 
 
 def batches(facts: Facts, row: Row) -> Choice:
@@ -290,25 +335,41 @@ def schedule(facts: Facts, row: Row, batch: int) -> tuple[int, Choice]:
     each = max(facts.train / batch, 1)
     wanted = min(max(round(row.passes * each), row.least), row.most)
     reason = f'{row.passes} passes over {facts.train} images, {row.least} to {row.most} iterations'
-    warmup = max(min(50, wanted // 10), 2)
     if facts.task not in EPOCH_TASKS:
         interval = max(wanted // VALIDATIONS, 1)
-        keys: dict[str, Any] = {'max_iters': interval * VALIDATIONS, 'warmup_iters': warmup, 'val_interval': interval}
-        text = f'{interval * VALIDATIONS} iterations'
-        return interval * VALIDATIONS, Choice('schedule', text, f'{reason}; validated {VALIDATIONS} times', keys)
+        iterations = interval * VALIDATIONS
+        keys = schedule_keys(row, {'max_iters': iterations, 'val_interval': interval}, iterations)
+        return iterations, Choice(
+            'schedule', f'{iterations} iterations', f'{reason}; validated {VALIDATIONS} times', keys
+        )
     epochs = max(math.ceil(wanted / math.ceil(each)), 2)
     interval = max(math.ceil(epochs / VALIDATIONS), 1)
-    steps = [round(epochs * 0.75), round(epochs * 0.92)]
-    keys = {'epochs': epochs, 'warmup_iters': warmup, 'val_interval': interval}
-    if facts.task != 'panoptic':
-        keys['steps'] = sorted({step for step in steps if 0 < step < epochs})
+    steps = sorted({step for step in (round(epochs * 0.75), round(epochs * 0.92)) if 0 < step < epochs})
+    iterations = epochs * math.ceil(each)
+    keys = schedule_keys(row, {'epochs': epochs, 'val_interval': interval, 'steps': steps}, iterations)
     text = f'{epochs} epochs of {math.ceil(each)} iterations'
-    return epochs * math.ceil(each), Choice('schedule', text, f'{reason}; validated every {interval}', keys)
+    return iterations, Choice('schedule', text, f'{reason}; validated every {interval}', keys)
+
+
+def schedule_keys(row: Row, keys: Mapping[str, Any], iterations: int) -> dict[str, Any]:
+    """`keys` and the warm-up, as far as the row's schedule reads them."""
+    own = schedule_base(row)
+    warmup = max(min(50, iterations // 10), 2)
+    keys = {**keys, 'warmup_iters': warmup}
+    if 'mask_starts' in own:  # EoMT's masks are phased out one after another
+        sixths = [iterations * part // 6 for part in range(1, 6)]
+        more = {'max_iters': iterations, 'warmups': [warmup, 2 * warmup]}
+        keys |= {**more, 'mask_starts': sixths[:-1], 'mask_ends': sixths[1:]}
+    return {key: value for key, value in keys.items() if key in own}
+
+
+def schedule_base(row: Row) -> Config:
+    return base_config(next(base for base in row.bases if is_schedule(base)))
 
 
 def rate(facts: Facts, row: Row, start: str) -> Choice:
     value = row.rate
-    published = facts.device == 'cuda' and facts.task not in PIXEL_TASKS and (facts.model is None or bool(start))
+    published = bool(start) if facts.model is not None else starts_from_weights(row)
     reason = 'from published weights' if published else 'from random weights'
     if facts.model is not None and facts.device == 'cpu' and facts.task not in PIXEL_TASKS:
         value, reason = row.rate / 4, 'a larger network than the table has'
@@ -336,11 +397,12 @@ def pasting(facts: Facts, iterations: int) -> list[Choice]:
     return [Choice('copy-paste', f'into {PASTED:.0%}', f'{facts.train} images, a long run', {'copy_paste': PASTED})]
 
 
-def averaging(iterations: int) -> Choice:
-    """The momentum of the average: its reach is a part of the run."""
+def averaging(row: Row, iterations: int) -> Choice:
+    """The momentum of the average: its reach is a part of the run. Other hooks of the schedule stay."""
     momentum = round(min(max(AVERAGED / iterations, 1e-4), 0.5), 5)
-    hook = {'type': 'EMAHook', 'momentum': momentum}
-    return Choice('averaging', f'momentum {momentum:g}', f'over a {AVERAGED}th of the run', {'custom_hooks': [hook]})
+    others = [hook for hook in schedule_base(row).get('custom_hooks', []) if hook['type'] != 'EMAHook']
+    hooks = [*others, {'type': 'EMAHook', 'momentum': momentum}]
+    return Choice('averaging', f'momentum {momentum:g}', f'over a {AVERAGED}th of the run', {'custom_hooks': hooks})
 
 
 def workers(facts: Facts) -> Choice:

@@ -90,11 +90,11 @@ def spread_colors(count: int) -> list[Color]:
 def draw_instances(
     image: np.ndarray,
     boxes: np.ndarray,
-    names: Sequence[str],
+    names: Sequence[str] | None,
     colors: Sequence[Color],
     masks: Iterable[np.ndarray] | None,
 ) -> Image.Image:
-    """`image` (H, W, 3), R, G, B, with boxes (n, 4), a name beside each, and masks, n of (H, W), tinted."""
+    """`image` (H, W, 3), R, G, B, with boxes (n, 4), a name beside each if given, and masks, n of (H, W), tinted."""
     picture = image.copy()
     for mask, color in zip(() if masks is None else masks, colors, strict=masks is not None):
         picture[mask] = picture[mask] * 0.5 + np.asarray(color) * 0.5
@@ -103,8 +103,9 @@ def draw_instances(
     draw = ImageDraw.Draw(canvas)
     size = max(10, max(canvas.size) // 60)
     font = ImageFont.load_default(size)
-    for (left, top, right, bottom), name, color in zip(boxes.tolist(), names, colors, strict=True):
+    for (left, top, right, bottom), color in zip(boxes.tolist(), colors, strict=True):
         draw.rectangle((left, top, max(left, right), max(top, bottom)), outline=color, width=max(1, size // 6))
+    for (left, top, _, _), name, color in zip(boxes.tolist(), names or (), colors, strict=names is not None):
         width, height = font.getlength(name) + 4, size + 2
         x = max(0, min(left, canvas.width - width))  # the name stays in the picture
         y = top - height if top >= height else max(0, min(top, canvas.height - height))

@@ -1,21 +1,26 @@
 """Pictures of a data sample, its labels, and what a model made of it, for any task, at the size of a thumbnail.
 
+Thumbnails have no room for names: a legend stands in the folder beside them.
+
 Legend: H W image; h w picture.
 """
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from denseformer.images.drawing import draw_instances, spread_colors, tinted
+from denseformer.images.drawing import LegendEntry, draw_instances, spread_colors, tinted
 from denseformer.inspection.browse import as_picture, paint
 
 INSTANCE_OFFSET = 1000
 """mmdetection's panoptic maps hold class + 1000 * instance."""
 FOUND = ('pred_img', 'pred_sem_seg', 'pred_panoptic_seg', 'pred_instances')
 """Predictions that can be drawn, by their names in a data sample."""
+LEGEND = 'legend.json'
 SURE = 0.3
 """Score from which found objects are drawn."""
 
@@ -97,10 +102,21 @@ def objects_picture(
     if 'masks' in objects:
         whole = getattr(objects.masks, 'masks', objects.masks)
         masks = [small_map(np.asarray(mask).astype(np.uint8), picture).astype(bool) for mask in whole]
-    names = [classes[label] for label in labels]
-    return np.asarray(draw_instances(picture, boxes, names, colors_of(labels, classes, palette), masks))
+    return np.asarray(draw_instances(picture, boxes, None, colors_of(labels, classes, palette), masks))
 
 
 def colors_of(labels: np.ndarray, classes: Sequence[str], palette: Sequence | None) -> list[tuple[int, int, int]]:
     known = spread_colors(len(classes)) if palette is None else [(int(r), int(g), int(b)) for r, g, b in palette]
     return [known[label] for label in labels]
+
+
+def write_legend(folder: Path, classes: Sequence[str], palette: Sequence | None) -> None:
+    """Keep names and colors of classes beside the pictures in `folder`."""
+    entries = list(zip(classes, colors_of(np.arange(len(classes)), classes, palette), strict=True))
+    (folder / LEGEND).write_text(json.dumps(entries))
+
+
+def read_legend(folder: Path) -> list[LegendEntry]:
+    """The names and colors that `write_legend` kept; none where it did not."""
+    path = folder / LEGEND
+    return [(name, tuple(color)) for name, color in json.loads(path.read_text())] if path.is_file() else []

@@ -36,10 +36,13 @@ class ShiftedWindowAttention(nn.Module):
         self.bias = RelativePositionBias(self.window, heads) if position_bias else None
         self.proj = Linear(dim, dim)
 
+    def shift_of(self, size: Size) -> Size:
+        """The shift of a map of `size`."""
+        return self.shift if self.shift_small_maps or min(size) > self.window[0] else (0, 0)
+
     def forward(self, x: Tensor) -> Tensor:
         B, H, W, _ = x.shape
-        shift = self.shift if self.shift_small_maps or min(H, W) > self.window[0] else (0, 0)
-        plan = plan_windows(B, (H, W), self.window, shift, x.device)
+        plan = plan_windows(B, (H, W), self.window, self.shift_of((H, W)), x.device)
         qkv = self.qkv(gather_windows(x, plan, self.window[0] * self.window[1]))  # (n, N, 3C)
         bias = None if self.bias is None else self.bias(qkv.dtype)
         out = planned_attention(qkv, self.heads, bias, plan)  # (n, N, C)

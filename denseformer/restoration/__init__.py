@@ -1,46 +1,23 @@
-"""Image restoration: networks behind one contract, the models that train and test them, their losses and scores."""
+"""Image restoration: networks behind one contract, the models that train and test them, their losses and scores.
+
+`networks` is imported with this package. What `components` offers besides is imported when it is first asked for:
+models of mmengine, which networks do without.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from denseformer.restoration import networks
-from denseformer.restoration.adversarial import AdversarialRestorer, GANOptimWrapperConstructor
-from denseformer.restoration.checkpoint import from_checkpoint
-from denseformer.restoration.data_sample import RestorationSample
-from denseformer.restoration.discriminator import UNetDiscriminator
-from denseformer.restoration.inpainting import InpaintingRestorer
-from denseformer.restoration.losses import (
-    CharbonnierLoss,
-    FrequencyLoss,
-    GANLoss,
-    L1Loss,
-    MSELoss,
-    PerceptualLoss,
-)
-from denseformer.restoration.metrics import LPIPS, NIQE, PSNR, SSIM, SpectralMetric
-from denseformer.restoration.preprocessor import RestorationPreprocessor
-from denseformer.restoration.progressive import ProgressivePreprocessor
-from denseformer.restoration.resize import imresize
-from denseformer.restoration.restorer import Restorer
 
-__all__ = [
-    'LPIPS',
-    'NIQE',
-    'PSNR',
-    'SSIM',
-    'AdversarialRestorer',
-    'CharbonnierLoss',
-    'FrequencyLoss',
-    'GANLoss',
-    'GANOptimWrapperConstructor',
-    'InpaintingRestorer',
-    'L1Loss',
-    'MSELoss',
-    'PerceptualLoss',
-    'ProgressivePreprocessor',
-    'RestorationPreprocessor',
-    'RestorationSample',
-    'Restorer',
-    'SpectralMetric',
-    'UNetDiscriminator',
-    'from_checkpoint',
-    'imresize',
-    'networks',
-]
+if TYPE_CHECKING:
+    from denseformer.restoration.components import *  # noqa: F403
+
+__all__ = ['networks']
+
+
+def __getattr__(name: str) -> Any:
+    """An attribute of `components`."""
+    components = import_module('denseformer.restoration.components')
+    if name not in components.__all__:
+        raise AttributeError(f"module 'denseformer.restoration' has no attribute '{name}'")
+    return getattr(components, name)

@@ -18,6 +18,7 @@ from denseformer.segmentation.metrics import SegmentationMetric
 from denseformer.segmentation.p2at import P2ATHead
 from denseformer.segmentation.paratranscnn import ParaTransCNN, ParaTransCNNHead
 from denseformer.segmentation.plain_heads import DPTHead, LinearHead
+from denseformer.segmentation.segformer import SegFormerHead
 from denseformer.segmentation.segmentor import Segmentor
 from denseformer.segmentation.unet_swin import UNetSwin
 from denseformer.segmentation.unetformer import UNetFormerHead
@@ -44,6 +45,7 @@ __all__ = [
     'P2ATHead',
     'ParaTransCNN',
     'ParaTransCNNHead',
+    'SegFormerHead',
     'SegmentationMetric',
     'Segmentor',
     'SemanticGatheringScatteringTransformer',

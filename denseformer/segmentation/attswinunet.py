@@ -7,7 +7,8 @@ paper and from what the code computes).
 Particular: the mean of a map's tokens attends to the other map's tokens and then takes the place of its own map's first
 token. Skips are what the encoder's stages begin with, after the merging of patches. The official "spatial attention"
 adds the encoder's attention to the decoder's only in a value that is thrown away; what its flag does is to join every
-skip twice with the same weights, which is `join_twice` here.
+skip twice with the same weights, which is `join_twice` here. `spatial_attention` is the paper's way: the sum of both
+mixes the values.
 
 Legend: B batch, H W map, C channels, N tokens.
 """
@@ -23,6 +24,7 @@ from denseformer.checkpoints.keys import Rule, StateDict, drop, rename
 from denseformer.layers import Linear, Mlp, PreNormBlock, ShiftedWindowAttention, drop_path_rates
 from denseformer.registry import MODELS
 from denseformer.segmentation.segmentor import DeepSupervisionHead, fitted
+from denseformer.segmentation.unet_swin import OpenMaps, Weights, run_openly
 
 HEAD_DIM, CROSS_HEADS, CROSS_DEPTH = 64, 8, 2
 """Of the attention between two maps."""
@@ -100,15 +102,16 @@ class DecoderStage(nn.Module):
             for i, rate in enumerate(rates)
         )
 
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+    def forward(self, x: Tensor, skip: Tensor, weights: Weights | None = None) -> Tensor:
+        """weights: of the encoder's attention at this level, which are added to the blocks' own of the same windows."""
         x = fitted(self.enlarge(x).permute(0, 3, 1, 2), skip).permute(0, 2, 3, 1)
         skip = skip.permute(0, 2, 3, 1)
         if self.cross is not None:
             x, skip = self.cross(x, skip)
         for _ in range(self.joins):
             x = self.join(torch.cat([x, skip], 3))
-        for block in self.blocks:
-            x = block(x)
+        for i, block in enumerate(self.blocks):
+            x = block(x) if weights is None else run_openly(block, x, weights.get(i % 2))[0]
         return x
 
 
@@ -124,9 +127,12 @@ class AttSwinUNetHead(DeepSupervisionHead):
         window: side of their windows in tokens.
         cross_levels: at how many of these maps, from the coarsest on, the skip exchanges with the decoder.
         join_twice: whether a skip that does not exchange is joined twice.
+        spatial_attention: whether the encoder's weights of attention are added to those of the decoder's blocks, as in
+            the paper; the encoder is `UNetSwin(stage_inputs=True, show_attention=True)` with as many heads.
         drop_path_rate: stochastic depth of the coarsest block.
 
-    Raises ValueError for other numbers of maps, or heads that do not divide their channels.
+    Raises ValueError for other numbers of maps, heads that do not divide their channels, and an encoder that does not
+    show its attention where it is asked for.
     """
 
     official: ClassVar[tuple[Rule, ...]] = (
@@ -155,6 +161,7 @@ class AttSwinUNetHead(DeepSupervisionHead):
         window: int = 7,
         cross_levels: int = 3,
         join_twice: bool = False,
+        spatial_attention: bool = False,
         drop_path_rate: float = 0.1,
         **options: Any,
     ):
@@ -167,6 +174,7 @@ class AttSwinUNetHead(DeepSupervisionHead):
             raise ValueError(f'heads={tuple(heads)} must divide the channels of the finer maps, {tuple(finer)}.')
         finest = finer[0]
         super().__init__(in_channels=in_channels, channels=finest, **options)
+        self.spatial_attention = spatial_attention
         self.norm = nn.LayerNorm(coarsest)
         rates = drop_path_rates(drop_path_rate, depths)
         levels = reversed(list(zip(in_channels[1:], finer, heads, rates, strict=True)))
@@ -182,9 +190,17 @@ class AttSwinUNetHead(DeepSupervisionHead):
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor | tuple[Tensor]:
         *skips, coarsest = self._transform_inputs(inputs)
+        shown: Sequence[Weights | None] = [None] * len(skips)
+        if self.spatial_attention:
+            if not isinstance(inputs, OpenMaps):
+                raise ValueError(
+                    'spatial_attention=True takes the attention of the encoder: its backbone must be '
+                    "dict(type='denseformer.UNetSwin', stage_inputs=True, show_attention=True), without a neck."
+                )
+            shown = inputs.weights[: len(skips)]
         x = self.norm(coarsest.permute(0, 2, 3, 1))  # (B, H, W, C)
-        for stage, skip in zip(self.stages, reversed(skips), strict=True):
-            x = stage(x, skip)
+        for stage, skip, weights in zip(self.stages, reversed(skips), reversed(shown), strict=True):
+            x = stage(x, skip, weights)
         scores = self.cls_seg(self.enlarge(self.norm_up(x)).permute(0, 3, 1, 2))
         return (scores,) if self.training else scores
 

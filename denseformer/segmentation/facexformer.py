@@ -4,8 +4,8 @@ Paper: "FaceXFormer: A Unified Transformer for Facial Analysis", https://arxiv.o
 https://github.com/Kartik-3004/facexformer (MIT), whose two-way transformer is Segment Anything's.
 
 Particular: all parts of the face share one hypernetwork, and the random frequencies of the positions are part of the
-weights. The maps of the backbone come without norms. The authors publish weights and no training code: the losses of
-facts are ours, where the paper has STAR for landmarks and an angle between rotations for the head's pose.
+weights. The maps of the backbone come without norms. The authors publish weights and no training code: the losses are
+the paper's, but for landmarks, where it has STAR, which needs heat maps, and which are compared by coordinates here.
 
 Legend: B batch, K classes of pixels, T tokens of facts and classes, N pixels of the fused map, C channels.
 """
@@ -43,9 +43,29 @@ def distance_loss(found: Tensor, truth: Tensor) -> Tensor:
     return F.l1_loss(found, truth.to(found.dtype).flatten(1))
 
 
+def rotations(angles: Tensor) -> Tensor:
+    """Matrices that rotate about x by the pitch, then about y by the yaw, then about z by the roll: (n, 3) ->
+    (n, 3, 3)."""
+    (sx, sy, sz), (cx, cy, cz) = (part.unbind(1) for part in (angles.sin(), angles.cos()))
+    rows = (
+        *(cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx),
+        *(sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx),
+        *(-sy, cy * sx, cy * cx),
+    )
+    return torch.stack(rows, 1).unflatten(1, (3, 3))
+
+
+def rotation_loss(found: Tensor, truth: Tensor) -> Tensor:
+    """The mean angle between rotations, in radians, whatever turns of pitch, yaw and roll make them up."""
+    wide = torch.promote_types(found.dtype, torch.float32)
+    apart = (rotations(found.to(wide)) - rotations(truth.to(wide))).flatten(1)
+    half_sine = torch.linalg.vector_norm(apart, dim=1) / 8**0.5
+    return 2 * half_sine.clamp(max=1 - 1e-6).asin().mean()  # the slope of asin has no bound at 1
+
+
 FACTS = {
     'landmarks': Fact(136, distance_loss),
-    'head_pose': Fact(3, distance_loss),
+    'head_pose': Fact(3, rotation_loss),
     'attributes': Fact(40, binary_loss),
     'visibility': Fact(29, binary_loss),
     'age': Fact(8, class_loss),

@@ -19,13 +19,13 @@ import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from mmseg.models.data_preprocessor import SegDataPreProcessor
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
 from denseformer.checkpoints.keys import RenamesKeys, Rule
 from denseformer.layers import DepthwiseConv2d
 from denseformer.registry import MODELS
+from denseformer.segmentation.segformer import JoinedMaps
 
 CONTEXT_RATIO = 16
 """Hidden channels of the shared context in those of the map."""
@@ -268,7 +268,7 @@ def draw(module: nn.Module) -> None:
 
 
 @MODELS.register_module()
-class IsomerHead(RenamesKeys, BaseDecodeHead):
+class IsomerHead(JoinedMaps):
     """SegFormer's head that enlarges twice more, for one logit at the size of the image.
 
     The authors' code takes square images; here both sides are doubled.
@@ -280,40 +280,29 @@ class IsomerHead(RenamesKeys, BaseDecodeHead):
         options: of mmsegmentation's `BaseDecodeHead`.
     """
 
-    names: ClassVar[tuple[Rule, ...]] = (
-        (r'^linear_c(\d)\.proj\.', lambda match: f'levels.{int(match[1]) - 1}.'),
-        (r'^linear_fuse\.', 'fuse.'),
+    names = (
+        *JoinedMaps.names,
         (r'^linear_project\.', 'refine.'),
         (r'^linear_saliency_pred\.', 'conv_seg.'),
     )
 
     def __init__(self, *, in_channels: Sequence[int], channels: int, dropout_ratio: float = 0.1, **options: Any):
         super().__init__(
-            list(in_channels),
-            channels // 4,
+            in_channels=in_channels,
+            width=channels,
+            channels=channels // 4,
             num_classes=options.pop('num_classes', 2),
             out_channels=1,
             threshold=options.pop('threshold', 0.5),
-            in_index=list(range(len(in_channels))),
-            input_transform='multiple_select',
             dropout_ratio=dropout_ratio,
             **options,
         )
-        norm = dict(type='BN')
-        self.levels = nn.ModuleList(nn.Linear(dim, channels) for dim in in_channels)
-        self.fuse = ConvModule(len(in_channels) * channels, channels, 1, norm_cfg=norm)
-        self.refine = ConvModule(channels, channels // 4, 3, padding=1, norm_cfg=norm)
+        self.refine = ConvModule(channels, channels // 4, 3, padding=1, norm_cfg=dict(type='BN'))
         draw(self)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """One (B, C_i, h_i, w_i) per in_channels -> logits of the object, (B, 1, 4 * h_0, 4 * w_0)."""
-        size = inputs[0].shape[2:]
-        maps = [
-            F.interpolate(level(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), size, mode='bilinear')
-            for level, x in zip(self.levels, self._transform_inputs(inputs), strict=True)
-        ]
-        x = doubled(self.fuse(torch.cat(maps[::-1], 1)))
-        return self.cls_seg(doubled(self.refine(x)))
+        return self.cls_seg(doubled(self.refine(doubled(self.join(inputs)))))
 
 
 def doubled(x: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ from denseformer.registry import MODELS
 class LinearHead(BaseDecodeHead):
     """Maps resized to the first one's size, side by side, BatchNorm, and a linear classifier of each place.
 
+    `dropout_ratio`, 0 unless given, is of whole channels in front of the BatchNorm; DINOv3's authors have 0.1.
+
     Args:
         in_channels: of the maps.
         num_classes: K.
@@ -44,7 +46,8 @@ class LinearHead(BaseDecodeHead):
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """One (B, C_i, H_i, W_i) per map -> scores (B, K, H, W)."""
-        return self.cls_seg(self.norm(self._transform_inputs(inputs)))
+        x = self._transform_inputs(inputs)
+        return self.conv_seg(self.norm(x if self.dropout is None else self.dropout(x)))
 
 
 @MODELS.register_module()

@@ -35,6 +35,21 @@ def test_networks_without_convnext_have_four_maps_of_one_stride():
     assert FAN.describe('base_hybrid').strides == (4, 8, 16, 16)
 
 
+def test_the_last_map_of_detectors_is_downsampled_once_more_and_loads_under_its_authors_name():
+    network = FAN(arch=TINY, feat_downsample=True).eval()
+    assert (network.out_strides, network.out_channels) == ((4, 8, 16, 32), (8, 16, 16, 768))
+    with torch.no_grad():
+        maps = network(torch.randn(1, 3, 64, 96))
+    assert [m.shape[1:] for m in maps] == [(8, 16, 24), (16, 8, 12), (16, 4, 6), (768, 2, 3)]
+    bias = torch.randn(768)
+    names = {'pos_embed.token_projection.bias': torch.zeros(16), 'learnable_downsample.bias': bias}
+    network.load_state_dict(names, strict=False)
+    assert torch.equal(network.out_downsample.bias, bias)
+    assert network.param_groups()['out_downsample.weight'].depth == network.depth + 1
+    with pytest.raises(ValueError, match='hybrid'):
+        FAN(arch='tiny', feat_downsample=True)
+
+
 def test_layer_norm_takes_the_unbiased_variance():
     x, layer = torch.randn(5, 8), UnbiasedLayerNorm(8, eps=1e-3)
     expected = (x - x.mean(1, keepdim=True)) / (x.var(1, keepdim=True) + 1e-3).sqrt()

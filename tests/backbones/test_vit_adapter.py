@@ -1,13 +1,14 @@
-"""ViT-Adapter: the authors' numbers, sizes they refuse, and a start that leaves the transformer alone."""
+"""ViT-Adapter: the authors' numbers, sizes they refuse, a start that leaves the transformer alone, and DINOv2 in it."""
 
 import pytest
 import refkit
 import torch
 
-from denseformer.backbones import ViT, ViTAdapter
+from denseformer.backbones import DINOv2, ViT, ViTAdapter
 
 PROBE = dict(width=96, blocks=4, heads=3, deform_heads=6, deform_ratio=0.5, hidden_convs=16, layer_scale=None)
 TINY = dict(width=24, blocks=4, heads=2, deform_heads=2, hidden_convs=4, layer_scale=None)
+DINO = dict(width=24, blocks=4, heads=2, hidden=32, swiglu=True, patch_size=14, image_size=42)
 
 
 def test_agrees_with_the_authors_code_in_windows_and_without():
@@ -45,6 +46,28 @@ def test_injectors_start_without_an_effect_on_a_loaded_transformer():
     assert all(not interaction.injector.gamma.any() for interaction in network.interactions)
 
 
+def test_a_dinov2_keeps_its_class_token_and_pads_to_its_patches():
+    network = ViTAdapter(arch={**DINO, 'cls_token': True, 'deform_heads': 2, 'hidden_convs': 4}).eval()
+    dino = DINOv2(arch=DINO)
+    left = network.load_state_dict(dino.state_dict(), strict=False)
+    assert not [key for key in left.missing_keys if key.startswith('encoder.')]
+    assert left.unexpected_keys == []
+    with torch.no_grad():
+        maps = network(torch.randn(1, 3, 65, 97))
+    assert [m.shape[2:] for m in maps] == [(17, 25), (9, 13), (5, 7), (3, 4)]
+    assert network.padded(torch.zeros(1, 3, 65, 97)).shape[2:] == (224, 224)
+    assert network.encoder.patch_embed.prefix == 1
+
+
+def test_gated_mlps_load_in_one_layer_or_two():
+    network = ViTAdapter(arch={**DINO, 'cls_token': True, 'deform_heads': 2, 'hidden_convs': 4})
+    gates, values = torch.randn(2, 32, 24)
+    for layers in ({'w1': gates, 'w2': values}, {'w12': torch.cat([gates, values])}):
+        network.load_state_dict({f'blocks.0.mlp.{name}.weight': value for name, value in layers.items()}, strict=False)
+        assert torch.equal(network.encoder.blocks[0].mlp.fc1.weight, torch.cat([gates, values]))
+        torch.nn.init.zeros_(network.encoder.blocks[0].mlp.fc1.weight)
+
+
 def test_one_training_step_reaches_every_parameter():
     network = ViTAdapter(arch=TINY, drop_path_rate=0.1, with_cp=True).train()
     for interaction in network.interactions:
@@ -58,3 +81,5 @@ def test_blocks_that_are_no_quarters_are_refused():
         ViTAdapter(arch={**TINY, 'blocks': 6})
     with pytest.raises(ValueError, match='each of 4 blocks'):
         ViTAdapter(arch=TINY, windows=[14])
+    with pytest.raises(ValueError, match='class token'):
+        ViTAdapter(arch={**TINY, 'cls_token': True}, windows=[2, None, 2, None])

@@ -1,10 +1,14 @@
 """Benchmarks that are measured in parts make one file, each comparison with what it was measured by."""
 
 import json
+import sys
+from argparse import Namespace
+from types import SimpleNamespace
 
 import harness_probe
 
 from benchmarks import harness, tables
+from benchmarks.__main__ import run
 
 TITLES = ('first', 'second')
 
@@ -40,3 +44,32 @@ def test_peak_memory_is_that_of_one_contender_in_a_process_of_its_own():
     assert 63 < peaks['large'] < 72
     assert 63 < peaks['one after the other'] < 72
     assert 3 < peaks['small'] < 12
+
+
+def nothing():
+    return lambda: None
+
+
+def unavailable():
+    raise harness.AbsentError('it is not installed')
+
+
+def test_a_contender_that_cannot_take_part_is_left_out_and_named(capsys):
+    makers = {'ours': nothing, 'theirs': unavailable, 'a third': nothing}
+    contenders = tuple(harness.Contender(name, make, countable=False) for name, make in makers.items())
+    measured = harness.measure(harness.Comparison('speed', contenders), rounds=2, memory=None)
+    assert [(m.name, len(m.seconds)) for m in measured] == [('ours', 2), ('a third', 2)]
+    assert 'speed, without theirs: it is not installed' in capsys.readouterr().out
+
+
+def test_a_run_of_what_is_missing_leaves_what_was_measured(monkeypatch):
+    comparisons = [
+        harness.Comparison(title, (harness.Contender('ours', nothing, countable=False),)) for title in TITLES
+    ]
+    monkeypatch.setitem(sys.modules, 'benchmarks.probe', SimpleNamespace(comparisons=lambda: comparisons))
+    monkeypatch.setattr(tables, 'kept_results', lambda name: {'first': {}})
+    done = []
+    monkeypatch.setattr(tables, 'keep_results', lambda name, command, group, titles: done.extend(group))
+    for missing in (True, False):
+        run('probe', '', Namespace(only='*', missing=missing, results=None, rounds=1, no_memory=True))
+    assert done == ['second', 'first', 'second']

@@ -74,6 +74,15 @@ def test_arrays_of_detectron2_are_weights(tmp_path):
     assert torch.equal(weights_of(read_checkpoint(tmp_path / 'w.pkl'))['a.weight'], torch.arange(6.0).reshape(2, 3))
 
 
+def test_numpys_archives_are_weights_and_hold_no_objects(tmp_path):
+    np.savez(tmp_path / 'weights.npz', **{'blocks.0.norm1.weight': np.ones(3, np.float32)})
+    weights = weights_of(read_checkpoint(tmp_path / 'weights.npz'))
+    assert torch.equal(weights['blocks.0.norm1.weight'], torch.ones(3))
+    np.savez(tmp_path / 'objects.npz', payload=np.array([{}], dtype=object))
+    with pytest.raises(CheckpointError, match='Object arrays cannot be loaded'):
+        read_checkpoint(tmp_path / 'objects.npz')
+
+
 def test_a_call_beside_arrays_is_refused_by_name(tmp_path):
     (tmp_path / 'w.pkl').write_bytes(pickle.dumps({'model': np.zeros(1), 'x': Payload(tmp_path / 'ran')}))
     with pytest.raises(CheckpointError, match=r'w\.pkl: refused, .* io\.open'):

@@ -1,6 +1,7 @@
 """State dicts under the names that the authors of backbones and heads published them with, loaded into whole models."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -202,15 +203,57 @@ def test_an_unknown_mixture_of_things_and_stuff_is_an_error_and_never_a_guess():
         remap_official_keys(class_rows(8), head(8, 3))
 
 
-def test_older_files_say_less_in_their_names():
-    shapes = {
-        key.removeprefix('sem_seg_head.'): shape for key, shape in NARROW['shapes'].items() if 'criterion' not in key
-    }
+HEAD = {key.removeprefix('sem_seg_head.'): shape for key, shape in NARROW['shapes'].items() if 'criterion' not in key}
+DINOV3 = (
+    ('pixel_decoder.transformer.encoder.', 'pixel_decoder.encoder.encoder.'),
+    ('pixel_decoder.transformer.level_embed', 'pixel_decoder.encoder.level_encoding'),
+    ('pixel_decoder.input_proj.', 'pixel_decoder.input_convs.'),
+    ('pixel_decoder.adapter_1', 'pixel_decoder.lateral_convs.0'),
+    ('pixel_decoder.layer_1', 'pixel_decoder.output_convs.0'),
+    ('pixel_decoder.mask_features', 'pixel_decoder.mask_feature'),
+    ('predictor.decoder_norm', 'predictor.post_norm'),
+)
+"""Names of Detectron2 and those that DINOv3's segmentor has in their place."""
+
+
+def test_dinov3s_segmentor_loads_under_its_names_and_leaves_the_backbone_to_other_files():
+    arch = dict(_delete_=True, encoder=dict(type='denseformer.DINOv3', arch=dict(width=8, blocks=4, heads=1)))
+    options = {key: value for key, value in NARROW['kwargs'].items() if key not in ('in_channels', 'num_classes')}
+    classes = NARROW['kwargs']['num_classes']
+    overrides = {'backbone.arch': {**arch, 'deform_heads': 2}, 'backbone.pretrained': None, 'num_classes': classes}
+    with on_meta():
+        model = build('mask2former_dinov3_large_semantic_ade20k', **overrides, head=options)
+    adapter = {name: value.shape for name, value in model.backbone.state_dict().items() if 'encoder.' not in name}
+    for ours, theirs in (('spm.level_embed', 'level_embed'), *((f'out_norms.{i}.', f'norm{i + 1}.') for i in range(4))):
+        adapter = {name.replace(ours, theirs): shape for name, shape in adapter.items()}
+    shapes = {key: shape for key, shape in HEAD.items() if 'input_proj' not in key and 'adapter_1.weight' not in key}
+    for ours, theirs in DINOV3:
+        shapes = {key.replace(ours, theirs): shape for key, shape in shapes.items()}
+    parts = below('segmentation_model.0', adapter) | below('segmentation_model.1', shapes)
+    missing, unexpected = left_over(model, parts)
+    assert unexpected == []
+    inputs = {key for key in missing if 'input_convs' in key or 'lateral_convs' in key}  # of other widths
+    assert {key for key in missing - inputs if not key.startswith('backbone.encoder.')} == set()
+
+
+def test_names_of_mmdetection_2_are_todays_with_numbers_in_place_of_words():
+    narrow = head(NARROW['kwargs']['num_classes'], 0)
+    ours = remap_official_keys(HEAD, narrow)
+    older = {key.replace('.ffn.', '.ffns.0.').replace('.cross_attn.', '.attentions.0.'): key for key in ours}
     older = {
-        key.removeprefix('pixel_decoder.').replace('query_feat', 'static_query'): shape for key, shape in shapes.items()
+        re.sub(r'(transformer_decoder.*)\.self_attn\.', r'\1.attentions.1.', key): value for key, value in older.items()
+    }
+    older = {key.replace('.self_attn.', '.attentions.0.'): ours[value] for key, value in older.items()}
+    assert len(older) == len(ours)
+    assert remap_official_keys(older, narrow) == ours
+
+
+def test_older_files_say_less_in_their_names():
+    older = {
+        key.removeprefix('pixel_decoder.').replace('query_feat', 'static_query'): shape for key, shape in HEAD.items()
     }
     narrow = head(NARROW['kwargs']['num_classes'], 0)
-    assert remap_official_keys(older, narrow) == remap_official_keys(shapes, narrow)
+    assert remap_official_keys(older, narrow) == remap_official_keys(HEAD, narrow)
 
 
 def test_weights_for_another_number_of_classes_are_left_to_the_loader_to_refuse():

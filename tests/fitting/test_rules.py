@@ -76,7 +76,12 @@ def test_objects_are_pasted_in_long_runs_on_few_images(device, train, share):
 
 @pytest.mark.parametrize(
     ('name', 'start', 'decay'),
-    [('convnext', 'imagenet1k', 0.9), ('swin', 'imagenet1k', None), ('fcaformer', None, None)],
+    [
+        ('convnext', 'imagenet1k', 0.9),
+        ('swin', 'imagenet1k', None),
+        ('mit', 'imagenet1k_mmseg', None),
+        ('fcaformer', None, None),
+    ],
 )
 def test_a_network_that_is_asked_for_starts_from_its_weights_with_its_authors_decay(name, start, decay):
     recipe = choose(dataclasses.replace(PHOTOS, device='cuda', memory=24, model=name))

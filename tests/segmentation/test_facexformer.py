@@ -4,13 +4,16 @@ import pytest
 import refkit
 import torch
 from mmengine.config import ConfigDict
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from denseformer.config.loading import load_config
+from denseformer.inference import Predictor
 from denseformer.registry import MODELS
-from denseformer.segmentation.facexformer import FACTS, fourier_positions
+from denseformer.segmentation.facexformer import FACTS, fourier_positions, rotation_loss, rotations
 
 SWIN = dict(type='denseformer.UNetSwin', arch=dict(width=8, depths=(1, 1, 1, 1), heads=(1, 1, 1, 1)))
 HEAD = dict(
@@ -71,6 +74,20 @@ def test_facts_are_learned_from_the_images_that_have_them():
     assert all(p.grad is not None for p in model.parameters())
 
 
+def test_poses_are_as_far_apart_as_the_angle_between_them():
+    turn = torch.tensor([[0.3, 0.0, 0.0], [0.0, -0.7, 0.0], [0.0, 0.0, 3.0]], dtype=torch.double)
+    for angles, expected in zip(turn, (0.3, 0.7, 3.0), strict=True):
+        assert rotation_loss(angles[None], 0 * angles[None]).item() == pytest.approx(expected, abs=1e-5)
+    found = torch.tensor([[0.2, 0.5, -0.1]], dtype=torch.double)
+    other = torch.tensor([[0.2 + torch.pi, torch.pi - 0.5, torch.pi - 0.1]], dtype=torch.double)
+    assert rotation_loss(found, other).item() == pytest.approx(0, abs=1e-6)  # the same pose by other turns
+    down = rotations(torch.tensor([[torch.pi / 2, 0.0, 0.0]]))[0] @ torch.tensor([0.0, 1.0, 0.0])
+    assert torch.allclose(down, torch.tensor([0.0, 0.0, 1.0]), atol=1e-6)
+    found.requires_grad_()
+    rotation_loss(found, found.detach()).backward()
+    assert not found.grad.isnan().any()
+
+
 def test_facts_are_described_in_the_units_of_a_reader():
     model = build().eval()
     (facts,) = model.describe(torch.randn(1, 3, 64, 96), [(128, 192)])
@@ -120,3 +137,13 @@ def test_positions_are_the_frequencies_at_the_centers_of_pixels():
 def test_what_does_not_fit_is_refused(options, match):
     with pytest.raises(ValueError, match=match):
         MODELS.build({**HEAD, **options})
+
+
+@pytest.mark.parametrize('facts', [{}, {'age': 8}])
+def test_export_says_that_facts_are_left_out(facts, monkeypatch):
+    said: list[str] = []
+    monkeypatch.setattr(MMLogger, 'warning', lambda self, text: said.append(text))
+    config = load_config('configs/facexformer_dinat_nano_sample.py', {'facts': {'_delete_': True, **facts}})
+    Predictor(config, device='cpu').task.exportable()
+    assert [fact in text for fact in facts for text in said] == [True] * len(facts)
+    assert len(said) == len(facts)

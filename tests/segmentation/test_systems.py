@@ -13,8 +13,10 @@ from mmseg.models.utils import resize
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from denseformer.layers import Mlp, PreNormBlock, ShiftedWindowAttention
 from denseformer.registry import MODELS
 from denseformer.segmentation.segmentor import label_borders
+from denseformer.segmentation.unet_swin import attend, run_openly
 
 CROSS_ENTROPY = dict(type='mmseg.CrossEntropyLoss', loss_weight=1.0)
 PYRAMID = dict(type='denseformer.ConvNeXt', arch=dict(width=8, depths=(1, 1, 1, 1)))
@@ -128,6 +130,22 @@ VARIANTS = {
         ),
         dict(
             type='denseformer.AttSwinUNetHead', in_channels=CHANNELS, depths=(1, 1, 1), heads=(1, 1, 1), num_classes=3
+        ),
+    ),
+    'Att-SwinU-Net of both attentions': System(
+        dict(
+            type='denseformer.UNetSwin',
+            arch=dict(width=8, depths=(2, 1, 1, 1), heads=(2, 1, 1, 1)),
+            stage_inputs=True,
+            show_attention=True,
+        ),
+        dict(
+            type='denseformer.AttSwinUNetHead',
+            in_channels=CHANNELS,
+            depths=(2, 2, 1),
+            heads=(2, 1, 1),
+            num_classes=3,
+            spatial_attention=True,
         ),
     ),
     'HBFormer of Swin': System(
@@ -290,6 +308,37 @@ def test_the_authors_names_of_attswinunets_exchange_load():
     given = {theirs: torch.full_like(own[f'decode_head.{ours}'], 0.5) for theirs, ours in named.items()}
     assert not model.load_state_dict(given, strict=False).unexpected_keys
     assert all((model.state_dict()[f'decode_head.{ours}'] == 0.5).all() for ours in named.values())
+
+
+def test_paratranscnns_resnet_starts_from_torchvisions():
+    backbone = MODELS.build(SMALL['ParaTransCNN'].backbone)
+    names = 'conv1.weight', 'bn1.running_var', 'layer1.0.conv1.weight', 'layer4.0.downsample.1.bias'
+    own = backbone.cnn.state_dict()
+    given = {name: torch.full_like(own[name], 0.5) for name in names}
+    assert not backbone.load_state_dict(given, strict=False).unexpected_keys
+    assert all((backbone.cnn.state_dict()[name] == 0.5).all() for name in names)
+
+
+def test_blocks_of_attswinunet_may_mix_by_their_weights_and_others():
+    block = PreNormBlock(8, ShiftedWindowAttention(8, 2, window=4, shift=2), Mlp(8, 16), drop_path=0.0).eval()
+    x = torch.randn(2, 9, 13, 8)
+    with torch.no_grad():
+        found, weights = run_openly(block, x)
+        torch.testing.assert_close(found, block(x))
+        torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
+        attended = attend(block.attn, x)[0] - block.attn.proj.bias
+        doubled = attend(block.attn, x, attend(block.attn, x)[1])[0] - block.attn.proj.bias
+        torch.testing.assert_close(doubled, 2 * attended)
+        with pytest.raises(ValueError, match='the window and the heads of the decoder'):
+            run_openly(block, x, weights[:, :1])
+
+
+def test_an_encoder_that_does_not_show_its_attention_is_refused():
+    head = MODELS.build(dict(VARIANTS['Att-SwinU-Net of both attentions'].decode_head))
+    with pytest.raises(ValueError, match='show_attention=True'):
+        head(refkit.make_pyramid(torch.randn(1, 3, 64, 64), CHANNELS))
+    with pytest.raises(ValueError, match='stage_inputs=True'):
+        MODELS.build(dict(type='denseformer.UNetSwin', show_attention=True))
 
 
 def test_own_weights_load_as_they_are():

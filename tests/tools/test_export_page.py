@@ -9,7 +9,7 @@ from denseformer.export.runtime import Sizes
 from denseformer.export.tracing import Written
 from denseformer.restoration.networks import CFSR
 from tools.docs import export
-from tools.docs.export import HEAD, cells, measure, with_row
+from tools.docs.export import HEAD, cells, exportable, measure, missing, with_row
 
 DONE = Written(Sizes(smallest=8, batches=True), 2e-6, 1e-6)
 
@@ -43,3 +43,9 @@ def test_a_row_takes_its_place_in_the_page():
     page = list(with_row(page, '| CFSR | new |'))
     assert page == ['text', HEAD, '|---|', '| Swin | old |', '| CFSR | new |', '', 'more']
     assert list(with_row(page, '| NAT | new |'))[3:6] == ['| NAT | new |', '| Swin | old |', '| CFSR | new |']
+
+
+def test_what_has_no_row_is_left_to_measure_plain_backbones_and_networks_of_networks_among_it():
+    left = missing(['text', HEAD, '|---|', '| Swin | row |', '| CFSR | row |', 'more'])
+    assert set(left) == set(exportable()) - {'Swin', 'CFSR'}
+    assert {'DINOv3', 'Hiera', 'ViTAdapter', 'UPLiFT', 'SNNet', 'SwinIR'} <= set(left)

@@ -1,15 +1,15 @@
-"""The table of what can be exported: every backbone and restoration network, written, run and compared.
+"""The table of what can be exported: every network of maps or images, written, run and compared.
 
 `python -m tools.docs.export docs/export.md` measures all networks, each in a process of its own and
 for `SECONDS` of CPU time at most, and writes their rows into the page as it goes; names behind the page measure
-those alone.
+those alone, and `--missing` those without a row, so that what was stopped goes on.
 """
 
 import multiprocessing
 import resource
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,10 +19,20 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from denseformer.backbones import Backbone
+from denseformer.backbones.base import MapNetwork
 from denseformer.export.exporting import DYNAMIC, with_stable_order
 from denseformer.export.runtime import Sizes
-from denseformer.export.tracing import DOWNSAMPLED_MAPS, SMALL_MAPS, WRITERS, ExportError, Graph, Written, trace, write
+from denseformer.export.tracing import (
+    DOWNSAMPLED_MAPS,
+    SMALL_MAPS,
+    WRITERS,
+    ExportError,
+    Graph,
+    Written,
+    require_packages,
+    trace,
+    write,
+)
 from denseformer.network import Network
 from denseformer.restoration.networks import RestorationNetwork
 
@@ -31,10 +41,15 @@ SECONDS = 360
 """How much CPU time a network is given; tracing open sizes is slow, and large networks need several minutes."""
 
 
+MISSING = '--missing'
+WHOLE = ('SNNet', 'UPLiFT')
+"""Networks that are made of other networks and are not shortened."""
+
+
 class Maps(nn.Module):
     """All maps of a backbone in one tensor: images (B, C, H, W) -> (B, values)."""
 
-    def __init__(self, backbone: Backbone):
+    def __init__(self, backbone: MapNetwork):
         super().__init__()
         self.backbone = backbone
 
@@ -44,14 +59,14 @@ class Maps(nn.Module):
 
 def exportable() -> dict[str, type[Network]]:
     """All networks by name, backbones first."""
-    return {cls.__name__: cls for cls in (*Backbone.families(), *RestorationNetwork.families())}
+    return {cls.__name__: cls for cls in (*MapNetwork.families(), *RestorationNetwork.families())}
 
 
 def graph_of(cls: type[Network]) -> Graph:
     torch.manual_seed(0)
-    network = cls(arch=cls.truncated_arch())
-    if isinstance(network, Backbone):
-        return Graph(Maps(network), network.in_channels, test_inputs=DOWNSAMPLED_MAPS).eval()
+    network = cls(arch=cls.smallest() if cls.__name__ in WHOLE else cls.truncated_arch())
+    if isinstance(network, MapNetwork):
+        return Graph(Maps(network), getattr(network, 'in_channels', 3), test_inputs=DOWNSAMPLED_MAPS).eval()
     return Graph(with_stable_order(network), network.in_channels, test_inputs=SMALL_MAPS).eval()
 
 
@@ -114,22 +129,41 @@ def row(cls: type[Network]) -> str:
     return '| ' + ' | '.join((cls.__name__, cls.smallest(), *cells(found['.onnx']), *cells(found['.pt2']))) + ' |'
 
 
+def table_of(lines: list[str]) -> slice:
+    """Where the rows of the page's table stand."""
+    first = lines.index(HEAD) + 2
+    return slice(first, next((i for i in range(first, len(lines)) if not lines[i].startswith('|')), len(lines)))
+
+
+def by_network(rows: Iterable[str]) -> dict[str, str]:
+    return {row.split('|')[1].strip(): row for row in rows}
+
+
 def with_row(lines: list[str], new: str) -> Iterator[str]:
     """The page with a row of its table replaced or added, in the order of `exportable`."""
-    first = lines.index(HEAD) + 2
-    last = next((i for i in range(first, len(lines)) if not lines[i].startswith('|')), len(lines))
-    rows = {line.split('|')[1].strip(): line for line in (*lines[first:last], new)}
-    yield from lines[:first]
+    place = table_of(lines)
+    rows = by_network((*lines[place], new))
+    yield from lines[: place.start]
     yield from (rows[name] for name in exportable() if name in rows)
-    yield from lines[last:]
+    yield from lines[place.stop :]
+
+
+def missing(lines: list[str]) -> tuple[str, ...]:
+    """The networks that have no row in the page's table yet."""
+    there = by_network(lines[table_of(lines)])
+    return tuple(name for name in exportable() if name not in there)
 
 
 def main(page: str, *names: str) -> None:
     known = exportable()
-    unknown = sorted(set(names) - set(known))
+    chosen = names or tuple(known)
+    if names == (MISSING,):
+        chosen = missing(Path(page).read_text().splitlines())
+    unknown = sorted(set(chosen) - set(known))
     if unknown:
         raise SystemExit(f'There is no network {", ".join(unknown)}. Known: {", ".join(known)}.')
-    for name in names or known:
+    require_packages('.onnx')  # a process that lacks them would end without a reason
+    for name in chosen:
         new = row(known[name])
         print_log(new)
         Path(page).write_text('\n'.join(with_row(Path(page).read_text().splitlines(), new)) + '\n')

@@ -2,8 +2,9 @@
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,23 +25,41 @@ where and why it cannot.
 """
 
 
-def rows() -> Iterator[str]:
-    """One line of the table for each reference of a network."""
+def references() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and settings of each network whose reference is there."""
     for name, spec in json.loads((refkit.REFERENCES / 'index.json').read_text()).items():
         kind = MODELS.get(f'denseformer.{spec["type"]}')
-        if not (refkit.REFERENCES / f'{name}.json').exists() or not issubclass(kind or type(None), Network):
-            continue
-        options = {key: value for key, value in spec.items() if key != 'type'}
-        reference = refkit.load_reference(name)
-        inputs = ', '.join('x'.join(map(str, run['input'])) for run in reference['runs'])
-        torch.manual_seed(0)
-        difference = refkit.check(kind(**options), name)
-        said = ', '.join(f'{key}={value!r}' for key, value in options.items())
-        yield f'| {spec["type"]} | {said} | {len(reference["shapes"])} | {inputs} | {difference:.1e} |'
+        if (refkit.REFERENCES / f'{name}.json').exists() and issubclass(kind or type(None), Network):
+            yield name, spec
+
+
+def cells(spec: Mapping[str, Any]) -> str:
+    """The first two cells of a row, by which it is known: the network and its options."""
+    options = ', '.join(f'{key}={value!r}' for key, value in spec.items() if key != 'type')
+    return f'| {spec["type"]} | {options} | '
+
+
+def row(name: str, spec: Mapping[str, Any]) -> str:
+    reference = refkit.load_reference(name)
+    inputs = ', '.join('x'.join(map(str, run['input'])) for run in reference['runs'])
+    torch.manual_seed(0)
+    network = MODELS.build({**spec, 'type': f'denseformer.{spec["type"]}'})
+    return f'{cells(spec)}{len(reference["shapes"])} | {inputs} | {refkit.check(network, name):.1e} |'
+
+
+def main(page: Path, *, missing: bool) -> None:
+    """Write the page after each row; missing: the rows that it has already are left as they are."""
+    lines = page.read_text().splitlines() if missing else []
+    specs = dict(references())
+    rows = {name: next((line for line in lines if line.startswith(cells(spec))), '') for name, spec in specs.items()}
+    for name, known in list(rows.items()):
+        rows[name] = known or row(name, specs[name])
+        page.write_text(HEAD + '\n'.join(filter(None, rows.values())) + '\n')
 
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('page', type=Path)
-    page = parser.parse_args().page
-    page.write_text(HEAD + '\n'.join(rows()) + '\n')
+    parser.add_argument('--missing', action='store_true', help='measure only what has no row yet')
+    args = parser.parse_args()
+    main(args.page, missing=args.missing)

@@ -30,6 +30,14 @@ variant of each family, as CPU time of one thread: 512 x 512, batch 1, float32, 
 too (`python -m benchmarks backbones --only '*, inference*' --threads 1 --rounds 3`). Results are those that the authors
 published, and the config beside one trains it: mIoU of a single scale, and of more where given; AP and PQ on the
 validation set.
+
+![Published mIoU and AP of the backbones against their measured time](images/ranking_ms.svg)
+
+A dot is a model, a line joins those of a family, and the stairs join those that no quicker one beats. A name is the
+rest of the recipe's: one command trains it. The same against [memory](images/ranking_mb.svg) and
+[parameters](images/ranking_parameters.svg). Time is that of the backbone, float32, batch 1, eager, as measured by
+`python -m benchmarks.ranking` and drawn by `python -m tools.docs.ranking docs/images`; how much quicker the light ones
+run when fused and exported is in [performance](performance.md#light-backbones).
 """
 COLUMNS = ('variant', 'channels', 'parameters, M', 'GFLOPs 224', 'GFLOPs 512', 'ms')
 RESULT_COLUMNS = ('system', 'data', 'variant', 'training', 'published', 'config')

@@ -1,16 +1,22 @@
 # RCNet, https://arxiv.org/abs/2110.12130: its pyramid before the head of Generalized Focal Loss,
 # https://arxiv.org/abs/2006.04388. Needs of the other bases: backbone of maps at strides 4 to 32, num_classes.
 _base_ = '../heads/parts/detector.py'
+pyramid = 256  # channels of every level
 find_unused_parameters = True  # the pyramid leaves out the map at stride 4
 model = dict(
     type='GFL',
-    neck=dict(type='denseformer.RCFPN', in_channels='${channels}', norm_cfg=dict(type='BN', requires_grad=True)),
+    neck=dict(
+        type='denseformer.RCFPN',
+        in_channels='${channels}',
+        out_channels='${pyramid}',
+        norm_cfg=dict(type='BN', requires_grad=True),
+    ),
     bbox_head=dict(
         type='GFLHead',
         num_classes='${num_classes}',
-        in_channels=256,
+        in_channels='${pyramid}',
         stacked_convs=4,
-        feat_channels=256,
+        feat_channels='${pyramid}',
         reg_max=16,
         anchor_generator=dict(
             type='AnchorGenerator',

@@ -1,15 +1,17 @@
 # SDANet, https://arxiv.org/abs/2211.10763, of one stage: DDOD, https://arxiv.org/abs/2107.02963, with its pyramid, which
 # tells first whether an image holds anything. Needs of the other bases: backbone of maps at strides 4 to 32, num_classes.
 _base_ = '../heads/parts/detector.py'
+pyramid = 256  # channels of every level
 find_unused_parameters = True  # the pyramid leaves out the map at stride 4
 model = dict(
     type='denseformer.PresenceDDOD',
+    presence_channels='${pyramid}',
     presence_level=-2,
     presence_weight=0.5,
     neck=dict(
         type='denseformer.AttFPN',
         in_channels='${channels}',
-        out_channels=256,
+        out_channels='${pyramid}',
         start_level=1,
         add_extra_convs='on_output',
         num_outs=5,
@@ -17,9 +19,9 @@ model = dict(
     bbox_head=dict(
         type='DDODHead',
         num_classes='${num_classes}',
-        in_channels=256,
+        in_channels='${pyramid}',
         stacked_convs=4,
-        feat_channels=256,
+        feat_channels='${pyramid}',
         anchor_generator=dict(
             type='AnchorGenerator',
             ratios=[1.0],

@@ -59,6 +59,8 @@ WAVES = 32
 """How many channels of positions rows and columns have each."""
 ALIKE = 2
 """How many times the mean a token must be attended to, to count in the diversification loss."""
+DOWNSAMPLED = 768
+"""Channels of the last map where it is downsampled."""
 norm = partial(nn.LayerNorm, eps=1e-6)
 
 
@@ -282,6 +284,8 @@ class FAN(Backbone):
         token_average_pooling: mix tokens with their neighborhoods before they attend.
         attention_diversification: what `auxiliary_losses` multiplies the mean diversification loss by; the authors' is
             1. At 0 it is not computed.
+        feat_downsample: a convolution to 768 channels at stride 32 behind the last map, as in the authors' detectors;
+            for hybrid networks.
         drop_path_rate: stochastic depth of all blocks alike; ConvNeXt's have none.
         The others are described in `Backbone`.
     """
@@ -299,6 +303,7 @@ class FAN(Backbone):
         arch: str | Mapping[str, Any] = 'tiny_hybrid',
         token_average_pooling: bool = False,
         attention_diversification: float = 0.0,
+        feat_downsample: bool = False,
         drop_path_rate: float = 0.0,
         **common: Unpack[BackboneOptions],
     ):
@@ -321,6 +326,12 @@ class FAN(Backbone):
             patch_embed=self._patch_embed(),
             stages=[*self._convnext_stages(), *columns],
         )
+        self.out_downsample: nn.Module | None = None
+        if feat_downsample:
+            if not arch.stem or self.out_indices[-1] != len(arch.widths) - 1:
+                raise ValueError('feat_downsample is for the last map of a hybrid network, in out_indices.')
+            self.out_channels = (*self.out_channels[:-1], DOWNSAMPLED)
+            self.out_downsample = nn.Conv2d(arch.width, DOWNSAMPLED, 3, 2, 1)
 
     def _patch_embed(self) -> nn.Module:
         if not self.arch.stem:
@@ -337,7 +348,12 @@ class FAN(Backbone):
 
     @property
     def out_strides(self) -> tuple[int, ...]:
-        return tuple(self.strides[i] if self.arch.stem else 16 for i in self.out_indices)
+        strides = [self.strides[i] if self.arch.stem else 16 for i in self.out_indices]
+        return tuple(strides if self.out_downsample is None else [*strides[:-1], 2 * strides[-1]])
+
+    def run_stages(self, x: Tensor) -> tuple[Tensor, ...]:
+        maps = super().run_stages(x)
+        return maps if self.out_downsample is None else (*maps[:-1], self.out_downsample(maps[-1]))
 
     def auxiliary_losses(self) -> dict[str, Tensor]:
         """The weighted mean diversification loss of the last training forward pass, once.
@@ -373,6 +389,7 @@ class FAN(Backbone):
             (r'^patch_embed\.proj\.(\d)\.(\d)\.', stem_layer),
             (r'^patch_embed\.proj\.(weight|bias)$', rf'{tokens}proj.\1'),
             (r'^pos_embed(?:er)?\.token_projection\.', f'{tokens}positions.proj.'),
+            (r'^learnable_downsample\.', 'out_downsample.'),
             (r'^patch_embed\.backbone\.stem\.0\.', 'patch_embed.proj.'),
             (r'^patch_embed\.backbone\.stem\.1\.', 'patch_embed.norm.'),
             (r'^patch_embed\.backbone\.(stages\.\d\.blocks\.\d+)\.norm\.', r'\1.norm2.'),

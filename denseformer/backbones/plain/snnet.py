@@ -71,7 +71,7 @@ class StitchingLayer(nn.Module):
         self.rank = rank
         self.linear = nn.Linear(dim, out_dim)
         self.linear.requires_grad_(not rank)
-        self.down = nn.Parameter(torch.randn(rank, dim) / dim**0.5) if rank else None
+        self.down = nn.Parameter(nn.init.normal_(torch.empty(rank, dim), std=dim**-0.5)) if rank else None
         self.up = nn.Parameter(torch.zeros(out_dim, rank)) if rank else None
 
     def forward(self, x: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ class PerformerAttention(nn.Module):
         self.kqv = Linear(dim, 3 * TOKEN_WIDTH)
         self.proj = Linear(TOKEN_WIDTH, TOKEN_WIDTH)
         self.dropout = nn.Dropout(DROPOUT)
-        features = nn.init.orthogonal_(torch.empty(FEATURES, TOKEN_WIDTH)) * FEATURES**0.5
+        features = nn.init.orthogonal_(torch.empty(FEATURES, TOKEN_WIDTH), gain=FEATURES**0.5)
         self.register_buffer('w', features)
 
     def features(self, x: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ Official code: https://github.com/czczup/ViT-Adapter (Apache-2.0).
 Before each quarter of the blocks the tokens read from the pyramid's three coarser maps by deformable attention
 (injector), behind it the maps read from the tokens (extractor). The pyramid and the tokens' maps are added in the end.
 
-The transformer has no class token here, and blocks of its detectors attend within windows. They are padded with zeros
-behind the projection of queries, keys and values, unlike ViTDet's: what is padded is a key of zeros.
+The transformer is a DeiT without its class token, or a DINOv2 with it, as DINOv2's authors have it under Mask2Former
+(https://github.com/facebookresearch/dinov2, Apache-2.0). Blocks of detectors attend within windows. They are padded
+with zeros behind the projection of queries, keys and values, unlike ViTDet's: what is padded is a key of zeros.
 
 Legend: B batch, C channels, H W map, N = H * W tokens, M tokens of the maps at strides 8, 16 and 32, Q queries,
 h heads, l levels, p points.
@@ -16,7 +17,7 @@ h heads, l levels, p points.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import isqrt, pi
+from math import isqrt, lcm, pi
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ from denseformer.backbones.base import MapNetwork
 from denseformer.backbones.plain.base import PlainArch, PlainBackbone
 from denseformer.backbones.plain.embedding import Patches, PositionTable, Size, TokenEmbed
 from denseformer.caching import cached_constant
-from denseformer.checkpoints.keys import StateDict, drop, rename
+from denseformer.checkpoints.keys import StateDict, drop, join, rename
 from denseformer.dynamic_shapes import ceil_div
 from denseformer.layers import (
     DepthwiseConv,
@@ -39,6 +40,7 @@ from denseformer.layers import (
     Mlp,
     PreNormBlock,
     SelfAttention,
+    SwiGLU,
     drop_path_rates,
     pad_image_to_multiple,
     pad_to_multiple,
@@ -177,9 +179,9 @@ class Extractor(nn.Module):
 
 
 class Interaction(nn.Module):
-    """The injector and extractors around a quarter of the blocks; the last one has two further extractors."""
+    """The injector, or none, and the extractors around a part of the blocks; `further` ones stand in the last."""
 
-    def __init__(self, make_extractor: Any, injector: Injector, further: int):
+    def __init__(self, make_extractor: Any, injector: Injector | None, further: int):
         super().__init__()
         self.injector = injector
         self.extractor = make_extractor()
@@ -195,7 +197,11 @@ def convs(*widths: int, strides: Sequence[int]) -> nn.Sequential:
 
 
 class SpatialPrior(nn.Module):
-    """Convolutions to four maps: (B, in_channels, height, width) -> (B, C, H, W) at strides 4, 8, 16 and 32."""
+    """Convolutions to four maps, the three coarser ones marked by their level.
+
+    (B, in_channels, height, width) -> (B, C, H, W) at stride 4; (B, M, C) at strides 8, 16 and 32, one map behind the
+    other; the sizes of these three.
+    """
 
     def __init__(self, in_channels: int, hidden: int, dim: int):
         super().__init__()
@@ -205,80 +211,176 @@ class SpatialPrior(nn.Module):
         self.conv3 = convs(2 * hidden, 4 * hidden, strides=(2,))
         self.conv4 = convs(4 * hidden, 4 * hidden, strides=(2,))
         self.fc1, self.fc2, self.fc3, self.fc4 = (nn.Conv2d(hidden * ratio, dim, 1) for ratio in (1, 2, 4, 4))
+        self.level_embed = nn.Parameter(torch.randn(len(STRIDES) - 1, dim))
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, tuple[Size, ...]]:
         c1 = self.stem(image)
         c2 = self.conv2(c1)
         c3 = self.conv3(c2)
-        return self.fc1(c1), self.fc2(c2), self.fc3(c3), self.fc4(self.conv4(c3))
+        levels = self.fc2(c2), self.fc3(c3), self.fc4(self.conv4(c3))
+        sizes = tuple((level.shape[2], level.shape[3]) for level in levels)
+        marked = [x.flatten(2).transpose(1, 2) + embed for x, embed in zip(levels, self.level_embed, strict=True)]
+        return self.fc1(c1), torch.cat(marked, 1), sizes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arch(PlainArch):
+class AdapterArch:
     """deform_heads, deform_ratio: heads of deformable attention, and the share of the channels that its values have.
 
-    hidden_convs: width of the first convolutions; mlp_ratio: of the extractors' MLPs; layer_scale: where the gains on
-    the blocks' branches start, None for none.
+    hidden_convs: width of the first convolutions; mlp_ratio: of the extractors' MLPs.
     """
 
     deform_heads: int
     deform_ratio: float = 1.0
     hidden_convs: int = 64
     mlp_ratio: float = 0.25
+
+
+class Adapter(Checkpointing, MapNetwork):
+    """The base of networks in which a pyramid reads from a plain transformer: maps at strides 4, 8, 16 and 32.
+
+    finetune='head' trains the pyramid alone: the transformer stays as it is, in evaluation mode.
+    """
+
+    head_layers = ('spm', 'interactions', 'up', 'out_norms')
+    encoder: PlainBackbone
+
+    def build(self, encoder: PlainBackbone, *, injectors: bool, drop_path_rate: float) -> None:
+        """Make the pyramid beside `encoder`, which it reads once for each of the encoder's maps.
+
+        drop_path_rate: of the extractors' MLPs.
+        """
+        record, dim = self.arch, encoder.arch.width
+        last = len(encoder.out_indices) - 1
+        if last != len(STRIDES) - 1:
+            raise ValueError(f'{len(STRIDES)} maps of the transformer are read, not {last + 1}: {encoder.out_indices}.')
+        extractor = partial(Extractor, dim, record.deform_heads, record.deform_ratio, record.mlp_ratio, drop_path_rate)
+        injector = partial(Injector, dim, record.deform_heads, record.deform_ratio)
+        self.encoder = encoder
+        self.spm = SpatialPrior(encoder.in_channels, record.hidden_convs, dim)
+        self.interactions = nn.ModuleList(
+            Interaction(extractor, injector() if injectors else None, 2 if i == last else 0) for i in range(last + 1)
+        )
+        self.up = nn.ConvTranspose2d(dim, dim, 2, 2)
+        self.out_norms = nn.ModuleList(nn.BatchNorm2d(dim) for _ in STRIDES)
+        self.out_channels = (dim,) * len(STRIDES)
+        self.out_strides = STRIDES
+        self.interactions.apply(PlainBackbone.initial_weights)
+        for module in self.interactions.modules():
+            if isinstance(module, DeformableAttention):
+                module.reset()
+
+    def padded(self, image: Tensor) -> Tensor:
+        """An image whose sides are multiples of the coarsest stride and of the patch."""
+        return pad_image_to_multiple(image, lcm(STRIDES[-1], self.encoder.patch_size))
+
+    def read(self, interaction: Interaction, maps: Tensor, sizes: Sequence[Size], out: Tensor) -> Tensor:
+        """The pyramid's maps (B, M, C) behind an interaction's extractors; out: a map (B, C, H, W) of the encoder."""
+        places, x, size = centers(sizes, maps.device), out.flatten(2).transpose(1, 2), (out.shape[2], out.shape[3])
+        for extractor in (interaction.extractor, *interaction.extra_extractors):
+            maps = self.run(extractor, maps, places, sizes, x, size)
+        return maps
+
+    def fused(
+        self, image: Tensor, finest: Tensor, maps: Tensor, sizes: Sequence[Size], outs: Sequence[Tensor]
+    ) -> tuple[Tensor, ...]:
+        """The pyramid and the encoder's maps, added and normalised: one (B, C, H, W) per stride, as far as `image`."""
+        levels = [
+            level.unflatten(1, size).permute(0, 3, 1, 2)
+            for level, size in zip(maps.split([H * W for H, W in sizes], 1), sizes, strict=True)
+        ]
+        levels = [self.up(levels[0]) + finest, *levels]
+        return tuple(
+            norm(level + enlarged(out, self.encoder.patch_size / stride))[
+                :, :, : ceil_div(image.shape[2], stride), : ceil_div(image.shape[3], stride)
+            ]
+            for norm, level, out, stride in zip(self.out_norms, levels, outs, STRIDES, strict=True)
+        )
+
+
+def enlarged(x: Tensor, scale: float) -> Tensor:
+    """A map at `scale` times its size, bilinearly."""
+    return x if scale == 1 else F.interpolate(x, scale_factor=scale, mode='bilinear', align_corners=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arch(AdapterArch, PlainArch):
+    """layer_scale: where the gains on the blocks' branches start, None for none.
+
+    cls_token: whether a class token goes along with the patches; swiglu: whether MLPs are gated.
+    """
+
     layer_scale: float | None = 1.0
+    cls_token: bool = False
+    swiglu: bool = False
 
 
 class Encoder(PlainBackbone):
-    """The vision transformer inside, without a class token; `windows` says by block the side of its windows."""
+    """The vision transformer inside; `windows` says by block the side of its windows."""
 
     def __init__(self, *, drop_path_rate: float, windows: Sequence[int | None], **common: Any):
         super().__init__(**common)
-        dim = self.arch.width
+        record, dim = self.arch, self.arch.width
+        mlp = SwiGLU if record.swiglu else Mlp
         self.build(
             patch_embed=TokenEmbed(
                 Patches(self.in_channels, dim, self.patch_size),
                 dim,
-                cls_token=False,
-                positions=PositionTable(dim, self.grid, rows=0),
+                cls_token=record.cls_token,
+                positions=PositionTable(dim, self.grid, rows=int(record.cls_token)),
             ),
             blocks=[
                 PreNormBlock(
                     dim,
-                    TokenAttention(dim, self.arch.heads)
+                    TokenAttention(dim, record.heads)
                     if window is None
-                    else PaddedWindowAttention(dim, self.arch.heads, window),
-                    Mlp(dim, self.arch.mlp_width),
+                    else PaddedWindowAttention(dim, record.heads, window),
+                    mlp(dim, record.mlp_width),
                     drop_path=rate,
                     norm=layer_norm,
-                    layer_scale=self.arch.layer_scale,
+                    layer_scale=record.layer_scale,
                 )
-                for rate, window in zip(drop_path_rates(drop_path_rate, [self.arch.blocks])[0], windows, strict=True)
+                for rate, window in zip(drop_path_rates(drop_path_rate, [record.blocks])[0], windows, strict=True)
             ],
             norm=None,
         )
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: PlainBackbone) -> StateDict:
-        """From DeiT's layout, whose class token and its row of positions are dropped; gains may be missing."""
-        state_dict = {key: value for key, value in state_dict.items() if key not in ('cls_token', 'dist_token')}
+        """From DeiT's and DINOv2's layouts; gains may be missing.
+
+        Without a class token its row of positions is dropped. Gated MLPs begin with one layer in DINOv2's files, and
+        with two in those of its segmentor.
+        """
+        state_dict = {key: value for key, value in state_dict.items() if key != 'dist_token'}
         table = state_dict.get('pos_embed')
-        if table is not None and isqrt(table.shape[1]) ** 2 != table.shape[1]:
-            state_dict['pos_embed'] = table[:, 1:]
+        if not network.arch.cls_token:
+            state_dict.pop('cls_token', None)
+            if table is not None and isqrt(table.shape[1]) ** 2 != table.shape[1]:
+                state_dict['pos_embed'] = table[:, 1:]
+        state_dict = join(
+            rename(state_dict, (r'\.mlp\.w1\.', '.mlp.gates.'), (r'\.mlp\.w2\.', '.mlp.values.')),
+            ('gates', 'values'),
+            'fc1',
+        )
+        state_dict = rename(state_dict, (r'\.mlp\.w12\.', '.mlp.fc1.'), (r'\.mlp\.w3\.', '.mlp.fc2.'))
         return PlainBackbone.remap_official_keys(state_dict, network)
 
 
 @MODELS.register_module()
-class ViTAdapter(Checkpointing, MapNetwork):
+class ViTAdapter(Adapter):
     """A vision transformer with an adapter: maps at strides 4, 8, 16 and 32, each behind a BatchNorm of its own.
 
     Args:
         windows: by block the side of the windows that it attends in, in tokens, None for all tokens; None for no
             windows at all. The authors' detectors have 14 in two of three blocks.
-        image_size: side of the images that the table of positions is made for; it is resized for all others.
+        patch_size, image_size: as in `PlainBackbone`; None for the variant's own.
         drop_path_rate: stochastic depth of the last block, and of all MLPs of extractors.
-        in_channels, with_cp, pretrained, init_cfg: as in `Backbone`. Weights of a DeiT start the transformer alone.
+        in_channels, with_cp, pretrained, init_cfg, finetune: as in `Backbone`. Weights of a DeiT or a DINOv2 start the
+            transformer alone; finetune='head' keeps it as it is, as DINOv2's authors do.
 
-    Images are zero-padded on the right and at the bottom to multiples of 32, which the authors ask for.
+    Images are zero-padded on the right and at the bottom to multiples of 32 and of the patch, which the authors ask
+    for. With patches of 14 pixels these are multiples of 224.
     """
 
     source = Source(
@@ -292,83 +394,60 @@ class ViTAdapter(Checkpointing, MapNetwork):
         *,
         arch: str | Mapping[str, Any] = 'tiny',
         windows: Sequence[int | None] | None = None,
-        image_size: int = 224,
+        patch_size: int | None = None,
+        image_size: int | Size | None = None,
         drop_path_rate: float = 0.0,
         in_channels: int = 3,
         with_cp: bool = False,
         **common: Unpack[NetworkOptions],
     ):
         super().__init__(arch=arch, **common)
-        record, dim = self.arch, self.arch.width
+        record = self.arch
         self.with_cp = with_cp
         if record.blocks % len(STRIDES):
             raise ValueError(f'The blocks are divided among {len(STRIDES)} interactions: {record.blocks} cannot be.')
-        windows = [None] * record.blocks if windows is None else windows
-        if len(windows) != record.blocks:
-            raise ValueError(f'windows must be one number or None for each of {record.blocks} blocks.')
-        self.encoder = Encoder(
+        if windows is not None and (len(windows) != record.blocks or (record.cls_token and any(windows))):
+            raise ValueError(
+                f'windows must be one number or None for each of {record.blocks} blocks, and None where a class token '
+                'goes along.'
+            )
+        encoder = Encoder(
             arch=vars(record),
-            windows=windows,
+            windows=[None] * record.blocks if windows is None else windows,
+            patch_size=patch_size,
             image_size=image_size,
             drop_path_rate=drop_path_rate,
             in_channels=in_channels,
             with_cp=with_cp,
         )
-        extractor = partial(Extractor, dim, record.deform_heads, record.deform_ratio, record.mlp_ratio, drop_path_rate)
-        self.spm = SpatialPrior(in_channels, record.hidden_convs, dim)
-        self.level_embed = nn.Parameter(torch.randn(len(STRIDES) - 1, dim))
-        self.interactions = nn.ModuleList(
-            Interaction(extractor, Injector(dim, record.deform_heads, record.deform_ratio), 2 if i == 3 else 0)
-            for i in range(len(STRIDES))
-        )
-        self.up = nn.ConvTranspose2d(dim, dim, 2, 2)
-        self.out_norms = nn.ModuleList(nn.BatchNorm2d(dim) for _ in STRIDES)
-        self.out_channels = (dim,) * len(STRIDES)
-        self.out_strides = STRIDES
-        self.interactions.apply(PlainBackbone.initial_weights)
-        for module in self.modules():
-            if isinstance(module, DeformableAttention):
-                module.reset()
+        self.build(encoder, injectors=True, drop_path_rate=drop_path_rate)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """image: (B, in_channels, height, width), normalised -> one (B, C, H, W) per stride."""
-        padded = pad_image_to_multiple(image, STRIDES[-1])
-        finest, *levels = self.spm(padded)
-        sizes = tuple((level.shape[2], level.shape[3]) for level in levels)
-        maps = torch.cat(
-            [level.flatten(2).transpose(1, 2) + embed for level, embed in zip(levels, self.level_embed, strict=True)], 1
-        )  # (B, M, C)
+        padded = self.padded(image)
+        finest, maps, sizes = self.spm(padded)
         x, size = self.encoder.patch_embed(padded)
-        own_places, map_places = centers((size,), x.device), centers(sizes, x.device)
+        tokens = self.encoder.patch_embed.prefix
+        places = centers((size,), x.device)
         outs = []
         quarter = len(self.encoder.blocks) // len(STRIDES)
         for i, interaction in enumerate(self.interactions):
-            x = self.run(interaction.injector, x, own_places, maps, sizes)
+            patches = self.run(interaction.injector, x[:, tokens:], places, maps, sizes)
+            x = torch.cat([x[:, :tokens], patches], 1) if tokens else patches
             for block in self.encoder.blocks[i * quarter : (i + 1) * quarter]:
                 x = self.encoder.run(block, x, size)
-            for extractor in (interaction.extractor, *interaction.extra_extractors):
-                maps = self.run(extractor, maps, map_places, sizes, x, size)
-            outs.append(x.unflatten(1, size).permute(0, 3, 1, 2))  # (B, C, H, W)
-        levels = [
-            level.unflatten(1, size).permute(0, 3, 1, 2)
-            for level, size in zip(maps.split([H * W for H, W in sizes], 1), sizes, strict=True)
-        ]
-        levels = [self.up(levels[0]) + finest, *levels]
-        return tuple(
-            norm(level + enlarged(out, 16 / stride))[
-                :, :, : ceil_div(image.shape[2], stride), : ceil_div(image.shape[3], stride)
-            ]
-            for norm, level, out, stride in zip(self.out_norms, levels, outs, STRIDES, strict=True)
-        )
+            out = x[:, tokens:].unflatten(1, size).permute(0, 3, 1, 2)  # (B, C, H, W)
+            maps = self.read(interaction, maps, sizes, out)
+            outs.append(out)
+        return self.fused(image, finest, maps, sizes, outs)
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'ViTAdapter') -> StateDict:
-        """From the authors' names, or a DeiT's, which the encoder takes."""
+        """From the authors' names, or those of a DeiT or a DINOv2, which the encoder takes."""
         return rename(
-            drop(state_dict, r'^(norm|head|head_dist)\.'),
+            drop(state_dict, r'^(norm|head|head_dist)\.', r'^mask_token$'),
             (r'^(pos_embed|cls_token|patch_embed\.|blocks\.)', r'encoder.\1'),
-            (r'^norm([1-4])\.', lambda match: f'out_norms.{int(match[1]) - 1}.'),
-            (r'\.dwconv\.dwconv\.', '.dwconv.'),
+            *ADAPTER_NAMES,
         )
 
     @classmethod
@@ -377,9 +456,18 @@ class ViTAdapter(Checkpointing, MapNetwork):
         return {**super().truncated_arch(), 'blocks': len(STRIDES)}
 
 
-def enlarged(x: Tensor, scale: float) -> Tensor:
-    """A map at `scale` times its size, bilinearly."""
-    return x if scale == 1 else F.interpolate(x, scale_factor=scale, mode='bilinear', align_corners=False)
+ADAPTER_NAMES = (
+    (r'^level_embed$', 'spm.level_embed'),
+    (r'^norm([1-4])\.', lambda match: f'out_norms.{int(match[1]) - 1}.'),
+    (r'\.dwconv\.dwconv\.', '.dwconv.'),
+)
+"""The official names of an adapter's parts, as patterns, and ours."""
+
+
+def dinov2(*, deform_ratio: float = 0.5, **fields: Any) -> Arch:
+    """A DINOv2 of the given width, with one deformable head for every 64 channels."""
+    heads = fields['heads']
+    return Arch(**fields, deform_heads=heads, deform_ratio=deform_ratio, cls_token=True, patch_size=14, image_size=518)
 
 
 ViTAdapter.archs = {
@@ -387,5 +475,9 @@ ViTAdapter.archs = {
     'small': Arch(width=384, blocks=12, heads=6, deform_heads=6),
     'base': Arch(width=768, blocks=12, heads=12, deform_heads=12, deform_ratio=0.5),
     'large': Arch(width=1024, blocks=24, heads=16, deform_heads=16, deform_ratio=0.5),
+    'dinov2_small': dinov2(width=384, blocks=12, heads=6, deform_ratio=1.0),
+    'dinov2_base': dinov2(width=768, blocks=12, heads=12),
+    'dinov2_large': dinov2(width=1024, blocks=24, heads=16),
+    'dinov2_giant': dinov2(width=1536, blocks=40, heads=24, hidden=4096, swiglu=True),
 }
 Encoder.archs = ViTAdapter.archs

@@ -40,7 +40,7 @@ class SpectralGate(nn.Module):
 
     def __init__(self, dim: int, side: int):
         super().__init__()
-        self.spectrum = nn.Parameter(0.02 * torch.randn(dim, side, side // 2 + 1, 2))
+        self.spectrum = nn.Parameter(nn.init.normal_(torch.empty(dim, side, side // 2 + 1, 2), std=0.02))
 
     def forward(self, x: Tensor) -> Tensor:
         return global_filter(x.permute(0, 3, 1, 2), self.spectrum).permute(0, 2, 3, 1)

@@ -29,14 +29,18 @@ from denseformer.registry import MODELS
 GROUPS = 4
 
 
+def drawn(*shape: int) -> Tensor:
+    return nn.init.normal_(torch.empty(shape), std=0.02)
+
+
 class ComplexLinear(nn.Module):
     """A linear layer on complex channels in groups: real and imaginary parts (B, G, d, P) -> the same."""
 
     def __init__(self, dim: int):
         super().__init__()
         width = dim // GROUPS
-        self.weight = nn.Parameter(0.02 * torch.randn(2, GROUPS, width, width))  # (real or imaginary, G, in, out)
-        self.bias = nn.Parameter(0.02 * torch.randn(2, GROUPS, width))
+        self.weight = nn.Parameter(drawn(2, GROUPS, width, width))  # (real or imaginary, G, in, out)
+        self.bias = nn.Parameter(drawn(2, GROUPS, width))
 
     def forward(self, real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
         a, b = self.weight.to(real.dtype).mT
@@ -52,7 +56,7 @@ class Scattering(nn.Module):
 
     def __init__(self, dim: int, side: int):
         super().__init__()
-        self.gains = nn.Parameter(0.02 * torch.randn(side, side, dim))
+        self.gains = nn.Parameter(drawn(side, side, dim))
         self.fc1 = ComplexLinear(dim)
         self.fc2 = ComplexLinear(dim)
 

@@ -51,7 +51,7 @@ class SnakeScan(nn.Module):
         self.in_proj = ConvNorm(dim, inner, bias=True)
         self.conv = DepthwiseConv2d(inner, 7)
         self.scan = SelectiveScan(inner, STATES, -(-dim // 16))
-        self.moves = nn.Parameter(INIT_STD * torch.randn(5, STATES))
+        self.moves = nn.Parameter(nn.init.normal_(torch.empty(5, STATES), std=INIT_STD))
         self.norm = nn.LayerNorm(inner)
         self.out_proj = ConvNorm(inner, dim, bias=True)
 
@@ -113,7 +113,7 @@ class LastStage(Stage):
 
     def __init__(self, blocks: Sequence[nn.Module], downsample: nn.Module, dim: int, side: int):
         super().__init__(blocks, downsample)
-        self.pos_embed = nn.Parameter(INIT_STD * torch.randn(1, dim, side, side))
+        self.pos_embed = nn.Parameter(nn.init.normal_(torch.empty(1, dim, side, side), std=INIT_STD))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.downsample(x)

@@ -111,7 +111,7 @@ class PositionedPatches(nn.Module):
     def __init__(self, in_channels: int, dim: int, side: int):
         super().__init__()
         self.proj = nn.Conv2d(in_channels, dim, PATCH, PATCH)
-        self.pos_embed = nn.Parameter(INIT_STD * torch.randn(side, side, dim))
+        self.pos_embed = nn.Parameter(nn.init.normal_(torch.empty(side, side, dim), std=INIT_STD))
         draw(self.proj, self.proj.weight[0].numel() ** -0.5)
 
     def forward(self, image: Tensor) -> Tensor:

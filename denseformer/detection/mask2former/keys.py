@@ -1,10 +1,12 @@
 """State-dict keys and class order of Mask2Former weights trained with Detectron2, its authors' among them.
 
 Facts read off https://github.com/facebookresearch/Mask2Former (MIT) and the lists of classes in
-https://github.com/facebookresearch/detectron2 (Apache 2.0).
+https://github.com/facebookresearch/detectron2 (Apache 2.0). The heads of DINOv3's and DINOv2's segmentors descend from
+these and from mmdetection 2, and differ in names.
 """
 
 import re
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
@@ -23,6 +25,13 @@ ENCODER, CROSS, SELF, FFN = (
 )
 NAMES = (
     (r'(?!pixel_decoder\.|predictor\.)', 'pixel_decoder.'),  # a prefix that older files lack
+    (r'pixel_decoder\.encoder\.encoder\.', 'pixel_decoder.transformer.encoder.'),  # DINOv3's names, to Detectron2's
+    (r'pixel_decoder\.encoder\.level_encoding', 'pixel_decoder.transformer.level_embed'),
+    (r'pixel_decoder\.input_convs\.', 'pixel_decoder.input_proj.'),
+    (r'pixel_decoder\.lateral_convs\.0', 'pixel_decoder.adapter_1'),
+    (r'pixel_decoder\.output_convs\.0', 'pixel_decoder.layer_1'),
+    (r'pixel_decoder\.mask_feature\.', 'pixel_decoder.mask_features.'),
+    (r'predictor\.post_norm', 'predictor.decoder_norm'),
     (r'pixel_decoder\.input_proj\.(\d)\.0', r'pixel_decoder.input_convs.\1.conv'),
     (r'pixel_decoder\.input_proj\.(\d)\.1', r'pixel_decoder.input_convs.\1.gn'),
     (r'pixel_decoder\.transformer\.level_embed', 'pixel_decoder.level_encoding.weight'),
@@ -53,6 +62,14 @@ NAMES = (
 )
 """Patterns of Detectron2's names below `sem_seg_head.` and ours below the head; all are applied in order."""
 
+MMDETECTION_2 = (
+    (r'(pixel_decoder\.encoder\.layers\.\d+)\.attentions\.0\.', r'\1.self_attn.'),
+    (r'(transformer_decoder\.layers\.\d+)\.attentions\.0\.', r'\1.cross_attn.'),
+    (r'(transformer_decoder\.layers\.\d+)\.attentions\.1\.', r'\1.self_attn.'),
+    (r'((?:pixel_decoder\.encoder|transformer_decoder)\.layers\.\d+)\.ffns\.0\.', r'\1.ffn.'),
+)
+"""Patterns of mmdetection 2's names and of today's, which ours are."""
+
 STUFF = {
     (133, 53): ('COCO', range(80, 133)),
     (19, 11): ('Cityscapes', range(11)),
@@ -70,7 +87,7 @@ STUFF = {
 def remap_official_keys(state_dict: StateDict, head: Any) -> StateDict:
     """A head's `state_dict`, in mmdetection's names or in Detectron2's, in mmdetection's and with things before stuff.
 
-    Does not change `state_dict`; that classes change places is logged.
+    Names of mmdetection 2 are taken, too. Does not change `state_dict`; that classes change places is logged.
 
     Args:
         head: has `num_classes` and `num_stuff`.
@@ -78,7 +95,8 @@ def remap_official_keys(state_dict: StateDict, head: Any) -> StateDict:
     Raises ValueError for names of Detectron2 where it is not known how it mixes that many things and stuff.
     """
     if not any(key.startswith('predictor.') for key in state_dict):
-        return state_dict
+        older = any('.attentions.' in key for key in state_dict)
+        return {rename_key(key, MMDETECTION_2): value for key, value in state_dict.items()} if older else state_dict
     state_dict = {rename_key(key): value for key, value in state_dict.items()}
     rows = {key: value for key, value in state_dict.items() if key.startswith('cls_embed.')}
     mixed = 0 < head.num_stuff < head.num_classes
@@ -88,8 +106,8 @@ def remap_official_keys(state_dict: StateDict, head: Any) -> StateDict:
     return state_dict
 
 
-def rename_key(key: str) -> str:
-    return reduce(lambda name, line: re.sub(f'^{line[0]}', line[1], name), NAMES, key)
+def rename_key(key: str, names: Sequence[tuple[str, str]] = NAMES) -> str:
+    return reduce(lambda name, line: re.sub(f'^{line[0]}', line[1], name), names, key)
 
 
 def things_first(num_classes: int, num_stuff: int) -> list[int]:

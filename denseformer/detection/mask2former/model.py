@@ -21,6 +21,8 @@ from mmseg.models.decode_heads import Mask2FormerHead as MMSegHead
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
+from denseformer.checkpoints.keys import rename
+from denseformer.checkpoints.layouts.detectron2 import RESNET
 from denseformer.detection.mask2former.keys import remap_official_keys
 from denseformer.detection.mask2former.points import (
     CLASS,
@@ -43,12 +45,12 @@ def positional_encoding(width: int) -> dict:
     return dict(num_feats=width // 2, normalize=True)
 
 
-def mlp(width: int, factor: int) -> dict:
+def mlp(width: int, hidden: int) -> dict:
     activation = dict(type='ReLU', inplace=True)
-    return dict(embed_dims=width, feedforward_channels=factor * width, num_fcs=2, ffn_drop=0.0, act_cfg=activation)
+    return dict(embed_dims=width, feedforward_channels=hidden, num_fcs=2, ffn_drop=0.0, act_cfg=activation)
 
 
-def pixel_decoder(width: int, num_heads: int, layers: int) -> dict:
+def pixel_decoder(width: int, num_heads: int, layers: int, hidden: int) -> dict:
     """Deformable attention between the coarser maps, then a pyramid up to the finest."""
     attention = dict(
         embed_dims=width, num_heads=num_heads, num_levels=LEVELS, num_points=4, dropout=0.0, batch_first=True
@@ -58,15 +60,15 @@ def pixel_decoder(width: int, num_heads: int, layers: int) -> dict:
         num_outs=LEVELS,
         norm_cfg=dict(type='GN', num_groups=32),
         act_cfg=dict(type='ReLU'),
-        encoder=dict(num_layers=layers, layer_cfg=dict(self_attn_cfg=attention, ffn_cfg=mlp(width, 4))),
+        encoder=dict(num_layers=layers, layer_cfg=dict(self_attn_cfg=attention, ffn_cfg=mlp(width, hidden))),
         positional_encoding=positional_encoding(width),
     )
 
 
-def query_decoder(width: int, num_heads: int, layers: int) -> dict:
+def query_decoder(width: int, num_heads: int, layers: int, hidden: int) -> dict:
     """Masked attention from the queries to the maps, then between the queries."""
     attention = dict(embed_dims=width, num_heads=num_heads, dropout=0.0, batch_first=True)
-    layer = dict(self_attn_cfg=attention, cross_attn_cfg=attention, ffn_cfg=mlp(width, 8))
+    layer = dict(self_attn_cfg=attention, cross_attn_cfg=attention, ffn_cfg=mlp(width, hidden))
     return dict(return_intermediate=True, num_layers=layers, layer_cfg=layer)
 
 
@@ -141,8 +143,8 @@ class PlainHead(QueryLosses):
         num_classes: of things and stuff together; things stand first.
         num_stuff: how many of them are stuff.
         num_queries: the most masks that are found in an image.
-        width: channels of queries and maps; the hidden layers are 4 times as wide in the encoder, 8 times in the
-            decoder.
+        width: channels of queries and maps.
+        encoder_hidden, decoder_hidden: of the hidden layers; None for 4 and 8 times the width.
         num_heads: of every attention.
         encoder_layers: of deformable attention between the maps.
         decoder_layers: of masked attention from the queries to the maps.
@@ -163,6 +165,8 @@ class PlainHead(QueryLosses):
         num_stuff: int = 0,
         num_queries: int = 100,
         width: int = 256,
+        encoder_hidden: int | None = None,
+        decoder_hidden: int | None = None,
         num_heads: int = 8,
         encoder_layers: int = 6,
         decoder_layers: int = 9,
@@ -186,8 +190,8 @@ class PlainHead(QueryLosses):
             num_queries=num_queries,
             num_transformer_feat_level=LEVELS,
             positional_encoding=positional_encoding(width),
-            pixel_decoder=pixel_decoder(width, num_heads, encoder_layers),
-            transformer_decoder=query_decoder(width, num_heads, decoder_layers),
+            pixel_decoder=pixel_decoder(width, num_heads, encoder_layers, encoder_hidden or 4 * width),
+            transformer_decoder=query_decoder(width, num_heads, decoder_layers, decoder_hidden or 8 * width),
             **loss_settings(num_classes, void_weight),
         )
         super().__init__(num_classes=num_classes, **options)  # type: ignore[call-arg]
@@ -234,15 +238,23 @@ class Mask2FormerSemanticHead(PlainHead, MMSegHead):
 class OfficialNames:
     """Mixin before mmdetection's or mmsegmentation's model: weights trained with Detectron2 load as they are.
 
-    There the head is `sem_seg_head`; besides it and the backbone they hold the weights of classes in the loss.
+    There the head is `sem_seg_head`, and a ResNet has names of its own; besides head and backbone they hold the weights
+    of classes in the loss. In DINOv3's segmentor, backbone and head are the parts 0 and 1 of `segmentation_model`.
     """
 
     head_name: ClassVar[str]
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        theirs = prefix + 'sem_seg_head.'
-        for key in [key for key in state_dict if key.startswith(theirs)]:
-            state_dict[f'{prefix}{self.head_name}.{key[len(theirs) :]}'] = state_dict.pop(key)
+        for theirs, ours in (
+            ('sem_seg_head.', f'{self.head_name}.'),
+            ('segmentation_model.0.', 'backbone.'),
+            ('segmentation_model.1.', f'{self.head_name}.'),
+        ):
+            for key in [key for key in state_dict if key.startswith(prefix + theirs)]:
+                state_dict[prefix + ours + key[len(prefix + theirs) :]] = state_dict.pop(key)
+        starts = tuple(f'{prefix}backbone.{part}' for part in ('stem.', 'res'))
+        resnet = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(starts)}
+        state_dict.update({prefix + key: value for key, value in rename(resnet, *RESNET).items()})
         state_dict.pop(prefix + 'criterion.empty_weight', None)
         for key in [key for key in state_dict if key.startswith(prefix + 'network.')]:  # EoMT's authors
             state_dict[f'{prefix}backbone.{key[len(prefix) + len("network.") :]}'] = state_dict.pop(key)

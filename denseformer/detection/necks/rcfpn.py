@@ -146,10 +146,11 @@ class RCFPN(RenamesKeys, BaseModule):
         in_channels: of the backbone's maps, finest first.
         out_channels: of every level, a multiple of 16.
         start_level: the first map that is taken; the published detectors leave out stride 4.
+        num_outs: the number of levels, 5, as mmdetection's configs give it to every neck.
         norm_cfg: mmcv's, of the convolutions; None for none.
         out_conv_cfg: mmcv's, of the 3 x 3 convolutions; published with modulated deformable ones.
 
-    Raises ValueError for maps that do not make five levels.
+    Raises ValueError for maps that do not make five levels, and for another number of levels.
     """
 
     names = NAMES
@@ -160,16 +161,18 @@ class RCFPN(RenamesKeys, BaseModule):
         in_channels: Sequence[int],
         out_channels: int = 256,
         start_level: int = 1,
+        num_outs: int = LEVELS,
         norm_cfg: dict | None = None,
         out_conv_cfg: dict | None = None,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg or dict(type='Xavier', layer='Conv2d', distribution='uniform'))
         used = in_channels[start_level:]
-        if not 2 <= len(used) <= LEVELS or out_channels % 16:
+        if not 2 <= len(used) <= LEVELS or out_channels % 16 or num_outs != LEVELS:
             raise ValueError(
                 f'RCFPN makes {LEVELS} levels of a multiple of 16 channels from 2 to {LEVELS} maps: in_channels='
-                f'{tuple(in_channels)} from start_level={start_level} on are {len(used)}, out_channels={out_channels}.'
+                f'{tuple(in_channels)} from start_level={start_level} on are {len(used)}, out_channels={out_channels}, '
+                f'num_outs={num_outs}.'
             )
         self.start_level = start_level
         conv_cfg = dict(type='DCNv2', deform_groups=2) if out_conv_cfg is None else out_conv_cfg

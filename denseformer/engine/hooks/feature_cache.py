@@ -4,11 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from denseformer.config.errors import ConfigError
-from denseformer.engine.feature_cache import FeatureCache
+from denseformer.engine.feature_cache import FeatureCache, frozen_backbone
 from denseformer.registry import HOOKS
 
 
@@ -32,10 +30,7 @@ class FeatureCacheHook(Hook):
         self.cache: FeatureCache | None = None
 
     def before_train(self, runner: Runner) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        backbone = getattr(model, 'backbone', None)
-        if backbone is None:
-            raise ConfigError('--cache-features: the model has no backbone.')
+        backbone = frozen_backbone(runner.model)
         self.cache = FeatureCache(backbone, self.folder, runner.cfg.model.get('backbone') or {})
         runner.logger.info(f'Maps of the frozen backbone are kept in {self.cache.folder}.')
 

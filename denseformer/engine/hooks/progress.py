@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,14 @@ from denseformer import pages
 from denseformer.checkpoints.writing import BEST, LAST
 from denseformer.engine.hooks.checkpoint import CheckpointHook
 from denseformer.engine.validation import scores_per_class
-from denseformer.inspection.outcomes import FOUND, found_picture, input_picture, true_picture
+from denseformer.inspection.outcomes import (
+    FOUND,
+    found_picture,
+    input_picture,
+    read_legend,
+    true_picture,
+    write_legend,
+)
 from denseformer.inspection.plot_log import NOT_A_SCORE, read_runs
 from denseformer.registry import HOOKS
 
@@ -25,6 +32,9 @@ SIDE = 192
 SHOWN = 8
 """Validations whose pictures are on the page, evenly spread; the folder keeps all."""
 REFRESH = 60
+SIZES = ('s', 'm', 'l')
+NO_OBJECTS = -1.0
+"""COCO's average precision of a size that no object has."""
 
 
 @HOOKS.register_module()
@@ -97,6 +107,7 @@ class ProgressHook(Hook):
         self.folder.mkdir(exist_ok=True)
         meta = runner.val_dataloader.dataset.metainfo or {}
         classes, palette = meta.get('classes') or (), meta.get('palette')
+        write_legend(self.folder, classes, palette)
         preprocessor = runner.cfg.model.get('data_preprocessor') or {}
         picture = input_picture(inputs, bool(preprocessor.get('bgr_to_rgb')), SIDE)
         place = self.folder / f'{self.seen:06}'
@@ -160,18 +171,31 @@ def describe(folder: Path, numbers: dict[str, Any]) -> Iterator[str]:
         yield pages.section('classes', 'Classes', '<div class="wide">', class_table(tables), '</div>')
     images = image_rows(folder / FOLDER)
     if images:
-        yield pages.section('images', 'The same images over time', '<div class="wide">', image_table(images), '</div>')
+        legend = pages.legend(read_legend(folder / FOLDER))
+        body = '<div class="wide">', image_table(images), '</div>'
+        yield pages.section('images', 'The same images over time', legend, *body)
 
 
 def panels(series: Mapping[str, Mapping[int, float]]) -> Iterator[str]:
-    """Losses in one panel; each score, the learning rate and the time in one of its own."""
+    """Losses in one panel, scores of one kind in one, the learning rate and the time in one of their own."""
     points = {key: sorted(values.items()) for key, values in series.items()}
     yield pages.curves('loss', {key: points[key] for key in ('loss', 'val_loss') if key in points})
     scores = [key for key in points if key not in ('loss', 'val_loss', 'lr') and not NOT_A_SCORE.search(key)]
-    for key in (*scores, 'lr', 'time'):
+    for title, keys in panels_of(scores).items():
+        yield pages.curves(title, {key: [p for p in points[key] if p[1] != NO_OBJECTS] for key in keys})
+    for key, title in (('lr', 'learning rate'), ('time', 'seconds per iteration')):
         if key in points:
-            title = {'lr': 'learning rate', 'time': 'seconds per iteration'}.get(key, key)
             yield pages.curves(title, {key: points[key]})
+
+
+def panels_of(scores: Iterable[str]) -> dict[str, list[str]]:
+    """{title: scores}: a score and those at its thresholds (mAP_50) share a panel, those by size (mAP_s) another."""
+    found: dict[str, list[str]] = {}
+    for key in scores:
+        name, _, part = key.rpartition('_')
+        title = f'{name} by size' if part in SIZES else name if part.isdigit() else key
+        found.setdefault(title, []).append(key)
+    return found
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

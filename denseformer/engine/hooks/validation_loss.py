@@ -1,6 +1,7 @@
 """The hook that computes the loss on the validation set."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -81,8 +82,27 @@ def validation_loss(model: Any, batch: Mapping[str, Any]) -> float:
         preprocessor.pad_gt_masks(data['data_samples'])
     if getattr(preprocessor, 'pad_seg', False):
         preprocessor.pad_gt_sem_seg(data['data_samples'])
-    total, _ = model.parse_losses(model(**data, mode='loss'))
+    with asked_for_losses(model):
+        total, _ = model.parse_losses(model(**data, mode='loss'))
     return float(total)
+
+
+@contextmanager
+def asked_for_losses(model: Any) -> Iterator[None]:
+    """mmdetection's DETRs hand to their losses what these need only while they and their head are in training.
+
+    Their layers stay in evaluation.
+    """
+    is_transformer = any(cls.__name__ == 'DetectionTransformer' for cls in type(model).__mro__)
+    parts = [model, model.bbox_head] if is_transformer else []
+    before = [part.training for part in parts]
+    try:
+        for part in parts:
+            part.training = True
+        yield
+    finally:
+        for part, was_training in zip(parts, before, strict=True):
+            part.training = was_training
 
 
 def fit_truth(sample: Any, image: Tensor, inputs: Tensor, model: Any) -> None:

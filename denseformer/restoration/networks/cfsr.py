@@ -54,8 +54,8 @@ class EdgeBranch(nn.Module):
     def __init__(self, dim: int, kernel: tuple[tuple[int, ...], ...]):
         super().__init__()
         self.kernel = kernel
-        self.scale = nn.Parameter(torch.randn(dim, 1, 1, 1) * 1e-3)
-        self.bias = nn.Parameter(torch.randn(dim) * 1e-3)
+        self.scale = nn.Parameter(nn.init.normal_(torch.empty(dim, 1, 1, 1), std=1e-3))
+        self.bias = nn.Parameter(nn.init.normal_(torch.empty(dim), std=1e-3))
 
     def weight(self) -> Tensor:
         return self.scale * self.scale.new_tensor(self.kernel)

@@ -2,7 +2,8 @@
 # and may change the sizes: image_scale (the long and the short side images are resized to) and crop_size.
 image_scale = (2048, 512)
 crop_size = (512, 512)
-scale_range = (0.5, 2.0)  # training images are resized to image_scale times a factor out of this range
+train_scale = '${image_scale}'  # training images are resized to this times a factor out of scale_range
+scale_range = (0.5, 2.0)
 test_multiple = 1  # sides of test images are stretched to multiples of this
 cat_max_ratio = 0.75  # crops of which one class fills more are drawn again
 reduce_zero_label = False
@@ -13,7 +14,7 @@ key_metric = 'mIoU'  # by which the best checkpoint is chosen
 train_pipeline = [
     dict(type='denseformer.LoadImage'),
     dict(type='denseformer.LoadSegmentation', num_classes='${num_classes}', reduce_zero_label='${reduce_zero_label}'),
-    dict(type='RandomResize', scale='${image_scale}', ratio_range='${scale_range}', keep_ratio=True),
+    dict(type='RandomResize', scale='${train_scale}', ratio_range='${scale_range}', keep_ratio=True),
     dict(type='RandomCrop', crop_size='${crop_size}', cat_max_ratio='${cat_max_ratio}'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PhotoMetricDistortion'),

@@ -1,0 +1,1 @@
+backbone = dict(type='denseformer.DINOv3Adapter', arch='dinov3_small')

@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/backbones/fan.py',
+    './_base_/heads/cascade_mask_rcnn.py',
+    './_base_/datasets/coco_instance.py',
+    './_base_/schedules/adamw_3x.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='tiny_hybrid', pretrained='imagenet1k', drop_path_rate=0.3, feat_downsample=True)
+batch_size, auto_scale_lr = 1, dict(base_batch_size=32)
+published = dict(metric='bbox_mAP', value=50.2, source='NVlabs/FAN, README.md')

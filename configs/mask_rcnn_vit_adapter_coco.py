@@ -1,0 +1,9 @@
+_base_ = [
+    './_base_/backbones/vit_adapter.py',
+    './_base_/heads/mask_rcnn.py',
+    './_base_/datasets/coco_instance.py',
+    './_base_/schedules/vit_adapter_3x.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='tiny', pretrained='vit_tiny_deit_imagenet1k', windows=[14, 14, None] * 4, drop_path_rate=0.1)
+published = dict(metric='bbox_mAP', value=46.0, segm_mAP=41.0, source='czczup/ViT-Adapter, detection/README.md')
