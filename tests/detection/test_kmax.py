@@ -178,6 +178,21 @@ def test_layers_are_numbered_at_each_map():
     ]
 
 
+def test_the_authors_classes_are_put_in_order_things_first():
+    layer, final = 'predictor._kmax_transformer_layers.0._predcitor', 'predictor._predcitor'
+    given = {
+        f'{layer}._transformer_class_head.conv.weight': torch.arange(20.0)[:, None, None],
+        f'{final}._transformer_class_head.conv.bias': torch.arange(20.0),
+        'predictor._auxiliary_semantic_predictor.2.conv.bias': torch.arange(19.0),  # without one for nothing
+    }
+    ordered = [*range(11, 19), *range(11), 19]  # Cityscapes' stuff comes before its things there
+    weight, bias, semantic = remap_official_keys(given, (2, 2, 2), 19, 11).values()
+    assert weight.flatten().tolist() == bias.tolist() == ordered
+    assert semantic.tolist() == ordered[:-1]
+    unmixed = remap_official_keys(given, (2, 2, 2), 19, 19)
+    assert all(torch.equal(value, theirs) for value, theirs in zip(unmixed.values(), given.values(), strict=True))
+
+
 def test_the_authors_names_of_a_resnet_load():
     init_default_scope('mmdet')
     model = MODELS.build(
