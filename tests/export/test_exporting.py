@@ -124,7 +124,7 @@ def test_an_operator_that_onnx_lacks_is_named(segmentor, tmp_path, monkeypatch):
 
 
 def test_the_line_of_the_network_is_named():
-    with pytest.raises(ValueError) as raised:  # noqa: PT011 (any error will do)
+    with pytest.raises(ValueError, match='none') as raised:
         Swin(arch='none')
     assert re.fullmatch(r' \(denseformer/[\w/]+\.py:\d+\)', place_of(raised.value))
     assert place_of(ValueError('of no network')) == ''
