@@ -19,7 +19,7 @@ from torch import Tensor
 from denseformer.detection.kmax import losses
 from denseformer.detection.kmax.keys import remap_official_keys
 from denseformer.detection.kmax.losses import Segments
-from denseformer.detection.kmax.network import AxialAttention, Prediction
+from denseformer.detection.kmax.network import AxialAttention, Prediction, resized
 from denseformer.registry import MODELS
 
 BACKBONE = dict(type='denseformer.ConvNeXt', arch=dict(width=8, depths=(1, 1, 1, 1)))
@@ -70,6 +70,17 @@ def test_losses_agree_with_the_authors_code():
     semantic = losses.semantic_loss(values((8, H, W), 40), labels, losses.sample(targets, 2.0, H * W), 7)
     found = torch.stack([*four(final), semantic, *four(others[0]), *four(others[1])])
     assert refkit.deviation([found], run['outputs']) < 1e-4
+
+
+@pytest.mark.parametrize('side', [64, 65])
+def test_masks_lie_after_enlarging_where_those_lay_that_they_learn_from(side):
+    truth = torch.zeros(4, 1, side, side)
+    for shift, each in enumerate(truth):
+        each[:, 16 + shift : 40 + shift, 16 + shift : 40 + shift] = 1
+    learned = losses.subsampled(truth, [(side + 3) // 4] * 2)
+    found = resized(learned, (side, side), odd=side % 2 == 1) > 0.5
+    found, wanted = (each.nonzero().double()[:, 2:].mean(0).tolist() for each in (found, truth))
+    assert found == pytest.approx(wanted, abs=0.75)
 
 
 def sample(height: int, width: int) -> DetDataSample:
