@@ -140,11 +140,17 @@ def semantic_loss(scores: Tensor, labels: Tensor, chosen: Tensor | None, ignored
 
 
 def subsampled(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Every so many-th row and column of the last two axes: (..., H, W) -> (..., h, w)."""
+    """The pixels of an image that lie under those of a map, of the last two axes: (..., H, W) -> (..., h, w).
+
+    They lie as `network.resized` has it: with an odd side corners lie on corners, else a pixel of the map lies in the
+    middle of those that it covers, of which there is an even number: the one before the middle is taken.
+    """
+    odd = x.shape[-1] % 2 == 1
     for axis, length in zip((-2, -1), size, strict=True):
         side = x.shape[axis]
         step = max(round(side / length), 1)
-        places = (torch.arange(length, device=x.device) * step).clamp(max=side - 1)
+        first = 0 if odd else (step - 1) // 2
+        places = (first + torch.arange(length, device=x.device) * step).clamp(max=side - 1)
         x = x.index_select(axis, places)
     return x
 

@@ -3,7 +3,7 @@
 import pytest
 
 from denseformer.fitting.systems import SYSTEMS
-from tools.docs.systems import HEAD, main, recipe_of, with_row
+from tools.docs.systems_table import HEAD, main, recipe_of, with_row
 
 
 def test_a_row_takes_its_place_in_the_page():
