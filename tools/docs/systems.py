@@ -66,7 +66,9 @@ LABELS = Task(
 )
 BOXES = Task('datasets/sample_instance', {**_instances, 'with_mask': False, 'scored': ['bbox']}, 'bbox_mAP_50', 0.9)
 MASKS = Task('datasets/sample_instance', _instances, 'segm_mAP_50', 0.9)
-SEGMENTS = Task('datasets/sample_panoptic', reading(type='denseformer.CocoPanopticDataset', metainfo=_stuff), 'RQ', 0.9)
+SEGMENTS = Task(
+    'datasets/sample_panoptic', reading(type='denseformer.CocoPanopticDataset', metainfo=_stuff), 'PQ', 0.75
+)
 MOVING = Task('datasets/davis', {}, 'J&F', 90)
 
 
@@ -100,6 +102,20 @@ SYSTEMS = {
             'head_channels': 32,
         },
         rate=6e-3,
+    ),
+    'kMaX-DeepLab': System(
+        SEGMENTS,
+        [CONVNEXT, 'systems/kmax'],
+        {
+            **PYRAMID,
+            'canvas': SIDE,
+            'head': dict(
+                **dict(num_queries=8, width=32, widths=(16, 16, 16, 16), drop_path_rate=0.0),
+                **dict(depths=(1, 1, 1, 1), layers=(1, 1, 1)),
+            ),
+        },
+        rate=6e-3,
+        steps=300,
     ),
     'RCNet': System(
         BOXES,
