@@ -88,6 +88,15 @@ class System(NamedTuple):
 
 PYRAMID = {'backbone.arch': dict(width=32, depths=(1, 1, 1, 1))}
 CONVNEXT = 'backbones/convnext'
+ONE_STAGE = {
+    **PYRAMID,
+    'model.neck.out_channels': 32,
+    'model.bbox_head.in_channels': 32,
+    'model.bbox_head.feat_channels': 32,
+    'model.bbox_head.stacked_convs': 1,
+    'model.bbox_head.norm_cfg': dict(type='GN', num_groups=8),
+    'model.bbox_head.anchor_generator.octave_base_scale': 3,
+}
 
 SYSTEMS = {
     'BEVANet': System(
@@ -117,19 +126,8 @@ SYSTEMS = {
         rate=6e-3,
         steps=300,
     ),
-    'RCNet': System(
-        BOXES,
-        [CONVNEXT, 'systems/rcnet'],
-        {
-            **PYRAMID,
-            'model.neck.out_channels': 32,
-            'model.bbox_head.in_channels': 32,
-            'model.bbox_head.feat_channels': 32,
-            'model.bbox_head.stacked_convs': 1,
-            'model.bbox_head.norm_cfg': dict(type='GN', num_groups=8),
-            'model.bbox_head.anchor_generator.octave_base_scale': 3,
-        },
-    ),
+    'RCNet': System(BOXES, [CONVNEXT, 'systems/rcnet'], ONE_STAGE),
+    'SDANet': System(BOXES, [CONVNEXT, 'systems/sdanet_ddod'], {**ONE_STAGE, 'model.presence_channels': 32}),
     'Mamba YOLO': System(
         BOXES,
         ['backbones/mamba_yolo', 'systems/mamba_yolo'],
