@@ -1,7 +1,7 @@
 """Every kernel alone: a network that uses it, with the kernel and by the kernel's definition, all others being on."""
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -28,15 +28,19 @@ TASKS: dict[str, tuple[Task, torch.dtype]] = {
 
 @dataclass(frozen=True)
 class Use:
-    """A network that uses a kernel and the side of its image; `switch`: the function that decides about the kernel."""
+    """A network that uses a kernel and the side of its image.
+
+    switch: the function that decides about the kernel; dtypes: in which it may compute on this CPU.
+    """
 
     switch: str
     network: dict[str, Any]
     side: int = 512
+    dtypes: Set[torch.dtype] = frozenset({torch.float32, torch.bfloat16})
 
 
 USES = (
-    Use('linear.applies', {'type': 'Swin', 'arch': 'tiny'}),
+    Use('linear.applies', {'type': 'Swin', 'arch': 'tiny'}, dtypes=kernels.linear.ONEDNN_DTYPES),
     Use('mlp.applies', {'type': 'Swin', 'arch': 'tiny'}),
     Use('mlp.applies', {'type': 'ConvNeXt', 'arch': 'tiny'}),
     Use('attention.applies', {'type': 'Swin', 'arch': 'tiny'}),
@@ -44,8 +48,8 @@ USES = (
     Use('padded_heads.applies', {'type': 'CATANet', 'arch': 'base'}, side=128),
     Use('rest.applies', {'type': 'TransNeXt', 'arch': 'tiny'}),
     Use('dynamic_conv.applies', {'type': 'DLGSANet', 'arch': 'light'}, side=128),
-    Use('depthwise.applies', {'type': 'ConvNeXt', 'arch': 'tiny'}),
-    Use('depthwise.applies', {'type': 'FocalNet', 'arch': 'tiny_lrf'}),
+    Use('depthwise.applies', {'type': 'ConvNeXt', 'arch': 'tiny'}, dtypes={torch.bfloat16}),
+    Use('depthwise.applies', {'type': 'FocalNet', 'arch': 'tiny_lrf'}, dtypes={torch.bfloat16}),
     Use('recompute.enabled', {'type': 'HaloNet', 'arch': '26t'}),
 )
 """Where a kernel has several ways to pay, one network for each."""
@@ -54,6 +58,8 @@ USES = (
 def comparisons() -> Iterator[Comparison]:
     for use in USES:
         for title, (task, dtype) in TASKS.items():
+            if dtype not in use.dtypes:
+                continue
             kernel, network = use.switch.split('.')[0], use.network['type']
             contenders = (contender(use, task, dtype, kernel_on) for kernel_on in (True, False))
             yield Comparison(f'{kernel} in {network}, {title} at {use.side} x {use.side}', tuple(contenders))

@@ -4,7 +4,7 @@ _base_ = [
     './_base_/schedules/sgd_poly.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='base')
+backbone = dict(arch='base', pretrained='imagenet1k')
 joined_channels, image_scale, scale_range, batch_size = 256, (640, 640), (0.5, 1.6), 14
 max_iters = 216_000  # 150 epochs
 optim_wrapper = dict(optimizer=dict(lr=1.5e-3))

@@ -4,6 +4,7 @@ _base_ = [
     './_base_/schedules/sgd_poly.py',
     './_base_/runtime/default.py',
 ]
+backbone = dict(init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet34'))
 batch_size = 4
 max_iters = 83_000  # 150 epochs
 auto_scale_lr = dict(base_batch_size=4)

@@ -44,8 +44,8 @@ def resized_rotation(size: tuple[int, int], trained: int, width: int, device: to
     EVA-02's: rows and columns are counted as if there were `trained` of either, on a map of any size. Either half's
     frequencies run geometrically from 1 towards 1/10000, which is left out.
     """
-    frequency = 10000 ** (torch.arange(width // 4, device=device) * (-4 / width))
-    turns = [torch.arange(side, device=device)[:, None] * (trained / side) * frequency for side in size]
+    frequency = 1 / 10000 ** (torch.arange(0, width // 2, 2, device=device) / (width // 2))
+    turns = [(torch.arange(side, device=device) / side * trained)[:, None] * frequency for side in size]
     down, across = turns[0][:, None].expand(-1, size[1], -1), turns[1].expand(size[0], -1, -1)
     angle = torch.cat([down, across], -1)
     return angle.sin(), angle.cos()
@@ -70,10 +70,10 @@ def rotate_halves(x: Tensor, rotation: Rotation) -> Tensor:
 
 
 @cached_constant(32)
-def centered_rotation(
+def centered_angles(
     size: tuple[int, int], width: int, base: float, prefix: int, device: torch.device, dtype: torch.dtype
-) -> Rotation:
-    """Sine and cosine, (prefix + H * W, 1, d/2) each, of angles by where a patch's center lies in the image: DINOv3.
+) -> Tensor:
+    """Angles (prefix + H * W, 1, d/2) by where a patch's center lies in the image: DINOv3.
 
     Rows and columns run from -1 to 1 whatever the map's size; the first d/4 angles are the row's, the others the
     column's, with periods from 1 up to nearly `base`. The `prefix` tokens in front are not turned.
@@ -81,7 +81,15 @@ def centered_rotation(
     period = base ** (torch.arange(width // 4, device=device, dtype=dtype) / (width // 4))
     rows, columns = ((torch.arange(side, device=device, dtype=dtype) + 0.5) / side * 2 - 1 for side in size)
     angle = torch.cat(of_places(2 * torch.pi * rows[:, None] / period, 2 * torch.pi * columns[:, None] / period), -1)
-    angle = torch.cat([angle.new_zeros(prefix, width // 2), angle])[:, None]
+    return torch.cat([angle.new_zeros(prefix, width // 2), angle])[:, None]
+
+
+@cached_constant(32)
+def centered_rotation(
+    size: tuple[int, int], width: int, base: float, prefix: int, device: torch.device, dtype: torch.dtype
+) -> Rotation:
+    """Sine and cosine, (prefix + H * W, 1, d/2) each, of `centered_angles`."""
+    angle = centered_angles(size, width, base, prefix, device, dtype)
     return angle.sin(), angle.cos()
 
 

@@ -18,10 +18,9 @@ from filelock import FileLock
 from mmengine.logging import print_log
 
 from denseformer.checkpoints.catalog import BUNDLED, WeightFile, by_name, catalog
-from denseformer.checkpoints.common import CheckpointError, file_hash
+from denseformer.checkpoints.common import WEIGHTS, CheckpointError, file_hash
 from denseformer.checkpoints.download import cache_folder, download
 from denseformer.checkpoints.hub import fetch_from_hub
-from denseformer.checkpoints.sharing import WEIGHTS
 
 LOCK_NAME = 'weights.lock'
 SUFFIXES = ('.safetensors', '.pth', '.pt', '.pkl', '.bin', '.ckpt', '.npz', '.onnx', '.tar', '.gz')

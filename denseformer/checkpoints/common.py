@@ -1,9 +1,11 @@
-"""The error and the hash that reading, writing and downloading of checkpoints share."""
+"""The error, the hash and the file name that reading, writing, downloading and sharing of checkpoints share."""
 
 import hashlib
 from pathlib import Path
 
 BLOCK = 1 << 22
+WEIGHTS = 'model.safetensors'
+"""The name of the weights in a folder that is shared."""
 
 
 class CheckpointError(ValueError):

@@ -15,11 +15,11 @@ from mmengine.config import Config
 from safetensors.torch import save
 from torch import nn
 
-from denseformer.checkpoints.common import CheckpointError
+from denseformer.checkpoints.common import WEIGHTS, CheckpointError
 from denseformer.lora import is_factor
 from denseformer.version import __version__
 
-WEIGHTS, CONFIG, SCORES, CARD = 'model.safetensors', 'config.py', 'scores.json', 'README.md'
+CONFIG, SCORES, CARD = 'config.py', 'scores.json', 'README.md'
 
 
 def save_model(

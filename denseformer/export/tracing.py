@@ -8,6 +8,7 @@ Legend: B batch, C channels, H W image.
 """
 
 import json
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -34,6 +35,8 @@ def sort(x: Tensor, *, stable: bool | None, dim: int = -1, descending: bool = Fa
     return torch.ops.aten.sort.default(x, dim, descending)
 
 
+NETWORK_CODE = ('denseformer', 'mmseg', 'mmdet', 'mmcv')
+"""Packages that networks come from."""
 ONNX_DECOMPOSITIONS = {
     torch.ops.denseformer.neighborhood_attention.default: gathered_attention,
     torch.ops.denseformer.selective_scan.default: doubling_scan,
@@ -200,13 +203,24 @@ def reasons_in_one_line() -> Iterator[None]:
     except ExportError:
         raise
     except Exception as error:
-        raise ExportError(first_line(root_cause(error))) from error
+        raise ExportError(first_line(root_cause(error)) + place_of(error)) from error
 
 
 def root_cause(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
     return error
+
+
+def place_of(error: BaseException) -> str:
+    """The line of a network's code that an exporter stopped at, ' (mmcv/ops/carafe.py:12)'; '' where it is none's."""
+    for each in (root_cause(error), error):
+        for frame in reversed(traceback.extract_tb(each.__traceback__)):
+            parts = Path(frame.filename).parts
+            starts = [i for i, part in enumerate(parts) if part in NETWORK_CODE]
+            if starts and parts[starts[-1] :][:2] != ('denseformer', 'export'):
+                return f' ({"/".join(parts[starts[-1] :])}:{frame.lineno})'
+    return ''
 
 
 def first_line(error: BaseException) -> str:

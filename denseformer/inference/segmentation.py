@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -75,7 +76,12 @@ class SegmentationTask(Task):
         return [self._result(prepared, *self._labels(scores, prepared)) for scores, prepared in pairs]
 
     def exportable(self) -> Exportable:
-        """The model with its classes, colors and the steps before the network."""
+        """The model with its classes, colors and the steps before the network; a file has no facts beside the mask."""
+        if facts := getattr(self.model.decode_head, 'fact_heads', None):
+            MMLogger.get_current_instance().warning(
+                f'The file gives the mask alone: the facts that {type(self.model).__name__} finds beside it '
+                f'({", ".join(facts)}) need its config and checkpoint.'
+            )
         return exportable_segmentor(
             self.model,
             classes=self.classes,

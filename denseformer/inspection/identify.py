@@ -157,7 +157,7 @@ def identify(path: str | Path) -> Identity:
     path = local_file(path)
     if path.suffix == '.onnx':
         onnx = read_onnx(path)
-        return identify_weights(on_meta_device(onnx.shapes), path=str(path), onnx=onnx)
+        return identify_weights(weights_like(onnx.shapes), path=str(path), onnx=onnx)
     return identify_content(read_checkpoint(path, mmap=True), str(path))
 
 
@@ -168,11 +168,17 @@ def identify_content(content: Mapping[str, Any], path: str) -> Identity:
     except ValueError as error:
         raise CheckpointError(f'{path}: {error}') from error
     shapes = {key: tuple(value.shape) for key, value in weights.items()}
-    return identify_weights(on_meta_device(shapes), path=path, state=training_state(content))
+    return identify_weights(weights_like(shapes), path=path, state=training_state(content))
 
 
-def on_meta_device(shapes: Mapping[str, tuple[int, ...]]) -> StateDict:
-    return {key: torch.empty(shape, device='meta') for key, shape in shapes.items()}
+def weights_like(shapes: Mapping[str, tuple[int, ...]]) -> StateDict:
+    """Tensors of these shapes that take no memory: each repeats one number.
+
+    Renaming them joins projections and resizes tables. On the meta device PyTorch would do that in Python, slowly, and
+    import its compiler first.
+    """
+    zero = torch.zeros((), dtype=torch.float16)
+    return {key: zero.expand(shape) for key, shape in shapes.items()}
 
 
 def identify_weights(weights: StateDict, **known: Any) -> Identity:
@@ -262,12 +268,15 @@ def trials(network: str) -> list[Settings]:
 
 
 def inferred_settings(network: str, weights: StateDict) -> list[Settings]:
-    """The settings that a restoration network reads from weights of no shipped variant; empty for other networks."""
+    """The settings that a restoration network reads from weights of no shipped variant; empty for other networks.
+
+    weights: under the authors' names or ours.
+    """
     cls: Any = MODELS.get(network)
     if not issubclass(cls, RestorationNetwork):
         return []
     try:
-        options = cls.infer_options(as_authors(cls.__name__, weights))
+        options = cls.infer_options(weights)
     except LookupError:  # another network, with some of the names
         options = None
     return [{'type': network, **options}] if options else []
@@ -278,6 +287,7 @@ def _best_fits(network: str, weights: StateDict) -> list[Fit]:
 
     One setting of each variant is built at first; the others only of the variants that agree best.
     """
+    weights = as_authors(_short(network), weights)
     by_arch: dict[str, list[Settings]] = {}
     for settings in trials(network):
         group = by_arch.setdefault(repr(settings.get('arch')), [])
@@ -325,7 +335,7 @@ def _ties(fits: list[Fit]) -> list[Fit]:
 def _try(settings: Settings, weights: StateDict) -> Fit | None:
     try:
         return fit_of(settings, weights)
-    except (ValueError, TypeError):  # a side that the family does not take
+    except (ValueError, TypeError, RuntimeError):  # a side that the family does not take
         return None
 
 
@@ -335,7 +345,7 @@ def fit_of(settings: Settings, weights: StateDict) -> Fit:
     own = network.state_dict()
     try:
         loaded = as_loaded(network, weights)
-    except ValueError:  # tables of sizes that the family does not have: of another network
+    except (ValueError, RuntimeError):  # tables of sizes that the variant does not have: of another one
         loaded = {}
     both = own.keys() & loaded.keys()
     other = tuple(key for key in sorted(both) if own[key].shape != loaded[key].shape)
@@ -425,7 +435,7 @@ def _is_told(name: str, settings: Settings) -> bool:
             continue
         try:
             return _shapes({**settings, name: other}) != own
-        except (ValueError, TypeError, LookupError, AttributeError, AssertionError):  # no value of this option
+        except (ValueError, TypeError, LookupError, AttributeError, AssertionError, RuntimeError):  # no value of it
             continue
     return True
 

@@ -144,9 +144,9 @@ class RegisterDistillation(BaseModel):
     def target(self, image: Tensor) -> Tensor:
         """The mean map (B, C, H, W) of the views of each image."""
         patch = self.teacher.patch_size
-        limit = [int(self.largest_shift * (side // patch)) for side in image.shape[2:]]
+        limit = [round(self.largest_shift * (side // patch)) for side in image.shape[2:]]
         offsets = spread_offsets(self.views, (limit[0], limit[1]))
-        flips = [bool(flip) for flip in torch.rand(self.views) < 0.5]
+        flips = [False, *(bool(flip) for flip in torch.rand(self.views - 1) < 0.5)]
         fill = image.new_tensor(FILL)[:, None, None]
         maps = [
             self.teacher(view_of(image, (rows * patch, columns * patch), flipped, fill))[0]

@@ -8,9 +8,9 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor, nn
 
+from denseformer.checkpoints.common import WEIGHTS
 from denseformer.checkpoints.fitting import without_prefix
 from denseformer.checkpoints.keys import StateDict
-from denseformer.checkpoints.sharing import WEIGHTS
 from denseformer.checkpoints.writing import pointed_checkpoint
 from denseformer.deprecation import renamed_arguments
 from denseformer.registry import MODELS

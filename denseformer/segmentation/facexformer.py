@@ -44,13 +44,13 @@ def distance_loss(found: Tensor, truth: Tensor) -> Tensor:
 
 
 def rotations(angles: Tensor) -> Tensor:
-    """Matrices that rotate about x by the pitch, then about y by the yaw, then about z by the roll: (n, 3) ->
-    (n, 3, 3)."""
+    """Pitch, yaw and roll (n, 3) -> matrices (n, 3, 3) whose columns are the axes of the head, as the authors draw
+    them: rolled about z, then turned about y by the yaw, then about x by the pitch."""
     (sx, sy, sz), (cx, cy, cz) = (part.unbind(1) for part in (angles.sin(), angles.cos()))
     rows = (
-        *(cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx),
-        *(sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx),
-        *(-sy, cy * sx, cy * cx),
+        *(cy * cz, -cy * sz, sy),
+        *(cx * sz + sx * sy * cz, cx * cz - sx * sy * sz, -sx * cy),
+        *(sx * sz - cx * sy * cz, sx * cz + cx * sy * sz, cx * cy),
     )
     return torch.stack(rows, 1).unflatten(1, (3, 3))
 

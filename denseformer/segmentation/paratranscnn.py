@@ -71,13 +71,14 @@ class ParaTransCNN(RenamesKeys, BaseModule):
         depths, heads: of the transformer's stages.
         conv_width: channels of the ResNet's stem.
         dropout: in the transformer's MLPs.
-        init_cfg: mmengine's.
+        init_cfg: mmengine's; a file of torchvision's ResNet-34 is where the authors' ResNet starts from.
     """
 
     names: ClassVar[tuple[Rule, ...]] = (
         (r'^firstconv\.', 'cnn.conv1.'),
         (r'^firstbn\.', 'cnn.bn1.'),
         (r'^encoder(\d)\.', r'cnn.layer\1.'),
+        (r'^(conv1|bn1|layer\d)\.', r'cnn.\1.'),
         (r'^patch_embed_(\d)\.', lambda match: f'stages.{int(match[1]) - 1}.embed.'),
         (r'^vit_(\d)\.', lambda match: f'stages.{int(match[1]) - 1}.'),
         (r'\.net\.(\d+)\.fn\.fn\.net\.0\.', lambda match: f'.blocks.{int(match[1]) // 2}.mlp.fc1.'),

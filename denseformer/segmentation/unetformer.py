@@ -205,6 +205,7 @@ class UNetFormerHead(DeepSupervisionHead):
         self.fusions.append(FeatureRefinement(finest, channels))
         self.head = active_conv(channels, channels, 3)
         self.auxiliary = active_conv(channels, channels, 3)
+        self.auxiliary_dropout = nn.Dropout(self.dropout_ratio)
         self.auxiliary_seg = nn.Conv2d(channels, self.out_channels, 1, bias=False)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor | tuple[Tensor, Tensor]:
@@ -216,4 +217,4 @@ class UNetFormerHead(DeepSupervisionHead):
         if not self.training:
             return scores
         enlarged = (F.interpolate(x, third.shape[2:], mode='bilinear', align_corners=True) for x in (first, second))
-        return scores, self.auxiliary_seg(self.auxiliary(sum(enlarged, third)))
+        return scores, self.auxiliary_seg(self.auxiliary_dropout(self.auxiliary(sum(enlarged, third))))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from denseformer.attention.rotary import centered_rotation
+from denseformer.attention.rotary import centered_angles, centered_rotation
 from denseformer.backbones import DINOv3
 
 PROBE = dict(width=32, blocks=2, heads=2)
@@ -67,3 +67,28 @@ def test_biases_that_timm_leaves_out_are_zero(stored):
     biases = [value for key, value in network.state_dict().items() if key.endswith(('.q_bias', '.v_bias'))]
     assert len(biases) == 4
     assert all((bias == (0.5 if stored else 0)).all() for bias in biases)
+
+
+@torch.no_grad()
+def test_the_distance_of_patches_is_drawn_while_the_last_block_is_trained_and_only_then():
+    image = torch.randn(1, 3, 64, 64)
+
+    def differs(network: DINOv3) -> bool:
+        first, second = (network(image)[-1] for _ in range(2))
+        return not torch.equal(first, second)
+
+    assert differs(DINOv3(arch=PROBE).train())
+    assert not differs(DINOv3(arch=PROBE).eval())
+    assert not differs(DINOv3(arch=PROBE, frozen_stages=2).train())
+
+
+def test_drawn_rotations_are_those_of_patches_up_to_twice_as_far_apart_or_as_near():
+    network = DINOv3(arch=PROBE).train()
+    x, size = torch.zeros(1, 21, 32), (4, 4)
+    angles = centered_angles(size, 16, 100.0, 5, torch.device('cpu'), torch.float32)
+    scales = []
+    for _ in range(20):
+        sin, cos = network.context(x, size)[0]
+        slow = slice(2, 4)  # so slow that they stay below a quarter turn
+        scales += [(sin.atan2(cos) / angles)[5:, :, slow].median()]
+    assert 0.5 <= min(scales) < 0.8 < 1.2 < max(scales) <= 2

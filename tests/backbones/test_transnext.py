@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from denseformer.attention.foveal import attention_with_rest, foveal_attention
 from denseformer.attention.neighbors_3x3 import inside_map, shifts_3x3
 from denseformer.backbones import TransNeXt
+from denseformer.backbones.global_attention.transnext import ContinuousPositionBias
 
 PARAMETERS = {'micro': 12_424_304, 'tiny': 27_681_960, 'small': 49_164_564, 'base': 88_952_496}
 
@@ -26,6 +28,15 @@ def test_made_for_its_size_or_extrapolated_to_it_the_biases_are_the_same():
         with torch.no_grad():
             close = torch.allclose(trained(image)[0], extrapolating(image)[0], atol=1e-5)
         assert close is same
+
+
+@pytest.mark.parametrize(('size', 'pooled'), [((3, 7), (1, 2)), ((20, 8), (4, 2)), ((12, 8), (3, 2))])
+def test_biases_of_other_sizes_are_those_of_the_trained_one_resized(size, pooled):
+    cpb = ContinuousPositionBias(2, pretrained=56, trained=(12, 3)).double()
+    own = cpb((12, 12), (3, 3)).unflatten(1, (12, 12)).unflatten(3, (3, 3))  # (h, 12, 12, 3, 3)
+    for_keys = F.interpolate(own.flatten(1, 2), pooled, mode='bilinear').flatten(2).mT.unflatten(2, (12, 12))
+    expected = F.interpolate(for_keys, size, mode='bilinear').flatten(2).mT  # (h, N, P)
+    torch.testing.assert_close(cpb(size, pooled), expected)
 
 
 @pytest.mark.parametrize('size', [384, 512])

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from denseformer.backbones import ViT
+from denseformer.backbones.plain.vit import stretched
 
 PROBE = dict(width=96, blocks=4, heads=3)
 
@@ -110,6 +111,26 @@ def test_the_one_table_of_beits_pre_training_goes_to_every_block():
     first, *others = (block.attn.bias.table for block in network.blocks)
     assert first.shape == (7 * 7 + 3, 3)
     assert all(torch.equal(first, other) for other in others)
+
+
+@pytest.mark.parametrize(('old', 'new'), [(14, 40), (14, 24), (4, 7)])
+def test_offsets_of_a_larger_table_are_spread_geometrically(old, new):
+    """Among them are the known values, the nearest offset's in its place and the widest one's at the new end."""
+    weights = stretched(old, new)
+    assert weights.shape == (2 * new - 1, 2 * old - 1)
+    torch.testing.assert_close(weights.sum(1), torch.ones(2 * new - 1, dtype=torch.float64))
+    known, middle = torch.eye(2 * old - 1, dtype=torch.float64), new - 1
+    for place, offset in ((0, -old + 1), (middle - 1, -1), (middle, 0), (middle + 1, 1), (2 * new - 2, old - 1)):
+        torch.testing.assert_close(weights[place], known[offset + old - 1], rtol=0, atol=1e-3)
+
+
+def test_a_table_of_another_size_takes_beits_rule_along_both_axes():
+    network = ViT(arch=dict(**PROBE, relative_positions=True), image_size=(96, 64))
+    table = torch.randn(7 * 7 + 3, 3)
+    network.load_state_dict({'blocks.0.attn.relative_position_bias_table': table}, strict=False)
+    offsets = torch.einsum('yi,xj,ijh->yxh', stretched(4, 6).float(), stretched(4, 4).float(), table[:-3].view(7, 7, 3))
+    expected = torch.cat([offsets.flatten(0, 1), table[-3:]])
+    torch.testing.assert_close(network.blocks[0].attn.bias.table.data, expected)
 
 
 def test_registers_and_relative_positions_exclude_each_other():

@@ -1,6 +1,8 @@
 """The tables of published weights against the code and the configs, and how a name finds a file."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -130,3 +132,13 @@ def test_a_network_asks_for_the_weights_that_its_option_names():
 def test_a_variant_of_ones_own_has_no_published_weights():
     with pytest.raises(ValueError, match='names weights of a published variant'):
         Swin(arch=Swin.truncated_arch(), pretrained='imagenet1k')
+
+
+def test_the_list_of_published_weights_needs_no_pytorch():
+    code = (
+        'import sys; from denseformer.cli import main;'
+        'main(["weights", "list", "swin_tiny"]); print("torch" in sys.modules)'
+    )
+    said = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout
+    assert 'swin_tiny_imagenet1k' in said
+    assert said.splitlines()[-1] == 'False'

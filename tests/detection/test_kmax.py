@@ -189,6 +189,48 @@ def test_layers_are_numbered_at_each_map():
     ]
 
 
+def test_the_authors_classes_are_put_in_order_things_first():
+    layer, final = 'predictor._kmax_transformer_layers.0._predcitor', 'predictor._predcitor'
+    given = {
+        f'{layer}._transformer_class_head.conv.weight': torch.arange(20.0)[:, None, None],
+        f'{final}._transformer_class_head.conv.bias': torch.arange(20.0),
+        'predictor._auxiliary_semantic_predictor.2.conv.bias': torch.arange(19.0),  # without one for nothing
+    }
+    ordered = [*range(11, 19), *range(11), 19]  # Cityscapes' stuff comes before its things there
+    weight, bias, semantic = remap_official_keys(given, (2, 2, 2), 19, 11).values()
+    assert weight.flatten().tolist() == bias.tolist() == ordered
+    assert semantic.tolist() == ordered[:-1]
+    unmixed = remap_official_keys(given, (2, 2, 2), 19, 19)
+    assert all(torch.equal(value, theirs) for value, theirs in zip(unmixed.values(), given.values(), strict=True))
+
+
+def test_the_authors_names_of_a_resnet_load():
+    init_default_scope('mmdet')
+    model = MODELS.build(
+        ConfigDict(
+            type='denseformer.KMaXDeepLab',
+            data_preprocessor=dict(type='DetDataPreprocessor'),
+            backbone=dict(type='denseformer.KMaXResNet', depth=18, base_channels=8),
+            panoptic_head=dict(
+                type='denseformer.KMaXHead', num_classes=2, semantic=None, **{**HEAD, 'in_channels': (8, 16, 32, 64)}
+            ),
+            panoptic_fusion_head=dict(type='denseformer.KMaXFusion', num_classes=2),
+        )
+    )
+    named = {
+        'backbone.stem.conv1.weight': 'backbone.conv1.weight',
+        'backbone.stem.conv1.norm.running_var': 'backbone.bn1.running_var',
+        'backbone.res2.0.conv1.weight': 'backbone.layer1.0.conv1.weight',
+        'backbone.res5.1.conv2.norm.bias': 'backbone.layer4.1.bn2.bias',
+        'backbone.res3.0.shortcut.weight': 'backbone.layer2.0.downsample.0.weight',
+        'backbone.res3.0.shortcut.norm.weight': 'backbone.layer2.0.downsample.1.weight',
+    }
+    own = model.state_dict()
+    given = {theirs: torch.full_like(own[ours], 0.5) for theirs, ours in named.items()}
+    assert not model.load_state_dict(given, strict=False).unexpected_keys
+    assert all((model.state_dict()[ours] == 0.5).all() for ours in named.values())
+
+
 def test_contradictions_are_refused():
     with pytest.raises(ValueError, match='3 maps, 4 widths'):
         MODELS.build(dict(type='denseformer.KMaXHead', in_channels=(8, 16, 32), num_classes=2))

@@ -10,6 +10,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from denseformer.detection.necks import AttFPN
 from denseformer.registry import MODELS
 
 CHANNELS = (256, 512, 1024, 2048)
@@ -97,6 +98,13 @@ def test_rcfpn_begins_with_the_average_of_neighbors_and_refuses_what_makes_no_fi
     for options in (dict(start_level=3), dict(num_outs=4)):
         with pytest.raises(ValueError, match='makes 5 levels'):
             MODELS.build(dict(type='denseformer.RCFPN', in_channels=NARROW, **options))
+
+
+def test_attfpn_takes_the_maxima_of_finer_levels_that_are_as_high():
+    levels = [torch.randn(1, 2, 2, 4), torch.randn(1, 2, 1, 2), torch.randn(1, 2, 1, 1)]
+    gathered = AttFPN.gathered(levels, 2)[0, :, :, 0, 0]  # (L, C)
+    assert torch.equal(gathered, torch.stack([level.amax((2, 3))[0] for level in levels]))
+    assert torch.equal(AttFPN.gathered(levels, 1)[0, 2], levels[2][0].expand(-1, 1, 2))
 
 
 MMDETECTION = {

@@ -1,6 +1,7 @@
 """Exported files give what the model gives, and take its place."""
 
 import pickle
+import re
 from importlib.util import find_spec
 
 import numpy as np
@@ -15,7 +16,7 @@ from denseformer.cli import main
 from denseformer.dynamic_shapes import ceil_div
 from denseformer.export.exporting import export, with_dynamic_pooling, with_stable_order
 from denseformer.export.runtime import Sizes
-from denseformer.export.tracing import SMALL_MAPS, ExportError, Graph, trace, write
+from denseformer.export.tracing import SMALL_MAPS, ExportError, Graph, place_of, trace, write
 from denseformer.inference import Predictor
 from denseformer.restoration.networks import CATANet
 from tools.docs.export import Maps
@@ -120,6 +121,13 @@ def test_an_operator_that_onnx_lacks_is_named(segmentor, tmp_path, monkeypatch):
     monkeypatch.setattr(head, 'forward', lambda maps: torch.linalg.eigh(maps[0][:, :8, :8, :8]).eigenvectors)
     with pytest.raises(ValueError, match='eigh'):
         export(segmentor, tmp_path / 'model.onnx', 160)
+
+
+def test_the_line_of_the_network_is_named():
+    with pytest.raises(ValueError, match='none') as raised:
+        Swin(arch='none')
+    assert re.fullmatch(r' \(denseformer/[\w/]+\.py:\d+\)', place_of(raised.value))
+    assert place_of(ValueError('of no network')) == ''
 
 
 def test_what_cannot_be_exported_leaves_nothing(weights, tmp_path, monkeypatch):

@@ -153,3 +153,9 @@ def test_hooks_of_a_schedule_stay_beside_the_average():
 def test_keys_that_the_schedule_does_not_read_are_left_out(name, read):
     keys = choose(dataclasses.replace(PHOTOS, task='panoptic', model=name)).keys
     assert {'steps', 'max_iters', 'warmups', 'warmup_iters'} & keys.keys() == read
+
+
+def test_images_with_fewer_places_than_a_detector_has_queries_are_enlarged():
+    facts = dataclasses.replace(PHOTOS, long=100, short=40)
+    sizes = [choose(dataclasses.replace(facts, model=name)).keys['image_scale'] for name in ('retinanet', 'dino')]
+    assert sizes == [(100, 40), (256, 256)]

@@ -18,7 +18,7 @@ from denseformer.checkpoints.signatures import head_of, table, training_state
 from denseformer.config.loading import load_config
 from denseformer.config.shipped import config_names
 from denseformer.inference.predictor import build_model
-from denseformer.inspection.identify import config_of, identify, identify_weights
+from denseformer.inspection.identify import config_of, identify, identify_weights, weights_like
 from denseformer.network import on_meta, without_weights
 from denseformer.restoration import from_checkpoint
 from denseformer.restoration.networks import CFSR
@@ -80,10 +80,19 @@ LAYOUTS = [
 def test_a_network_in_the_names_of_another_package_is_identified(path, name):
     entries = json.loads(path.read_text())['networks']
     theirs = next(entry for entry in entries if entry['network'] == name and isinstance(entry['arch'], str))
-    found = identify_weights({key: torch.empty(shape, device='meta') for key, shape in theirs['shapes'].items()})
+    found = identify_weights(weights_like(theirs['shapes']))
     assert f'denseformer.{name}' in found.open.get('type', [found.settings['type']])
     assert theirs['arch'] in found.open.get('arch', [found.settings.get('arch')])
     assert found.layout == theirs['layout']
+
+
+@pytest.mark.parametrize(
+    ('path', 'name', 'arch'), [('stvit/small', 'STViT', 'small'), ('vitamin/vitamin_s_64', 'ViTamin', 'small')]
+)
+def test_variants_that_cannot_take_the_tables_of_a_file_are_passed_over(path, name, arch):
+    shapes = json.loads((REFERENCES / f'{path}.json').read_text())['shapes']
+    found = identify_weights(weights_like(shapes))
+    assert (found.settings['type'], found.settings['arch']) == (f'denseformer.{name}', arch)
 
 
 def test_a_whole_mask2former_of_transformers_is_identified():
@@ -106,9 +115,8 @@ def test_dilations_are_named_as_open_with_the_values_that_ship():
 
 
 def test_a_window_of_the_tables_is_read_from_them():
-    found = identify_weights(
-        without_weights({'type': 'denseformer.Swin', 'arch': 'tiny', 'window_size': 9}).state_dict()
-    )
+    own = without_weights({'type': 'denseformer.Swin', 'arch': 'tiny', 'window_size': 9}).state_dict()
+    found = identify_weights(weights_like({key: tuple(value.shape) for key, value in own.items()}))
     assert found.settings == {'type': 'denseformer.Swin', 'arch': 'tiny', 'window_size': 9}
 
 

@@ -4,7 +4,7 @@ import pytest
 import refkit
 import torch
 
-from denseformer.pretraining import RegisterDistillation
+from denseformer.pretraining import RegisterDistillation, registers
 from denseformer.pretraining.registers import aggregate, distance, shift, spread_offsets, view_of
 
 OFFSETS, FLIPS = [(0, 0), (1, -2), (-2, 1), (2, 2)], [False, True, False, True]
@@ -36,6 +36,22 @@ def test_offsets_begin_with_none_and_lie_far_apart():
     offsets = spread_offsets(5, (2, 3))
     assert offsets[0] == (0, 0)
     assert set(offsets[1:]) == {(-2, -3), (-2, 3), (2, -3), (2, 3)}
+
+
+def test_the_first_view_is_the_image_itself_and_shifts_are_rounded_to_whole_patches(monkeypatch):
+    limits = []
+
+    def recorded(count: int, limit: tuple[int, int]) -> list[tuple[int, int]]:
+        limits.append(limit)
+        return spread_offsets(count, limit)
+
+    monkeypatch.setattr(registers, 'spread_offsets', recorded)
+    model = RegisterDistillation(backbone=DINOV2, views=1)
+    image = torch.randn(1, 3, 56, 140)
+    for seed in range(4):
+        torch.manual_seed(seed)
+        torch.testing.assert_close(model.target(image), model.teacher(image)[0])
+    assert limits[0] == (round(0.15 * 4), round(0.15 * 10)) == (1, 2)
 
 
 def test_trains_registers_positions_embedding_and_the_last_block():

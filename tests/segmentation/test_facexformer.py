@@ -4,11 +4,14 @@ import pytest
 import refkit
 import torch
 from mmengine.config import ConfigDict
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from denseformer.config.loading import load_config
+from denseformer.inference import Predictor
 from denseformer.registry import MODELS
 from denseformer.segmentation.facexformer import FACTS, fourier_positions, rotation_loss, rotations
 
@@ -134,3 +137,13 @@ def test_positions_are_the_frequencies_at_the_centers_of_pixels():
 def test_what_does_not_fit_is_refused(options, match):
     with pytest.raises(ValueError, match=match):
         MODELS.build({**HEAD, **options})
+
+
+@pytest.mark.parametrize('facts', [{}, {'age': 8}])
+def test_export_says_that_facts_are_left_out(facts, monkeypatch):
+    said: list[str] = []
+    monkeypatch.setattr(MMLogger, 'warning', lambda self, text: said.append(text))
+    config = load_config('configs/facexformer_dinat_nano_sample.py', {'facts': {'_delete_': True, **facts}})
+    Predictor(config, device='cpu').task.exportable()
+    assert [fact in text for fact in facts for text in said] == [True] * len(facts)
+    assert len(said) == len(facts)

@@ -310,6 +310,15 @@ def test_the_authors_names_of_attswinunets_exchange_load():
     assert all((model.state_dict()[f'decode_head.{ours}'] == 0.5).all() for ours in named.values())
 
 
+def test_paratranscnns_resnet_starts_from_torchvisions():
+    backbone = MODELS.build(SMALL['ParaTransCNN'].backbone)
+    names = 'conv1.weight', 'bn1.running_var', 'layer1.0.conv1.weight', 'layer4.0.downsample.1.bias'
+    own = backbone.cnn.state_dict()
+    given = {name: torch.full_like(own[name], 0.5) for name in names}
+    assert not backbone.load_state_dict(given, strict=False).unexpected_keys
+    assert all((backbone.cnn.state_dict()[name] == 0.5).all() for name in names)
+
+
 def test_blocks_of_attswinunet_may_mix_by_their_weights_and_others():
     block = PreNormBlock(8, ShiftedWindowAttention(8, 2, window=4, shift=2), Mlp(8, 16), drop_path=0.0).eval()
     x = torch.randn(2, 9, 13, 8)

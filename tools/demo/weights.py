@@ -10,8 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from denseformer.checkpoints.catalog import BUNDLED, TABLES
-from denseformer.checkpoints.common import file_hash
-from denseformer.checkpoints.sharing import WEIGHTS
+from denseformer.checkpoints.common import WEIGHTS, file_hash
 from denseformer.cli import main
 from denseformer.inference import Predictor
 from tools.demo.segmentation import train_and_score

@@ -1,4 +1,5 @@
-# SegFormer's head, https://arxiv.org/abs/2105.15203: all maps at the size of the first one, and linear layers.
+# SegFormer's head, https://arxiv.org/abs/2105.15203: all maps at the size of the first one, and linear layers, each with
+# BatchNorm as in mmsegmentation. `type='denseformer.SegFormerHead'` is the authors' own, for their weights.
 # Needs of the other bases: backbone (channels follow from it), num_classes, crop_size.
 _base_ = './parts/segmentor.py'
 model = dict(

@@ -65,6 +65,20 @@ def axis_offsets(queries: int, keys: int, pretrained: int, device: torch.device)
     return offsets.sign() * (offsets.abs() + 1).log2() / log(SPAN, 2), index
 
 
+@cached_constant(64)
+def axis_weights(
+    queries: int, keys: int, trained: tuple[int, int], pretrained: int, device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    """How much of each offset's bias the pairs of one axis get when the bias of the trained sizes is resized to theirs.
+
+    -> (n, queries, keys), n offsets. Bilinear interpolation treats each axis by itself, so no bias is made in the size
+    that it is resized from, which is large in detection.
+    """
+    offsets, index = axis_offsets(*trained, pretrained, device)
+    chosen = F.one_hot(index, len(offsets)).movedim(-1, 0).to(dtype)  # (n, *trained)
+    return F.interpolate(chosen[None], (queries, keys), mode='bilinear')[0]
+
+
 class ContinuousPositionBias(nn.Module):
     """A bias per head, query and pooled key from an MLP on their offset: map and pooled sizes -> (h, N, P).
 
@@ -79,27 +93,33 @@ class ContinuousPositionBias(nn.Module):
         self.fc2 = Linear(512, heads)
 
     def forward(self, size: Size, pooled: Size) -> Tensor:
-        if self.trained is None:
-            return self.bias(size, pooled).flatten(3).flatten(1, 2)
-        side, pooled_side = self.trained
-        bias = self.bias((side, side), (pooled_side, pooled_side)).flatten(1, 2)  # (h, n, p, p)
-        bias = resize(bias, pooled).flatten(2).transpose(1, 2).unflatten(2, (side, side))  # (h, P, s, s)
-        return resize(bias, size).flatten(2).transpose(1, 2)
+        axes = list(zip(size, pooled, strict=True))
+        own = self.trained is None or all(same_size(axis, self.trained) for axis in axes)
+        bias = self.own(axes) if own else self.resized(axes)
+        return bias.transpose(2, 3).flatten(3).flatten(1, 2)
 
-    def bias(self, size: Size, pooled: Size) -> Tensor:
-        """(h, H, W, pooled H, pooled W)."""
-        device = self.fc1.weight.device
-        (y, rows), (x, columns) = (
-            axis_offsets(side, keys, self.pretrained, device) for side, keys in zip(size, pooled, strict=True)
+    def own(self, axes: list[Size]) -> Tensor:
+        """The bias that is made for these numbers of queries and keys on each axis: (h, H, pooled H, W, pooled W)."""
+        (y, rows), (x, columns) = (axis_offsets(*axis, self.pretrained, self.fc1.weight.device) for axis in axes)
+        bias = self.table(y, x)[:, rows.flatten()][:, :, columns.flatten()]  # (h, H * pooled H, W * pooled W)
+        return bias.unflatten(2, columns.shape).unflatten(1, rows.shape)
+
+    def resized(self, axes: list[Size]) -> Tensor:
+        """The bias that is made for the trained sizes and resized to these: (h, H, pooled H, W, pooled W)."""
+        weight = self.fc1.weight
+        offsets, _ = axis_offsets(*self.trained, self.pretrained, weight.device)
+        table = self.table(offsets, offsets)
+        rows, columns = (
+            axis_weights(*axis, self.trained, self.pretrained, weight.device, weight.dtype).to(table.dtype)
+            for axis in axes
         )
+        bias = rows.flatten(1).T @ table @ columns.flatten(1)  # (h, H * pooled H, W * pooled W)
+        return bias.unflatten(2, columns.shape[1:]).unflatten(1, rows.shape[1:])
+
+    def table(self, y: Tensor, x: Tensor) -> Tensor:
+        """Offsets on both axes (m,), (n,) -> (h, m, n)."""
         offsets = torch.cartesian_prod(y, x).to(self.fc1.weight.dtype)
-        table = self.fc2(self.fc1(offsets).relu()).T.unflatten(1, (len(y), len(x)))
-        bias = table[:, rows.flatten()][:, :, columns.flatten()]  # (h, H * pooled H, W * pooled W)
-        return bias.unflatten(2, columns.shape).unflatten(1, rows.shape).transpose(2, 3)
-
-
-def resize(x: Tensor, size: Size) -> Tensor:
-    return x if same_size(x.shape[2:], size) else F.interpolate(x, size, mode='bilinear')
+        return self.fc2(self.fc1(offsets).relu()).T.unflatten(1, (len(y), len(x)))
 
 
 class CosineAttention(nn.Module):

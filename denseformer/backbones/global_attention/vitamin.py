@@ -226,8 +226,9 @@ class ViTamin(Backbone):
             (r'\.mlp\.w2\.', '.mlp.fc2.'),
         )
         table = 'stages.2.downsample.positions.table'
-        if table in state_dict and len(network.stages) > 2:
-            state_dict[table] = network.stages[2].downsample.positions.fit(state_dict[table])
+        positions = network.stages[2].downsample.positions if len(network.stages) > 2 else None
+        if table in state_dict and positions is not None:
+            state_dict[table] = positions.fit(state_dict[table])
         state_dict = linear_from_pointwise(state_dict, r'\.(fc[12]|expand)\.weight$')
         return join(state_dict, ('w0', 'w1'), 'fc1')
 

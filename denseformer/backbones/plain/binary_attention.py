@@ -50,8 +50,8 @@ class BinaryAttention(PlainBackbone):
         pv_quant: round the weights of attention and the values to eight bits.
         The others are described in `PlainBackbone`.
 
-    The three are on in all published weights; the two last do nothing without the first. Tables of offsets are resized
-    bicubically.
+    The three are on in all published weights; the two last do nothing without the first. Tables of offsets are brought
+    to `image_size` by BEiT's rule when they are loaded; for images of another size they are resized bicubically.
     """
 
     source = Source(

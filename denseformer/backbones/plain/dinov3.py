@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from denseformer.attention.rotary import centered_rotation
+from denseformer.attention.rotary import centered_angles, centered_rotation
 from denseformer.backbones.plain.base import PlainArch, PlainBackbone, PlainOptions
 from denseformer.backbones.plain.embedding import Patches, Size, TokenEmbed
 from denseformer.checkpoints.keys import StateDict, drop, join, rename
@@ -29,6 +29,7 @@ from denseformer.network import Source
 from denseformer.registry import MODELS
 
 ROTARY_BASE = 100.0
+LARGEST_RESCALE = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,8 @@ class DINOv3(PlainBackbone):
         registers: tokens besides the class token; 4 in all published weights.
         The others are described in `PlainBackbone`; `image_size` decides nothing here.
 
-    What does not fill a patch at the right and the bottom of an image is left out, as in the authors' code.
+    What does not fill a patch at the right and the bottom of an image is left out, as in the authors' code. While its
+    last block is trained, each forward pass draws how far apart the patches lie, from half as far to twice as far.
     """
 
     source = Source(
@@ -89,9 +91,12 @@ class DINOv3(PlainBackbone):
 
     def context(self, x: Tensor, size: Size) -> tuple[Any, ...]:
         """The rotation of queries and keys, in single precision at least."""
-        width = self.arch.width // self.arch.heads
         dtype = torch.promote_types(x.dtype, torch.float32)
-        return (centered_rotation(size, width, ROTARY_BASE, self.patch_embed.prefix, x.device, dtype),)
+        places = size, self.arch.width // self.arch.heads, ROTARY_BASE, self.patch_embed.prefix, x.device, dtype
+        if not self.blocks[-1].training:
+            return (centered_rotation(*places),)
+        angle = centered_angles(*places) * LARGEST_RESCALE ** float(torch.empty(()).uniform_(-1, 1))
+        return ((angle.sin(), angle.cos()),)
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: PlainBackbone) -> StateDict:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -49,6 +50,25 @@ def relative_index(size: Size, device: torch.device) -> Tensor:
     return index
 
 
+def stretched(old: int, new: int) -> Tensor:
+    """Weights (2 new - 1, 2 old - 1) that make of offsets on an axis of `old` patches those of `new`: BEiT's rule.
+
+    The known offsets are spread ever wider, 1, 1 + q, 1 + q + q ** 2 and so on, so that the widest one becomes that of
+    the new axis and the narrow ones, which say the most, hardly change. Between them runs a cubic spline.
+    """
+    from scipy.interpolate import make_interp_spline  # slow to import, and few checkpoints want it
+
+    low, high = 1.01, 1.5
+    while high - low > 1e-6:
+        ratio = (low + high) / 2
+        low, high = (low, ratio) if (1 - ratio ** (old - 1)) / (1 - ratio) > new - 1 else (ratio, high)
+    spread = np.cumsum(ratio ** np.arange(old - 1))
+    known = np.concatenate([-spread[::-1], [0], spread])
+    wanted = np.arange(1 - new, new).clip(known[0], known[-1])
+    spline = make_interp_spline(known, np.eye(len(known)), k=min(3, len(known) - 1))
+    return torch.from_numpy(spline(wanted))
+
+
 class RelativeBias(CachesInEval):
     """A bias per head and offset between patches, and three for the class token: (H, W) -> (1, h, N, N)."""
 
@@ -75,11 +95,14 @@ class RelativeBias(CachesInEval):
         return torch.cat([offsets[0].flatten(1).T, table[-3:]])
 
     def fit(self, table: Tensor) -> Tensor:
-        """The table of a checkpoint, of a square image, as one of this grid."""
+        """The table of a checkpoint, of a square image, as one of this grid: by BEiT's rule, `stretched`."""
         if table.shape[0] == self.table.shape[0]:
             return table
         side = (round((table.shape[0] - 3) ** 0.5) + 1) // 2
-        return self.resize(table, (side, side), self.grid)
+        offsets = table[:-3].double().T.unflatten(1, (2 * side - 1, 2 * side - 1))  # (h, 2 side - 1, 2 side - 1)
+        rows, columns = (stretched(side, new).to(table.device) for new in self.grid)
+        offsets = (rows @ offsets @ columns.T).flatten(1).T  # ((2 H - 1) * (2 W - 1), h)
+        return torch.cat([offsets.to(table.dtype), table[-3:]])
 
 
 class RelativeAttention(SelfAttention):
@@ -118,7 +141,8 @@ class ViT(PlainBackbone):
             are not nested; the weights are the same.
         The others are described in `PlainBackbone`.
 
-    MAE's encoders are 'base', 'large' and 'huge'. Tables of BEiT's relative positions are resized bicubically.
+    MAE's encoders are 'base', 'large' and 'huge'. Tables of BEiT's relative positions are brought to `image_size` by
+    BEiT's own rule when they are loaded; for images of another size they are resized bicubically.
     """
 
     source = Source(

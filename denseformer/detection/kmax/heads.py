@@ -147,7 +147,7 @@ class KMaX(BaseModule):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        own = remap_official_keys(own, self.layers)
+        own = remap_official_keys(own, self.layers, self.num_classes, self.num_stuff_classes)
         state_dict.update({prefix + key: value for key, value in own.items()})
         super()._load_from_state_dict(state_dict, prefix, *args)
 

@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import Any
 
 from denseformer.checkpoints.keys import Rule, StateDict, rename
+from denseformer.detection.mask2former.keys import things_first
 
 PIXEL_DECODER: tuple[Rule, ...] = (
     (r'\._in_norms\.', '.in_norms.'),
@@ -68,10 +69,19 @@ SEMANTIC: tuple[Rule, ...] = (
 )
 
 
-def remap_official_keys(state_dict: StateDict, layers: Sequence[int]) -> StateDict:
-    """A head's `state_dict`, in our names or in the authors', in ours.
+CLASSIFIERS = re.compile(r'\.classify\.|^semantic\.2\.')
 
-    layers: of the decoder at each map; the authors number them through.
+
+def remap_official_keys(
+    state_dict: StateDict, layers: Sequence[int], num_classes: int = 0, num_stuff: int = 0
+) -> StateDict:
+    """A head's `state_dict`, in our names or in the authors', in ours, and with things before stuff.
+
+    Args:
+        layers: of the decoder at each map; the authors number them through.
+        num_classes, num_stuff: of the head; without both kinds of classes, their order stays as it is.
+
+    Raises ValueError for the authors' names where it is not known how they mix that many things and stuff.
     """
     if not any(key.startswith('predictor.') for key in state_dict):
         return state_dict
@@ -83,4 +93,9 @@ def remap_official_keys(state_dict: StateDict, layers: Sequence[int]) -> StateDi
         return f'.layers.{level}.{number - starts[level]}.'
 
     rules: tuple[Any, ...] = (*DECODER, *PIXEL_DECODER, *PREDICTOR, *SEMANTIC)
-    return rename(state_dict, *rules, (r'\._kmax_transformer_layers\.(\d+)\.', place))
+    renamed = rename(state_dict, *rules, (r'\._kmax_transformer_layers\.(\d+)\.', place))
+    rows = {key: value for key, value in renamed.items() if CLASSIFIERS.search(key)}
+    if 0 < num_stuff < num_classes and all(len(value) in (num_classes, num_classes + 1) for value in rows.values()):
+        order = [*things_first(num_classes, num_stuff), num_classes]  # the last one is nothing
+        renamed |= {key: value[order[: len(value)]] for key, value in rows.items()}
+    return renamed

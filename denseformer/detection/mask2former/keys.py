@@ -117,8 +117,8 @@ def things_first(num_classes: int, num_stuff: int) -> list[int]:
         raise ValueError(
             f'weights of Detectron2 for {num_classes - num_stuff} classes of things and {num_stuff} of stuff. Here '
             f'things stand before stuff; how Detectron2 mixes them is known for {known}. Give what is below '
-            'sem_seg_head our names (denseformer.detection.mask2former.keys.rename_key) and the rows of cls_embed the '
-            'order of your classes.'
+            'sem_seg_head our names (the `keys` of the head in denseformer.detection) and the rows of its classifiers '
+            'the order of your classes.'
         )
     name, stuff = STUFF[num_classes, num_stuff]
     order = [*(i for i in range(num_classes) if i not in stuff), *stuff]

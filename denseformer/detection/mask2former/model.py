@@ -21,6 +21,8 @@ from mmseg.models.decode_heads import Mask2FormerHead as MMSegHead
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
+from denseformer.checkpoints.keys import rename
+from denseformer.checkpoints.layouts.detectron2 import RESNET
 from denseformer.detection.mask2former.keys import remap_official_keys
 from denseformer.detection.mask2former.points import (
     CLASS,
@@ -236,8 +238,8 @@ class Mask2FormerSemanticHead(PlainHead, MMSegHead):
 class OfficialNames:
     """Mixin before mmdetection's or mmsegmentation's model: weights trained with Detectron2 load as they are.
 
-    There the head is `sem_seg_head`; besides it and the backbone they hold the weights of classes in the loss. In
-    DINOv3's segmentor, backbone and head are the parts 0 and 1 of `segmentation_model`.
+    There the head is `sem_seg_head`, and a ResNet has names of its own; besides head and backbone they hold the weights
+    of classes in the loss. In DINOv3's segmentor, backbone and head are the parts 0 and 1 of `segmentation_model`.
     """
 
     head_name: ClassVar[str]
@@ -250,6 +252,9 @@ class OfficialNames:
         ):
             for key in [key for key in state_dict if key.startswith(prefix + theirs)]:
                 state_dict[prefix + ours + key[len(prefix + theirs) :]] = state_dict.pop(key)
+        starts = tuple(f'{prefix}backbone.{part}' for part in ('stem.', 'res'))
+        resnet = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(starts)}
+        state_dict.update({prefix + key: value for key, value in rename(resnet, *RESNET).items()})
         state_dict.pop(prefix + 'criterion.empty_weight', None)
         for key in [key for key in state_dict if key.startswith(prefix + 'network.')]:  # EoMT's authors
             state_dict[f'{prefix}backbone.{key[len(prefix) + len("network.") :]}'] = state_dict.pop(key)

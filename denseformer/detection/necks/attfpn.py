@@ -66,12 +66,13 @@ class AttFPN(RenamesKeys, FPN):
     def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         levels = super().forward(inputs)
         return tuple(
-            level + select(torch.stack([self.resized(x, level) for x in levels], 1))
-            for level, select in zip(levels, self.selections, strict=True)
+            level + select(self.gathered(levels, i))
+            for i, (level, select) in enumerate(zip(levels, self.selections, strict=True))
         )
 
     @staticmethod
-    def resized(x: Tensor, like: Tensor) -> Tensor:
-        """A level at the size of another: the maxima of a finer one, a coarser one repeated."""
-        size = like.shape[2:]
-        return F.adaptive_max_pool2d(x, size) if x.shape[2] > size[0] else F.interpolate(x, size, mode='nearest')
+    def gathered(levels: Sequence[Tensor], at: int) -> Tensor:
+        """All levels at the size of one, (B, L, C, H, W): the maxima of finer ones, coarser ones repeated."""
+        size = levels[at].shape[2:]
+        finer = [F.adaptive_max_pool2d(x, size) for x in levels[:at]]
+        return torch.stack([*finer, *(F.interpolate(x, size, mode='nearest') for x in levels[at:])], 1)
