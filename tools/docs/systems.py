@@ -112,6 +112,13 @@ SYSTEMS = {
         },
         rate=6e-3,
     ),
+    'UNetFormer': System(
+        LABELS,
+        [CONVNEXT, 'systems/unetformer'],
+        {**PYRAMID, 'model.decode_head.channels': 32},
+        rate=1e-2,
+        steps=200,
+    ),
     'kMaX-DeepLab': System(
         SEGMENTS,
         [CONVNEXT, 'systems/kmax'],
