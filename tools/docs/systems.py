@@ -119,6 +119,17 @@ SYSTEMS = {
         rate=1e-2,
         steps=200,
     ),
+    'HBFormer': System(
+        LABELS,
+        ['systems/hbformer'],
+        {
+            'backbone.arch': dict(width=16, depths=(1, 1, 1, 1), heads=(1, 2, 4, 8)),
+            'channels': (16, 32, 64, 128),
+            'model.decode_head.channels': 16,
+        },
+        rate=6e-3,
+        steps=120,
+    ),
     'kMaX-DeepLab': System(
         SEGMENTS,
         [CONVNEXT, 'systems/kmax'],
