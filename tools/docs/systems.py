@@ -112,6 +112,13 @@ SYSTEMS = {
         },
         rate=6e-3,
     ),
+    'P2AT': System(
+        LABELS,
+        [CONVNEXT, 'systems/p2at'],
+        {**PYRAMID, 'model.decode_head.channels': 32},
+        rate=1e-2,
+        steps=200,
+    ),
     'UNetFormer': System(
         LABELS,
         [CONVNEXT, 'systems/unetformer'],
