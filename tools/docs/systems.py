@@ -137,6 +137,18 @@ SYSTEMS = {
         rate=6e-3,
         steps=120,
     ),
+    'FaceXFormer': System(
+        LABELS,
+        [CONVNEXT, 'systems/facexformer'],
+        {
+            **PYRAMID,
+            'facts': {'_delete_': True},
+            'model.decode_head.channels': 64,
+            'model.decode_head.heads': 4,
+            'model.decode_head.hidden': 64,
+        },
+        steps=150,
+    ),
     'kMaX-DeepLab': System(
         SEGMENTS,
         [CONVNEXT, 'systems/kmax'],
