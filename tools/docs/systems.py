@@ -137,6 +137,18 @@ SYSTEMS = {
         rate=6e-3,
         steps=120,
     ),
+    'Att-SwinU-Net': System(
+        LABELS,
+        [CONVNEXT, 'systems/attswinunet'],
+        {
+            **PYRAMID,
+            'model.decode_head.depths': (1, 1, 1),
+            'model.decode_head.heads': (1, 2, 4),
+            'model.decode_head.drop_path_rate': 0.0,
+        },
+        rate=6e-3,
+        steps=120,
+    ),
     'FaceXFormer': System(
         LABELS,
         [CONVNEXT, 'systems/facexformer'],
