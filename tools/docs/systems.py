@@ -137,6 +137,17 @@ SYSTEMS = {
         rate=6e-3,
         steps=120,
     ),
+    'ParaTransCNN': System(
+        LABELS,
+        ['systems/paratranscnn'],
+        {
+            'backbone': dict(width=16, depths=(1, 1, 1), heads=2, conv_width=8, dropout=0.0),
+            'channels': (32, 64, 128),
+            'model.decode_head.channels': 16,
+        },
+        rate=1e-2,
+        steps=200,
+    ),
     'Att-SwinU-Net': System(
         LABELS,
         [CONVNEXT, 'systems/attswinunet'],
