@@ -66,7 +66,9 @@ LABELS = Task(
 )
 BOXES = Task('datasets/sample_instance', {**_instances, 'with_mask': False, 'scored': ['bbox']}, 'bbox_mAP_50', 0.9)
 MASKS = Task('datasets/sample_instance', _instances, 'segm_mAP_50', 0.9)
-SEGMENTS = Task('datasets/sample_panoptic', reading(type='denseformer.CocoPanopticDataset', metainfo=_stuff), 'RQ', 0.9)
+SEGMENTS = Task(
+    'datasets/sample_panoptic', reading(type='denseformer.CocoPanopticDataset', metainfo=_stuff), 'PQ', 0.75
+)
 MOVING = Task('datasets/davis', {}, 'J&F', 90)
 
 
@@ -86,6 +88,15 @@ class System(NamedTuple):
 
 PYRAMID = {'backbone.arch': dict(width=32, depths=(1, 1, 1, 1))}
 CONVNEXT = 'backbones/convnext'
+ONE_STAGE = {
+    **PYRAMID,
+    'model.neck.out_channels': 32,
+    'model.bbox_head.in_channels': 32,
+    'model.bbox_head.feat_channels': 32,
+    'model.bbox_head.stacked_convs': 1,
+    'model.bbox_head.norm_cfg': dict(type='GN', num_groups=8),
+    'model.bbox_head.anchor_generator.octave_base_scale': 3,
+}
 
 SYSTEMS = {
     'BEVANet': System(
@@ -101,19 +112,22 @@ SYSTEMS = {
         },
         rate=6e-3,
     ),
-    'RCNet': System(
-        BOXES,
-        [CONVNEXT, 'systems/rcnet'],
+    'kMaX-DeepLab': System(
+        SEGMENTS,
+        [CONVNEXT, 'systems/kmax'],
         {
             **PYRAMID,
-            'model.neck.out_channels': 32,
-            'model.bbox_head.in_channels': 32,
-            'model.bbox_head.feat_channels': 32,
-            'model.bbox_head.stacked_convs': 1,
-            'model.bbox_head.norm_cfg': dict(type='GN', num_groups=8),
-            'model.bbox_head.anchor_generator.octave_base_scale': 3,
+            'canvas': SIDE,
+            'head': dict(
+                **dict(num_queries=8, width=32, widths=(16, 16, 16, 16), drop_path_rate=0.0),
+                **dict(depths=(1, 1, 1, 1), layers=(1, 1, 1)),
+            ),
         },
+        rate=6e-3,
+        steps=300,
     ),
+    'RCNet': System(BOXES, [CONVNEXT, 'systems/rcnet'], ONE_STAGE),
+    'SDANet': System(BOXES, [CONVNEXT, 'systems/sdanet_ddod'], {**ONE_STAGE, 'model.presence_channels': 32}),
     'Mamba YOLO': System(
         BOXES,
         ['backbones/mamba_yolo', 'systems/mamba_yolo'],
