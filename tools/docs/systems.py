@@ -76,7 +76,7 @@ class System(NamedTuple):
     """A small version of a system, and how it is trained.
 
     bases: of its config, below configs/_base_; options: of the config, by dotted key; rate: the peak of the learning
-    rate; steps: how many are taken, each with all images.
+    rate; steps: how many are taken, each with all images; slow: whether the test leaves it to DENSEFORMER_SLOW=1.
     """
 
     task: Task
@@ -84,6 +84,7 @@ class System(NamedTuple):
     options: Mapping[str, Any]
     rate: float = 3e-3
     steps: int = 100
+    slow: bool = False
 
 
 PYRAMID = {'backbone.arch': dict(width=32, depths=(1, 1, 1, 1))}
@@ -136,6 +137,36 @@ SYSTEMS = {
         },
         rate=6e-3,
         steps=120,
+    ),
+    'ParaTransCNN': System(
+        LABELS,
+        ['systems/paratranscnn'],
+        {
+            'backbone': dict(width=16, depths=(1, 1, 1), heads=2, conv_width=8, dropout=0.0),
+            'channels': (32, 64, 128),
+            'model.decode_head.channels': 16,
+        },
+        rate=1e-2,
+        steps=200,
+    ),
+    'Polarized self-attention': System(
+        LABELS,
+        ['systems/ocrnet'],
+        {
+            'backbone': dict(
+                type='denseformer.HRNet',
+                width=8,
+                plugin=dict(type='denseformer.PolarizedSelfAttention', mode='parallel'),
+            ),
+            'channels': (8, 16, 32, 64),
+            'strides': (4, 8, 16, 32),
+            'joined_channels': 120,
+            'model.decode_head.1.channels': 32,
+            'model.decode_head.1.ocr_channels': 32,
+        },
+        rate=6e-3,
+        steps=80,
+        slow=True,
     ),
     'Att-SwinU-Net': System(
         LABELS,
