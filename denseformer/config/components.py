@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
-from typing import Any
+from typing import Any, Never
 
 from mmengine import registry as root
 
@@ -71,10 +71,11 @@ def accepted_arguments(component: Any) -> frozenset[str] | None:
 
 
 def _named(signature: inspect.Signature) -> frozenset[str] | None:
+    """Names of arguments; None where any other is taken, or handed on."""
     parameters = signature.parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+    if any(p.kind is p.VAR_KEYWORD and p.annotation is not Never for p in parameters):
         return None
-    return frozenset(p.name for p in parameters if p.kind is not p.VAR_POSITIONAL)
+    return frozenset(p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
 
 
 def default_of(cls: type, argument: str) -> Any:

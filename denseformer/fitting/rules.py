@@ -48,7 +48,8 @@ class Row:
 
     bases: besides the network's and the dataset's; network: its base; sizes: keys that make network and head smaller.
     long: the longest side of images; crop: side of the squares that are trained on; batch: images a step.
-    passes: over the training images; least, most: iterations; rate: the learning rate; keys: others.
+    passes: over the training images; least, most: iterations; rate: the learning rate; larger_rate: of a backbone that
+    is asked for without a GPU, which has more parameters; keys: others.
     gigabytes: of GPU memory for one image; multiple: sides of crops are multiples of it; smallest: the side to which
     smaller images are enlarged.
     """
@@ -63,6 +64,7 @@ class Row:
     least: int
     most: int
     rate: float
+    larger_rate: float = 2.5e-4
     keys: Mapping[str, Any] = field(default_factory=dict)
     gigabytes: float = 1.5
     multiple: int = 32
@@ -97,7 +99,7 @@ ITERATIONS, EPOCHS, PIXELS = 'runtime/default', 'runtime/epochs', 'runtime/resto
 TABLE: Mapping[tuple[str, str], Row] = {
     ('segmentation', 'cpu'): Row(
         ('heads/upernet', 'schedules/adamw_minutes', ITERATIONS), 'backbones/dinat_nano', NARROW_HEAD,
-        long=512, crop=256, batch=4, passes=10, least=400, most=1600, rate=2e-3),
+        long=512, crop=256, batch=4, passes=16, least=400, most=2400, rate=5e-4, larger_rate=5e-4),
     ('segmentation', 'cuda'): Row(
         ('heads/upernet', 'schedules/adamw_short', ITERATIONS), 'backbones/dinat', PRETRAINED,
         long=2048, crop=512, batch=16, passes=60, least=4000, most=80_000, rate=1e-4, gigabytes=1.2),
@@ -372,7 +374,7 @@ def rate(facts: Facts, row: Row, start: str) -> Choice:
     published = bool(start) if facts.model is not None else starts_from_weights(row)
     reason = 'from published weights' if published else 'from random weights'
     if facts.model is not None and facts.device == 'cpu' and facts.task not in PIXEL_TASKS:
-        value, reason = row.rate / 4, 'a larger network than the table has'
+        value, reason = row.larger_rate, 'a larger network than the table has'
     return Choice('learning rate', f'{value:g}', reason, {'optim_wrapper': {'optimizer': {'lr': value}}})
 
 

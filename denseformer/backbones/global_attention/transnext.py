@@ -94,8 +94,10 @@ class ContinuousPositionBias(nn.Module):
 
     def forward(self, size: Size, pooled: Size) -> Tensor:
         axes = list(zip(size, pooled, strict=True))
-        own = self.trained is None or all(same_size(axis, self.trained) for axis in axes)
-        bias = self.own(axes) if own else self.resized(axes)
+        if self.trained is None or all(same_size(axis, self.trained) for axis in axes):
+            bias = self.own(axes)
+        else:
+            bias = self.resized(axes, self.trained)
         return bias.transpose(2, 3).flatten(3).flatten(1, 2)
 
     def own(self, axes: list[Size]) -> Tensor:
@@ -104,14 +106,13 @@ class ContinuousPositionBias(nn.Module):
         bias = self.table(y, x)[:, rows.flatten()][:, :, columns.flatten()]  # (h, H * pooled H, W * pooled W)
         return bias.unflatten(2, columns.shape).unflatten(1, rows.shape)
 
-    def resized(self, axes: list[Size]) -> Tensor:
+    def resized(self, axes: list[Size], trained: Size) -> Tensor:
         """The bias that is made for the trained sizes and resized to these: (h, H, pooled H, W, pooled W)."""
         weight = self.fc1.weight
-        offsets, _ = axis_offsets(*self.trained, self.pretrained, weight.device)
+        offsets, _ = axis_offsets(*trained, self.pretrained, weight.device)
         table = self.table(offsets, offsets)
         rows, columns = (
-            axis_weights(*axis, self.trained, self.pretrained, weight.device, weight.dtype).to(table.dtype)
-            for axis in axes
+            axis_weights(*axis, trained, self.pretrained, weight.device, weight.dtype).to(table.dtype) for axis in axes
         )
         bias = rows.flatten(1).T @ table @ columns.flatten(1)  # (h, H * pooled H, W * pooled W)
         return bias.unflatten(2, columns.shape[1:]).unflatten(1, rows.shape[1:])
