@@ -15,5 +15,5 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize('name', SYSTEMS)
 def test_overfits_eight_images_to_near_perfect_scores(name, folder):
     if SYSTEMS[name].slow and not os.environ.get('DENSEFORMER_SLOW'):
-        pytest.skip('it takes half a minute: DENSEFORMER_SLOW=1')
+        pytest.skip('it takes a minute: DENSEFORMER_SLOW=1')
     assert overfit(SYSTEMS[name], folder)[1] > SYSTEMS[name].task.wanted

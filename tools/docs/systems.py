@@ -155,6 +155,14 @@ SYSTEMS = {
         rate=1e-2,
         steps=200,
     ),
+    'GiT, label maps': System(
+        LABELS,
+        ['backbones/git_nano', 'systems/git_semantic'],
+        {**GIT, 'grid': (16, 16), 'sampled': 128, 'model.decode_head.pixel': 2},
+        rate=4e-3,
+        steps=240,
+        slow=True,
+    ),
     'Polarized self-attention': System(
         LABELS,
         ['systems/ocrnet'],
