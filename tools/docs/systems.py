@@ -98,6 +98,12 @@ ONE_STAGE = {
     'model.bbox_head.norm_cfg': dict(type='GN', num_groups=8),
     'model.bbox_head.anchor_generator.octave_base_scale': 3,
 }
+GIT = {
+    'backbone.arch': dict(width=64, blocks=4, heads=2, global_blocks=(1,), window=8),
+    'backbone.patch_size': 4,
+    'backbone.image_size': SIDE,
+    'window': 32,
+}
 
 SYSTEMS = {
     'BEVANet': System(
@@ -228,6 +234,14 @@ SYSTEMS = {
             'model.neck.depth': 1,
             'model.neck.expansion': 0.5,
         },
+    ),
+    'GiT, outlines': System(
+        MASKS,
+        ['backbones/git_nano', 'systems/git_instance'],
+        {**GIT, 'num_bins': 2 * SIDE, 'grid': (1, 1), 'sampled': 1},
+        rate=2e-3,
+        steps=200,
+        slow=True,
     ),
     'USIS-SAM': System(
         MASKS,
