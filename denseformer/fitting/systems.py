@@ -68,7 +68,10 @@ SMALL_PATCHES = {
     'head': {'num_points': 1024},
 }
 NARROW_UNET = {
-    'backbone': {'arch': {'_delete_': True, 'width': 32, 'depths': (2, 2, 4, 2), 'heads': (1, 2, 4, 8)}},
+    'backbone': {
+        'arch': {'_delete_': True, 'width': 32, 'depths': (2, 2, 4, 2), 'heads': (1, 2, 4, 8)},
+        'pretrained': None,
+    },
     'channels': (32, 64, 128, 256),
     'model': {'decode_head': {'channels': 16}},
 }
