@@ -21,5 +21,5 @@ def applies(q: Tensor, v: Tensor) -> bool:
 def with_equal_heads(attention: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """attention(q, k, v) of heads widened to one width: (..., N, d), (..., M, d), (..., M, e) -> (..., N, e)."""
     width = -(-max(q.shape[-1], v.shape[-1]) // LANE) * LANE
-    q, k, v_wide = (F.pad(x, (0, width - x.shape[-1])) for x in (q, k, v))
+    q, k, v_wide = (x if x.shape[-1] == width else F.pad(x, (0, width - x.shape[-1])) for x in (q, k, v))
     return attention(q, k, v_wide)[..., : v.shape[-1]]
