@@ -50,7 +50,6 @@ USES = (
     Use('dynamic_conv.applies', {'type': 'DLGSANet', 'arch': 'light'}, side=128),
     Use('depthwise.applies', {'type': 'ConvNeXt', 'arch': 'tiny'}, dtypes={torch.bfloat16}),
     Use('depthwise.applies', {'type': 'FocalNet', 'arch': 'tiny_lrf'}, dtypes={torch.bfloat16}),
-    Use('recompute.enabled', {'type': 'HaloNet', 'arch': '26t'}),
 )
 """Where a kernel has several ways to pay, one network for each."""
 

@@ -3,13 +3,10 @@
 Legend: B batch, H W map, h heads, d head width, b block side, w window side (a block and its halo), n blocks per map.
 """
 
-from functools import partial
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer import kernels
 from denseformer.attention.softmax import window_softmax_attention
 
 
@@ -29,8 +26,7 @@ def halo_attention(
     side, window = block * q.shape[1] // H, block + 2 * halo
     q = q.unflatten(1, (-1, side)).unflatten(3, (-1, side))  # (B, H/b, b/s, W/b, b/s, h, d)
     q = q.permute(0, 1, 3, 5, 2, 4, 6).flatten(0, 2)  # (B*n, h, b/s, b/s, d)
-    windows = partial(attend_windows, block=block, window=window, scale=scale)
-    out = kernels.recompute(windows, q, kv, rows, columns)  # gathered keys take over twice the memory of their map
+    out = attend_windows(q, kv, rows, columns, block=block, window=window, scale=scale)
     out = out.view(B, H // block, W // block, side, side, h, -1)
     return out.transpose(2, 3).flatten(3, 4).flatten(1, 2)  # (B, H/s, W/s, h, d)
 

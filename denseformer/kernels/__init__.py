@@ -12,13 +12,11 @@ A `forward` states its definition in plain PyTorch and hands over in one line wh
     dynamic_conv     convolutions with a kernel for each pixel, in strips
     mamba_ssm        the compiled scans of that package, on CUDA
     double_backward  gradients of these gradients, which gradient penalties need
-    recompute        activations that are computed again for the gradient, on any device
 
 `kernels.disabled()` or `DENSEFORMER_KERNELS=off` computes everything by the definitions.
 """
 
 from denseformer.kernels import attention, depthwise, dynamic_conv, linear, mlp, padded_heads, rest
-from denseformer.kernels.recompute import recompute
 from denseformer.kernels.switch import disabled, enabled, is_tracing, use
 
 __all__ = [
@@ -31,7 +29,6 @@ __all__ = [
     'linear',
     'mlp',
     'padded_heads',
-    'recompute',
     'rest',
     'use',
 ]
