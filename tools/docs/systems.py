@@ -118,6 +118,7 @@ SYSTEMS = {
             'head_channels': 32,
         },
         rate=6e-3,
+        steps=150,
     ),
     'P2AT': System(
         LABELS,
@@ -242,6 +243,7 @@ SYSTEMS = {
             'model.neck.depth': 1,
             'model.neck.expansion': 0.5,
         },
+        steps=150,
     ),
     'GiT, outlines': System(
         MASKS,
@@ -261,6 +263,7 @@ SYSTEMS = {
             'backbone.image_size': SIDE,
             'pyramid': 32,
         },
+        steps=150,
     ),
     'FashionFormer': System(
         MASKS,
@@ -274,6 +277,7 @@ SYSTEMS = {
             'model.mask_head.heads': 4,
             'model.mask_head.num_stages': 2,
         },
+        steps=150,
     ),
     'Isomer': System(
         MOVING,
