@@ -20,7 +20,7 @@ from denseformer.suggestions import did_you_mean
 
 @dataclass(frozen=True)
 class Facts:
-    """What the rules know.
+    """Facts that the rules decide by.
 
     train, val: numbers of images; long, short: the median sides of the images; object_side: the median of the shorter
     sides of boxes, 0 without boxes; objects: the most in one image; scale: how many times larger targets are.
@@ -44,7 +44,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Row:
-    """What suits a task on a device.
+    """The choice that suits a task on a device.
 
     bases: besides the network's and the dataset's; network: its base; sizes: keys that make network and head smaller.
     long: the longest side of images; crop: side of the squares that are trained on; batch: images a step.

@@ -15,7 +15,7 @@ Keys = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Change:
-    """What a system changes of a row on a device; None leaves what the row has.
+    """Changes that a system makes to the row of its task on a device; None leaves what the row has.
 
     head, network: bases in place of the system's. sizes: keys that make head and network smaller, or name weights.
     schedule: a base. The others are those of `rules.Row`; smallest is for detectors that choose their queries among the
@@ -82,19 +82,29 @@ NARROW_PARALLEL = {
 }
 NARROW_DENSE = {'pyramid': 64, 'model': {'bbox_head': {'stacked_convs': 2}}}
 NARROW_CASCADE = {
-    **{**JITTER, 'pyramid': 64, 'anchor_scale': 4},
+    **JITTER,
+    'pyramid': 64,
+    'anchor_scale': 4,
     'model': {
         'train_cfg': {'rpn_proposal': {'nms_pre': 500, 'max_per_img': 200}},
         'test_cfg': {'rpn': {'nms_pre': 300, 'max_per_img': 100}},
     },
 }
 SHALLOW_DETR = {
-    **{'encoder_layers': 1, 'decoder_layers': 3, 'num_queries': 50, 'feedforward': 256, 'dropout': 0.0},
+    'encoder_layers': 1,
+    'decoder_layers': 3,
+    'num_queries': 50,
+    'feedforward': 256,
+    'dropout': 0.0,
     'model': {'test_cfg': {'max_per_img': 50}},
 }
 SHALLOW_DINO = {**SHALLOW_DETR, 'denoising_queries': 20}
 SHALLOW_RTDETR = {
-    **{'pyramid': 64, 'width': 64, 'decoder_layers': 2, 'num_queries': 50, 'feedforward': 256},
+    'pyramid': 64,
+    'width': 64,
+    'decoder_layers': 2,
+    'num_queries': 50,
+    'feedforward': 256,
     'model': {'neck': {'depth': 1, 'feedforward': 256}},
 }
 NARROW_YOLO = {'backbone': {'arch': {'_delete_': True, 'widths': (16, 32, 64, 128), 'depths': (1, 1, 1, 1)}}}

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from denseformer.images.drawing import LegendEntry, draw_instances, spread_colors, tinted
+from denseformer.images.drawing import Color, LegendEntry, draw_instances, spread_colors, tinted
 from denseformer.inspection.browse import as_picture, paint
 
 INSTANCE_OFFSET = 1000
@@ -26,7 +26,7 @@ SURE = 0.3
 
 
 def input_picture(inputs: Any, turn: bool, side: int) -> np.ndarray:
-    """What the network was given, (C, H, W), as (h, w, 3) uint8 R, G, B; `turn`: it is given B, G, R."""
+    """The input of a network, (C, H, W), as (h, w, 3) uint8 R, G, B; `turn`: it is given B, G, R."""
     picture = as_picture(inputs.cpu())
     if picture.shape[2] != 3:
         picture = np.repeat(picture[..., :1], 3, 2)
@@ -47,7 +47,7 @@ def found_picture(picture: np.ndarray, sample: Any, classes: Sequence[str], pale
         return of_size(as_picture(sample.pred_img.clamp(0, 1).cpu()), picture)
     if 'pred_sem_seg' in sample:
         labels = sample.pred_sem_seg.data.squeeze(0).cpu().numpy()
-        return paint(picture, small_map(labels.astype(np.int32), picture), palette)
+        return paint(picture, small_map(labels.astype(np.int32), picture), all_colors(classes, palette) or None)
     if 'pred_panoptic_seg' in sample:
         return panoptic_picture(picture, sample.pred_panoptic_seg.sem_seg.squeeze(0).cpu().numpy(), classes, palette)
     found = sample.pred_instances
@@ -63,7 +63,8 @@ def true_picture(
         return of_size(as_picture(sample.gt_img.cpu()), picture)
     if 'gt_sem_seg' in sample:
         labels = sample.gt_sem_seg.get('data', sample.gt_sem_seg.get('sem_seg'))
-        return paint(picture, small_map(labels.squeeze(0).cpu().numpy().astype(np.int32), picture), palette)
+        labels = labels.squeeze(0).cpu().numpy().astype(np.int32)
+        return paint(picture, small_map(labels, picture), all_colors(classes, palette) or None)
     if 'bboxes' in sample.get('gt_instances', ()):
         return objects_picture(picture, sample.gt_instances.cpu(), tuple(sample.img_shape), classes, palette)
     return None
@@ -105,14 +106,19 @@ def objects_picture(
     return np.asarray(draw_instances(picture, boxes, None, colors_of(labels, classes, palette), masks))
 
 
-def colors_of(labels: np.ndarray, classes: Sequence[str], palette: Sequence | None) -> list[tuple[int, int, int]]:
-    known = spread_colors(len(classes)) if palette is None else [(int(r), int(g), int(b)) for r, g, b in palette]
+def colors_of(labels: np.ndarray, classes: Sequence[str], palette: Sequence | None) -> list[Color]:
+    known = all_colors(classes, palette)
     return [known[label] for label in labels]
+
+
+def all_colors(classes: Sequence[str], palette: Sequence | None) -> list[Color]:
+    """The color of each class, R, G, B, as the legend names it."""
+    return spread_colors(len(classes)) if palette is None else [(int(r), int(g), int(b)) for r, g, b in palette]
 
 
 def write_legend(folder: Path, classes: Sequence[str], palette: Sequence | None) -> None:
     """Keep names and colors of classes beside the pictures in `folder`."""
-    entries = list(zip(classes, colors_of(np.arange(len(classes)), classes, palette), strict=True))
+    entries = list(zip(classes, all_colors(classes, palette), strict=True))
     (folder / LEGEND).write_text(json.dumps(entries))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from denseformer.restoration import networks
 
 if TYPE_CHECKING:
-    from denseformer.restoration.components import *  # noqa: F403
+    from denseformer.restoration.components import *  # noqa: F403  (its __all__ is the list)
 
 __all__ = ['networks']
 

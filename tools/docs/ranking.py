@@ -42,7 +42,7 @@ COLORS = {
 }
 """By the packages of `denseformer.backbones`."""
 WIDTH, HEIGHT = 9.375, 4.9
-"""Of a panel, in inches: 900 pixels."""
+"""The size of a panel, in inches: 900 pixels wide."""
 STYLE = {
     'svg.fonttype': 'none',  # text stays text: a tenth of the size
     'svg.hashsalt': 'ranking',  # the same file from the same numbers
@@ -67,7 +67,7 @@ class Model:
 
 
 def models(entries: Mapping[str, Mapping], ranking: Ranking, quantity: str) -> list[Model]:
-    """Those of a ranking, the cheapest first."""
+    """The models of a ranking, the cheapest first."""
     found = []
     for recipe, entry in entries.items():
         if entry['ranking'] == ranking.title:

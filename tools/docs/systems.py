@@ -39,7 +39,7 @@ SHOWN, SQUARE = (0, 5), 3
 
 
 class Task(NamedTuple):
-    """What is learned.
+    """A task that the systems learn.
 
     data: the dataset's base; options: of the config, by dotted key; score, wanted: the metric, and what it must reach.
     """
@@ -381,7 +381,7 @@ def train(model: nn.Module, dataset: Any, system: System) -> None:
 
 @torch.no_grad()
 def score(model: nn.Module, config: Config) -> dict[str, float]:
-    """What the config's evaluation says of the images."""
+    """The scores of the images by the config's evaluation."""
     model.eval()
     dataset, evaluator = dataset_of(config, training=False), Evaluator(config.val_evaluator)
     evaluator.dataset_meta = dataset.metainfo
@@ -403,7 +403,7 @@ def draw(predictor: Predictor, shown: Sequence[int] = SHOWN) -> np.ndarray:
 
 
 def truth(result: Result, sample: Any) -> Result:
-    """What is labelled in an image, in place of what was predicted; ignored pixels are black."""
+    """The labels of an image as a prediction; ignored pixels are black."""
     if isinstance(result, SegmentationResult):
         labels = sample.gt_sem_seg.data[0].numpy()
         ignored = len(result.classes)

@@ -1,7 +1,13 @@
 """The page of a run: which scores share a panel, and what its colors mean."""
 
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+
 from denseformer.engine.hooks.progress import describe, panels, panels_of
-from denseformer.inspection.outcomes import write_legend
+from denseformer.inspection.outcomes import found_picture, read_legend, write_legend
 
 
 def test_thresholds_of_a_score_share_its_panel_and_sizes_another():
@@ -28,3 +34,13 @@ def test_the_colors_of_classes_are_named_above_the_pictures(tmp_path):
     page = ''.join(describe(tmp_path, {}))
     assert 'rgb(1, 2, 3)"></i>sea' in page
     assert 'rgb(4, 5, 6)"></i>land' in page
+
+
+@pytest.mark.parametrize('palette', [None, [(200, 0, 0), (0, 0, 200)]])
+def test_maps_are_painted_in_the_colors_that_the_legend_names(palette, tmp_path):
+    write_legend(tmp_path, ['sea', 'land'], palette)
+    black = np.zeros((4, 4, 3), np.uint8)
+    for index, (_, color) in enumerate(read_legend(tmp_path)):
+        sample = SegDataSample(pred_sem_seg=PixelData(data=torch.full((1, 4, 4), index)))
+        painted = found_picture(black, sample, ['sea', 'land'], palette)[1, 1].astype(float)
+        np.testing.assert_allclose(painted / painted.max(), np.array(color) / max(color), atol=0.02)
