@@ -112,8 +112,13 @@ def colors_of(labels: np.ndarray, classes: Sequence[str], palette: Sequence | No
 
 
 def all_colors(classes: Sequence[str], palette: Sequence | None) -> list[Color]:
-    """The color of each class, R, G, B, as the legend names it."""
-    return spread_colors(len(classes)) if palette is None else [(int(r), int(g), int(b)) for r, g, b in palette]
+    """The color of each class, R, G, B, as the legend names it; a palette of another length belongs to other classes.
+
+    mmdetection keeps its data sets' palette where a config names classes of its own.
+    """
+    if palette is None or len(palette) != len(classes):
+        return spread_colors(len(classes))
+    return [(int(r), int(g), int(b)) for r, g, b in palette]
 
 
 def write_legend(folder: Path, classes: Sequence[str], palette: Sequence | None) -> None:

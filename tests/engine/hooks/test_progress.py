@@ -36,7 +36,7 @@ def test_the_colors_of_classes_are_named_above_the_pictures(tmp_path):
     assert 'rgb(4, 5, 6)"></i>land' in page
 
 
-@pytest.mark.parametrize('palette', [None, [(200, 0, 0), (0, 0, 200)]])
+@pytest.mark.parametrize('palette', [None, [(200, 0, 0), (0, 0, 200)], [(200, 0, 0)], [(200, 0, 0)] * 3])
 def test_maps_are_painted_in_the_colors_that_the_legend_names(palette, tmp_path):
     write_legend(tmp_path, ['sea', 'land'], palette)
     black = np.zeros((4, 4, 3), np.uint8)
