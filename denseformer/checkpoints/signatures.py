@@ -1,7 +1,8 @@
 """Recognizing a network by the names of its tensors alone, and the head, the package and the run around it.
 
 `signatures.json` holds, for each network and each layout that people have of it, the names of its tensors with `#` for
-every number, and for each shipped config what it builds; `python -m tools.docs.signatures` writes it.
+every number, one set for each choice of options that names other tensors, and for each shipped config what it builds;
+`python -m tools.docs.signatures` writes it.
 """
 
 import json
@@ -26,7 +27,10 @@ LEAST = 0.4
 
 @dataclass(frozen=True)
 class Resemblance:
-    """How much the names of a file are like those of one network in one layout: `share` of all names are in both."""
+    """How much the names of a file are like those of one network in one layout: `share` of all names are in both.
+
+    The share is that of the options which resemble most: the names of all options together are those of no network.
+    """
 
     network: str
     layout: str
@@ -46,9 +50,9 @@ def resemblances(keys: Iterable[str]) -> list[Resemblance]:
     """Every network in every layout that shares a name with `keys`, the most alike first."""
     names = without_numbers(keys)
     found = [
-        Resemblance(network, layout, len(names & set(known)) / len(names | set(known)))
+        Resemblance(network, layout, max(len(names & known) / len(names | known) for known in map(set, sets)))
         for network, layouts in table()['networks'].items()
-        for layout, known in layouts.items()
+        for layout, sets in layouts.items()
     ]
     return sorted((one for one in found if one.share), key=lambda one: -one.share)
 

@@ -232,16 +232,20 @@ def _candidates(weights: StateDict) -> Iterator[tuple[str, StateDict, Resemblanc
     found = dict(places(weights))
     found |= {key + part: below(inner, part) for key, inner in found.items() for part in PARTS}
     for prefix, part in found.items():
-        for resemblance in resemblances(part)[:4]:
+        for resemblance in resemblances(part):
             yield prefix, part, resemblance
 
 
 def _first_of_each(candidates: Iterable[tuple[str, StateDict, Resemblance]], most: int) -> Iterator:
-    """The best candidate of each network, `most` at most, that resembles enough to be worth building."""
+    """The best candidate of each network: all whose names are the very ones of the file, otherwise `most` at most.
+
+    Only those that resemble enough to be worth building.
+    """
     seen: set[str] = set()
     for candidate in candidates:
         resemblance = candidate[2]
-        if resemblance.network not in seen and resemblance.share >= LEAST and len(seen) < most:
+        worth = resemblance.share == 1 or (resemblance.share >= LEAST and len(seen) < most)
+        if resemblance.network not in seen and worth:
             seen.add(resemblance.network)
             yield candidate
 

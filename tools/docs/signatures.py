@@ -47,6 +47,10 @@ def plain(value: Any) -> Any:
     return [plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
+def signature(keys: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(without_numbers(keys)))
+
+
 def numbers(node: Any, name: str) -> Iterable[int]:
     """Every value of the key `name` inside a config's part."""
     if isinstance(node, dict):
@@ -80,25 +84,25 @@ def row(name: str) -> dict[str, Any]:
 
 def main(out: str) -> None:
     configs = {name: row(name) for name in config_names()}
-    layouts: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    layouts: dict[str, dict[str, set[tuple[str, ...]]]] = defaultdict(lambda: defaultdict(set))
     for cls in Network.families():
         name = f'denseformer.{cls.registered_name()}'
         for arch in getattr(cls, 'archs', ()):
-            layouts[name]['denseformer'] |= without_numbers(cls.on_meta_device(arch=arch).state_dict())
+            layouts[name]['denseformer'].add(signature(cls.on_meta_device(arch=arch).state_dict()))
     for settings in {repr(config['network']): config['network'] for config in configs.values()}.values():
         network = without_weights(settings)
         layout = 'denseformer' if type(network).__module__.startswith('denseformer.') else 'OpenMMLab'
-        layouts[settings['type']][layout] |= without_numbers(network.state_dict())
+        layouts[settings['type']][layout].add(signature(network.state_dict()))
     index = json.loads((REFERENCES / 'index.json').read_text())
     for path, network in index.items():
         shapes = json.loads((REFERENCES / f'{path}.json').read_text())['shapes']
-        layouts[f'denseformer.{network["type"]}']['authors'] |= without_numbers(shapes)
+        layouts[f'denseformer.{network["type"]}']['authors'].add(signature(shapes))
     for path in sorted((REFERENCES / 'layouts').glob('*.json')):
         for entry in json.loads(path.read_text())['networks']:
-            layouts[f'denseformer.{entry["network"]}'][entry['layout']] |= without_numbers(entry['shapes'])
+            layouts[f'denseformer.{entry["network"]}'][entry['layout']].add(signature(entry['shapes']))
     table = {
         'networks': {
-            network: {layout: sorted(keys) for layout, keys in sorted(found.items())}
+            network: {layout: sorted(sets) for layout, sets in sorted(found.items())}
             for network, found in sorted(layouts.items())
         },
         'configs': configs,
