@@ -58,7 +58,7 @@ def found_picture(picture: np.ndarray, sample: Any, classes: Sequence[str], pale
 def true_picture(
     picture: np.ndarray, sample: Any, classes: Sequence[str], palette: Sequence | None
 ) -> np.ndarray | None:
-    """The same with the labels in `sample`; None where it has none."""
+    """`picture` with the labels in `sample` on it, or the true image itself; None where there are none."""
     if 'gt_img' in sample:
         return of_size(as_picture(sample.gt_img.cpu()), picture)
     if 'gt_sem_seg' in sample:

@@ -27,7 +27,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 class DepthwiseConv(DepthwiseConv2d):
-    """The same of a channel-last map: (B, H, W, C) -> the same."""
+    """A depth-wise convolution of a channel-last map: (B, H, W, C) -> (B, H, W, C)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # (B, H, W, C)

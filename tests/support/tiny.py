@@ -132,7 +132,7 @@ def config(work_dir, *, epochs=None, iters=6, interval=3, workers=0, batch=3, la
 
 
 def with_validation(cfg: Config, interval: int, length: int = 3, **checkpoint) -> Config:
-    """The same run, validated."""
+    """A run of `cfg` that is validated every `interval` iterations."""
     loader = dict(batch_size=1, num_workers=0, collate_fn=dict(type='default_collate'))
     dataset = dict(type='TinyDataset', length=length)
     cfg.val_dataloader = dict(**loader, dataset=dataset, sampler=dict(type='DefaultSampler', shuffle=False))
