@@ -114,7 +114,7 @@ def colors_of(labels: np.ndarray, classes: Sequence[str], palette: Sequence | No
 def all_colors(classes: Sequence[str], palette: Sequence | None) -> list[Color]:
     """The color of each class, R, G, B, as the legend names it; a palette of another length belongs to other classes.
 
-    mmdetection keeps its data sets' palette where a config names classes of its own.
+    mmdetection keeps its datasets' palette where a config names classes of its own.
     """
     if palette is None or len(palette) != len(classes):
         return spread_colors(len(classes))

@@ -94,7 +94,7 @@ ACTIONS: dict[str, Callable[[], None]] = {}
 
 
 def config(work_dir, *, epochs=None, iters=6, interval=3, workers=0, batch=3, launcher='none', **parts) -> Config:
-    """The config of a tiny run; `parts` are the model's, the data set's and the hooks' settings."""
+    """The config of a tiny run; `parts` are the model's, the dataset's and the hooks' settings."""
     loop = dict(by_epoch=True, max_epochs=epochs) if epochs else dict(by_epoch=False, max_iters=iters)
     sampler = dict(type='DefaultSampler' if epochs else 'InfiniteSampler', shuffle=True)
     by_epoch = bool(epochs)

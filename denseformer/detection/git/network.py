@@ -89,7 +89,7 @@ class GiT(RenamesKeys, BaseModule):
 
     Args:
         backbone: config of a `GiTViT`, or of a `SAM` of whose blocks the last attends in windows.
-        class_names: of the classes; or the name of a data set whose classes mmdetection or mmsegmentation lists, as
+        class_names: of the classes; or the name of a dataset whose classes mmdetection or mmsegmentation lists, as
             'coco' and 'ade20k'; or their number, where words need no names.
         task: what is asked, as the authors name it: 'detection', 'instance_segmentation', 'semantic_segmentation'.
         num_bins: the numbers 0 .. num_bins are words, too; None for none.
