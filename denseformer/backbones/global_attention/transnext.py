@@ -151,7 +151,7 @@ class CosineAttention(nn.Module):
         return self.proj(heads.flatten(-2))
 
 
-class GlobalAttention(CosineAttention):
+class GlobalCosineAttention(CosineAttention):
     """Attention of all tokens to all: (B, H, W, C) -> the same."""
 
     def __init__(self, dim: int, heads: int, cpb: ContinuousPositionBias):
@@ -290,7 +290,9 @@ class TransNeXt(Backbone):
         trained = None if side is None else (side, side // reduction)
         heads = dim // 24
         cpb = ContinuousPositionBias(heads, pretrained=PRETRAINED_SIZE // stride, trained=trained)
-        return GlobalAttention(dim, heads, cpb) if reduction == 1 else AggregatedAttention(dim, heads, cpb, reduction)
+        if reduction == 1:
+            return GlobalCosineAttention(dim, heads, cpb)
+        return AggregatedAttention(dim, heads, cpb, reduction)
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'TransNeXt') -> StateDict:
