@@ -78,7 +78,7 @@ def random_inputs(length: int, channels: int, groups: int, states: int) -> Input
 
 
 def duality(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    """The same inputs in heads of 64 channels, which decay as the first channel's first state does."""
+    """State-space duality of a scan's inputs, in heads of 64 channels that decay as their first channel does."""
     heads = u.shape[2] // 64
     dt = torch.nn.functional.softplus(delta[..., :heads])
     return state_space_duality(u.unflatten(2, (heads, 64)), dt, A[:heads, 0], B, C, D[:heads])

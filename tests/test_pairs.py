@@ -152,7 +152,7 @@ def test_trains_and_predicts(backbone, neck, head, tmp_path):
         {'inputs': [torch.randint(0, 255, (3, *size), dtype=torch.uint8)], 'data_samples': [make_sample(*size)]}
         for size in SIZES
     ]
-    if head.stem == 'rtmdet':  # it fails on masks, which data sets of boxes do not load
+    if head.stem == 'rtmdet':  # it fails on masks, which datasets of boxes do not load
         for batch in batches:
             del batch['data_samples'][0].gt_instances.masks
     check_training_step(model, batches)

@@ -76,7 +76,7 @@ def fit(
 
 
 def facts_of(found: Found, listing: Listing, device: str, model: str | None) -> Facts:
-    """What the rules look at. device: as in `TrainOptions`."""
+    """The facts that the rules look at. device: as in `TrainOptions`."""
     on_gpu = torch.cuda.is_available() if device == 'auto' else device.startswith('cuda')
     long, short = image_size(found, listing)
     things = [thing for sample in found.samples for thing in sample.things]
@@ -122,7 +122,7 @@ def written(value: Any) -> str:
 
 
 def print_found(console: Console, found: Found, listing: Listing) -> None:
-    """What was recognised: format, task, numbers, sizes, classes, and what is suspicious."""
+    """Print what was recognised: format, task, numbers, sizes, classes, and what is suspicious."""
     long, short = image_size(found, listing)
     console.print(f'{listing.root}: {found.format}, {found.task}')
     scale = f', x{found.scale}' if found.scale > 1 else ''

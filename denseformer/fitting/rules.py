@@ -90,7 +90,7 @@ DECAYS: Mapping[str, Mapping[str, Any]] = {
 START, RESOLUTION = 'imagenet1k', re.compile(r'_\d{3}$')
 """ImageNet's label, and what `pretrained` may leave out of one."""
 DEFAULT_BACKBONE = 'backbones/dinat'
-"""That of GPUs, in two sizes."""
+"""The backbone on GPUs, in two sizes."""
 ONE_LOGIT = 'heads/parts/upernet_one_logit'
 """The head of a class and its background."""
 ITERATIONS, EPOCHS, PIXELS = 'runtime/default', 'runtime/epochs', 'runtime/restoration'

@@ -1,4 +1,4 @@
-"""What was recognised in a folder, in one form for all formats."""
+"""The contents of a recognised folder, in one form for all formats."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

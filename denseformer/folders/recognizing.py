@@ -32,7 +32,7 @@ FORMATS: tuple[tuple[str, tuple[str, ...], Recognize | None], ...] = (
 
 
 def understand(data: str, task: str = 'auto') -> tuple[Found, Listing]:
-    """What is in a folder, or in what a data file describes, split into training and validation; and its files.
+    """Recognise a folder, or what a data file describes, split it into training and validation, and list its files.
 
     task: one of `TASKS`, where the folder serves several.
     Raises FolderError, which lists what was expected and what is there, for a folder that nothing recognises, and file
@@ -68,7 +68,7 @@ def doubts(found: Found) -> list[str]:
 
 
 def recognize(listing: Listing, task: str, file: DataFile) -> Found:
-    """What the first format that fits the task recognises."""
+    """Recognise the files by the first format that fits the task."""
     for _, tasks, function in FORMATS:
         if task != 'auto' and task not in tasks:
             continue

@@ -10,7 +10,7 @@ from denseformer.folders.listing import FolderError, Listing
 from denseformer.images.similarity import fingerprint_of_file, near_groups
 
 SHARE = 0.2
-"""Of the images, held out for validation."""
+"""Share of the images that is held out for validation."""
 MOST = 1000
 """Images held out from large sets."""
 LARGEST_GROUP = 0.2

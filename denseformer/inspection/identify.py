@@ -53,7 +53,7 @@ OPEN = (
 SAME = 0.02
 """Difference in the share of names below which two networks, as NAT and DiNAT, may have the same names."""
 FITS_ONNX = 0.5
-"""The same for an ONNX graph, whose exporter folds and renames some of them."""
+"""`FITS` for an ONNX graph, whose exporter folds and renames some tensors."""
 NOT_OPEN = ('in_channels', 'layer_scale')
 """Options whose values in several settings are one thing: the usual channels, by name or not, and an initial value."""
 

@@ -18,7 +18,7 @@ HEADS = (
     "| beside timm's | 224: eager | fused | 512: eager | fused | memory at 512 |",
 )
 Measured = Mapping[str, Measurement]
-"""By the contender's name."""
+"""Measurements by the contender's name."""
 
 
 def measured(kept: Mapping[str, Any], variant: tuple[str, str]) -> list[Measured]:
