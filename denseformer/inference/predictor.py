@@ -29,7 +29,8 @@ from denseformer.inference.restoration import RestorationTask
 from denseformer.inference.segmentation import SegmentationTask
 from denseformer.inference.sources import Source, SourceItem, find_items, frames_of, slice_items
 from denseformer.inference.task import Task
-from denseformer.inspection.identify import config_of, identify_content
+from denseformer.inspection.choices import config_of
+from denseformer.inspection.identify import identify_content
 from denseformer.options import PredictionOptions, takes_options
 from denseformer.restoration import from_checkpoint
 from denseformer.restoration.restorer import Restorer

@@ -18,7 +18,8 @@ from denseformer.checkpoints.signatures import head_of, table, training_state
 from denseformer.config.loading import load_config
 from denseformer.config.shipped import config_names
 from denseformer.inference.predictor import build_model
-from denseformer.inspection.identify import config_of, identify, identify_weights, weights_like
+from denseformer.inspection.choices import config_of
+from denseformer.inspection.identify import identify, identify_weights, weights_like
 from denseformer.network import on_meta, without_weights
 from denseformer.restoration import from_checkpoint
 from denseformer.restoration.networks import CFSR
