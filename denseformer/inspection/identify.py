@@ -17,7 +17,7 @@ from denseformer.checkpoints.fitting import PARTS, below, places
 from denseformer.checkpoints.keys import StateDict
 from denseformer.checkpoints.layouts import as_openmmlab
 from denseformer.checkpoints.onnx_file import read_onnx
-from denseformer.checkpoints.signatures import LEAST, Resemblance, head_of, resemblances, training_state
+from denseformer.checkpoints.signatures import LEAST, Resemblance, head_of, is_low_rank, resemblances, training_state
 from denseformer.inspection.choices import configs_of, is_open, open_options
 from denseformer.inspection.fits import Fit, best_fits, in_channels_of
 from denseformer.inspection.identity import Identity
@@ -40,13 +40,21 @@ def identify(path: str | Path) -> Identity:
 
 
 def identify_content(content: Mapping[str, Any], path: str) -> Identity:
-    """The identity of a file by what `read_checkpoint` found in it."""
+    """The identity of a file by what `read_checkpoint` found in it.
+
+    Raises CheckpointError where it holds no weights, or nothing but updates of others.
+    """
     try:
         weights = weights_of(content)
     except ValueError as error:
         raise CheckpointError(f'{path}: {error}') from error
+    if all(map(is_low_rank, weights)):
+        raise CheckpointError(
+            f'{path}: low-rank updates (LoRA) alone, without the weights that they change. Merge the two where they '
+            'were trained, and save the whole network.'
+        )
     shapes = {key: tuple(value.shape) for key, value in weights.items()}
-    return identify_weights(weights_like(shapes), path=path, state=training_state(content))
+    return identify_weights(weights_like(shapes), path=path, state=training_state(content, weights))
 
 
 def weights_like(shapes: Mapping[str, tuple[int, ...]]) -> StateDict:

@@ -76,7 +76,8 @@ class Identity:
         progress = [f'{key} {self.state[key]}' for key in self.state if key not in ('holds', 'classes')]
         yield 'training', ', '.join([*self.state.get('holds', []), *progress]) or 'weights only'
         if self.settings is not None:
-            yield 'configs', ', '.join(self.configs) or 'no shipped config builds this model'
+            none = 'no shipped config builds this model' if self.head else 'none; the file holds a network alone'
+            yield 'configs', ', '.join(self.configs) or none
 
 
 def short(network: str) -> str:
