@@ -34,7 +34,7 @@ PATH = re.compile(r'[\w.<>*{},-]+(?:/[\w.<>*{},-]+)+/?')
 NAME = re.compile(r'(?<![\w./-])denseformer((?:\.[A-Za-z_]\w*)+)(?![\w/])')
 IMPORT = re.compile(r'from denseformer([\w.]*) import ([\w, ]+)')
 OF_OTHERS = {
-    *('segmentation/nat.py', 'datasets/prepare_ade20k_pan_seg.py', 'datasets/prepare_ade20k_ins_seg.py'),
+    *('datasets/prepare_ade20k_pan_seg.py', 'datasets/prepare_ade20k_ins_seg.py'),
     *(f'tools/dataset_converters/{name}.py' for name in ('cityscapes', 'loveda', 'synapse')),
     'denseformer/_configs',
 }
