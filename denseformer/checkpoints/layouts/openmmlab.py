@@ -110,6 +110,17 @@ def sam(state_dict: StateDict) -> StateDict:
     return rename(state_dict, (r'^channel_reduction\.', 'neck.'))
 
 
+def beit_segmentor(state_dict: StateDict) -> StateDict:
+    """BEiT's neck lies in the backbone in its authors' segmentor, and has other names in mmsegmentation's."""
+    return rename(
+        state_dict,
+        (r'^backbone\.fpn(\d)\.', r'neck.fpn\1.'),
+        (r'^neck\.upsample_4x\.', 'neck.fpn1.'),
+        (r'^neck\.upsample_2x\.', 'neck.fpn2.'),
+    )
+
+
+BEIT_SEGMENTOR = Layout(r'^(backbone\.blocks\.0\.attn\.q_bias$|neck\.upsample_4x\.)', beit_segmentor)
 LAYOUTS = {
     'Swin': Layout(r'^stages\.\d\.blocks\.\d+\.attn\.w_msa\.', swin),
     'SwinV2': Layout(r'^stages\.\d\.blocks\.\d+\.attn\.w_msa\.', swinv2),
