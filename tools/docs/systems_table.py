@@ -75,7 +75,9 @@ def exported(name: str, task: str, folder: Path) -> str:
     try:
         written = export(predictor_of(config), folder / 'model.onnx', TILE).written
     except ValueError as error:
-        reason = str(error).partition('one at a time: ')[2] or 'a detector'
+        reason = 'a detector' if task != 'segmentation' else str(error).partition('one at a time: ')[2]
+        if not reason:
+            raise
         return f'no: {reason[:SHOWN].replace("|", "/")}'
     return f'{TILE} x {TILE}, to {written.relative:.0e}'
 
@@ -102,7 +104,7 @@ def main(page: str, *names: str) -> None:
     if unknown:
         raise SystemExit(f'There is no system {", ".join(unknown)}.')
     for name, task in SYSTEMS:
-        if not names or name in names:
+        if task in SAMPLE and (not names or name in names):
             new = row(name, task)
             print_log(new)
             Path(page).write_text('\n'.join(with_row(Path(page).read_text().splitlines(), new)) + '\n')

@@ -45,7 +45,7 @@ class CheckpointHook(MMEngineCheckpointHook):
     `best.pth` and `last.pth` beside the checkpoints lead to the best and to the newest one.
     """
 
-    _default_greater_keys = [*MMEngineCheckpointHook._default_greater_keys, 'PQ']  # noqa: RUF012
+    _default_greater_keys = [*MMEngineCheckpointHook._default_greater_keys, 'PQ', 'Dice', 'J&F']  # noqa: RUF012
     saved_iter = -1
     file_backend: Any
 
