@@ -106,7 +106,7 @@ def main(page: str, *names: str) -> None:
     if unknown:
         raise SystemExit(f'There is no system {", ".join(unknown)}.')
     for name, task in SYSTEMS:
-        if not names or name in names:
+        if task in SAMPLE and (not names or name in names):
             new = row(name, task)
             print_log(new)
             Path(page).write_text('\n'.join(with_row(Path(page).read_text().splitlines(), new)) + '\n')
