@@ -70,6 +70,16 @@ def test_the_citation_and_the_changes_are_those_of_this_project():
     assert sections[0] in ('Unreleased', __version__)
 
 
+def test_docstrings_begin_with_the_thing_or_a_verb():
+    dangling = re.compile(r'"""(?:What|Of|Those of|That of|The same|Which) .*')
+    files = (
+        path
+        for folder in ('denseformer', 'tools', 'benchmarks', 'tests/support')
+        for path in (ROOT / folder).rglob('*.py')
+    )
+    assert [f'{path.name}: {line}' for path in files for line in dangling.findall(path.read_text())] == []
+
+
 @pytest.mark.parametrize('page', ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'tests/README.md', 'data/README.md'])
 def test_links_of_a_page_lead_to_files(page):
     links = re.findall(r'\]\((?![a-z]+:)([^)#\s]+)', (ROOT / page).read_text())

@@ -1,4 +1,4 @@
-"""What the tensors of a file leave open, and the shipped configs that it may be of."""
+"""Choices that the tensors of a file leave open, and the shipped configs that it may be of."""
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
