@@ -50,6 +50,12 @@ def test_of_every_score_that_bases_choose_the_best_by_more_is_better():
     assert {key: CheckpointHook(save_best=key).rules for key in keys} == {key: ['greater'] for key in keys}
 
 
+@pytest.mark.parametrize('key', ['val_loss', 'decode.loss_dice', 'loss_acc'])
+def test_less_of_a_loss_is_better_whatever_it_is_named_after(key):
+    assert CheckpointHook(save_best=key).rules == ['less']
+    assert CheckpointHook(save_best=key, rule='greater').rules == ['greater']
+
+
 def test_best_and_last_lead_to_their_checkpoints_in_a_copied_folder_too(tmp_path):
     cfg = tiny.with_validation(tiny.config(tmp_path / 'run', iters=6, interval=2), interval=2, save_best='acc')
     tiny.train(cfg)
