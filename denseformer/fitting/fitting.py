@@ -41,8 +41,8 @@ def fit(
 
     Args:
         data: a folder, or a `data.yaml`.
-        task: 'segmentation', 'detection', 'instances', 'panoptic', 'restoration' or 'super-resolution'; 'auto' takes
-            the one that the folder is labelled for.
+        task: 'segmentation', 'detection', 'instances', 'panoptic', 'restoration', 'super-resolution' or
+            'video'; 'auto' takes the one that the folder is labelled for, and of videos with masks the masks.
         model: a system such as 'mask2former', or a backbone or restoration network by the name of its base, such as
             'swin'; default: by the rules.
         out: the run's folder; default: work_dirs/<name of the folder>.

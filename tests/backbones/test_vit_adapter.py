@@ -5,6 +5,7 @@ import refkit
 import torch
 
 from denseformer.backbones import DINOv2, ViT, ViTAdapter
+from denseformer.checkpoints.keys import rename
 
 PROBE = dict(width=96, blocks=4, heads=3, deform_heads=6, deform_ratio=0.5, hidden_convs=16, layer_scale=None)
 TINY = dict(width=24, blocks=4, heads=2, deform_heads=2, hidden_convs=4, layer_scale=None)
@@ -76,6 +77,28 @@ def test_a_beit_keeps_its_class_token_and_its_biases_of_offsets():
     decays = {name for name, group in network.encoder.param_groups().items() if group.decay}
     assert 'blocks.0.attn.bias.table' not in decays
     assert 'blocks.0.attn.qkv.weight' in decays
+
+
+def test_weights_of_the_authors_beit_adapter_load_whole():
+    record = dict(width=24, blocks=4, heads=2, layer_scale=0.1, relative_positions=True, cls_token=True)
+    network = ViTAdapter(arch={**record, 'deform_heads': 2, 'hidden_convs': 4}, image_size=64)
+    names = (
+        (r'^encoder\.', ''),
+        (r'^patch_embed\.patches\.', 'patch_embed.'),
+        (r'^patch_embed\.cls_token$', 'cls_token'),
+        (r'\.attn\.bias\.table$', '.attn.relative_position_bias_table'),
+        (r'\.attn\.qkv\.([qv]_bias)$', r'.attn.\1'),
+        (r'\.gamma([12])$', r'.gamma_\1'),
+        (r'^spm\.level_embed$', 'level_embed'),
+        (r'^out_norms\.(\d)\.', lambda match: f'norm{int(match[1]) + 1}.'),
+        (r'\.ffn\.dwconv\.', '.ffn.dwconv.dwconv.'),
+    )
+    theirs = rename(network.state_dict(), *names)
+    assert {'cls_token', 'level_embed', 'norm4.weight', 'blocks.0.gamma_1', 'blocks.0.attn.q_bias'} <= theirs.keys()
+    theirs['blocks.0.attn.relative_position_index'] = torch.zeros(17, 17)
+    other = ViTAdapter(arch={**record, 'deform_heads': 2, 'hidden_convs': 4}, image_size=64)
+    other.load_state_dict(theirs)
+    assert all(torch.equal(one, other.state_dict()[name]) for name, one in network.state_dict().items())
 
 
 def test_a_beits_shared_table_of_pre_training_goes_to_every_block():

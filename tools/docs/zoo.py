@@ -64,6 +64,7 @@ DATA = {
     'cityscapes': 'Cityscapes',
     'coco': 'COCO',
     'context59': 'Pascal Context',
+    'potsdam': 'Potsdam',
     'stuff10k': 'COCO-Stuff-10K',
     'stuff164k': 'COCO-Stuff-164K',
     'voc2012': 'VOC 2012',
