@@ -33,8 +33,8 @@ PROGRAM = re.compile(r'python -m ((?:benchmarks|tools)[\w.]*)(.*)')
 PATH = re.compile(r'[\w.<>*{},-]+(?:/[\w.<>*{},-]+)+/?')
 NAME = re.compile(r'(?<![\w./-])denseformer((?:\.[A-Za-z_]\w*)+)(?![\w/])')
 IMPORT = re.compile(r'from denseformer([\w.]*) import ([\w, ]+)')
-OF_OTHERS = ('datasets/prepare_ade20k_', 'tools/dataset_converters/', 'denseformer/_configs')
-"""Beginnings of files of other projects, in folders that are called as some of ours, and the configs in a wheel."""
+OF_OTHERS = ('datasets/mine.py', 'datasets/prepare_ade20k_', 'tools/dataset_converters/', 'denseformer/_configs')
+"""Beginnings of paths that are not of this repository: a user's base, other projects' programs, a wheel's configs."""
 
 PARSER = build_parser()
 

@@ -37,7 +37,7 @@ val_dataloader = dict(
 )""",  # the base of the set brings augmentation of its own
 }
 OTHER_BACKBONE = {'_delete_': True, 'type': 'denseformer.ConvNeXt', 'arch': {'width': 16, 'depths': (1, 1, 1, 1)}}
-"""That of an exported system which brings none: neighborhood attention takes minutes, and export.md has it."""
+"""The backbone of an exported system which brings none: neighborhood attention takes minutes, and export.md has it."""
 SIDE, TILE, OVERLAP = 320, 224, 64
 SHOWN = 150
 """Characters of a reason."""
