@@ -52,7 +52,7 @@ class FeatureCache:
         del self.backbone.forward
 
     def __call__(self, image: Tensor) -> Any:
-        """What the backbone returns for a batch: a tensor, or a sequence of tensors or of sequences of them."""
+        """The backbone's maps of a batch: a tensor, or a sequence of tensors or of sequences of them."""
         paths = [self.path_of(each) for each in image]
         maps = [self.load(path, image.device) for path in paths]
         missing = [i for i, found in enumerate(maps) if found is None]
@@ -98,7 +98,7 @@ class FeatureCache:
 
 
 def part(maps: Any, number: int) -> Any:
-    """Of maps of a batch those of one image."""
+    """The maps of one image of a batch."""
     return maps[number].clone() if isinstance(maps, Tensor) else tuple(part(each, number) for each in maps)
 
 

@@ -131,7 +131,7 @@ def stage_layer(stage: int, block: int | None, layers: int, blocks_per_layer: in
 
 
 def group_layer(stage: int, block: int | None, layers: int, blocks_per_layer: int) -> int:
-    """The same with `blocks_per_layer` blocks of the third stage a layer, and the last layer for the fourth stage."""
+    """The layer where `blocks_per_layer` blocks of the third stage are one, and the fourth stage is the last one."""
     if stage == 3:
         return layers
     if block is None:

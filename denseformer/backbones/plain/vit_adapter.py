@@ -34,7 +34,7 @@ from denseformer.backbones.plain.embedding import Patches, PositionTable, Size, 
 from denseformer.backbones.plain.vit import RelativeAttention, ViT
 from denseformer.caching import cached_constant
 from denseformer.checkpoints.keys import StateDict, drop, join, rename
-from denseformer.dynamic_shapes import ceil_div
+from denseformer.dynamic_shapes import as_tensor, ceil_div
 from denseformer.layers import (
     DepthwiseConv,
     DropPath,
@@ -52,7 +52,6 @@ from denseformer.ops.deform_attention import multi_scale_deformable_attention
 from denseformer.registry import MODELS
 
 STRIDES = (4, 8, 16, 32)
-POINTS = 4
 layer_norm = partial(nn.LayerNorm, eps=1e-6)
 
 
@@ -93,17 +92,18 @@ def centers(sizes: tuple[Size, ...], device: torch.device) -> Tensor:
 
 
 class DeformableAttention(nn.Module):
-    """Each query reads `POINTS` places near its own in every level: (B, Q, C) -> the same.
+    """Each query reads `points` places near its own in every level: (B, Q, C) -> the same.
 
     ratio: width of the values as a share of the channels.
     """
 
-    def __init__(self, dim: int, heads: int, levels: int, ratio: float):
+    def __init__(self, dim: int, heads: int, levels: int, ratio: float, points: int = 4):
         super().__init__()
         self.heads = heads
         self.levels = levels
-        self.sampling_offsets = nn.Linear(dim, heads * levels * POINTS * 2)
-        self.attention_weights = nn.Linear(dim, heads * levels * POINTS)
+        self.points = points
+        self.sampling_offsets = nn.Linear(dim, heads * levels * points * 2)
+        self.attention_weights = nn.Linear(dim, heads * levels * points)
         self.value_proj = Linear(dim, int(dim * ratio))
         self.output_proj = Linear(int(dim * ratio), dim)
 
@@ -112,7 +112,7 @@ class DeformableAttention(nn.Module):
         angle = torch.arange(self.heads) * (2 * pi / self.heads)
         direction = torch.stack([angle.cos(), angle.sin()], -1)
         direction = direction / direction.abs().amax(-1, keepdim=True)
-        steps = torch.arange(1, POINTS + 1)[:, None]
+        steps = torch.arange(1, self.points + 1)[:, None]
         bias = (direction[:, None, None] * steps).expand(-1, self.levels, -1, -1)  # (h, l, p, 2)
         nn.init.zeros_(self.sampling_offsets.weight)
         nn.init.zeros_(self.attention_weights.weight)
@@ -122,8 +122,8 @@ class DeformableAttention(nn.Module):
 
     def forward(self, query: Tensor, places: Tensor, values: Tensor, sizes: Sequence[Size]) -> Tensor:
         """places: (Q, 2), the queries'; values: (B, N, C), the levels' maps of `sizes` one after the other."""
-        shape = self.heads, self.levels, POINTS
-        extent = query.new_tensor([[W, H] for H, W in sizes])[:, None]  # (l, 1, 2)
+        shape = self.heads, self.levels, self.points
+        extent = as_tensor([(W, H) for H, W in sizes], query)[:, None]  # (l, 1, 2)
         offsets = self.sampling_offsets(query).unflatten(2, (*shape, 2)) / extent
         locations = places.to(query.dtype)[:, None, None, None] + offsets  # (B, Q, h, l, p, 2)
         weights = self.attention_weights(query).unflatten(2, (self.heads, -1)).softmax(-1).unflatten(3, shape[1:])
