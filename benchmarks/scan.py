@@ -104,7 +104,7 @@ def duality_loop(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: T
 
 
 def in_heads(u: Tensor, delta: Tensor, A: Tensor, D: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The same inputs in heads, which decay as the first channels' first states: (1, L, h, d), (1, L, h), h and h."""
+    """A scan's inputs in heads, which decay as the first channels' first states: (1, L, h, d), (1, L, h), h and h."""
     heads = u.shape[2] // HEAD_WIDTH
     dt = torch.nn.functional.softplus(delta[..., :heads])
     return u.unflatten(2, (heads, HEAD_WIDTH)), dt, A[:heads, 0], D[:heads]

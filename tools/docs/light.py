@@ -21,7 +21,7 @@ HEADS = (
 )
 THEIRS = "the authors'"
 Measured = Mapping[str, Measurement]
-"""By the contender's name."""
+"""Measurements by the contender's name."""
 
 
 def measured(kept: Mapping[str, Any], titles: Iterable[str]) -> list[Measured]:
@@ -70,7 +70,7 @@ def memory(*found: Measurement | None) -> str:
 
 
 def ratio(found: Measured, ours: str, theirs: str) -> str:
-    """Of CPU time; empty where either took no part."""
+    """The ratio of CPU times; empty where either took no part."""
     if ours not in found or theirs not in found:
         return ''
     median, least, largest = spread(found[ours].cpu_seconds, found[theirs].cpu_seconds, 1.0)

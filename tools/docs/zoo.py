@@ -37,9 +37,9 @@ beside one trains it: mIoU of a single scale, and of more where given; AP and PQ
 A dot is a model, a line joins those of a family, and the stairs join those that no quicker one beats. A name is the
 rest of the recipe's: one command trains it, as `denseformer train semantic_fpn_lsnet_ade20k`, and
 `denseformer fit DATA --model lsnet` its family [on data of your own](own_data.md). The same against
-[memory](images/ranking_mb.svg) and [parameters](images/ranking_parameters.svg). Time is that of the backbone, float32, batch 1, eager, as measured by
-`python -m benchmarks.ranking` and drawn by `python -m tools.docs.ranking docs/images`; how much quicker the light ones
-run when fused and exported is in [performance](performance.md#light-backbones).
+[memory](images/ranking_mb.svg) and [parameters](images/ranking_parameters.svg). Time is that of the backbone, float32,
+batch 1, eager, as measured by `python -m benchmarks.ranking` and drawn by `python -m tools.docs.ranking docs/images`;
+how much quicker the light ones run when fused and exported is in [performance](performance.md#light-backbones).
 """
 COLUMNS = ('variant', 'channels', 'parameters, M', 'GFLOPs 224', 'GFLOPs 512', 'ms')
 RESULT_COLUMNS = ('system', 'data', 'variant', 'training', 'published', 'config')
@@ -68,7 +68,11 @@ DATA = {
     'ade20k': 'ADE20K',
     'cityscapes': 'Cityscapes',
     'coco': 'COCO',
+    'context59': 'Pascal Context',
     'loveda': 'LoveDA',
+    'potsdam': 'Potsdam',
+    'stuff10k': 'COCO-Stuff-10K',
+    'stuff164k': 'COCO-Stuff-164K',
     'uavid': 'UAVid',
     'voc2012': 'VOC 2012',
 }
