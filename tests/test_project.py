@@ -70,6 +70,13 @@ def test_the_citation_and_the_changes_are_those_of_this_project():
     assert sections[0] in ('Unreleased', __version__)
 
 
+def test_the_folder_of_every_dataset_is_described():
+    bases = (path.read_text() for path in (ROOT / 'configs/_base_/datasets').rglob('*.py'))
+    folders = {folder for text in bases for folder in re.findall(r"^\w+_root = '(data/[\w-]+)", text, re.MULTILINE)}
+    page = (ROOT / 'data/README.md').read_text()
+    assert [folder for folder in folders if f'{folder}/' not in page] == []
+
+
 def test_docstrings_begin_with_the_thing_or_a_verb():
     dangling = re.compile(r'"""(?:What|Of|Those of|That of|The same|Which) .*')
     files = (

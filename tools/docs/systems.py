@@ -37,7 +37,7 @@ from denseformer.inspection.browse import arrange
 BASES = Path(__file__).parents[2] / 'configs/_base_'
 IMAGES, SIDE = 8, 64
 ATTRIBUTES, BRIGHT = ('red', 'green', 'blue', 'bright'), 105
-"""What things are like: the strongest of their colors, and whether they are as bright as this at the mean."""
+"""Looks of things: the strongest of their colors, and whether they are as bright as this at the mean."""
 SHOWN, SQUARE = (0, 5), 3
 
 
