@@ -146,9 +146,12 @@ def test_a_foreign_network_whose_names_resemble_a_known_one_is_named_foreign(tmp
 def test_the_command_imports_no_model_package_and_no_compiler(tmp_path):
     torch.save(CFSR(arch='base', scale=2).state_dict(), tmp_path / 'cfsr.pth')
     heavy = ('mmengine.model', 'mmcv', 'mmdet', 'mmseg', 'torch._dynamo')
+    drawn = ['ConViT', 'DINOv3Adapter', 'MobileMamba', 'SGFormer', 'VSSD', 'ViTAdapter']  # by arithmetic
     code = (
-        'import sys; from denseformer.cli import main\n'
+        'import sys; from denseformer.cli import main; from denseformer.network import without_weights\n'
         f"main(['identify', {str(tmp_path / 'cfsr.pth')!r}])\n"
+        'from denseformer.inspection.fits import trials\n'
+        f'for name in {drawn}: without_weights(trials("denseformer." + name)[-1])\n'
         f'print([name for name in {heavy} if name in sys.modules])'
     )
     said = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout
