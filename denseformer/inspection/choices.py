@@ -10,10 +10,8 @@ from mmengine.config import Config
 from denseformer.checkpoints.sharing import recorded_config
 from denseformer.checkpoints.signatures import DESIGN_FREE, Head, table
 from denseformer.config.loading import load_config
-from denseformer.inspection.fits import Fit, default_of, options_of, shapes_of, shipped_settings
+from denseformer.inspection.fits import Fit, default_of, options_of, restores, shapes_of, shipped_settings
 from denseformer.inspection.identity import Identity, Settings
-from denseformer.registry import MODELS
-from denseformer.restoration.networks import RestorationNetwork
 
 OPEN = (
     *('dilations', 'windows', 'windows_per_side', 'window_size', 'group_sizes', 'intervals', 'image_size', 'agents'),
@@ -93,7 +91,7 @@ def _has_head(config: Mapping[str, Any], head: Head | None, *, alone: bool) -> b
         described = Head(config['head'], '', config.get('classes'), config.get('queries'))
         return head is not None and agree(described, head)
     if 'classes' not in config:  # of restoration or pretraining
-        return head is None and (not alone or issubclass(MODELS.get(config['network']['type']), RestorationNetwork))
+        return head is None and (not alone or restores(config['network']['type']))
     if head is None:
         return not WHOLE.isdisjoint(config['network'])
     one_logit = config['classes'] == 2 and head.classes == 1
