@@ -4,6 +4,8 @@ A comparison of a symbol writes its outcome into the graph, which then takes onl
 cheap is done for every dynamic size, whether it is needed or not: padding by nothing, resizing to the same size.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -33,6 +35,14 @@ def padding_to_multiple(size: int, multiple: int) -> int:
     if multiple == 1:
         return 0
     return (size + multiple - 1) // multiple * multiple - size  # the sum of both is simple, for symbols too
+
+
+def as_tensor(sizes: Sequence[tuple[int, ...]], like: Tensor) -> Tensor:
+    """Sizes as rows of a tensor, (number of sizes, sides of each), of the type of `like`; symbols stay symbols."""
+    if not any(is_symbolic(*size) for size in sizes):
+        return like.new_tensor(sizes)
+    sides = [torch.scalar_tensor(side, dtype=like.dtype, device=like.device) for size in sizes for side in size]
+    return torch.stack(sides).unflatten(0, (len(sizes), -1))
 
 
 def reflect(position: Tensor, size: int, *, repeat_edge: bool = False) -> Tensor:

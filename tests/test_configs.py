@@ -24,6 +24,7 @@ def path(request) -> Path:
     return request.param
 
 
+@pytest.mark.no_cover
 def test_has_no_findings_builds_and_names_its_source_and_the_batch_of_its_rate(path):
     config = load_config(path)
     assert [str(finding) for finding in audit(config, data=False)] == []
@@ -43,6 +44,7 @@ def test_has_no_findings_builds_and_names_its_source_and_the_batch_of_its_rate(p
     assert sum(p.numel() for p in model.parameters()) > 0
 
 
+@pytest.mark.no_cover
 def test_says_only_what_makes_it_different(path):
     lines = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith('#')]
     assert len(lines) <= 12

@@ -213,7 +213,7 @@ def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _instead_of_weights(content: Mapping[str, Any]) -> str:
-    """What a checkpoint without weights has, and what to do."""
+    """The reason why a checkpoint has no weights, and what to do."""
     if not content:
         return 'it is empty. Save it again, as torch.save(model.state_dict(), FILE).'
     names = list(content)[:8]

@@ -47,7 +47,7 @@ def names_in_zip(path: Path) -> list[str]:
 
 
 def _other_archive(names: Sequence[str]) -> str:
-    """The same for a zip archive of these files: PyTorch's has data.pkl, numpy's .npy files, a damaged one nothing."""
+    """The kind of a zip archive of these files: PyTorch's has data.pkl, numpy's .npy files, a damaged one nothing."""
     if any(re.search(r'(^|/)code/.*\.py$', name) for name in names):
         return (
             'a TorchScript program, not a checkpoint. If you trust it, save its weights: '

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from denseformer.export.runtime import Sizes
 from denseformer.export.tracing import SMALL_MAPS, WRITERS, ExportError, Graph, Written, trace, write
 from denseformer.layers.padding import pad_image_to_multiple
-from denseformer.layers.pooling import average_to_grid
 
 TILE = 512
 """Side of the tiles of a network that cannot be traced with dynamic sizes."""
@@ -139,6 +138,8 @@ class SegmentationGraph(nn.Module):
     """A model of mmsegmentation: pixels (B, 3, H, W), B, G, R, 0 .. 255, to class scores (B, K, H, W)."""
 
     def __init__(self, model: nn.Module):
+        from denseformer.export.substitutes import traceable  # imports every system, which running a file needs not
+
         super().__init__()
         preprocessor = model.data_preprocessor
         padding = preprocessor.test_cfg or {}
@@ -147,7 +148,7 @@ class SegmentationGraph(nn.Module):
                 'A model is exported with the normalization of SegDataPreProcessor, and padding to a multiple; this '
                 'one prepares images otherwise.'
             )
-        self.model = with_dynamic_pooling(model)
+        self.model = traceable(model)
         self.multiple: int = padding.get('size_divisor') or 1
         self.order = [2, 1, 0] if preprocessor._channel_conversion else [0, 1, 2]
         mean, std = (preprocessor.mean, preprocessor.std) if preprocessor._enable_normalize else (0.0, 1.0)
@@ -160,27 +161,6 @@ class SegmentationGraph(nn.Module):
         size = inputs.shape[2:]
         meta = {'ori_shape': (H, W), 'img_shape': size, 'pad_shape': size}
         return self.model.encode_decode(inputs, [meta])[..., :H, :W]
-
-
-class GridPool(nn.Module):
-    """nn.AdaptiveAvgPool2d, traced with dynamic sizes: (B, C, H, W) -> (B, C, h, w)."""
-
-    def __init__(self, size: int | tuple[int, int]):
-        super().__init__()
-        self.size = (size, size) if isinstance(size, int) else size
-
-    def forward(self, x: Tensor) -> Tensor:
-        return average_to_grid(x, self.size)
-
-
-def with_dynamic_pooling(model: nn.Module) -> nn.Module:
-    """A copy of the model whose adaptive pooling can be traced with dynamic sizes."""
-    model = copy.deepcopy(model)
-    for parent in list(model.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, nn.AdaptiveAvgPool2d):
-                setattr(parent, name, GridPool(child.output_size))
-    return model
 
 
 def with_stable_order(network: nn.Module) -> nn.Module:

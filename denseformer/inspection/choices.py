@@ -1,4 +1,4 @@
-"""What the tensors of a file leave open, and the shipped configs that it may be of."""
+"""Choices that the tensors of a file leave open, and the shipped configs that it may be of."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -73,7 +73,8 @@ def _alternatives(value: Any) -> list[Any]:
     if isinstance(value, int):
         return [192, 640] if value > 100 else [value + 2, value + 1]
     if isinstance(value, (list, tuple)):
-        return [[side + 2 for side in value], [2 * side for side in value]] if isinstance(value[0], int) else []
+        whole = all(isinstance(side, int) for side in value)
+        return [[side + 2 for side in value], [2 * side for side in value]] if whole else []
     return [5, [5, 5, 5, 5]] if value is None else []
 
 

@@ -25,7 +25,7 @@ from denseformer.inspection.identity import Identity
 FITS = 0.9
 """Share of a network's tensors that a file must have, in their shapes, to hold that network."""
 FITS_ONNX = 0.5
-"""The same for an ONNX graph, whose exporter folds and renames some of them."""
+"""`FITS` for an ONNX graph, whose exporter folds and renames some tensors."""
 SAME = 0.02
 """Difference in the share of names below which two networks, as NAT and DiNAT, may have the same names."""
 

@@ -1,4 +1,4 @@
-"""What a checkpoint is: the answer of `denseformer identify`, and how it is printed."""
+"""The identity of a checkpoint: the answer of `denseformer identify`, and how it is printed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

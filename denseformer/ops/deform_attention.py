@@ -2,7 +2,8 @@
 
 What a query attends to is a few rows of a table: the cells around its sampling points, of all levels. Bilinear
 interpolation and attention are one weighted sum of them, which PyTorch has as `embedding_bag`; the samples themselves
-are never written to memory.
+are never written to memory. A graph that is exported samples each level instead, as the paper has it: that takes sides
+of maps that are symbols, and ONNX has the operator.
 
 Legend: B batch, Q queries, h heads, c channels of a head, l levels, p points, N cells of all levels.
 """
@@ -25,6 +26,8 @@ def multi_scale_deformable_attention(
         locations: (B, Q, h, l, p, 2), x and y in 0 .. 1 of the map; samples outside are zero.
         weights: (B, Q, h, l, p).
     """
+    if torch.compiler.is_exporting():
+        return attention_by_samples(value, shapes, locations, weights)
     B, N, h, c = value.shape
     Q = locations.shape[1]
     image = torch.arange(B, device=value.device).view(B, 1, 1, 1, 1) * N
@@ -37,6 +40,20 @@ def multi_scale_deformable_attention(
     factor = torch.cat(factors, 3).to(value.dtype).view(B * Q * h, -1)
     table = value.reshape(B * N * h, c)
     return F.embedding_bag(bags, table, per_sample_weights=factor, mode='sum').view(B, Q, h * c)
+
+
+def attention_by_samples(value: Tensor, shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor) -> Tensor:
+    """`multi_scale_deformable_attention` level by level."""
+    levels = value.split([H * W for H, W in shapes], 1)
+    grids = (2 * locations - 1).permute(3, 0, 2, 1, 4, 5)  # (l, B, h, Q, p, 2)
+    shares = weights.permute(3, 0, 2, 1, 4)  # (l, B, h, Q, p)
+    found = []
+    for level, size, grid, share in zip(levels, shapes, grids, shares, strict=True):
+        maps = level.permute(0, 2, 3, 1).flatten(0, 1).unflatten(2, size)  # (B * h, c, H, W)
+        samples = F.grid_sample(maps, grid.flatten(0, 1), align_corners=False)  # (B * h, c, Q, p)
+        found.append((samples * share.flatten(0, 1)[:, None]).sum(-1))
+    B, Q = locations.shape[:2]
+    return torch.stack(found).sum(0).view(B, -1, Q).transpose(1, 2)
 
 
 def corner_cells(shapes: list[tuple[int, int]], locations: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -49,6 +49,7 @@ def test_one_training_step_reaches_every_parameter(family):
     assert not silent
 
 
+@pytest.mark.no_cover
 def test_updates_learn_and_are_merged_where_they_are_saved(network):
     check_finetuning(network)
 

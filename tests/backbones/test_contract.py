@@ -34,6 +34,7 @@ def network(request) -> Backbone:
     return request.param(arch=request.param.truncated_arch()).eval()
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(('cls', 'arch'), VARIANTS, ids=[f'{cls.__name__}-{arch}' for cls, arch in VARIANTS])
 def test_every_variant_describes_itself_without_allocating(cls, arch):
     description = cls.describe(arch)
@@ -73,6 +74,7 @@ def test_fewer_outputs_build_fewer_stages_and_still_load_everything(family):
     assert left_out > 0 or not any(True for _ in whole.stages[-1].parameters())
 
 
+@pytest.mark.no_cover
 def test_checkpointing_changes_neither_outputs_nor_gradients_nor_buffers(family):
     torch.manual_seed(0)
     plain = family(arch=family.truncated_arch(), drop_path_rate=0.1).train()
@@ -88,6 +90,7 @@ def test_checkpointing_changes_neither_outputs_nor_gradients_nor_buffers(family)
         torch.testing.assert_close(one.grad, other.grad, msg=name)
 
 
+@pytest.mark.no_cover
 def test_trains_however_many_stages_are_frozen(family):
     network = family(arch=family.truncated_arch(), frozen_stages=0)
     image = torch.randn(2, 3, 64, 64)
@@ -109,6 +112,7 @@ def freeze(network: Backbone, stages: int) -> None:
         module.requires_grad_(False)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float64, 1e-4), (torch.bfloat16, 0.2)], ids=str)
 def test_predicts_in_other_precisions(network, dtype, tolerance):
     image = torch.randn(1, 3, 64, 96)

@@ -45,6 +45,7 @@ def fan(conv: nn.Conv2d, channels: int) -> int:
     return math.prod(conv.kernel_size) * channels // conv.groups
 
 
+@pytest.mark.no_cover
 def test_weights_are_drawn_as_the_authors_draw_them(network):
     family = type(network).__name__
     linears = [m for m in layers(network, nn.Linear) if not isinstance(m, Pointwise)]
@@ -61,6 +62,7 @@ def test_weights_are_drawn_as_the_authors_draw_them(network):
         assert deviation_ratio(conv, expected) == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.no_cover
 @torch.no_grad()
 def test_fresh_maps_are_of_a_sane_scale_while_training(network):
     generator = torch.Generator().manual_seed(0)

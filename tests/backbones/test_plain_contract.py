@@ -22,6 +22,7 @@ def network(request) -> PlainBackbone:
     return request.param(arch=request.param.truncated_arch()).eval()
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(('cls', 'arch'), VARIANTS, ids=[f'{cls.__name__}-{arch}' for cls, arch in VARIANTS])
 def test_every_variant_describes_itself_without_allocating(cls, arch):
     description = cls.describe(arch)
@@ -67,6 +68,7 @@ def test_computes_in_double_precision(network):
             torch.testing.assert_close(single.double(), exact, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.no_cover
 def test_exports_once_for_all_sizes(family):
     network = family(arch=family.truncated_arch()).eval()
     sides = {2: torch.export.Dim('rows', min=2, max=64), 3: torch.export.Dim('columns', min=2, max=64)}

@@ -14,7 +14,7 @@ from torch import nn
 from denseformer.backbones import NAT, DiNAT, Swin, UniFormer
 from denseformer.cli import main
 from denseformer.dynamic_shapes import ceil_div
-from denseformer.export.exporting import export, with_dynamic_pooling, with_stable_order
+from denseformer.export.exporting import export, with_stable_order
 from denseformer.export.runtime import Sizes
 from denseformer.export.tracing import SMALL_MAPS, ExportError, Graph, place_of, trace, write
 from denseformer.inference import Predictor
@@ -225,14 +225,6 @@ def test_a_network_that_sorts_is_exported_in_a_stable_order():
     orders = {block.tokens.attn.stable_order for block in with_stable_order(network).blocks}
     assert orders == {True}
     assert not network.blocks[0].tokens.attn.stable_order
-
-
-def test_dynamic_pooling_cuts_cells_as_pytorch_does():
-    graph = Graph(with_dynamic_pooling(nn.Sequential(nn.AdaptiveAvgPool2d(6))), 3, test_inputs=SMALL_MAPS)
-    module = trace(graph, Sizes(batches=True)).module(check_guards=False)
-    for size in [(97, 64), (6, 13), (4, 5)]:
-        images = torch.rand(2, 3, *size)
-        torch.testing.assert_close(module(images), nn.functional.adaptive_avg_pool2d(images, 6))
 
 
 def test_detectors_are_refused_with_the_reason(tmp_path):

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch.autograd import gradcheck
 
 from denseformer.ops import dispatch
-from denseformer.ops.deform_attention import multi_scale_deformable_attention
+from denseformer.ops.deform_attention import attention_by_samples, multi_scale_deformable_attention
 from denseformer.ops.deform_conv import deform_conv2d
 from denseformer.ops.nms import nms, nms_match, overlaps, soft_nms
 from denseformer.ops.roi_align import pool, roi_align, roi_align_backward, roi_align_backward_max
@@ -159,18 +159,6 @@ def test_deformable_convolution_without_offsets_is_a_convolution():
     offset = torch.zeros(2, 18, *expected.shape[2:])
     out = deform_conv2d(x, offset, weight, bias, stride=(2, 2), padding=(1, 2), dilation=(2, 2), groups=2)
     assert torch.allclose(out, expected, atol=1e-5)
-
-
-def attention_by_samples(value, shapes, locations, weights):
-    """Deformable attention as it is defined: each level is sampled bilinearly, then weighted."""
-    B, _, h, c = value.shape
-    out = 0
-    for level, part in enumerate(value.split([H * W for H, W in shapes], 1)):
-        maps = part.permute(0, 2, 3, 1).reshape(B * h, c, *shapes[level])
-        grid = 2 * locations[:, :, :, level].transpose(1, 2).flatten(0, 1) - 1  # (B * h, Q, p, 2)
-        samples = F.grid_sample(maps, grid, align_corners=False).unflatten(0, (B, h))  # (B, h, c, Q, p)
-        out = out + torch.einsum('bhcqp,bqhp->bqhc', samples, weights[:, :, :, level])
-    return out.flatten(2)
 
 
 def test_deformable_attention_is_its_definition():

@@ -70,9 +70,9 @@ def graph_of(cls: type[Network]) -> Graph:
     return Graph(with_stable_order(network), network.in_channels, test_inputs=SMALL_MAPS).eval()
 
 
-def outcomes(graph: Graph) -> Iterator[tuple[str, Written | str]]:
+def outcomes(graph: Graph, suffixes: Iterable[str] = tuple(WRITERS)) -> Iterator[tuple[str, Written | str]]:
     """By suffix, as soon as it is known, what the most general file takes, or why there is none."""
-    refusals = dict.fromkeys(WRITERS, '')
+    refusals = dict.fromkeys(suffixes, '')
     with tempfile.TemporaryDirectory() as folder:
         for sizes in (*DYNAMIC, Sizes(side=224 if graph.test_inputs is DOWNSAMPLED_MAPS else 64)):
             if not refusals:
@@ -116,12 +116,16 @@ def measure(cls: type[Network]) -> dict[str, Written | str]:
     return dict.fromkeys(WRITERS, reason) | found
 
 
+def images_taken(sizes: Sizes) -> str:
+    if sizes.side:
+        return f'{sizes.side} x {sizes.side}'
+    return f'any size from {sizes.smallest} on{"" if sizes.batches else ", single images"}'
+
+
 def cells(found: Written | str) -> tuple[str, str]:
     if isinstance(found, str):
         return f'no: {found[:80].replace("|", "/")}', ''
-    sizes = found.sizes
-    what = f'{sizes.side} x {sizes.side}' if sizes.side else f'any size from {sizes.smallest} on'
-    return what if sizes.side or sizes.batches else f'{what}, single images', f'{found.difference:.0e}'
+    return images_taken(found.sizes), f'{found.difference:.0e}'
 
 
 def row(cls: type[Network]) -> str:

@@ -1,8 +1,8 @@
 """The table of what can be done with each system that `fit --model` takes: tiles and export, tried on random weights.
 
 `python -m tools.docs.systems_table docs/systems.md` builds the recipe that `fit` chooses without a GPU, on the sample
-set's classes, predicts on an image whole and in tiles, and exports it to ONNX for tiles of one size, with a small
-ConvNeXt where the system brings no backbone; names of systems behind the page measure those alone.
+set's classes, predicts on an image whole and in tiles, and exports it to ONNX, for any size where that can be traced,
+with a small ConvNeXt where the system brings no backbone; names of systems behind the page measure those alone.
 """
 
 import sys
@@ -18,11 +18,11 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from denseformer.config.loading import load_config
-from denseformer.export import export
 from denseformer.fitting import Facts, choose
 from denseformer.fitting.fitting import config_text
 from denseformer.fitting.systems import SYSTEMS
 from denseformer.inference import Predictor
+from tools.docs.export import images_taken, outcomes
 from tools.docs.light import with_table
 
 HEAD = '| system | task | in tiles | as ONNX |'
@@ -37,7 +37,7 @@ val_dataloader = dict(
 )""",  # the base of the set brings augmentation of its own
 }
 OTHER_BACKBONE = {'_delete_': True, 'type': 'denseformer.ConvNeXt', 'arch': {'width': 16, 'depths': (1, 1, 1, 1)}}
-"""That of an exported system which brings none: neighborhood attention takes minutes, and export.md has it."""
+"""The backbone of an exported system which brings none: neighborhood attention takes minutes, and export.md has it."""
 SIDE, TILE, OVERLAP = 320, 224, 64
 SHOWN = 150
 """Characters of a reason."""
@@ -73,11 +73,15 @@ def exported(name: str, task: str, folder: Path) -> str:
     brings_backbone = (SYSTEMS[name, task].cpu.network or SYSTEMS[name, task].network) is not None
     config = recipe_of(name, task, folder, {} if brings_backbone else {'backbone': OTHER_BACKBONE})
     try:
-        written = export(predictor_of(config), folder / 'model.onnx', TILE).written
-    except ValueError as error:
-        reason = str(error).partition('one at a time: ')[2] or 'a detector'
-        return f'no: {reason[:SHOWN].replace("|", "/")}'
-    return f'{TILE} x {TILE}, to {written.relative:.0e}'
+        graph = predictor_of(config).task.exportable().graph.cpu().eval()
+    except ValueError:
+        if task == 'segmentation':
+            raise
+        return 'no: a detector'
+    ((_, found),) = outcomes(graph, ('.onnx',))
+    if isinstance(found, str):
+        return f'no: {found[:SHOWN].replace("|", "/")}'
+    return f'{images_taken(found.sizes)}, to {found.relative:.0e}'
 
 
 def row(name: str, task: str) -> str:
@@ -102,7 +106,7 @@ def main(page: str, *names: str) -> None:
     if unknown:
         raise SystemExit(f'There is no system {", ".join(unknown)}.')
     for name, task in SYSTEMS:
-        if not names or name in names:
+        if task in SAMPLE and (not names or name in names):
             new = row(name, task)
             print_log(new)
             Path(page).write_text('\n'.join(with_row(Path(page).read_text().splitlines(), new)) + '\n')

@@ -287,7 +287,7 @@ def separable_conv(dim: int, out_dim: int) -> nn.Sequential:
 
 
 class SmallSemanticBranch(nn.Sequential):
-    """The same from the coarsest map alone, as the authors have it for Cityscapes; nothing is no class of its own."""
+    """Semantic scores from the coarsest map alone, without a class for nothing; the authors have it for Cityscapes."""
 
     def __init__(self, dim: int, width: int, num_classes: int):
         super().__init__(*separable_conv(dim, width), nn.Conv2d(width, num_classes, 1))
