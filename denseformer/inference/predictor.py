@@ -32,11 +32,11 @@ from denseformer.inference.segmentation import SegmentationTask
 from denseformer.inference.sources import Source, SourceItem, find_items, frames_of, slice_items
 from denseformer.inference.task import Task
 from denseformer.inspection.choices import config_of
+from denseformer.inspection.fits import restores
 from denseformer.inspection.identify import identify_content
 from denseformer.options import PredictionOptions, takes_options
 from denseformer.restoration import from_checkpoint
 from denseformer.restoration.checkpoint import network_of
-from denseformer.restoration.networks import RestorationNetwork
 from denseformer.restoration.restorer import Restorer
 
 TRAINING = ('init_cfg', 'pretrained', 'finetune')
@@ -184,7 +184,7 @@ def load_model(
         content = read_checkpoint(config, trust=trust)
         identity = identify_content(content, str(config))
         if identity.head is None:
-            if identity.settings and not issubclass(MODELS.get(identity.settings['type']), RestorationNetwork):
+            if identity.settings and not restores(identity.settings['type']):
                 raise ValueError(
                     f"'{config}' holds a backbone alone, which predicts nothing: start from it, pretrained=FILE, or "
                     f'name the config of a whole model before it.\n{identity}'
