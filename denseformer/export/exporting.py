@@ -171,6 +171,9 @@ class PixelGraph(nn.Module):
     multiple: to one of which sides are padded.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, model: nn.Module, multiple: int):
         from denseformer.export.substitutes import traceable  # imports every system, which running a file needs not
 

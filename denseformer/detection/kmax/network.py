@@ -318,7 +318,7 @@ class Decoder(nn.Module):
         nn.init.trunc_normal_(self.queries, std=1.0)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Prediction]:
-        queries = self.queries.expand(len(maps[0]), -1, -1)  # (B, C, Q)
+        queries = self.queries.expand(maps[0].shape[0], -1, -1)  # (B, C, Q)
         found = []
         for layers, pixels in zip(self.layers, maps, strict=False):
             for layer in layers:
