@@ -6,14 +6,13 @@ in the output norms of the dense networks, which they lack. The authors' code ta
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.authors import is_cloned, load
+from benchmarks.authors import Authors, is_cloned
 from benchmarks.harness import Comparison
 from benchmarks.neighborhood import DEVICE, contend, has_timm, inference, mmseg_swin, training_step
 from denseformer.backbones import Backbone
@@ -45,16 +44,6 @@ DENSE = {'FocalNet': {'focal_windows': (9, 9, 9, 9)}}
 WIDE = {'GCViT': (16, 16, 32, 16), 'MaxViT': 16}
 """The windows that timm's give an image of that size, where ours keep those of the published detectors."""
 Makers = Mapping[str, Callable[[], nn.Module]]
-
-
-@dataclass(frozen=True)
-class Authors:
-    """The authors' network: its class in a file of their repository, with its options; and those of ours."""
-
-    file: str
-    name: str
-    peer_options: Mapping[str, Any] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 NORM = partial(nn.LayerNorm, eps=1e-6)
@@ -156,7 +145,7 @@ def beside_authors(cls: type[Backbone], authors: Authors) -> Comparison:
     name = registered_name(cls)
     networks = {f'{name}-{next(iter(cls.archs))}': partial(build, cls, **authors.options)}
     if is_cloned(authors.file):
-        networks["the authors'"] = partial(build_authors, authors)
+        networks["the authors'"] = lambda: authors.build().to(DEVICE)
     image = torch.randn(1, 3, AUTHORS_SIDE, AUTHORS_SIDE, device=DEVICE)
     contenders = (contend(label, make, inference, image, torch.float32) for label, make in networks.items())
     return Comparison(f"{name} beside the authors' code, inference at {AUTHORS_SIDE} x {AUTHORS_SIDE}", (*contenders,))
@@ -165,10 +154,6 @@ def beside_authors(cls: type[Backbone], authors: Authors) -> Comparison:
 def build(cls: type[Backbone], **options: Any) -> nn.Module:
     """The smallest variant."""
     return cls(arch=next(iter(cls.archs)), **options).to(DEVICE)
-
-
-def build_authors(authors: Authors) -> nn.Module:
-    return load(authors.file, authors.name)(**authors.peer_options).to(DEVICE)
 
 
 def build_timm(cls: type[Backbone]) -> nn.Module:

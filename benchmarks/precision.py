@@ -17,7 +17,7 @@ from tests.support import refkit
 
 @torch.no_grad()
 def deviations(network: nn.Module, image: Tensor, dtype: torch.dtype) -> list[float]:
-    """By output, the standard deviation of the difference over that of the output in float32."""
+    """The deviation of each output: the standard deviation of the difference over that of the output in float32."""
     exact, rounded = network(image), copy.deepcopy(network).to(dtype)(image.to(dtype))
     pairs = [(exact, rounded)] if isinstance(exact, Tensor) else zip(exact, rounded, strict=True)
     return [float((b - a).std() / a.std()) for a, b in pairs]

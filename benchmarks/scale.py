@@ -225,7 +225,7 @@ def write_samples(folder: Path, count: int) -> None:
 
 
 def write_database(dataset: Any, path: Path) -> None:
-    """The same files in mmengine's LMDB layout."""
+    """Write the dataset's files in mmengine's LMDB layout."""
     import lmdb
 
     with lmdb.open(str(path), map_size=2**36) as database, database.begin(write=True) as transaction:

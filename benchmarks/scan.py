@@ -2,7 +2,8 @@
 these are installed.
 
 Sizes are those of networks: 384 channels of 16 states, as in Vision Mamba's tiny variant, and 448 channels of one state
-in two groups, as in MobileMamba's; maps at stride 16 of images from 256 to 2048 pixels.
+in two groups, as in MobileMamba's; 6 heads of 64 channels and 64 states, as Mamba-2 has. Maps are those at stride 16 of
+images from 256 to 2048 pixels.
 """
 
 import importlib.util
@@ -20,6 +21,8 @@ DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 STRIDE = 16
 SIDES = (512, 256, 1024, 2048)
 """Sides of images in pixels; the first is the one that the others are compared with."""
+HEAD_WIDTH = 64
+HEADS = '6 heads of 64 channels, 64 states'
 Inputs = tuple[Tensor, ...]
 Scan = Callable[..., Tensor]
 
@@ -36,8 +39,15 @@ def comparisons() -> Iterator[Comparison]:
             yield Comparison(f'selective scan, 32 x 32 map, {name}, {task}', tuple(contenders))
         contenders = [contend(f'{side} x {side} image', selective_scan, shape, side, False) for side in SIDES]
         yield Comparison(f'selective scan, size of the image, {name}', tuple(contenders))
-    contenders = [contend(f'{side} x {side} image', duality, (384, 1, 64), side, False) for side in SIDES]
-    yield Comparison('state-space duality, size of the image, 6 heads of 64 channels, 64 states', tuple(contenders))
+    shape = 384, 1, 64
+    for backward in (False, True):
+        contenders = [
+            contend(name, scan, shape, SIDES[0], backward) for name, scan in (('ours', duality), ('loop', duality_loop))
+        ]
+        task = 'and backward' if backward else 'forward'
+        yield Comparison(f'state-space duality, 32 x 32 map, {HEADS}, {task}', tuple(contenders))
+    contenders = [contend(f'{side} x {side} image', duality, shape, side, False) for side in SIDES]
+    yield Comparison(f'state-space duality, size of the image, {HEADS}', tuple(contenders))
 
 
 def peers(groups: int) -> dict[str, Scan]:
@@ -67,6 +77,7 @@ def step(scan: Scan, length: int, shape: tuple[int, int, int], backward: bool) -
         if backward:
             torch.autograd.grad(y.sum(), inputs)
 
+    run()
     return run
 
 
@@ -78,10 +89,25 @@ def random_inputs(length: int, channels: int, groups: int, states: int) -> Input
 
 
 def duality(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    """The same inputs in heads of 64 channels, which decay as the first channel's first state does."""
-    heads = u.shape[2] // 64
+    x, dt, A, D = in_heads(u, delta, A, D)
+    return state_space_duality(x, dt, A, B, C, D)
+
+
+def duality_loop(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+    x, dt, A, D = in_heads(u, delta, A, D)
+    decay, entry = (dt * A).exp()[..., None, None], (dt[..., None] * x)[..., None]  # (1, L, h, 1, 1), (1, L, h, d, 1)
+    state, read = torch.zeros((), device=u.device), []
+    for t in range(u.shape[1]):
+        state = decay[:, t] * state + entry[:, t] * B[:, t, :, None]  # (1, h, d, N)
+        read.append((state * C[:, t, :, None]).sum(-1))
+    return torch.stack(read, 1) + x * D[:, None]
+
+
+def in_heads(u: Tensor, delta: Tensor, A: Tensor, D: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A scan's inputs in heads, which decay as the first channels' first states: (1, L, h, d), (1, L, h), h and h."""
+    heads = u.shape[2] // HEAD_WIDTH
     dt = torch.nn.functional.softplus(delta[..., :heads])
-    return state_space_duality(u.unflatten(2, (heads, 64)), dt, A[:heads, 0], B, C, D[:heads])
+    return u.unflatten(2, (heads, HEAD_WIDTH)), dt, A[:heads, 0], D[:heads]
 
 
 def spread(u: Tensor, delta: Tensor, A: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:

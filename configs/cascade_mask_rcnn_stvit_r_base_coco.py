@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='swin_base', drop_path_rate=0.3)
+backbone = dict(arch='swin_base', pretrained='imagenet1k', drop_path_rate=0.3)
 published = dict(metric='bbox_mAP', value=52.2, segm_mAP=45.2, source='changsn/STViT-R-Object-Detection, README.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='swin_small', drop_path_rate=0.2)
+backbone = dict(arch='swin_small', pretrained='imagenet1k', drop_path_rate=0.2)
 published = dict(metric='bbox_mAP', value=51.8, segm_mAP=44.7, source='changsn/STViT-R-Object-Detection, README.md')

@@ -1,4 +1,4 @@
-# The authors' schedule is not published, nor are the head's sizes in their repository: those are ViT-Adapter's shares.
+# The authors published neither rates nor the head's sizes: these are ViT-Adapter's shares, and Mask2Former's rates.
 _base_ = [
     './_base_/backbones/vit_adapter.py',
     './_base_/heads/mask2former_semantic.py',

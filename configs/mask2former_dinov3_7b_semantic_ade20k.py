@@ -1,4 +1,4 @@
-# The authors train this head on other data sets first, by code that is not published: the rates are Mask2Former's.
+# The authors train this head on other datasets first, by code that is not published: the rates are Mask2Former's.
 _base_ = [
     './_base_/backbones/dinov3_adapter.py',
     './_base_/heads/mask2former_semantic.py',

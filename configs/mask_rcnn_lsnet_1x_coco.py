@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='tiny', norm_eval=True)
+backbone = dict(arch='tiny', pretrained='imagenet1k', norm_eval=True)
 published = dict(metric='bbox_mAP', value=35.0, segm_mAP=32.7, source='jameslahm/lsnet, detection/README.md')

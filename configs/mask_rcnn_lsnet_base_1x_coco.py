@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='base', norm_eval=True)
+backbone = dict(arch='base', pretrained='imagenet1k', norm_eval=True)
 published = dict(metric='bbox_mAP', value=40.8, segm_mAP=37.8, source='jameslahm/lsnet, detection/README.md')

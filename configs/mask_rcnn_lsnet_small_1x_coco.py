@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='small', norm_eval=True)
+backbone = dict(arch='small', pretrained='imagenet1k', norm_eval=True)
 published = dict(metric='bbox_mAP', value=37.4, segm_mAP=34.8, source='jameslahm/lsnet, detection/README.md')

@@ -6,5 +6,5 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='base', drop_path_rate=0.6)
+backbone = dict(arch='base', pretrained='imagenet1k', drop_path_rate=0.6)
 published = dict(metric='bbox_mAP', value=47.4, segm_mAP=43.0, source='MambaOut paper, https://arxiv.org/abs/2405.07992')

@@ -6,5 +6,5 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='small', drop_path_rate=0.4)
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.4)
 published = dict(metric='bbox_mAP', value=47.4, segm_mAP=42.7, source='MambaOut paper, https://arxiv.org/abs/2405.07992')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='s4', norm_eval=True)
+backbone = dict(arch='s4', pretrained='imagenet1k', norm_eval=True)
 published = dict(metric='bbox_mAP', value=39.0, segm_mAP=35.9, source='ysj9909/SHViT, downstream/README.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='small', drop_path_rate=0.4)
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.4)
 warmup_iters = 1000
 published = dict(metric='bbox_mAP', value=48.4, segm_mAP=43.5, source='YuHengsss/VSSD, readme.md')

@@ -6,6 +6,6 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='small', drop_path_rate=0.4)
+backbone = dict(arch='small', pretrained='imagenet1k', drop_path_rate=0.4)
 warmup_iters = 1000
 published = dict(metric='bbox_mAP', value=50.0, segm_mAP=44.6, source='YuHengsss/VSSD, readme.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='tiny', drop_path_rate=0.2)
+backbone = dict(arch='tiny', pretrained='imagenet1k', drop_path_rate=0.2)
 warmup_iters = 1000
 published = dict(metric='bbox_mAP', value=48.8, segm_mAP=43.6, source='YuHengsss/VSSD, readme.md')

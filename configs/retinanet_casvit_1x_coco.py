@@ -5,7 +5,7 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='xs', norm_eval=True)
+backbone = dict(arch='xs', pretrained='imagenet1k', norm_eval=True)
 batch_size = 4
 auto_scale_lr = dict(base_batch_size=32)
 optim_wrapper = dict(optimizer=dict(lr=2e-4, weight_decay=1e-4))

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='tiny', norm_eval=True)
+backbone = dict(arch='tiny', pretrained='imagenet1k', norm_eval=True)
 model = dict(neck=dict(extra_convs=False))
 published = dict(metric='bbox_mAP', value=34.2, source='jameslahm/lsnet, detection/README.md')

@@ -5,7 +5,7 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='b1', drop_path_rate=0.03, norm_eval=True)
+backbone = dict(arch='b1', pretrained='imagenet1k', drop_path_rate=0.03, norm_eval=True)
 optim_wrapper = dict(optimizer=dict(lr=2e-4), clip_grad=dict(max_norm=0.1, norm_type=2))
 _cosine = dict(type='CosineAnnealingLR', by_epoch=True, begin=6, end=12, T_max=6, eta_min=0)
 param_scheduler = [dict(type='LinearLR', start_factor=1e-5, by_epoch=False, begin=0, end=500), _cosine]

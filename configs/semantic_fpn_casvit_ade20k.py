@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/semantic_fpn_40k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='xs', norm_eval=True)
+backbone = dict(arch='xs', pretrained='imagenet1k', norm_eval=True)
 batch_size = 4
 published = dict(metric='mIoU', value=37.1, source='Tianfang-Zhang/CAS-ViT, MODEL_ZOO.md')

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/semantic_fpn_40k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='m', norm_eval=True, drop_path_rate=0.1)
+backbone = dict(arch='m', pretrained='imagenet1k', norm_eval=True, drop_path_rate=0.1)
 batch_size = 4
 published = dict(metric='mIoU', value=43.6, source='Tianfang-Zhang/CAS-ViT, MODEL_ZOO.md')

@@ -5,7 +5,7 @@ _base_ = [
     './_base_/schedules/semantic_fpn_40k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='base', norm_eval=True)
+backbone = dict(arch='base', pretrained='imagenet1k', norm_eval=True)
 batch_size = 4
 param_scheduler = [dict(type='PolyLR', eta_min=1e-6, power=0.9, by_epoch=False, begin=0, end='${max_iters}')]
 published = dict(metric='mIoU', value=43.1, source='jameslahm/lsnet, segmentation/README.md')

@@ -3,8 +3,8 @@ _base_ = [
     './_base_/backbones/snnet.py',
     './_base_/heads/setr_naive.py',
     './_base_/datasets/ade20k.py',
-    './_base_/schedules/sgd_poly.py',
+    './_base_/schedules/sgd_160k.py',
     './_base_/runtime/default.py',
 ]
-image_scale, find_unused_parameters = (2048, 512), True
+backbone, find_unused_parameters = dict(drop_path_rate=0.1), True
 model = dict(test_cfg=dict(mode='slide', crop_size='${crop_size}', stride=(341, 341)))

@@ -2,11 +2,11 @@ _base_ = [
     './_base_/backbones/vit.py', './_base_/necks/deconv_pyramid.py',
     './_base_/heads/upernet.py',
     './_base_/datasets/ade20k.py',
-    './_base_/schedules/adamw_160k.py',
+    './_base_/schedules/beit_160k.py',
     './_base_/runtime/default.py',
 ]
 backbone = dict(arch='beit_large', pretrained='imagenet22k', image_size=640, drop_path_rate=0.2)
 image_scale, crop_size = (2560, 640), (640, 640)
 model = dict(decode_head=dict(channels=1024), test_cfg=dict(mode='slide', crop_size='${crop_size}', stride=(426, 426)))
-optim_wrapper = dict(optimizer=dict(lr=2e-5, weight_decay=0.05), paramwise_cfg=dict(layer_decay=0.95, vector_decay=False))
-published = dict(metric='mIoU', value=56.7, source='microsoft/unilm, beit/README.md')
+optim_wrapper = dict(optimizer=dict(lr=2e-5), paramwise_cfg=dict(layer_decay=0.95))
+published = dict(metric='mIoU', value=56.7, multi_scale=57.0, source='microsoft/unilm, beit/README.md')

@@ -6,5 +6,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='base', drop_path_rate=0.6)
+backbone = dict(arch='base', pretrained='imagenet1k', drop_path_rate=0.6)
 published = dict(metric='mIoU', value=49.6, multi_scale=51.0, source='MambaOut paper, https://arxiv.org/abs/2405.07992')

@@ -6,5 +6,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='tiny', drop_path_rate=0.2)
+backbone = dict(arch='tiny', pretrained='imagenet1k', drop_path_rate=0.2)
 published = dict(metric='mIoU', value=47.4, multi_scale=48.6, source='MambaOut paper, https://arxiv.org/abs/2405.07992')

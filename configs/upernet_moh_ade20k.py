@@ -6,5 +6,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(drop_path_rate=0.45)
+backbone = dict(pretrained='imagenet1k', drop_path_rate=0.45)
 optim_wrapper = dict(optimizer=dict(weight_decay=0.05))

@@ -6,6 +6,7 @@ _base_ = [
     './_base_/runtime/default.py',
 ]
 backbone = dict(arch='tiny', pretrained='vit_tiny_deit_imagenet1k', drop_path_rate=0.1)
+test_multiple = 32
 model = dict(test_cfg=dict(mode='slide', crop_size='${crop_size}', stride=(341, 341)))
-optim_wrapper = dict(optimizer=dict(lr=1.2e-4), paramwise_cfg=dict(layer_decay=0.95, vector_decay=False))
+optim_wrapper = dict(optimizer=dict(lr=1.2e-4), paramwise_cfg=dict(layer_decay=0.95, vector_decay=False, decay_everything=True))
 published = dict(metric='mIoU', value=42.6, multi_scale=43.6, source='czczup/ViT-Adapter, segmentation/README.md')

@@ -6,6 +6,7 @@ _base_ = [
     './_base_/runtime/default.py',
 ]
 backbone = dict(arch='base', pretrained='vit_base_deit_imagenet1k', drop_path_rate=0.3)
+test_multiple = 32
 model = dict(test_cfg=dict(mode='slide', crop_size='${crop_size}', stride=(341, 341)))
-optim_wrapper = dict(optimizer=dict(lr=6e-5), paramwise_cfg=dict(layer_decay=0.95, vector_decay=False))
+optim_wrapper = dict(optimizer=dict(lr=6e-5), paramwise_cfg=dict(layer_decay=0.95, vector_decay=False, decay_everything=True))
 published = dict(metric='mIoU', value=48.8, multi_scale=49.7, source='czczup/ViT-Adapter, segmentation/README.md')

@@ -6,7 +6,7 @@ _base_ = [
     './_base_/runtime/default.py',
 ]
 backbone = dict(arch='base', pretrained='vit_base_augreg_imagenet22k_1k_384', image_size=384, drop_path_rate=0.3)
-image_mean = image_std = [127.5] * 3
+test_multiple, image_mean, image_std = 32, [127.5] * 3, [127.5] * 3
 model = dict(test_cfg=dict(mode='slide', crop_size='${crop_size}', stride=(341, 341)))
 optim_wrapper = dict(optimizer=dict(lr=2e-5), paramwise_cfg=dict(vector_decay=False))
 published = dict(metric='mIoU', value=51.9, multi_scale=52.5, source='czczup/ViT-Adapter, segmentation/README.md')

@@ -6,4 +6,4 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(drop_path_rate=0.1)
+backbone = dict(pretrained='imagenet_1k_token_labelling', drop_path_rate=0.1)

@@ -6,5 +6,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='d5')
+backbone = dict(arch='d5', pretrained='imagenet_1k_token_labelling')
 published = dict(metric='mIoU (multi-scale)', value=54.3, source='the VOLO paper, abstract')

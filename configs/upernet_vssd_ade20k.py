@@ -6,5 +6,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='micro', drop_path_rate=0.1)
+backbone = dict(arch='micro', pretrained='imagenet1k', drop_path_rate=0.1)
 published = dict(metric='mIoU', value=45.6, multi_scale=46.0, source='YuHengsss/VSSD, readme.md')

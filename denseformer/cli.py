@@ -103,8 +103,8 @@ def add_fit(commands: Commands) -> None:
     parser.add_argument(
         '--task',
         default='auto',
-        help='segmentation, detection, instances, panoptic, restoration or super-resolution; default: what the folder '
-        'is labelled for',
+        help='segmentation, detection, instances, panoptic, restoration, super-resolution or video; default: what the '
+        'folder is labelled for',
     )
     parser.add_argument(
         '--model', metavar='NAME', help='a system, such as rtdetr, or a backbone or restoration network, such as swin'

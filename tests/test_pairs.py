@@ -9,15 +9,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from learning import objects
 from mmdet.structures import DetDataSample
-from mmdet.structures.bbox import HorizontalBoxes
-from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
-from mmengine.structures import InstanceData, PixelData
+from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from denseformer.backbones.plain.base import PlainBackbone
@@ -120,16 +118,7 @@ def seg_sample(height: int, width: int) -> SegDataSample:
 def det_sample(height: int, width: int) -> DetDataSample:
     """Things of classes 0 and 1, the second of a single pixel, over stuff of classes 2 and 3; no things in the wide."""
     things = [[5, 9, 41, 50], [30, 20, 31, 21]] if height > width else []
-    masks = np.zeros((len(things), height, width), np.uint8)
-    for mask, (left, top, right, bottom) in zip(masks, things, strict=True):
-        mask[top:bottom, left:right] = 1
-    shape = (height, width)
-    sample = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0), img_id=0))
-    sample.gt_instances = InstanceData(
-        bboxes=HorizontalBoxes(torch.tensor(things, dtype=torch.float32).reshape(-1, 4)),
-        labels=torch.arange(len(things)),
-        masks=BitmapMasks(masks, height, width),
-    )
+    sample = objects(height, width, things, range(len(things)))
     sample.gt_sem_seg = PixelData(sem_seg=stripes(height, width)[None])
     return sample
 
@@ -152,7 +141,7 @@ def test_trains_and_predicts(backbone, neck, head, tmp_path):
         {'inputs': [torch.randint(0, 255, (3, *size), dtype=torch.uint8)], 'data_samples': [make_sample(*size)]}
         for size in SIZES
     ]
-    if head.stem == 'rtmdet':  # it fails on masks, which data sets of boxes do not load
+    if head.stem == 'rtmdet':  # it fails on masks, which datasets of boxes do not load
         for batch in batches:
             del batch['data_samples'][0].gt_instances.masks
     check_training_step(model, batches)

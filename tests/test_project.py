@@ -38,6 +38,17 @@ def normalized(name: str) -> str:
     return re.sub(r'[-_.]+', '-', name).lower()
 
 
+def test_the_rooms_stand_in_the_order_in_which_they_may_import():
+    contracts = tomllib.loads((ROOT / 'pyproject.toml').read_text())['tool']['importlinter']['contracts']
+    floors = [floor.replace('denseformer.', '').split(' | ') for floor in reversed(contracts[0]['layers'])]
+    height = {room: number for number, floor in enumerate(floors) for room in floor}
+    table = (ROOT / 'docs/architecture.md').read_text().partition('## The rooms')[2].partition('\n## ')[0]
+    cells = re.findall(r'^\| (`.*?) \|', table, re.MULTILINE)
+    rooms = [name.removesuffix('.py').rstrip('/') for cell in cells for name in re.findall(r'`(.*?)`', cell)]
+    assert {*rooms} == {*height}
+    assert [height[room] for room in rooms] == sorted(height.values())
+
+
 def test_a_commit_is_checked_as_make_lint_does():
     (repository,) = yaml.safe_load((ROOT / '.pre-commit-config.yaml').read_text())['repos']
     hooks = {tuple(hook['entry'].replace('.venv/bin/', '').split()[:2]) for hook in repository['hooks']}
@@ -57,6 +68,16 @@ def test_the_citation_and_the_changes_are_those_of_this_project():
     assert citation['license'] == PROJECT['license']
     sections = re.findall(r'^## (\S+)', (ROOT / 'CHANGELOG.md').read_text(), re.MULTILINE)
     assert sections[0] in ('Unreleased', __version__)
+
+
+def test_docstrings_begin_with_the_thing_or_a_verb():
+    dangling = re.compile(r'"""(?:What|Of|Those of|That of|The same|Which) .*')
+    files = (
+        path
+        for folder in ('denseformer', 'tools', 'benchmarks', 'tests/support')
+        for path in (ROOT / folder).rglob('*.py')
+    )
+    assert [f'{path.name}: {line}' for path in files for line in dangling.findall(path.read_text())] == []
 
 
 @pytest.mark.parametrize('page', ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'tests/README.md', 'data/README.md'])

@@ -39,7 +39,7 @@ def segmented_attention(
     biases: Sequence[Tensor | None],
     scale: float | None = None,
 ) -> Tensor:
-    """The same for windows that come in segments, so many each, which have a bias or None of their own."""
+    """`window_softmax_attention` of windows in segments: sizes[i] windows with biases[i], which may be None."""
     attention = partial(
         segment_by_segment, sizes=sizes, biases=biases, scale=q.shape[-1] ** -0.5 if scale is None else scale
     )

@@ -110,6 +110,11 @@ class MapNetwork(Network):
     out_channels: tuple[int, ...]
     out_strides: tuple[int, ...]
 
+    @property
+    def reader(self) -> nn.Module:
+        """The part that reads the image alone, whose maps `--cache-features` keeps where it is frozen: the whole."""
+        return self
+
     @classmethod
     def describe(cls, arch: Any, **options: Any) -> BackboneDescription:
         """Channels, strides, parameters and source of a variant; nothing is allocated."""

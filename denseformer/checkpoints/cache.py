@@ -21,9 +21,11 @@ from denseformer.checkpoints.catalog import BUNDLED, WeightFile, by_name, catalo
 from denseformer.checkpoints.common import WEIGHTS, CheckpointError, file_hash
 from denseformer.checkpoints.download import cache_folder, download
 from denseformer.checkpoints.hub import fetch_from_hub
+from denseformer.checkpoints.other_kinds import SUFFIXES, inside, other_kind
 
 LOCK_NAME = 'weights.lock'
-SUFFIXES = ('.safetensors', '.pth', '.pt', '.pkl', '.bin', '.ckpt', '.npz', '.onnx', '.tar', '.gz')
+ARCHIVES = ('.tar', '.gz')
+"""Suffixes of published files that may be archives, as of TensorFlow's checkpoints."""
 
 
 class Pin(NamedTuple):
@@ -148,7 +150,7 @@ def _pin(file: WeightFile, path: Path, url: str) -> None:
     """Note the hash of a new file, or hold it against the one that was noted."""
     found = file_hash(path)
     if file.sha256 and not found.startswith(file.sha256):
-        raise CheckpointError(f'{path}: has the hash {found}, its authors say {file.sha256}: damaged, or another file.')
+        raise CheckpointError(f'{url}: has the hash {found}, its authors say {file.sha256}: damaged, or another file.')
     with alone(lock_path()):
         pins = read_pins()
         known = pins.get(file.name)
@@ -164,9 +166,12 @@ def _pin(file: WeightFile, path: Path, url: str) -> None:
 def add(source: str | Path, name: str | None = None) -> tuple[WeightFile, Path]:
     """Put a file that was fetched elsewhere into the cache: recognized by hash, by file name, or named by `name`.
 
-    Raises CheckpointError when there is no such file, it is not recognized, or its hash is another than pinned.
+    Raises CheckpointError when there is no such file, it is of another kind or not recognized, or its hash is another
+    than pinned.
     """
     source = Path(source)
+    if source.is_dir():
+        raise CheckpointError(f'{source}: a folder; {inside(source)}')
     if not source.is_file():
         raise CheckpointError(f'{source}: no such file.')
     file = by_name(name) if name else _recognize(source)
@@ -175,6 +180,8 @@ def add(source: str | Path, name: str | None = None) -> tuple[WeightFile, Path]:
         raise CheckpointError(
             f"{source}: is a '{source.suffix}' file, {file.name} is a '{path_of(file).suffix}' file; is it another one?"
         )
+    if target.suffix not in ARCHIVES and (kind := other_kind(source)):
+        raise CheckpointError(f'{source}: {kind}')
     with alone(target):
         part = target.with_name(target.name + '.part')
         shutil.copyfile(source, part)

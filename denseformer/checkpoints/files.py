@@ -24,6 +24,7 @@ from torch import Tensor
 
 from denseformer.checkpoints.addresses import is_address, local_file
 from denseformer.checkpoints.common import CheckpointError
+from denseformer.checkpoints.other_kinds import names_in_zip, other_kind
 
 WRAPPERS = (
     *('model_ema', 'state_dict_ema', 'ema', 'state_dict', 'model', 'params_ema', 'params', 'teacher', 'models'),
@@ -53,7 +54,10 @@ def read_checkpoint(
     path = local_file(path)
     require_file(path)
     start = _first_bytes(path)
-    if start[3:9] == b'\0\0\0\0\0{' or (path.suffix == '.safetensors' and not start.startswith(ZIP)):
+    safetensors = start[3:9] == b'\0\0\0\0\0{'
+    if not safetensors and (kind := other_kind(path)):
+        raise CheckpointError(f'{path}: {kind}')
+    if safetensors or (path.suffix == '.safetensors' and not start.startswith(ZIP)):
         content = _read_safetensors(path)
     elif path.suffix == '.pkl' and not trust and not start.startswith(ZIP):
         content = _read_arrays(path)
@@ -62,7 +66,10 @@ def read_checkpoint(
     else:
         content = _read_pickle(path, map_location, trust, mmap and start.startswith(ZIP))
     if not isinstance(content, Mapping):
-        raise CheckpointError(f'{path}: holds a {type(content).__name__}, not a mapping of names to tensors.')
+        raise CheckpointError(
+            f'{path}: holds a {type(content).__name__}, not a mapping of names to tensors. Save the state_dict() of '
+            'the network instead.'
+        )
     return dict(content)
 
 
@@ -106,11 +113,7 @@ def _read_arrays(path: Path) -> Any:
 
 def _is_npz(path: Path) -> bool:
     """Whether a zip archive holds numpy's arrays alone; a damaged one is left to the reader of checkpoints."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError):
-        return False
+    names = names_in_zip(path)
     return bool(names) and all(name.endswith('.npy') for name in names)
 
 
@@ -119,7 +122,9 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     except BROKEN as error:
-        raise _damage_error(path, error) from error
+        raise CheckpointError(
+            f'{path}: not an archive of plain arrays ({error}). Save the arrays alone, by name.'
+        ) from error
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -168,7 +173,7 @@ def _refusal_error(path: Path, error: Exception) -> CheckpointError:
         refused = re.findall(r'GLOBAL (\S+)', str(error))[:1]
     reason = ', '.join(refused) or re.sub(r'(?s).*WeightsUnpickler error:\s*', '', str(error)).splitlines()[0]
     return CheckpointError(
-        _foreign_content(path)
+        _no_checkpoint(path)
         or f'{path}: refused, because it holds more than data: {reason}. Opening it could run code. If you made this '
         'file yourself, pass --trust-checkpoint (trust=True); otherwise ask its author for a .safetensors file.'
     )
@@ -178,21 +183,15 @@ def _damage_error(path: Path, error: Exception) -> CheckpointError:
     """The error for a file that is truncated or no checkpoint."""
     reason = str(error).split('. ')[0] or type(error).__name__
     return CheckpointError(
-        _foreign_content(path) or f'{path}: not a complete PyTorch checkpoint ({reason}). Fetch or save it again.'
+        _no_checkpoint(path) or f'{path}: not a complete PyTorch checkpoint ({reason}). Fetch or save it again.'
     )
 
 
-def _foreign_content(path: Path) -> str:
-    """A sentence on a file that is no checkpoint, such as a web page; empty where it begins as one does."""
-    with path.open('rb') as file:
-        start = file.read(64).lstrip()
-    if start.startswith(b'version https://git-lfs'):
-        return f'{path}: a pointer of Git LFS, not the file itself. Fetch it with: git lfs pull'
-    if start.startswith(b'<'):
-        return f'{path}: a web page, not a checkpoint. Open its address in a browser and save the file itself.'
-    if start and not start.startswith((b'PK', b'\x80')):
-        return f'{path}: not a checkpoint: neither a zip archive nor a pickle.'
-    return ''
+def _no_checkpoint(path: Path) -> str:
+    """A sentence on a file that begins as no checkpoint does; empty for one that may be damaged, or is empty."""
+    if _first_bytes(path)[:1] in (b'', b'P', b'\x80'):
+        return ''
+    return f'{path}: not a checkpoint: neither a zip archive nor a pickle.'
 
 
 def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -203,10 +202,24 @@ def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     content: Any = checkpoint
     while inner := next((content[key] for key in WRAPPERS if _holds_tensors(content.get(key))), None):
         content = inner
-    weights = {key.removeprefix('module.'): value for key, value in content.items() if isinstance(value, Tensor)}
+    weights = {
+        key.removeprefix('module.'): value
+        for key, value in content.items()
+        if isinstance(key, str) and isinstance(value, Tensor)
+    }
     if not weights:
-        raise ValueError(f'found no weights: none of the keys {", ".join(WRAPPERS)} among {list(content)[:8]}.')
+        raise ValueError(f'found no weights: {_instead_of_weights(content)}')
     return weights
+
+
+def _instead_of_weights(content: Mapping[str, Any]) -> str:
+    """The reason why a checkpoint has no weights, and what to do."""
+    if not content:
+        return 'it is empty. Save it again, as torch.save(model.state_dict(), FILE).'
+    names = list(content)[:8]
+    if {'state', 'param_groups'} <= content.keys() or any(isinstance(key, str) and 'optim' in key for key in content):
+        return f'it has the state of an optimizer ({names}). The weights are in another file of its run.'
+    return f'no tensors by name, and none below {", ".join(WRAPPERS)}; it has {names}. Save them by themselves.'
 
 
 def _holds_tensors(content: Any) -> bool:

@@ -98,7 +98,7 @@ def linear_from_pointwise(state_dict: StateDict, pattern: str = '') -> StateDict
 
 
 def linear_mlps_from_pointwise(state_dict: StateDict) -> StateDict:
-    """The same for the two layers of each block's MLP."""
+    """Make linear layers of the two 1 x 1 convolutions of each block's MLP."""
     return linear_from_pointwise(state_dict, r'\.mlp\.fc[12]\.weight$')
 
 

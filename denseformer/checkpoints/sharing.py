@@ -16,6 +16,7 @@ from safetensors.torch import save
 from torch import nn
 
 from denseformer.checkpoints.common import WEIGHTS, CheckpointError
+from denseformer.checkpoints.other_kinds import inside
 from denseformer.lora import is_factor
 from denseformer.version import __version__
 
@@ -130,7 +131,7 @@ def saved_parts(folder: str | Path) -> tuple[Config | None, Path]:
 def saved_weights(folder: Path) -> Path:
     """The weights of a folder that `save_model` wrote. Raises CheckpointError where they are not there."""
     if not (folder / WEIGHTS).is_file():
-        raise CheckpointError(f'{folder}: holds no {WEIGHTS}; it is no folder that save_pretrained wrote.')
+        raise CheckpointError(f'{folder}: no folder that save_pretrained wrote: {inside(folder)}')
     return folder / WEIGHTS
 
 

@@ -170,10 +170,17 @@ STATES = {
 }
 
 
-def training_state(content: Mapping[str, Any]) -> dict[str, Any]:
+def is_low_rank(key: str) -> bool:
+    """Whether a name is that of a factor of a low-rank update (LoRA), ours or another package's."""
+    return re.search(r'\blora_?(A|B|down|up|embedding_[AB]|magnitude_vector)\b|\blora\.(down|up)\b', key) is not None
+
+
+def training_state(content: Mapping[str, Any], weights: Iterable[str]) -> dict[str, Any]:
     """Training state of a checkpoint, beside its weights: {'holds': kinds, 'epoch', 'iter', versions, 'classes'}."""
     meta = content['meta'] if isinstance(content.get('meta'), Mapping) else {}
-    found: dict[str, Any] = {'holds': list(dict.fromkeys(STATES[key] for key in content if key in STATES))}
+    kinds = [STATES[key] for key in content if key in STATES]
+    kinds += ['low-rank updates (LoRA)'] if any(map(is_low_rank, weights)) else []
+    found: dict[str, Any] = {'holds': list(dict.fromkeys(kinds))}
     for key in ('epoch', 'iter', 'mmengine_version', 'mmcv_version', 'mmseg_version', 'mmdet_version', 'time'):
         value = meta.get(key, content.get(key))
         if isinstance(value, (int, str)):

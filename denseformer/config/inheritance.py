@@ -1,9 +1,11 @@
-"""Inheritance between config files, where a base has a reference.
+"""Inheritance between config files, where a base has a reference or a name.
 
 `model = dict(backbone=dict(arch='small'))` on top of a base whose `model.backbone` is '${backbone}' changes what is
 referred to, as `model.backbone.arch=small` does on the command line. mmengine, which merges the files, knows no
 references and refuses. Importing this module lets it keep the change beside the reference, in a dict that
 `apply_changes` takes out again once all files are merged.
+
+`backbone = dict(arch=dict(width=96))` on top of a base whose `backbone.arch` is 'small' replaces that name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,12 +21,15 @@ BESIDE = '_reference_'
 
 
 def merge_files(child: Mapping[str, Any], base: Any, allow_list_keys: bool = False) -> Any:
-    """mmengine's merge of a file, or a part of one, into its base, whose references it does not run into."""
+    """mmengine's merge of a file, or a part of one, into its base, whose references and names it does not run into."""
     changed = [name for name in child if isinstance(child[name], dict) and not child[name].get('_delete_')]
     if isinstance(base, dict):
-        waiting = {name: ConfigDict({BESIDE: base[name]}) for name in changed if referenced(base.get(name))}
         base = base.copy()
-        base.update(waiting)
+        for name in changed:
+            if referenced(base.get(name)):
+                base[name] = ConfigDict({BESIDE: base[name]})
+            elif isinstance(base.get(name), str):
+                del base[name]
     return mmengine_merge(child, base, allow_list_keys)
 
 

@@ -148,7 +148,7 @@ def class_disagreements(trained: Sequence[str], now: Sequence[str]) -> Iterator[
 
 
 def spelled(name: str) -> str:
-    """A class's name without what data sets write differently: case, blanks, hyphens."""
+    """A class's name without what datasets write differently: case, blanks, hyphens."""
     return re.sub(r'[\W_]+', '', name).casefold()
 
 

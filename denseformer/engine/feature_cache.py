@@ -26,6 +26,10 @@ from denseformer.network import TRAINING_OPTIONS
 
 ONLY_IN_TRAINING = (*TRAINING_OPTIONS, 'drop_path_rate', 'frozen_stages', 'norm_eval', 'with_cp')
 FREEZE = 'Freeze it: --finetune head.'
+READS_FROM_WHAT_LEARNS = (
+    'Its maps depend on them, whatever is frozen. DINOv3Adapter has such a pyramid beside a transformer that reads the '
+    'image alone, whose maps can be kept.'
+)
 
 
 class FeatureCache:
@@ -48,7 +52,7 @@ class FeatureCache:
         del self.backbone.forward
 
     def __call__(self, image: Tensor) -> Any:
-        """What the backbone returns for a batch: a tensor, or a sequence of tensors or of sequences of them."""
+        """The backbone's maps of a batch: a tensor, or a sequence of tensors or of sequences of them."""
         paths = [self.path_of(each) for each in image]
         maps = [self.load(path, image.device) for path in paths]
         missing = [i for i, found in enumerate(maps) if found is None]
@@ -94,7 +98,7 @@ class FeatureCache:
 
 
 def part(maps: Any, number: int) -> Any:
-    """Of maps of a batch those of one image."""
+    """The maps of one image of a batch."""
     return maps[number].clone() if isinstance(maps, Tensor) else tuple(part(each, number) for each in maps)
 
 
@@ -121,32 +125,40 @@ def fingerprint(backbone: nn.Module, settings: Mapping[str, Any]) -> str:
 
 
 def frozen_backbone(model: nn.Module) -> nn.Module:
-    """The backbone of a model, wrapped or not; raises ConfigError where there is none, or `require_frozen` does."""
+    """The backbone of a model, wrapped or not, or the part of it that reads the image alone (`MapNetwork.reader`).
+
+    Raises ConfigError where there is none, or `require_frozen` does.
+    """
     backbone = getattr(model.module if is_model_wrapper(model) else model, 'backbone', None)
     if backbone is None:
         raise ConfigError('--cache-features: the model has no backbone.')
-    require_frozen(backbone)
-    return backbone
+    reader = getattr(backbone, 'reader', backbone)
+    require_frozen(reader, backbone)
+    return reader
 
 
 @torch.no_grad()
-def require_frozen(backbone: nn.Module) -> None:
+def require_frozen(backbone: nn.Module, whole: nn.Module | None = None) -> None:
     """Raise ConfigError unless the backbone learns nothing and has the same maps while it trains.
 
-    A backbone in training mode may have BatchNorm, dropout, or paths that are drawn.
+    A backbone in training mode may have BatchNorm, dropout, or paths that are drawn. whole: the network that it is a
+    part of and that decides its mode, if any.
     """
+    whole = backbone if whole is None else whole
     learned = [name for name, parameter in backbone.named_parameters() if parameter.requires_grad]
     if learned:
-        raise ConfigError(f'--cache-features: {len(learned)} parameters of the backbone learn ({learned[0]}). {FREEZE}')
-    was_training = backbone.training
-    backbone.train()
+        remedy = READS_FROM_WHAT_LEARNS if getattr(whole, 'finetune', '') == 'head' else FREEZE
+        raise ConfigError(f'--cache-features: {len(learned)} parameters of the backbone learn ({learned[0]}). {remedy}')
+    modes = {module: module.training for module in whole.modules()}
+    whole.train()
     active = [name for name, module in backbone.named_modules() if module.training and depends_on_training(module)]
     if not active:
         image = torch.randn(2, channels_of(backbone), 64, 64, device=next(backbone.parameters()).device)
         training = flat(backbone(image))
         same = all(torch.equal(a, b) for a, b in zip(training, flat(backbone.eval()(image)), strict=True))
         active = [] if same else [type(backbone).__name__]
-    backbone.train(was_training)
+    for module, mode in modes.items():
+        module.training = mode
     if active:
         raise ConfigError(f'--cache-features: {active[0]} has other maps while the backbone trains. {FREEZE}')
 

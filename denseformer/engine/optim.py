@@ -34,9 +34,11 @@ class LayerDecayOptimWrapperConstructor:
         blocks_per_layer: for 'group', how many blocks of the third stage make a layer.
         backbone_lr_mult: a factor for the backbone as a whole.
         head_no_decay: fragments of the names of head parameters without weight decay.
-        vector_decay: whether weight decay applies to parameters of one axis, biases and gains, where nothing above
-            exempts them.
-        decay_everything: whether weight decay applies to all parameters, those included that a backbone exempts.
+        head_stem_rate: fragments of the names of head parameters that have the rate of the backbone's embedding, the
+            lowest of all, as in ViT-Adapter's Mask2Former on BEiT.
+        vector_decay: whether weight decay applies to parameters of one axis, biases and gains.
+        decay_everything: whether weight decay applies to what a backbone or `head_no_decay` exempts, too: position
+            tables and class tokens, and with `vector_decay` the norms.
         separate_backbone: whether the backbone's parameters are in groups of their own, whose entry 'backbone' is True:
             for schedules that treat them differently.
     """
@@ -71,13 +73,14 @@ class LayerDecayOptimWrapperConstructor:
         self.vector_decay = options['vector_decay']
         self.backbone_lr_mult = options['backbone_lr_mult']
         self.head_no_decay = tuple(options['head_no_decay'])
+        self.head_stem_rate = tuple(options['head_stem_rate'])
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         model = getattr(model, 'module', model)
         groups: dict[tuple[float, bool, bool], dict] = {}
         for parameter, factor, decay, in_backbone in self._settings(model):
             if parameter.requires_grad:
-                key = factor, decay or self.decay_everything, in_backbone and self.separate_backbone
+                key = factor, decay, in_backbone and self.separate_backbone
                 groups.setdefault(key, self._group(*key))['params'].append(parameter)
         optimizer = OPTIMIZERS.build({**self.optimizer, 'params': list(groups.values())})
         return OPTIM_WRAPPERS.build({'type': 'OptimWrapper', **self.wrapper}, default_args={'optimizer': optimizer})
@@ -94,15 +97,19 @@ class LayerDecayOptimWrapperConstructor:
             for prefix, backbone in backbones.items()
             for name, group in backbone.param_groups().items()
         }
+        lowest = self.layer_decay ** max((backbone.depth + 1 for backbone in backbones.values()), default=0)
         for name, parameter in model.named_parameters():
             if name in declared:
                 group, backbone = declared[name]
                 factor = self.backbone_lr_mult * self.layer_decay ** self._layers_above(name, group, backbone)
-                yield parameter, factor, group.decay and (self.vector_decay or parameter.ndim > 1), True
+                exempt = not group.decay
             else:
                 factor = self.backbone_lr_mult if name.startswith('backbone.') else 1.0
                 exempt = any(part in name for part in self.head_no_decay)
-                yield parameter, factor, not exempt and (self.vector_decay or parameter.ndim > 1), False
+                if not name.startswith('backbone.') and any(part in name for part in self.head_stem_rate):
+                    factor = lowest
+            decay = (self.decay_everything or not exempt) and (self.vector_decay or parameter.ndim > 1)
+            yield parameter, factor, decay, name in declared
 
     def _layers_above(self, name: str, group: ParamGroup, backbone: Backbone) -> int:
         """How many layers lie between a parameter's and the heads."""
@@ -124,7 +131,7 @@ def stage_layer(stage: int, block: int | None, layers: int, blocks_per_layer: in
 
 
 def group_layer(stage: int, block: int | None, layers: int, blocks_per_layer: int) -> int:
-    """The same with `blocks_per_layer` blocks of the third stage a layer, and the last layer for the fourth stage."""
+    """The layer where `blocks_per_layer` blocks of the third stage are one, and the fourth stage is the last one."""
     if stage == 3:
         return layers
     if block is None:
@@ -147,6 +154,7 @@ PARAMWISE: dict[str, Any] = {
     'blocks_per_layer': 3,
     'backbone_lr_mult': 1.0,
     'head_no_decay': ('norm',),
+    'head_stem_rate': (),
     'vector_decay': True,
     'decay_everything': False,
     'separate_backbone': False,

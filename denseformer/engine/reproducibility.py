@@ -61,7 +61,7 @@ class SeededSampler(Sampler):
 
 
 class SeededInfiniteSampler(SeededSampler):
-    """The same for a sampler that never ends, which itself can skip."""
+    """A seeded sampler around one that never ends and can itself skip."""
 
     def __iter__(self) -> Iterator[SampleIndex]:
         for number, index in enumerate(self.sampler, self.first):

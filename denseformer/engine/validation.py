@@ -28,7 +28,7 @@ class SameSizeValLoop(ValLoop):
 
 
 class SameSizeTestLoop(TestLoop):
-    """The same for tests."""
+    """Testing in parts of one image size; see `SameSizeValLoop`."""
 
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: Any) -> None:
@@ -40,7 +40,7 @@ class SameSizeTestLoop(TestLoop):
 
 
 def in_parts(step: Callable[[Any], Sequence[Any]], batch: Any) -> list[Any]:
-    """What `step` returns for the images of a batch, those of one size at a time, in the order of the batch.
+    """Outputs of `step` for the images of a batch, those of one size at a time, in the order of the batch.
 
     A batch of several versions of an image, as test-time augmentation makes, is left whole.
     """

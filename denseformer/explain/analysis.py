@@ -190,7 +190,7 @@ def object_totals(records: Records) -> np.ndarray:
 def object_kinds(
     records: Records, thresholds: np.ndarray
 ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
-    """Of each image: kinds of what is found above its class's threshold; true objects that are missed, and right."""
+    """Kinds of what is found above its class's threshold, missed true objects and right ones, of each image."""
     kinds, missed, hits = [], [], []
     for image in records.images:
         sure = image['scores'] >= np.nan_to_num(thresholds, nan=np.inf)[image['labels']]

@@ -53,6 +53,7 @@ from denseformer.inspection.outcomes import (
 from denseformer.options import LaunchOptions
 from denseformer.restoration.metrics import PSNR
 from denseformer.restoration.metrics.image_quality import ImageMetric, psnr
+from denseformer.restoration.preprocessor import to_unit_range
 
 FOLDER, RECORDS = 'explain', 'records.npz'
 SIDE = 320
@@ -287,13 +288,8 @@ def restored(runner: Runner, inputs: Tensor, sample: Any, picture: np.ndarray) -
     made = sample.pred_img.cpu()
     target = sample.gt_img.cpu()[:, : made.shape[1], : made.shape[2]]
     given = psnr(inputs, target, **measured) if inputs.shape == target.shape else np.nan
-    shown, wanted = (np.moveaxis(as_unit(image).numpy(), 0, 2) for image in (made.clamp(0, 1), target))
+    shown, wanted = (np.moveaxis(to_unit_range(image).numpy(), 0, 2) for image in (made.clamp(0, 1), target))
     arrays = restoration_record(shown, wanted, psnr(made, target, **measured), given)
     level = 255 * (1 - (errors.error_map(shown, wanted) - 15) / 30).clip(0, 1)
     drawn = cv2.applyColorMap(small_map(level.astype(np.uint8), picture), cv2.COLORMAP_INFERNO)[..., ::-1]
     return arrays, np.ascontiguousarray(drawn)
-
-
-def as_unit(image: Tensor) -> Tensor:
-    """float32 in 0 .. 1."""
-    return image.float() if image.is_floating_point() else image.float() / torch.iinfo(image.dtype).max

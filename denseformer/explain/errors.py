@@ -41,7 +41,7 @@ def match_objects(
 def kinds_of_error(
     overlaps: np.ndarray, found: np.ndarray, true: np.ndarray, ignored: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What each found object is (m,), a number in `KINDS`, and which true ones are missed (n,) bool.
+    """The kinds of found objects (m,), numbers in `KINDS`, and whether true ones are missed (n,) bool.
 
     Arguments are those of `match_objects`. Near a true object one of another class has the wrong class, one of the same
     class that overlaps it too little the wrong place, and a second one is found twice; what is near nothing is extra.

@@ -1,4 +1,4 @@
-"""What is kept of each validation image: arrays from which scores, errors and suspicions follow without the model.
+"""The record of each validation image: arrays from which scores, errors and suspicions follow without the model.
 
 Legend: H W map, K classes, m found objects, n true ones, B bins, P pairs of classes that occur, R regions, C channels.
 """

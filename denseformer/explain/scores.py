@@ -48,7 +48,7 @@ def best_of_objects(scores: np.ndarray, right: np.ndarray, total: int) -> Operat
 
 
 def best_of_histogram(positive: np.ndarray, negative: np.ndarray) -> Operating:
-    """The same over pixels, whose scores are counted in B bins of 0 .. 1: of the class (B,), and of others (B,)."""
+    """The threshold of the highest F1 over pixels, counted in B bins of scores 0 .. 1: the class (B,), others (B,)."""
     right, extra = positive[::-1].cumsum(), negative[::-1].cumsum()
     return best_operating(np.arange(len(positive))[::-1] / len(positive), right, extra, int(positive.sum()))
 

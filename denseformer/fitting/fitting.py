@@ -41,8 +41,8 @@ def fit(
 
     Args:
         data: a folder, or a `data.yaml`.
-        task: 'segmentation', 'detection', 'instances', 'panoptic', 'restoration' or 'super-resolution'; 'auto' takes
-            the one that the folder is labelled for.
+        task: 'segmentation', 'detection', 'instances', 'panoptic', 'restoration', 'super-resolution' or
+            'video'; 'auto' takes the one that the folder is labelled for, and of videos with masks the masks.
         model: a system such as 'mask2former', or a backbone or restoration network by the name of its base, such as
             'swin'; default: by the rules.
         out: the run's folder; default: work_dirs/<name of the folder>.
@@ -76,7 +76,7 @@ def fit(
 
 
 def facts_of(found: Found, listing: Listing, device: str, model: str | None) -> Facts:
-    """What the rules look at. device: as in `TrainOptions`."""
+    """The facts that the rules look at. device: as in `TrainOptions`."""
     on_gpu = torch.cuda.is_available() if device == 'auto' else device.startswith('cuda')
     long, short = image_size(found, listing)
     things = [thing for sample in found.samples for thing in sample.things]
@@ -122,7 +122,7 @@ def written(value: Any) -> str:
 
 
 def print_found(console: Console, found: Found, listing: Listing) -> None:
-    """What was recognised: format, task, numbers, sizes, classes, and what is suspicious."""
+    """Print what was recognised: format, task, numbers, sizes, classes, and what is suspicious."""
     long, short = image_size(found, listing)
     console.print(f'{listing.root}: {found.format}, {found.task}')
     scale = f', x{found.scale}' if found.scale > 1 else ''

@@ -14,7 +14,7 @@ from mmengine.config import Config
 
 from denseformer.checkpoints.catalog import of_variant
 from denseformer.config.shipped import config_folder
-from denseformer.fitting.systems import FEW_QUERIES, JITTER, SYSTEMS, System, systems_for, tasks_of
+from denseformer.fitting.systems import FEW_QUERIES, JITTER, MIT_B2, SYSTEMS, System, systems_for, tasks_of
 from denseformer.suggestions import did_you_mean
 
 
@@ -72,6 +72,12 @@ class Row:
 
 
 NARROW_HEAD = {'model': {'decode_head': {'channels': 64}, 'auxiliary_head': {'channels': 32}}}
+NARROW_STREAMS = {
+    'backbone': {
+        'arch': {'_delete_': True, 'widths': (16, 32, 64, 128), 'depths': (1, 1, 2, 1), 'heads': (1, 1, 2, 4)}
+    },
+    'head_channels': 32,
+}
 NARROW_BOXES = {'pyramid': 64, 'anchor_scale': 3, 'model': {'bbox_head': {'stacked_convs': 2}}}
 PRETRAINED = {'backbone': {'pretrained': 'imagenet1k', 'drop_path_rate': 0.2}}
 SMALL_CFSR = {'network': {'arch': {'_delete_': True, 'dim': 32, 'groups': 1, 'blocks': 4, 'kernel_size': 7}}}
@@ -90,7 +96,7 @@ DECAYS: Mapping[str, Mapping[str, Any]] = {
 START, RESOLUTION = 'imagenet1k', re.compile(r'_\d{3}$')
 """ImageNet's label, and what `pretrained` may leave out of one."""
 DEFAULT_BACKBONE = 'backbones/dinat'
-"""That of GPUs, in two sizes."""
+"""The backbone on GPUs, in two sizes."""
 ONE_LOGIT = 'heads/parts/upernet_one_logit'
 """The head of a class and its background."""
 ITERATIONS, EPOCHS, PIXELS = 'runtime/default', 'runtime/epochs', 'runtime/restoration'
@@ -122,6 +128,12 @@ TABLE: Mapping[tuple[str, str], Row] = {
     ('panoptic', 'cuda'): Row(
         ('heads/mask2former_panoptic', 'schedules/mask2former_50e', EPOCHS), 'backbones/dinat', PRETRAINED,
         long=1333, crop=1024, batch=16, passes=50, least=5000, most=368_750, rate=1e-4, gigabytes=8),
+    ('video', 'cpu'): Row(
+        ('systems/isomer', 'schedules/adamw_minutes', ITERATIONS), 'backbones/mit', NARROW_STREAMS,
+        long=0, crop=256, batch=4, passes=16, least=400, most=2400, rate=1e-3, larger_rate=5e-4),
+    ('video', 'cuda'): Row(
+        ('systems/isomer', 'schedules/adamw_short', ITERATIONS), 'backbones/mit', MIT_B2,
+        long=0, crop=512, batch=16, passes=60, least=4000, most=80_000, rate=6e-5, gigabytes=3),
     ('restoration', 'cpu'): Row(
         ('restorers/charbonnier', 'schedules/adam_minutes', PIXELS), 'networks/swinir', SMALL_SWINIR,
         long=0, crop=48, batch=4, passes=20, least=400, most=1600, rate=2e-3),
@@ -240,7 +252,8 @@ def network_base(name: str, task: str) -> str:
     kinds = [('Systems', systems)] if systems else []
     listed = '. '.join(f'{kind}: {", ".join(names)}' for kind, names in (*kinds, (room.capitalize(), known)))
     if served := tasks_of(name):
-        raise ValueError(f"the system '{name}' is for {' and '.join(served)}, not for {task}. {listed}.")
+        ask = f'Where the folder is labelled for it, --task {served[0]} asks for that.'
+        raise ValueError(f"the system '{name}' is for {' and '.join(served)}, not for {task}. {listed}. {ask}")
     hint = did_you_mean(name, [*systems, *known])
     raise ValueError(f"no model for {task} is called '{name}'.{hint} {listed}.")
 
@@ -263,7 +276,8 @@ def weights_for(network: str) -> str:
 def starts_from_weights(row: Row) -> bool:
     """Whether the network of a row starts from published weights."""
     own = base_config(row.network).get('backbone', {}) if row.network else {}
-    return bool('load_from' in row.keys or {**own, **row.sizes.get('backbone', {})}.get('pretrained'))
+    backbone = {**own, **row.sizes.get('backbone', {})}
+    return bool('load_from' in row.keys or backbone.get('pretrained') or backbone.get('init_cfg'))
 
 
 def model(facts: Facts, row: Row, network: str, start: str) -> Choice:
@@ -294,7 +308,7 @@ def head(row: Row) -> Choice:
 
 
 def images(facts: Facts, row: Row) -> list[Choice]:
-    """The size that images are read at; none in restoration, which changes no size."""
+    """The size that images are read at; none in restoration, which changes no size, and for videos, read as crops."""
     if not row.long:
         return []
     factor = min(1.0, row.long / facts.long)
@@ -316,7 +330,8 @@ def crops(facts: Facts, row: Row, size: list[Choice]) -> list[Choice]:
         return [
             Choice('crop', f'{side} x {side}', f'patches of degraded images, at most {row.crop}', {'patch_size': side})
         ]
-    side = max(min(row.crop, size[0].keys['image_scale'][1]) // row.multiple * row.multiple, row.multiple)
+    short = size[0].keys['image_scale'][1] if size else facts.short
+    side = max(min(row.crop, short) // row.multiple * row.multiple, row.multiple)
     reason = f'the short side in steps of {row.multiple}, at most {row.crop}'
     return [Choice('crop', f'{side} x {side}', reason, {'crop_size': (side, side)})]
 

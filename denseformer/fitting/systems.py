@@ -75,6 +75,7 @@ NARROW_UNET = {
     'channels': (32, 64, 128, 256),
     'model': {'decode_head': {'channels': 16}},
 }
+NARROW_REGIONS = {'region_channels': 64, 'head_channels': 64, 'object_channels': 32}
 NARROW_PARALLEL = {
     'backbone': {'width': 16, 'depths': (1, 1, 1), 'heads': 2, 'conv_width': 16},
     'channels': (48, 96, 192),
@@ -155,6 +156,11 @@ SYSTEMS: Mapping[tuple[str, str], System] = {
     ('unetformer', 'segmentation'): System(
         'systems/unetformer', Change(),
         Change(network='backbones/lwganet', sizes=LWGANET, schedule='schedules/adamw_lookahead', rate=4e-4)),
+    ('ocrnet', 'segmentation'): System(
+        'systems/ocrnet', Change(sizes=NARROW_REGIONS),
+        Change(
+            network='backbones/parts/hrnet', schedule='schedules/sgd_poly', passes=175, rate=1e-2,
+            gigabytes=2.5)),
     ('hbformer', 'segmentation'): System(
         'systems/hbformer', Change(sizes=NARROW_UNET),
         Change(sizes=SWIN, schedule='schedules/adamw_cosine', rate=3e-4), network=''),
@@ -210,6 +216,8 @@ SYSTEMS: Mapping[tuple[str, str], System] = {
     ('mask2former', 'panoptic'): System('heads/mask2former_panoptic'),
     ('kmax', 'panoptic'): System('systems/kmax', Change(sizes=FEW_CLUSTERS_OF_THINGS), CLUSTERS_CUDA),
     ('eomt', 'panoptic'): System('heads/eomt_panoptic', PLAIN, PLAIN_CUDA, network='backbones/dinov2'),
+
+    ('isomer', 'video'): System('systems/isomer'),
 }
 # fmt: on
 

@@ -1,4 +1,4 @@
-"""What was recognised in a folder, in one form for all formats."""
+"""The contents of a recognised folder, in one form for all formats."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,8 +6,9 @@ from typing import Any
 
 from denseformer.folders.listing import FolderError, some
 
-TASKS = ('segmentation', 'detection', 'instances', 'panoptic', 'restoration', 'super-resolution')
-"""Classes of pixels; boxes; boxes with masks; things and stuff; pairs of images; images to be made smaller."""
+TASKS = ('segmentation', 'detection', 'instances', 'panoptic', 'restoration', 'super-resolution', 'video')
+"""Classes of pixels; boxes; boxes with masks; things and stuff; pairs of images; images to be made smaller; the
+object that moves in a video."""
 IGNORED = 255
 """The label of pixels that do not count."""
 Color = tuple[int, int, int]

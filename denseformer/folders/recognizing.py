@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from denseformer.folders.data_file import DataFile, data_file_of
-from denseformer.folders.formats import coco, cvat, label_studio, labelme, layouts, masks, pictures, voc, yolo
+from denseformer.folders.formats import coco, cvat, label_studio, labelme, layouts, masks, pictures, videos, voc, yolo
 from denseformer.folders.found import IGNORED, TASKS, Found, Sample, without_outlines
 from denseformer.folders.listing import FolderError, Listing, some
 from denseformer.folders.splitting import with_splits
@@ -27,12 +27,14 @@ FORMATS: tuple[tuple[str, tuple[str, ...], Recognize | None], ...] = (
     (pictures.EXPECTED_PAIRS, ('restoration', 'super-resolution'), pictures.recognize_pairs),
     (masks.EXPECTED, ('segmentation',), None),
     (pictures.EXPECTED_ALONE, ('super-resolution',), pictures.recognize_alone),
+    (videos.EXPECTED, ('video',), videos.recognize),
 )
-"""(how the format looks, tasks it serves, its function), the most telling first; masks take more of a data file."""
+"""(how the format looks, tasks it serves, its function), the most telling first; masks take more of a data
+file, and come before the videos that they may be frames of."""
 
 
 def understand(data: str, task: str = 'auto') -> tuple[Found, Listing]:
-    """What is in a folder, or in what a data file describes, split into training and validation; and its files.
+    """Recognise a folder, or what a data file describes, split it into training and validation, and list its files.
 
     task: one of `TASKS`, where the folder serves several.
     Raises FolderError, which lists what was expected and what is there, for a folder that nothing recognises, and file
@@ -68,7 +70,7 @@ def doubts(found: Found) -> list[str]:
 
 
 def recognize(listing: Listing, task: str, file: DataFile) -> Found:
-    """What the first format that fits the task recognises."""
+    """Recognise the files by the first format that fits the task."""
     for _, tasks, function in FORMATS:
         if task != 'auto' and task not in tasks:
             continue

@@ -4,13 +4,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from denseformer.folders.found import Found, Sample
 from denseformer.folders.listing import FolderError, Listing
 from denseformer.images.similarity import fingerprint_of_file, near_groups
 
 SHARE = 0.2
-"""Of the images, held out for validation."""
+"""Share of the images that is held out for validation."""
 MOST = 1000
 """Images held out from large sets."""
 LARGEST_GROUP = 0.2
@@ -20,9 +21,9 @@ LARGEST_GROUP = 0.2
 def with_splits(found: Found, listing: Listing) -> Found:
     """`found`, every sample of which is in 'train', 'val' or 'test', with a training and a validation split.
 
-    Where the folder has no validation images, a fifth of the others is held out, at most `MOST`; test images stay
-    test images. Images without a split beside ones that have one are trained on. Raises FolderError for fewer than two
-    images to train and validate on.
+    Where the folder has no validation images, a fifth of the others is held out, at most `MOST`, and whole videos; test
+    images stay test images. Images without a split beside ones that have one are trained on. Raises FolderError for
+    fewer than two images, or videos, to train and validate on.
     """
     samples = [replace(sample, split=sample.split or 'train') for sample in found.samples]
     if any(sample.split == 'val' for sample in samples) and any(sample.split == 'train' for sample in samples):
@@ -32,12 +33,22 @@ def with_splits(found: Found, listing: Listing) -> Found:
         raise FolderError(
             f"'{listing.root}' has {len(pool)} labelled images; one to train and one to validate are needed."
         )
-    groups, notes = group(pool, listing)
+    groups, notes = (videos(pool, listing), []) if found.task == 'video' else group(pool, listing)
     held_out = choose(groups, found, min(SHARE, MOST / len(pool)))
     split = [replace(sample, split='val' if sample.image in held_out else 'train') for sample in pool]
     rest = [sample for sample in samples if sample.split == 'test'] if len(pool) < len(samples) else []
     note = f'no validation split: {len(held_out)} of {len(pool)} images were held out'
     return replace(found, samples=(*split, *rest), notes=(*found.notes, note, *notes))
+
+
+def videos(samples: Sequence[Sample], listing: Listing) -> list[list[Sample]]:
+    """The frames of each video. Raises FolderError for a single one."""
+    found: dict[str, list[Sample]] = {}
+    for sample in samples:
+        found.setdefault(PurePosixPath(sample.image).parent.name, []).append(sample)
+    if len(found) < 2:
+        raise FolderError(f"'{listing.root}' has one video; one to train and one to validate are needed.")
+    return list(found.values())
 
 
 def group(samples: Sequence[Sample], listing: Listing) -> tuple[list[list[Sample]], list[str]]:

@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from denseformer.checkpoints.download import cache_folder
 from denseformer.folders.data_file import DataFile, read_data_file
+from denseformer.folders.formats.videos import FRAMES, MASKS, flow_folder, frames_folder, video_name
 from denseformer.folders.found import Found, Sample
 from denseformer.folders.listing import FolderError, Listing
 from denseformer.folders.recognizing import understand
@@ -61,7 +62,7 @@ def write_dataset(found: Found, listing: Listing, folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     head = f'# {listing.root.resolve().name}: {found.format}, {counts(found)}.'
-    writer = {'segmentation': masks, 'panoptic': panoptic, 'instances': things, 'detection': things}
+    writer = {'segmentation': masks, 'panoptic': panoptic, 'instances': things, 'detection': things, 'video': videos}
     lines = writer.get(found.task, pictures)(found, listing, folder)
     path = folder / BASE
     path.write_text('\n'.join([head, *lines]) + '\n', encoding='utf-8')
@@ -121,6 +122,29 @@ def masks(found: Found, listing: Listing, folder: Path) -> list[str]:
     ]
     if found.of('test'):
         lines.append(test_loader(f"**_dataset, ann_file='{HERE}/test.txt'"))
+    return lines
+
+
+def videos(found: Found, listing: Listing, folder: Path) -> list[str]:
+    """A list of videos for each split."""
+    for split in splits(found):
+        names = dict.fromkeys(video_name(sample.image) for sample in found.of(split))
+        (folder / f'{split}.txt').write_text('\n'.join(names) + '\n', encoding='utf-8')
+    frames = frames_folder(found.samples[0].image)
+    prefix = {'img_path': frames, 'seg_map_path': frames.replace(FRAMES, MASKS, 1)}
+    flow = flow_folder(listing, frames)
+    lines = [
+        f"_base_ = '{PARTS}/videos.py'",
+        data_root(listing, folder),
+        literal('_folders', {**prefix, 'flow_path': flow} if flow else prefix),
+        *(
+            f"{split}_dataloader = dict(dataset=dict(data_prefix=_folders, ann_file='{HERE}/{split}.txt'))"
+            for split in ('train', 'val')
+        ),
+    ]
+    if found.of('test'):
+        dataset = "type='denseformer.VideoObjects', data_root='${data_root}', data_prefix=_folders"
+        lines.append(test_loader(f"{dataset}, ann_file='{HERE}/test.txt'"))
     return lines
 
 

@@ -50,7 +50,7 @@ FORMATS = {
     '.pnm': PNM,
     '.pgm': Format((1, 2), color=False),
 }
-"""By suffix. Others, such as gif, are read but not written."""
+"""Formats by suffix. Others, such as gif, are read but not written."""
 
 
 def suffix_for(suffix: str) -> str:

@@ -17,7 +17,7 @@ LUMA = np.array([0.114, 0.587, 0.299], np.float32)
 MOST_BITS = 8
 """Bits of 64 by which the hashes of near-duplicates may differ."""
 LEAST_CORRELATION = 0.92
-"""Of the small images of near-duplicates."""
+"""Correlation of the small images of near-duplicates, at least."""
 BANDS = MOST_BITS + 1
 REDUCED = 1 << 20
 """Bytes of a file from which it is decoded at a quarter of its size."""

@@ -29,7 +29,7 @@ STORED_EVERY = 600.0
 """Seconds after which a tar file goes into an object store though it is not full: what a killed process may lose."""
 END = bytes(2 * tarfile.BLOCKSIZE)
 Contents = dict[str, tuple[int, int]]
-"""Of each tar file the number of its images, and a checksum of where they lie."""
+"""{tar file: the number of its images, and a checksum of where they lie}."""
 
 
 class Pack:
@@ -165,7 +165,7 @@ def tars_of(root: Path) -> list[Path]:
 
 
 def key_of(stem: PurePosixPath) -> str:
-    """What the files of an image are called up to the first dot: dots in its name are percent-encoded."""
+    """The names of an image's files up to the first dot: dots in its own name are percent-encoded."""
     return stem.with_name(stem.name.replace('%', '%25').replace('.', '%2E')).as_posix()
 
 

@@ -15,6 +15,8 @@ from mmengine.utils import import_modules_from_strings
 from torch import nn
 
 from denseformer.checkpoints import read_checkpoint
+from denseformer.checkpoints.addresses import is_address
+from denseformer.checkpoints.other_kinds import SUFFIXES
 from denseformer.checkpoints.sharing import save_model, saved_parts
 from denseformer.deprecation import renamed_arguments
 from denseformer.engine import load_config
@@ -29,13 +31,17 @@ from denseformer.inference.restoration import RestorationTask
 from denseformer.inference.segmentation import SegmentationTask
 from denseformer.inference.sources import Source, SourceItem, find_items, frames_of, slice_items
 from denseformer.inference.task import Task
-from denseformer.inspection.identify import config_of, identify_content
+from denseformer.inspection.choices import config_of
+from denseformer.inspection.identify import identify_content
 from denseformer.options import PredictionOptions, takes_options
 from denseformer.restoration import from_checkpoint
+from denseformer.restoration.checkpoint import network_of
+from denseformer.restoration.networks import RestorationNetwork
 from denseformer.restoration.restorer import Restorer
 
 TRAINING = ('init_cfg', 'pretrained', 'finetune')
-WEIGHTS = ('.pth', '.pt', '.ckpt', '.safetensors')
+CONFIGS = ('.py', '.yaml', '.yml', '.json')
+"""How the names of configs end."""
 
 
 class Predictor:
@@ -170,7 +176,7 @@ def load_model(
             )
         config = saved
     suffix = '' if isinstance(config, Config) else Path(config).suffix
-    if suffix in (*WEIGHTS, *RUNNERS):
+    if suffix in RUNNERS or holds_weights(config):
         if checkpoint is not None:
             raise ValueError(f"'{config}' holds a whole model; before the checkpoint a config is expected.")
         if suffix in RUNNERS:
@@ -178,11 +184,18 @@ def load_model(
         content = read_checkpoint(config, trust=trust)
         identity = identify_content(content, str(config))
         if identity.head is None:
-            return from_checkpoint(config), None
+            if identity.settings and not issubclass(MODELS.get(identity.settings['type']), RestorationNetwork):
+                raise ValueError(
+                    f"'{config}' holds a backbone alone, which predicts nothing: start from it, pretrained=FILE, or "
+                    f'name the config of a whole model before it.\n{identity}'
+                )
+            return network_of(content, config), None
         config, checkpoint = config_of(identity, content), config
     if checkpoint is None and is_shipped_name(config):
         checkpoint = published_checkpoint(config)
     config = config if isinstance(config, Config) else load_config(config)
+    if 'model' not in config:
+        raise ValueError(f'{config.filename}: has no `model`; it is no config of one.')
     model = build_model(config)
     if checkpoint is not None:
         content = read_checkpoint(checkpoint, trust=trust)
@@ -191,6 +204,13 @@ def load_model(
         for note in load_weights(model, content, str(checkpoint), whole=True):
             MMLogger.get_current_instance().warning(note)
     return model, config
+
+
+def holds_weights(config: str | Path | Config) -> bool:
+    """Whether what stands in a config's place is a checkpoint: an address, or a file with no name of a config."""
+    if isinstance(config, Config) or Path(config).suffix in CONFIGS:
+        return False
+    return is_address(config) or Path(config).suffix in SUFFIXES or Path(config).is_file()
 
 
 def is_shipped_name(config: str | Path | Config) -> bool:

@@ -49,7 +49,7 @@ def thumbnail(root: Path, name: str, kind: str) -> Path:
 
 @dataclass
 class Digest:
-    """What a report says about all images, gathered one by one.
+    """The figures of a report about all images, gathered one by one.
 
     failed: the first `FAILURES_SHOWN` files that failed, with their reasons; classes: of each, in how many images it
     is, and the sum of its shares; times: milliseconds of each image.

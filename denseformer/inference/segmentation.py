@@ -98,7 +98,7 @@ class SegmentationTask(Task):
         )
 
     def facts_of(self, prepared: PreparedItem) -> dict[str, Any]:
-        """What the model says of an image; the padding of its inputs lies outside of the picture."""
+        """The model's facts about an image; the padding of its inputs lies outside of the picture."""
         inputs = self._inputs(prepared.inputs[None].to(self.device))
         (H, W), (h, w) = prepared.source.size, prepared.inputs.shape[1:]
         with self.autocast():

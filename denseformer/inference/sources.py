@@ -398,7 +398,7 @@ def shared_stems(folder: str) -> frozenset[str] | None:
 
 
 def spellings(folder: str, stem: str) -> Iterator[bool]:
-    """Of each suffix of images and videos, whether there is such a file."""
+    """Whether there is a file of this stem, for each suffix of images and videos."""
     for suffix in KNOWN:
         for spelt in (suffix, suffix.upper(), suffix.title()):
             yield os.path.lexists(os.path.join(folder, stem + spelt))

@@ -126,7 +126,7 @@ class Task(ABC):
         raise ValueError(f'{type(self).__name__} cannot be exported; segmentation and restoration models can be.')
 
     def facts(self) -> dict[str, Any]:
-        """What the files about a whole run need to know: `classes` and `palette`, where the task has any."""
+        """The facts that the files about a whole run need: `classes` and `palette`, where the task has any."""
         return {name: list(getattr(self, name)) for name in ('classes', 'palette') if hasattr(self, name)}
 
     def bands(self, prepared: PreparedItem) -> Iterator[np.ndarray]:
@@ -149,7 +149,7 @@ def stored_content(item: SourceItem) -> bytes:
 
 
 def place_of(item: SourceItem) -> str:
-    """What messages call an item: its path, or its name in an archive."""
+    """The name of an item in messages: its path, or its name in an archive."""
     return str(item.path or item.name)
 
 
@@ -251,7 +251,7 @@ def prediction_steps(config: Config, *, native: bool) -> list[dict[str, Any]]:
 
 
 def prediction_pipeline(config: Config, *, native: bool) -> Compose:
-    """The same, built."""
+    """The test pipeline after loading, built; native: without the steps that resize."""
     init_default_scope(config.get('default_scope') or 'mmengine')
     return Compose(prediction_steps(config, native=native))
 

@@ -36,7 +36,7 @@ STORED_EVERY = 30.0
 PROGRESS_EVERY = 5.0
 """Seconds between two looks of `denseformer status` at something new."""
 NUMBERS = count()
-"""Of the files that this process has begun."""
+"""Numbers of the files that this process has begun."""
 FAILURES_SHOWN = 1000
 """Failures that a summary lists; the record has all."""
 

@@ -192,7 +192,7 @@ def examine_sample(dataset: Any, info: dict, report: SplitReport) -> np.ndarray 
 
 
 def object_doubts(dataset: Any, results: Mapping[str, Any], path: str) -> Iterator[Problem]:
-    """What the shapes of an image's objects say against their labels."""
+    """Problems of an image's objects that show in their shapes."""
     if results.get('gt_masks') is not None and 'gt_bboxes' in results:
         counts, names = ~results['gt_ignore_flags'], dataset.metainfo['classes']
         boxes = np.asarray(results['gt_bboxes'].tensor)[counts]

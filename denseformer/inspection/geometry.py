@@ -49,7 +49,7 @@ def count_strips(labels: np.ndarray, ignored: int) -> tuple[int, int]:
 
 
 def object_hints(masks: np.ndarray, boxes: np.ndarray, names: Sequence[str]) -> Iterator[str]:
-    """What seems wrong with objects: masks (n, H, W) uint8, boxes (n, 4) left, top, right, bottom, names of classes."""
+    """Doubts about objects: masks (n, H, W) uint8, boxes (n, 4) left, top, right, bottom, names of classes."""
     for number, (mask, box, name) in enumerate(zip(masks, boxes, names, strict=True)):
         x, y, width, height = cv2.boundingRect(mask)
         if not width:

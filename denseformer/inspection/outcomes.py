@@ -58,7 +58,7 @@ def found_picture(picture: np.ndarray, sample: Any, classes: Sequence[str], pale
 def true_picture(
     picture: np.ndarray, sample: Any, classes: Sequence[str], palette: Sequence | None
 ) -> np.ndarray | None:
-    """The same with the labels in `sample`; None where it has none."""
+    """`picture` with the labels in `sample` on it, or the true image itself; None where there are none."""
     if 'gt_img' in sample:
         return of_size(as_picture(sample.gt_img.cpu()), picture)
     if 'gt_sem_seg' in sample:
@@ -114,7 +114,7 @@ def colors_of(labels: np.ndarray, classes: Sequence[str], palette: Sequence | No
 def all_colors(classes: Sequence[str], palette: Sequence | None) -> list[Color]:
     """The color of each class, R, G, B, as the legend names it; a palette of another length belongs to other classes.
 
-    mmdetection keeps its data sets' palette where a config names classes of its own.
+    mmdetection keeps its datasets' palette where a config names classes of its own.
     """
     if palette is None or len(palette) != len(classes):
         return spread_colors(len(classes))

@@ -117,7 +117,7 @@ def predict(
 def plain_attention(
     q: Tensor, k: Tensor, v: Tensor, *biases: Tensor | None, scale: float, sizes: Sequence[int]
 ) -> Tensor:
-    """The same for all windows at once, in operators that can be differentiated any number of times."""
+    """Attention in all windows at once, in operators that can be differentiated any number of times."""
     scores = (q * scale @ k.mT).split(list(sizes))
     biased = [part if bias is None else part + bias for part, bias in zip(scores, biases, strict=True)]
     return torch.cat(biased).softmax(-1).to(v.dtype) @ v

@@ -21,7 +21,7 @@ def mamba_kernel(module: str, function: str, device: str) -> Callable[..., Tenso
 
 @cache
 def load_kernel(module: str, function: str, device: str) -> Callable[..., Tensor] | None:
-    """The same, looked up once; then the log of the run says which implementation computes the function."""
+    """Look `function` up, once; the log of the run then says which implementation computes the function."""
     kernel = None
     if device == 'cuda':
         with suppress(ImportError, OSError):  # not installed, or compiled for another PyTorch

@@ -32,7 +32,7 @@ def gelu_mlp(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: 
 
 
 def predict(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
-    """The same for rows, (R, C) -> (R, K), some of them at a time and without a gradient."""
+    """The MLP of rows, (R, C) -> (R, K), some of them at a time and without a gradient."""
     weight1, weight2 = weight1.to(x.dtype), weight2.to(x.dtype)
     out, rows = x.new_empty(len(x), len(weight2)), max(CHUNK // len(weight1), 1)
     for part, part_out in zip(x.split(rows), out.split(rows), strict=True):

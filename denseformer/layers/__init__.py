@@ -28,7 +28,6 @@ from denseformer.layers.embed import (
     PatchEmbed,
     PatchMerging,
 )
-from denseformer.layers.global_attention import GlobalAttention
 from denseformer.layers.layer_scale import apply_layer_scale, make_layer_scale
 from denseformer.layers.linear import Linear, Pointwise
 from denseformer.layers.mlp import ConvMlp, ConvMlp2d, ConvNormMlp, Mlp, Mlp2d
@@ -44,7 +43,7 @@ from denseformer.layers.padding import (
 from denseformer.layers.pooling import average_to_grid
 from denseformer.layers.position import resize_positions
 from denseformer.layers.position_bias import CachedBias, DistanceBias, RelativePositionBias
-from denseformer.layers.self_attention import QueryKeyValue, SelfAttention
+from denseformer.layers.self_attention import GlobalAttention, QueryKeyValue, SelfAttention
 from denseformer.layers.squeeze import SqueezeExcite, squeezed
 from denseformer.layers.swiglu import SwiGLU
 from denseformer.layers.window_attention import ShiftedWindowAttention

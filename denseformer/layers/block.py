@@ -50,7 +50,7 @@ class PreNormBlock(nn.Module):
 
 
 class PostNormBlock(PreNormBlock):
-    """The same with the normalisations behind token mixer and MLP, as in Swin V2."""
+    """A block whose normalisations stand behind token mixer and MLP, as in Swin V2."""
 
     def forward(self, x: Tensor, *context: Any) -> Tensor:
         x = self.encode_position(x)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def to_channels_last(x: Tensor) -> Tensor:
-    """The same map, on the CPU in channels-last memory, where convolutions run several times faster in it."""
+    """The map itself, on CPU in channels-last memory, where convolutions run several times faster."""
     return x.contiguous(memory_format=torch.channels_last) if x.device.type == 'cpu' else x
 
 

@@ -27,7 +27,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 class DepthwiseConv(DepthwiseConv2d):
-    """The same of a channel-last map: (B, H, W, C) -> the same."""
+    """A depth-wise convolution of a channel-last map: (B, H, W, C) -> (B, H, W, C)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # (B, H, W, C)
@@ -167,9 +167,9 @@ class TwinConv(nn.Module):
     def folded(self) -> tuple[Tensor, Tensor]:
         """Weight and bias of the one convolution that all branches amount to in eval mode."""
         (weight, bias), (small_weight, small_bias) = self.large.folded(), self.small.folded()
-        weight = weight + centred(small_weight, weight.shape[-1])
+        weight = weight + centered(small_weight, weight.shape[-1])
         if self.identity:
-            weight = weight + centred(torch.ones_like(weight[..., :1, :1]), weight.shape[-1])
+            weight = weight + centered(torch.ones_like(weight[..., :1, :1]), weight.shape[-1])
         return weight, bias + small_bias
 
     def merge(self) -> None:
@@ -180,7 +180,7 @@ class TwinConv(nn.Module):
             del self.large, self.small
 
 
-def centred(kernel: Tensor, size: int) -> Tensor:
+def centered(kernel: Tensor, size: int) -> Tensor:
     """A kernel (O, I, k, k) amid zeros: (O, I, size, size)."""
     return F.pad(kernel, ((size - kernel.shape[-1]) // 2,) * 4)
 

@@ -35,7 +35,7 @@ class PatchEmbed(nn.Module):
 
 
 class PatchDownsample(PatchEmbed):
-    """The same on a channel-last map: (B, H, W, C) -> (B, ceil(H/p), ceil(W/p), dim)."""
+    """Patches of a channel-last map, embedded: (B, H, W, C) -> (B, ceil(H/p), ceil(W/p), dim)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 3, 1, 2))  # (B, C, H, W)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from denseformer.layers.mlp import Mlp
 
 FACTORS = (1, 2, 4, 8)
-"""By which the hidden layer is divided in the published networks."""
+"""Factors that divide the hidden layer of the published networks."""
 
 
 class NestedMlp(Mlp):

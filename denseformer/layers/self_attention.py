@@ -1,4 +1,4 @@
-"""Self-attention of a sequence of tokens, optionally with rotary positions or a learned bias per offset.
+"""Self-attention of all tokens, of a sequence or a map, optionally with rotary positions or a learned bias per offset.
 
 Legend: B batch, N tokens, C channels, h heads, d head width.
 """
@@ -63,3 +63,10 @@ class SelfAttention(nn.Module):
         if self.logit_cap is not None:
             return self.proj(capped_attention(q, k, v, self.logit_cap, self.scale))
         return self.proj(window_softmax_attention(q, k, v, bias, self.scale))
+
+
+class GlobalAttention(SelfAttention):
+    """Attention of all tokens of a map to all: (B, H, W, C) -> the same."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.flatten(1, 2)).view_as(x)

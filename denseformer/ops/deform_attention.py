@@ -43,7 +43,7 @@ def multi_scale_deformable_attention(
 
 
 def attention_by_samples(value: Tensor, shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor) -> Tensor:
-    """The same as `multi_scale_deformable_attention`, level by level."""
+    """`multi_scale_deformable_attention` level by level."""
     levels = value.split([H * W for H, W in shapes], 1)
     grids = (2 * locations - 1).permute(3, 0, 2, 1, 4, 5)  # (l, B, h, Q, p, 2)
     shares = weights.permute(3, 0, 2, 1, 4)  # (l, B, h, Q, p)

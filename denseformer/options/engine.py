@@ -7,7 +7,7 @@ from denseformer.options.fields import option
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
-    """What starts the processes of a run. Raises ValueError for options that do not go together."""
+    """The choice of what starts the processes of a run. Raises ValueError for options that do not go together."""
 
     engine: str = option(
         'local', "where it runs: 'local', in this process, or 'ray', in processes of a Ray cluster",

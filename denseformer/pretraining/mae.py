@@ -38,7 +38,7 @@ def patchify(image: Tensor, side: int) -> Tensor:
 
 
 def unpatchify(patches: Tensor, size: Size, channels: int) -> Tensor:
-    """What `patchify` made of an image of `size` patches, as an image again."""
+    """The image of `size` patches that `patchify` took apart."""
     side = math.isqrt(patches.shape[2] // channels)
     x = patches.unflatten(2, (side, side, channels)).unflatten(1, size)  # (B, h, w, s, s, C)
     return x.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)

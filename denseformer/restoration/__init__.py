@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from denseformer.restoration import networks
 
 if TYPE_CHECKING:
-    from denseformer.restoration.components import *  # noqa: F403  (its __all__ is the list)
+    # A star, so that the list of names stands once, in `components.__all__`: `__getattr__` answers for the same ones.
+    from denseformer.restoration.components import *  # noqa: F403
 
 __all__ = ['networks']
 

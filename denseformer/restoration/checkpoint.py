@@ -1,5 +1,6 @@
 """A network from its weights alone: the family and its options are read from the names and shapes of the tensors."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,12 @@ def from_checkpoint(path: str | Path) -> RestorationNetwork:
     the file, for one that cannot be read so, for weights of no known family, and for weights that do not fit the
     network they seem to belong to.
     """
-    state_dict, cls, options = recognize(read_weights(path), path)
+    return network_of(read_checkpoint(path), path)
+
+
+def network_of(content: Mapping[str, Any], path: str | Path) -> RestorationNetwork:
+    """The network whose weights the content of the file at `path` holds, as `from_checkpoint` gives it."""
+    state_dict, cls, options = recognize(weights_in(content, path), path)
     network = cls(**options)
     try:
         network.load_state_dict(state_dict)
@@ -30,9 +36,8 @@ def from_checkpoint(path: str | Path) -> RestorationNetwork:
     return network.eval()
 
 
-def read_weights(path: str | Path) -> StateDict:
-    """The tensors of a file by name, unwrapped from what training code, ours included, nests them in."""
-    content = read_checkpoint(path)
+def weights_in(content: Mapping[str, Any], path: str | Path) -> StateDict:
+    """The tensors of a file's content by name, unwrapped from what training code, ours included, nests them in."""
     try:
         weights = weights_of(content)
     except ValueError as error:

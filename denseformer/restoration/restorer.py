@@ -9,12 +9,13 @@ from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor, nn
 
 from denseformer.checkpoints.common import WEIGHTS
+from denseformer.checkpoints.files import read_checkpoint
 from denseformer.checkpoints.fitting import without_prefix
 from denseformer.checkpoints.keys import StateDict
 from denseformer.checkpoints.writing import pointed_checkpoint
 from denseformer.deprecation import renamed_arguments
 from denseformer.registry import MODELS
-from denseformer.restoration.checkpoint import read_weights
+from denseformer.restoration.checkpoint import weights_in
 from denseformer.restoration.data_sample import RestorationSample
 from denseformer.restoration.preprocessor import stack_images
 from denseformer.restoration.self_ensemble import self_ensemble
@@ -137,7 +138,7 @@ def load_matching(network: nn.Module, path: Path) -> None:
     Raises ValueError where that is less than half of the network.
     """
     own = network.state_dict()
-    weights = network.own_names(without_prefix(read_weights(path), network)[0])
+    weights = network.own_names(without_prefix(weights_in(read_checkpoint(path), path), network)[0])
     fitting: StateDict = {key: value for key, value in weights.items() if key in own and value.shape == own[key].shape}
     set_here = sum(value.numel() for value in fitting.values())
     if 2 * set_here < sum(value.numel() for value in own.values()):

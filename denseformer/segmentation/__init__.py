@@ -1,4 +1,4 @@
-"""What mmsegmentation lacks: published systems, as backbones and decode heads, losses, and scores of label maps."""
+"""Additions to mmsegmentation: published systems, as backbones and decode heads, losses, and scores of label maps."""
 
 from denseformer.segmentation.attswinunet import AttSwinUNetHead
 from denseformer.segmentation.bevanet import BEVANet, BEVANetHead

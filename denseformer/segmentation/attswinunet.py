@@ -27,7 +27,7 @@ from denseformer.segmentation.segmentor import DeepSupervisionHead, fitted
 from denseformer.segmentation.unet_swin import OpenMaps, Weights, run_openly
 
 HEAD_DIM, CROSS_HEADS, CROSS_DEPTH = 64, 8, 2
-"""Of the attention between two maps."""
+"""Channels of a head in blocks; heads and blocks of the attention between two maps."""
 
 
 class PatchExpand(nn.Module):

@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from denseformer.checkpoints.keys import Rule, StateDict, drop, rename
-from denseformer.layers import LayerNorm2d, Linear, Mlp
+from denseformer.layers import LayerNorm2d, Linear
+from denseformer.layers.two_way import TwoWayTransformer
 from denseformer.registry import MODELS
 from denseformer.segmentation.segmentor import DeepSupervisionHead, Segmentor
 
@@ -77,66 +78,6 @@ other, the pose is pitch, yaw and roll in radians, the others are logits: of att
 class."""
 
 
-class Attention(nn.Module):
-    """Softmax attention: queries (B, M, C), keys and values (B, N, C) -> (B, M, C); `inner` channels in all heads."""
-
-    def __init__(self, dim: int, heads: int, inner: int):
-        super().__init__()
-        self.heads = heads
-        self.q_proj, self.k_proj, self.v_proj = (Linear(dim, inner) for _ in range(3))
-        self.out_proj = Linear(inner, dim)
-
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        q, k, v = (
-            each.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, heads, ., d)
-            for each in (self.q_proj(q), self.k_proj(k), self.v_proj(v))
-        )
-        return self.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
-
-
-class TwoWayBlock(nn.Module):
-    """Tokens attend to one another and to pixels, then pixels to tokens: (B, T, C), (B, N, C) -> the same.
-
-    first: whether tokens are the embeddings themselves, which then need no position and no residual.
-    """
-
-    def __init__(self, dim: int, heads: int, hidden: int, first: bool):
-        super().__init__()
-        self.first = first
-        self.self_attn = Attention(dim, heads, dim)
-        self.to_pixels = Attention(dim, heads, dim // 2)
-        self.mlp = Mlp(dim, hidden, nn.ReLU)
-        self.to_tokens = Attention(dim, heads, dim // 2)
-        self.norm1, self.norm2, self.norm3, self.norm4 = (nn.LayerNorm(dim) for _ in range(4))
-
-    def forward(self, tokens: Tensor, pixels: Tensor, embeddings: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-        if self.first:
-            tokens = self.norm1(self.self_attn(tokens, tokens, tokens))
-        else:
-            query = tokens + embeddings
-            tokens = self.norm1(tokens + self.self_attn(query, query, tokens))
-        tokens = self.norm2(tokens + self.to_pixels(tokens + embeddings, pixels + places, pixels))
-        tokens = self.norm3(tokens + self.mlp(tokens))
-        pixels = self.norm4(pixels + self.to_tokens(pixels + places, tokens + embeddings, tokens))
-        return tokens, pixels
-
-
-class TwoWayTransformer(nn.Module):
-    """Blocks in both directions, then a last look of the tokens at the pixels: (B, T, C), (B, N, C) -> the same."""
-
-    def __init__(self, dim: int, heads: int, hidden: int, depth: int):
-        super().__init__()
-        self.layers = nn.ModuleList(TwoWayBlock(dim, heads, hidden, first=i == 0) for i in range(depth))
-        self.to_pixels = Attention(dim, heads, dim // 2)
-        self.norm = nn.LayerNorm(dim)
-
-    def forward(self, embeddings: Tensor, pixels: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-        tokens = embeddings
-        for layer in self.layers:
-            tokens, pixels = layer(tokens, pixels, embeddings, places)
-        return self.norm(tokens + self.to_pixels(tokens + embeddings, pixels + places, pixels)), pixels
-
-
 def fourier_positions(frequencies: Tensor, size: Sequence[int]) -> Tensor:
     """Sines and cosines of pixels' centers, -1 .. 1 over a map of `size`, at frequencies (2, C / 2) -> (N, C)."""
     y, x = ((2 * torch.arange(n, device=frequencies.device).to(frequencies) + 1) / n - 1 for n in size)
@@ -178,9 +119,6 @@ class FaceXFormerHead(DeepSupervisionHead):
         (r'^output_hypernetwork_mlps\.layers\.(\d)\.', lambda match: f'hypernetwork.{2 * int(match[1])}.'),
         (r'^output_upscaling\.', 'upscale.'),
         (r'\.mlp\.lin', '.mlp.fc'),
-        (r'\.(cross|final)_attn_token_to_image\.', '.to_pixels.'),
-        (r'\.cross_attn_image_to_token\.', '.to_tokens.'),
-        (r'\.norm_final_attn\.', '.norm.'),
     )
 
     def __init__(

@@ -14,6 +14,7 @@ from mmseg.models.decode_heads import DPTHead as MMSegDPTHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
+from denseformer.checkpoints.keys import StateDict, rename
 from denseformer.registry import MODELS
 
 
@@ -48,6 +49,16 @@ class LinearHead(BaseDecodeHead):
         """One (B, C_i, H_i, W_i) per map -> scores (B, K, H, W)."""
         x = self._transform_inputs(inputs)
         return self.conv_seg(self.norm(x if self.dropout is None else self.dropout(x)))
+
+    @staticmethod
+    def own_names(state_dict: StateDict) -> StateDict:
+        """`state_dict`, under DINOv2's names or ours, under ours; pure."""
+        return rename(state_dict, (r'^bn\.', 'norm.'))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
+        state_dict.update({prefix + key: value for key, value in self.own_names(own).items()})
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 @MODELS.register_module()

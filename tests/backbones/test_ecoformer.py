@@ -1,7 +1,6 @@
 """EcoFormer: hash functions that are learned once, and its checkpoint layout."""
 
 import pytest
-import refkit
 import torch
 
 from denseformer.backbones import EcoFormer
@@ -13,16 +12,6 @@ MILLIONS = {'b0': 2.88, 'b1': 11.38, 'b2': 19.85, 'b3': 33.57, 'b4': 45.15}
 @pytest.mark.parametrize('arch', EcoFormer.archs)
 def test_has_the_published_number_of_parameters_without_classifier(arch):
     assert EcoFormer.describe(arch).parameters / 1e6 == pytest.approx(MILLIONS[arch], abs=0.01)
-
-
-def test_maps_agree_with_the_authors_code():
-    reference = refkit.load_reference('ecoformer/pvt_v2_b0_probe_64')  # four maps, then class logits
-    network = EcoFormer(arch=dict(widths=(32, 64, 160, 256), depths=(1, 1, 1, 1), heads=(1, 2, 5, 8))).eval()
-    left = network.load_state_dict(refkit.fill_state_dict(reference['shapes']), strict=False)
-    assert not left.unexpected_keys
-    for run in reference['runs']:
-        with torch.no_grad():
-            assert refkit.deviation(list(network(refkit.make_input(run))), run['outputs'][:4]) < 1e-4
 
 
 def test_hash_functions_are_learned_from_the_first_training_batch_alone():

@@ -98,3 +98,19 @@ def test_an_imagenet_checkpoint_loads_without_its_classifier_and_the_position_of
     assert (block.attn.scans[0].dt_bias == 4).all()
     assert (network.stages[2].blocks[0].attn.scans[0].x_proj == 5).all()
     assert (network.stages[3].blocks[0].norm1.weight == 6).all()
+
+
+@torch.no_grad()
+def test_the_detectors_map_is_the_sum_behind_the_last_block_with_rotated_tokens():
+    torch.manual_seed(0)
+    arch = {**SMALL, 'rope': False}
+    network = Vim(arch=arch, image_size=64, rope=True, pyramid=False, out_indices=(3,)).eval()
+    image = torch.randn(1, 3, 50, 64)
+    (out,) = network(image)
+    x = network.patch_embed(image)
+    for column in network.stages:
+        for block in column.blocks:
+            x = rotate(x, resized_rotation((4, 4), 14, 16, x.device))
+            x = x + block.attn(block.norm1(x))
+    assert network.out_strides == (16,)
+    torch.testing.assert_close(out, x.permute(0, 3, 1, 2))

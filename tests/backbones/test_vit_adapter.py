@@ -1,10 +1,11 @@
-"""ViT-Adapter: the authors' numbers, sizes they refuse, a start that leaves the transformer alone, and DINOv2 in it."""
+"""ViT-Adapter: the authors' numbers, sizes they refuse, a start that leaves the transformer alone, DINOv2 and BEiT."""
 
 import pytest
 import refkit
 import torch
 
 from denseformer.backbones import DINOv2, ViT, ViTAdapter
+from denseformer.checkpoints.keys import rename
 
 PROBE = dict(width=96, blocks=4, heads=3, deform_heads=6, deform_ratio=0.5, hidden_convs=16, layer_scale=None)
 TINY = dict(width=24, blocks=4, heads=2, deform_heads=2, hidden_convs=4, layer_scale=None)
@@ -59,6 +60,56 @@ def test_a_dinov2_keeps_its_class_token_and_pads_to_its_patches():
     assert network.encoder.patch_embed.prefix == 1
 
 
+def test_a_beit_keeps_its_class_token_and_its_biases_of_offsets():
+    record = dict(width=24, blocks=4, heads=2, layer_scale=0.1, relative_positions=True)
+    torch.manual_seed(0)
+    beit = ViT(arch=record, image_size=64).eval()
+    for block in beit.blocks:
+        torch.nn.init.normal_(block.attn.bias.table)
+    network = ViTAdapter(arch={**record, 'cls_token': True, 'deform_heads': 2, 'hidden_convs': 4}, image_size=64).eval()
+    left = network.load_state_dict(beit.state_dict(), strict=False)
+    assert not [key for key in left.missing_keys if key.startswith('encoder.')]
+    assert left.unexpected_keys == []
+    image = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        for ours, theirs in zip(network.encoder(image), beit(image), strict=True):
+            torch.testing.assert_close(ours, theirs)
+    decays = {name for name, group in network.encoder.param_groups().items() if group.decay}
+    assert 'blocks.0.attn.bias.table' not in decays
+    assert 'blocks.0.attn.qkv.weight' in decays
+
+
+def test_weights_of_the_authors_beit_adapter_load_whole():
+    record = dict(width=24, blocks=4, heads=2, layer_scale=0.1, relative_positions=True, cls_token=True)
+    network = ViTAdapter(arch={**record, 'deform_heads': 2, 'hidden_convs': 4}, image_size=64)
+    names = (
+        (r'^encoder\.', ''),
+        (r'^patch_embed\.patches\.', 'patch_embed.'),
+        (r'^patch_embed\.cls_token$', 'cls_token'),
+        (r'\.attn\.bias\.table$', '.attn.relative_position_bias_table'),
+        (r'\.attn\.qkv\.([qv]_bias)$', r'.attn.\1'),
+        (r'\.gamma([12])$', r'.gamma_\1'),
+        (r'^spm\.level_embed$', 'level_embed'),
+        (r'^out_norms\.(\d)\.', lambda match: f'norm{int(match[1]) + 1}.'),
+        (r'\.ffn\.dwconv\.', '.ffn.dwconv.dwconv.'),
+    )
+    theirs = rename(network.state_dict(), *names)
+    assert {'cls_token', 'level_embed', 'norm4.weight', 'blocks.0.gamma_1', 'blocks.0.attn.q_bias'} <= theirs.keys()
+    theirs['blocks.0.attn.relative_position_index'] = torch.zeros(17, 17)
+    other = ViTAdapter(arch={**record, 'deform_heads': 2, 'hidden_convs': 4}, image_size=64)
+    other.load_state_dict(theirs)
+    assert all(torch.equal(one, other.state_dict()[name]) for name, one in network.state_dict().items())
+
+
+def test_a_beits_shared_table_of_pre_training_goes_to_every_block():
+    record = dict(width=24, blocks=4, heads=2, relative_positions=True, cls_token=True, deform_heads=2, hidden_convs=4)
+    network = ViTAdapter(arch=record, image_size=64)
+    table = torch.randn(7 * 7 + 3, 2)
+    left = network.load_state_dict({'rel_pos_bias.relative_position_bias_table': table}, strict=False)
+    assert left.unexpected_keys == []
+    assert all(torch.equal(block.attn.bias.table, table) for block in network.encoder.blocks)
+
+
 def test_gated_mlps_load_in_one_layer_or_two():
     network = ViTAdapter(arch={**DINO, 'cls_token': True, 'deform_heads': 2, 'hidden_convs': 4})
     gates, values = torch.randn(2, 32, 24)
@@ -83,3 +134,5 @@ def test_blocks_that_are_no_quarters_are_refused():
         ViTAdapter(arch=TINY, windows=[14])
     with pytest.raises(ValueError, match='class token'):
         ViTAdapter(arch={**TINY, 'cls_token': True}, windows=[2, None, 2, None])
+    with pytest.raises(ValueError, match='cls_token must be True'):
+        ViTAdapter(arch={**TINY, 'relative_positions': True})

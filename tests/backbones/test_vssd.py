@@ -5,7 +5,7 @@ import torch
 
 from denseformer.backbones import VSSD
 from denseformer.backbones.state_space.vssd import DualityMixer
-from denseformer.layers.global_attention import GlobalAttention
+from denseformer.layers.self_attention import GlobalAttention
 
 MILLIONS = {'micro': 13.129, 'tiny': 23.759, 'small': 39.564, 'base': 88.055}
 SMALL = {'width': 8, 'depths': (1, 1, 1, 1), 'heads': (1, 2, 2, 4), 'states': 6}

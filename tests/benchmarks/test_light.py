@@ -6,11 +6,11 @@ import pytest
 from torch import nn
 
 from benchmarks.harness import AbsentError, Measurement
-from benchmarks.light import VARIANTS, check_maps, comparisons, fused, title
+from benchmarks.light import AUTHORS, VARIANTS, check_maps, comparisons, fused, title, title_beside_authors
 from denseformer.backbones import Backbone
 from denseformer.backbones.light.shvit import SHViT
 from denseformer.layers import fuse_conv_norm
-from tools.docs.light import HEADS, own_rows, peer_rows, with_table
+from tools.docs.light import HEADS, authors_rows, own_rows, peer_rows, with_table
 from tools.docs.zoo import registered_name
 
 
@@ -47,6 +47,22 @@ def test_the_page_holds_times_of_ours_and_ratios_to_peers():
         '| CvT-13 | 20 |  |  |  |  |  |  |',
     ]
     assert list(peer_rows(kept)) == ['| SHViT-s1 |  |  | 0.50 (0.50 .. 1.00) |  | 40 beside 40 |']
+
+
+def test_the_page_holds_ratios_to_the_authors_code_at_the_sizes_that_it_takes():
+    group = [entry('ours', 10, 20), entry("the authors'", 20, 20)]
+    alone = {'measurements': group[:1]}
+    kept = {title_beside_authors('VOLO', 224): {'measurements': group}, title_beside_authors('SVT', 224): alone}
+    assert list(authors_rows(kept)) == ['| VOLO-d1 | 0.75 (0.50 .. 1.00) | 40 beside 40 |  |  |']
+
+
+def test_authors_code_without_a_clone_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr('benchmarks.light.PEERS', str(tmp_path))
+    assert not [comparison for comparison in comparisons() if 'beside' in comparison.title]
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == len(AUTHORS)
+    assert said[0].startswith('SHViT stands alone: ')
+    assert said[0].endswith('has no SHViT/downstream/shvit.py of https://github.com/ysj9909/SHViT')
 
 
 def test_a_table_takes_the_place_of_the_older_one():

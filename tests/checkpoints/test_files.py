@@ -1,5 +1,6 @@
 """Checkpoints are data: nothing in them runs, and what is broken is named."""
 
+import gzip
 import pickle
 import zipfile
 
@@ -96,6 +97,10 @@ def test_a_call_beside_arrays_is_refused_by_name(tmp_path):
         (b'version https://git-lfs.github.com/spec/v1\noid sha256:0\n', 'git lfs pull'),
         (b'\n<!DOCTYPE html>', 'a web page'),
         (b'# Weights\n', 'neither a zip archive nor a pickle'),
+        (b'{"weight_map": {}}', 'a text in JSON'),
+        (gzip.compress(b'weights'), 'gunzip'),
+        (bytes(257) + b'ustar', 'tar -xf'),
+        (b'\x89HDF\r\n', r'\.npz'),
     ],
 )
 @pytest.mark.parametrize('suffix', ['.pth', '.pkl'])
@@ -119,13 +124,37 @@ def test_a_truncated_file_is_named(tmp_path, size, suffix):
 def test_other_files_are_named(tmp_path):
     with zipfile.ZipFile(tmp_path / 'w.pth', 'w') as archive:
         archive.writestr('readme.txt', 'hello')
-    with pytest.raises(CheckpointError, match=r'w\.pth'):
+    with pytest.raises(CheckpointError, match=r'w\.pth: an archive of readme\.txt'):
         read_checkpoint(tmp_path / 'w.pth')
     torch.save([1, 2], tmp_path / 'list.pth')
     with pytest.raises(CheckpointError, match='not a mapping'):
         read_checkpoint(tmp_path / 'list.pth')
     with pytest.raises(CheckpointError, match='no such checkpoint file'):
         read_checkpoint(tmp_path / 'nowhere.pth')
+    torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), tmp_path / 'program.pth')
+    with pytest.raises(CheckpointError, match=r'program\.pth: a TorchScript program.*state_dict'):
+        read_checkpoint(tmp_path / 'program.pth')
+
+
+def test_a_folder_of_another_program_says_which_file_to_name(tmp_path):
+    for name in (
+        'run/step1/mp_rank_00_model_states.pt',
+        'run/step1/zero_pp_rank_0_optim_states.pt',
+        'parts/model-00001-of-00002.safetensors',
+        'parts/model-00002-of-00002.safetensors',
+        'ours/iter_1.pth',
+        'photos/a.jpg',
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for folder, words in (
+        ('run', r'DeepSpeed wrote it\. Name step1.mp_rank_00_model_states\.pt'),
+        ('parts', 'a model in 2 parts'),
+        ('ours', r'name one of its files: iter_1\.pth'),
+        ('photos', 'it holds no checkpoint'),
+    ):
+        with pytest.raises(CheckpointError, match=words):
+            read_checkpoint(tmp_path / folder)
 
 
 @pytest.mark.parametrize('wrapper', ['state_dict', 'model', 'params', 'params_ema'])
@@ -141,6 +170,19 @@ def test_the_averaged_weights_are_preferred():
 def test_a_file_without_weights_says_what_it_has():
     with pytest.raises(ValueError, match='optimizer'):
         weights_of({'optimizer': {}})
+
+
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        ({}, 'it is empty'),
+        ({'state': {}, 'param_groups': []}, 'the state of an optimizer'),
+        ({0: torch.ones(1)}, 'no tensors by name'),
+    ],
+)
+def test_what_stands_in_place_of_weights_is_named(content, words):
+    with pytest.raises(ValueError, match=words):
+        weights_of(content)
 
 
 def test_a_count_beside_the_weights_hides_nothing():

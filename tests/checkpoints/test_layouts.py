@@ -15,6 +15,7 @@ from denseformer.checkpoints.layouts.openmmlab import pixels_first
 from denseformer.checkpoints.signatures import without_numbers
 from denseformer.config.loading import load_config
 from denseformer.inference.predictor import build_model
+from denseformer.necks import DeconvPyramid
 from denseformer.network import on_meta
 from denseformer.registry import MODELS
 
@@ -155,3 +156,12 @@ def test_queries_keys_and_values_become_one_layer_in_that_order():
     }
     joined = as_authors('Swin', {'embeddings.norm.weight': torch.ones(2), **parts})
     assert joined['layers.0.blocks.0.attn.qkv.weight'][:, 0].tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_the_neck_of_a_beit_comes_out_of_its_authors_backbone_and_has_our_names_from_mmsegmentation():
+    neck = DeconvPyramid(in_channels=(8,) * 4, in_strides=(16,) * 4, out_strides=(4, 8, 16, 32))
+    ours = {f'neck.{name}' for name in neck.state_dict()}
+    authors = {f'backbone.{name}': None for name in neck.state_dict()} | {'backbone.blocks.0.attn.q_bias': None}
+    mmseg = {name.replace('fpn1.', 'upsample_4x.').replace('fpn2.', 'upsample_2x.') for name in ours}
+    assert as_openmmlab(authors).keys() - ours == {'backbone.blocks.0.attn.q_bias'}
+    assert as_openmmlab(dict.fromkeys(mmseg)).keys() == ours

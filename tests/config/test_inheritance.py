@@ -26,6 +26,13 @@ def test_the_backbone_of_the_model_is_the_backbone_of_the_config(load):
     assert not list(audit(config, data=False))
 
 
+def test_a_dict_replaces_the_name_of_a_variant(load):
+    config = load('backbone = dict(arch=dict(width=24, depths=(1, 1, 1, 1), heads=(1, 2, 4, 8), mlp_ratio=2))')
+    assert config.model.backbone.arch == config.backbone.arch
+    assert config.backbone.arch.width == 24
+    assert tuple(config.model.decode_head.in_channels) == (24, 48, 96, 192)
+
+
 def test_what_is_no_shared_key_is_changed_where_it_is_referred_to(load):
     config = load("test_dataloader = dict(batch_size=4, dataset=dict(data_root='/x'))")
     assert (config.test_dataloader.batch_size, config.val_dataloader.batch_size) == (4, 1)

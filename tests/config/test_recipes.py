@@ -23,6 +23,7 @@ def decay(rate: float, by: str, layers: int, **more) -> dict:
     return {'layer_decay': rate, 'decay_by': by, 'layers': layers, 'vector_decay': False, **more}
 
 
+EXCEPT_VECTORS = {'vector_decay': False, 'decay_everything': True}
 PARAMWISE = [
     Recipe('upernet_convnext_ade20k', decay(0.9, 'stage', 6), 'ConvNeXt: upernet_convnext_tiny_512_160k_ade20k_ss.py'),
     Recipe('upernet_convnext_small_ade20k', decay(0.9, 'stage', 12), 'ConvNeXt: upernet_convnext_small_512_...'),
@@ -42,6 +43,12 @@ PARAMWISE = [
     Recipe('upernet_ffnet_3_ade20k', decay(0.9, 'group', 12), 'FFNet: upernet_ffnet_3_512_160k_ade20k.py'),
     Recipe('cascade_mask_rcnn_ffnet_coco', decay(0.8, 'group', 12), 'FFNet: casc_mask_rcnn_ffnet_2_fpn_3x_coco.py'),
     Recipe('mask2former_transnext_semantic_ade20k', {'vector_decay': False}, 'TransNeXt: mask2former_transnext_...'),
+    Recipe('upernet_vit_adapter_beit_large_ade20k', EXCEPT_VECTORS | {'layer_decay': 0.9}, 'ViT-Adapter: upernet_...'),
+    Recipe(
+        'mask2former_vit_adapter_beit_large_semantic_ade20k',
+        EXCEPT_VECTORS | {'layer_decay': 0.9, 'head_stem_rate': ('mask_embed', 'cls_embed', 'level_embed', 'query_')},
+        'ViT-Adapter: segmentation/mmcv_custom/layer_decay_optimizer_constructor.py',
+    ),
 ]  # fmt: skip
 
 TOP_LEVEL = [

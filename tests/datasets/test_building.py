@@ -1,4 +1,4 @@
-"""Data sets made to harm: files outside their folders are refused, broken annotations named, odd images survived."""
+"""Datasets made to harm: files outside their folders are refused, broken annotations named, odd images survived."""
 
 import json
 import struct

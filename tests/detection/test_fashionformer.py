@@ -4,18 +4,17 @@ import numpy as np
 import pytest
 import refkit
 import torch
-from mmdet.structures import DetDataSample
-from mmdet.structures.bbox import HorizontalBoxes
-from mmdet.structures.mask import BitmapMasks
+from learning import learn, objects, picture
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
-from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from denseformer.detection.fashionformer import losses
 from denseformer.detection.fashionformer.losses import Objects
 from denseformer.detection.fashionformer.network import KernelProposals, KernelUpdate
 from denseformer.registry import MODELS
+
+BOXES = [[4, 4, 30, 30], [10, 34, 50, 60]]
 
 
 def values(shape: tuple[int, ...], seed: int) -> Tensor:
@@ -30,27 +29,6 @@ def test_a_stage_agrees_with_the_authors_code():
         return [found.classes, found.attributes, found.masks, found.kernels[..., None, None]]
 
     assert refkit.check(KernelUpdate(), 'fashionformer/update_head', outputs) < 1e-4
-
-
-def sample(height: int, width: int) -> DetDataSample:
-    """Two objects, with three attributes."""
-    shape = (height, width)
-    found = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0), img_id=0))
-    masks = np.zeros((2, height, width), np.uint8)
-    masks[0, 4:30, 4:30] = masks[1, 34:60, 10:50] = 1
-    found.gt_instances = InstanceData(
-        bboxes=HorizontalBoxes(torch.tensor([[4.0, 4.0, 30.0, 30.0], [10.0, 34.0, 50.0, 60.0]])),
-        labels=torch.tensor([0, 1]),
-        masks=BitmapMasks(masks, height, width),
-        attributes=torch.tensor([[1, 0, 1], [0, 1, 0]]),
-    )
-    return found
-
-
-def picture(height: int, width: int) -> Tensor:
-    image = torch.full((3, height, width), 40, dtype=torch.uint8)
-    image[0, 4:30, 4:30] = image[1, 34:60, 10:50] = 220
-    return image
 
 
 def detector(**options) -> nn.Module:
@@ -70,7 +48,9 @@ def detector(**options) -> nn.Module:
 
 
 def batch_of(model: nn.Module, height: int = 64, width: int = 64, training: bool = False) -> dict:
-    data = dict(inputs=[picture(height, width)], data_samples=[sample(height, width)])
+    sample = objects(height, width, BOXES, [0, 1])
+    sample.gt_instances.attributes = torch.tensor([[1, 0, 1], [0, 1, 0]])
+    data = dict(inputs=[picture(height, width, BOXES)], data_samples=[sample])
     return model.data_preprocessor(data, training=training)
 
 
@@ -83,14 +63,7 @@ def test_learns_objects_and_what_they_are_like_at_any_size(options):
     torch.manual_seed(0)
     model = detector(**options)
     batch = batch_of(model, training=True)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    totals = []
-    for _ in range(8):
-        total, _ = model.parse_losses(model(**batch, mode='loss'))
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        totals.append(total.item())
+    totals = learn(model, batch, steps=8, rate=2e-3)
     assert totals[-1] < 0.7 * totals[0]
     assert all(p.grad is not None for p in model.parameters())
     model.eval()

@@ -1,17 +1,16 @@
 """GiT: the authors' outputs, its words, its three tasks, and the authors' names."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
 import refkit
 import torch
-from mmdet.structures import DetDataSample
-from mmdet.structures.bbox import HorizontalBoxes
-from mmdet.structures.mask import BitmapMasks
+from learning import learn, objects, picture
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
-from mmengine.structures import InstanceData, PixelData
+from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
@@ -21,6 +20,7 @@ from denseformer.detection.git.heads import filled
 from denseformer.detection.git.vocabulary import pieces_of, split_words
 from denseformer.registry import MODELS
 
+BOXES = [[4, 4, 20, 20], [24, 10, 44, 30]]
 SMALL = dict(
     type='denseformer.GiTViT',
     arch=dict(width=32, blocks=3, heads=2, global_blocks=(1,), window=2),
@@ -165,46 +165,17 @@ def detector(rays: int) -> nn.Module:
     )
 
 
-def sample(height: int, width: int) -> DetDataSample:
-    shape = (height, width)
-    found = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=(2 * height, 2 * width), scale_factor=(0.5, 0.5)))
-    masks = np.zeros((2, height, width), np.uint8)
-    masks[0, 4:20, 4:20] = masks[1, 10:30, 24:44] = 1
-    boxes = HorizontalBoxes(torch.tensor([[4.0, 4.0, 20.0, 20.0], [24.0, 10.0, 44.0, 30.0]]))
-    found.gt_instances = InstanceData(
-        bboxes=boxes, labels=torch.tensor([0, 1]), masks=BitmapMasks(masks, height, width)
-    )
-    return found
-
-
-def image(height: int, width: int) -> Tensor:
-    image = torch.full((3, height, width), 40, dtype=torch.uint8)
-    image[0, 4:20, 4:20] = image[1, 10:30, 24:44] = 220
-    return image
-
-
-def learn(model: nn.Module, batch: dict, steps: int = 10, rate: float = 5e-3) -> list[float]:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate)
-    totals = []
-    for _ in range(steps):
-        total, _ = model.parse_losses(model(**batch, mode='loss'))
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        totals.append(total.item())
-    silent = {name for name, p in model.named_parameters() if p.grad is None}
-    assert silent == {f'backbone.backbone.blocks.2.attn.rel_pos_{axis}' for axis in 'hw'}  # of the map behind them
-    return totals
-
-
 def test_learns_outlines_and_finds_them_at_the_size_of_the_original():
     model = detector(12)
-    batch = dict(inputs=[image(40, 56)] * 2, data_samples=[sample(40, 56) for _ in range(2)])
-    totals = learn(model, model.data_preprocessor(batch, training=True), 24)
+    image, sample = picture(40, 56, BOXES), partial(objects, 40, 56, BOXES, [0, 1], scale=0.5)
+    batch = model.data_preprocessor(dict(inputs=[image] * 2, data_samples=[sample(), sample()]), training=True)
+    totals = learn(model, batch, steps=24, rate=5e-3)
     assert totals[-1] < 0.3 * totals[0]
+    silent = {name for name, p in model.named_parameters() if p.grad is None}
+    assert silent == {f'backbone.backbone.blocks.2.attn.rel_pos_{axis}' for axis in 'hw'}  # of the map behind them
     model.eval()
     with torch.no_grad():
-        batch = model.data_preprocessor(dict(inputs=[image(40, 56)], data_samples=[sample(40, 56)]))
+        batch = model.data_preprocessor(dict(inputs=[image], data_samples=[sample()]))
         (found,) = model(**batch, mode='predict')
     best = found.pred_instances[:2]
     order = best.labels.argsort()
@@ -220,9 +191,8 @@ def test_learns_outlines_and_finds_them_at_the_size_of_the_original():
 
 def test_an_image_without_objects_is_learned_from():
     model = detector(0)
-    empty = sample(32, 32)
-    empty.gt_instances = empty.gt_instances[:0]
-    batch = model.data_preprocessor(dict(inputs=[image(32, 48)[..., :32]], data_samples=[empty]), training=True)
+    batch = dict(inputs=[picture(32, 32, [])], data_samples=[objects(32, 32, [], [])])
+    batch = model.data_preprocessor(batch, training=True)
     losses = model(**batch, mode='loss')
     assert losses['loss_cls'] > 0
     assert losses['loss_reg'] == 0
@@ -283,13 +253,7 @@ def overfit(model: nn.Module, batch: dict) -> None:
 
 def test_overfits_the_boxes_of_eight_images():
     images, boxes = eight_images()
-    samples = []
-    for corners in boxes:
-        sample = DetDataSample(metainfo=dict(img_shape=(32, 48), ori_shape=(32, 48), scale_factor=(1.0, 1.0)))
-        sample.gt_instances = InstanceData(
-            bboxes=HorizontalBoxes(torch.tensor(corners).float()), labels=torch.tensor([0, 1])
-        )
-        samples.append(sample)
+    samples = [objects(32, 48, corners, [0, 1]) for corners in boxes]
     model = detector(0)
     batch = dict(inputs=images, data_samples=samples)
     overfit(model, model.data_preprocessor(batch, training=True))

@@ -2,17 +2,15 @@
 
 import warnings
 
-import numpy as np
 import pytest
 import refkit
 import torch
 import torch.nn.functional as F
+from learning import learn, objects, picture
 from mmdet.structures import DetDataSample
-from mmdet.structures.bbox import HorizontalBoxes
-from mmdet.structures.mask import BitmapMasks
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
-from mmengine.structures import InstanceData, PixelData
+from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
@@ -22,6 +20,7 @@ from denseformer.detection.kmax.losses import Segments
 from denseformer.detection.kmax.network import AxialAttention, Prediction, resized
 from denseformer.registry import MODELS
 
+BOXES = [[4, 4, 30, 30], [10, 34, 50, 60]]
 BACKBONE = dict(type='denseformer.ConvNeXt', arch=dict(width=8, depths=(1, 1, 1, 1)))
 HEAD = dict(
     in_channels=(8, 16, 32, 64),
@@ -78,43 +77,24 @@ def test_masks_lie_after_enlarging_where_those_lay_that_they_learn_from(side):
     for shift, each in enumerate(truth):
         each[:, 16 + shift : 40 + shift, 16 + shift : 40 + shift] = 1
     learned = losses.subsampled(truth, [(side + 3) // 4] * 2)
-    found = resized(learned, (side, side), odd=side % 2 == 1) > 0.5
+    found = resized(learned, (side, side), odd=side % 2) > 0.5
     found, wanted = (each.nonzero().double()[:, 2:].mean(0).tolist() for each in (found, truth))
     assert found == pytest.approx(wanted, abs=0.75)
 
 
 def sample(height: int, width: int) -> DetDataSample:
-    shape = (height, width)
-    found = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0), img_id=0))
-    masks = np.zeros((2, height, width), np.uint8)
-    masks[0, 4:30, 4:30] = masks[1, 34:60, 10:50] = 1
-    boxes = HorizontalBoxes(torch.tensor([[4.0, 4.0, 30.0, 30.0], [10.0, 34.0, 50.0, 60.0]]))
-    found.gt_instances = InstanceData(
-        bboxes=boxes, labels=torch.tensor([0, 1]), masks=BitmapMasks(masks, height, width)
-    )
+    """Two things, and stuff of class 2 around them."""
+    found = objects(height, width, BOXES, [0, 1])
     stuff = torch.full((1, height, width), 2)
-    stuff[0][torch.from_numpy(masks.any(0))] = 255
+    stuff[0][torch.from_numpy(found.gt_instances.masks.masks.any(0))] = 255
     found.gt_sem_seg = PixelData(sem_seg=stuff)
     return found
 
 
-def learn(model: torch.nn.Module, batch: dict) -> None:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    totals = []
-    for _ in range(8):
-        total, _ = model.parse_losses(model(**batch, mode='loss'))
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        totals.append(total.item())
+def check_that_it_learns(model: torch.nn.Module, batch: dict) -> None:
+    totals = learn(model, batch, steps=8, rate=1e-2)
     assert min(totals[-2:]) < 0.92 * totals[0]
     assert all(p.grad is not None for p in model.parameters())
-
-
-def images() -> list[Tensor]:
-    image = torch.full((3, 64, 64), 40, dtype=torch.uint8)
-    image[0, 4:30, 4:30] = image[1, 34:60, 10:50] = 220
-    return [image, image]
 
 
 @pytest.mark.parametrize(('num_stuff', 'semantic'), [(1, 'pyramid'), (0, 'small')], ids=['panoptic', 'instance'])
@@ -136,10 +116,11 @@ def test_finds_segments_of_images_of_any_size(num_stuff, semantic):
             ),
         )
     )
-    batch = model.data_preprocessor(dict(inputs=images(), data_samples=[sample(64, 64)] * 2), training=True)
-    learn(model, batch)
+    image = picture(64, 64, BOXES)
+    batch = model.data_preprocessor(dict(inputs=[image] * 2, data_samples=[sample(64, 64)] * 2), training=True)
+    check_that_it_learns(model, batch)
     model.eval()
-    batch = model.data_preprocessor(dict(inputs=[images()[0][:, :60, :52]], data_samples=[sample(60, 52)]))
+    batch = model.data_preprocessor(dict(inputs=[image[:, :60, :52]], data_samples=[sample(60, 52)]))
     with torch.no_grad():
         (found,) = model(**batch, mode='predict')
     assert found.pred_instances.masks.shape[1:] == (60, 52)
@@ -167,7 +148,8 @@ def test_finds_classes_of_images_of_any_size():
     labels = torch.zeros(1, 64, 64, dtype=torch.long)
     labels[0, 4:30, 4:30], labels[0, 34:60, 10:50], labels[0, :2] = 1, 2, 255
     samples = [SegDataSample(gt_sem_seg=PixelData(data=labels)) for _ in range(2)]
-    learn(model, model.data_preprocessor(dict(inputs=images(), data_samples=samples), training=True))
+    batch = dict(inputs=[picture(64, 64, BOXES)] * 2, data_samples=samples)
+    check_that_it_learns(model, model.data_preprocessor(batch, training=True))
     model.eval()
     wanted = SegDataSample(metainfo=dict(img_shape=(70, 90), ori_shape=(70, 90)))
     with torch.no_grad():

@@ -2,9 +2,9 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
+from learning import objects
 from mmengine.config import ConfigDict
 from mmengine.registry import MODELS, TASK_UTILS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
@@ -34,19 +34,7 @@ def build(task: str, **overrides):
 
 def picture(size: tuple[int, int], boxes: list[list[int]], stuff: int | None = None):
     """An image and what it shows: (3, H, W) uint8, and a sample with one filled box per object of class 1."""
-    from mmdet.structures import DetDataSample
-    from mmdet.structures.bbox import HorizontalBoxes
-    from mmdet.structures.mask import BitmapMasks
-
-    masks = np.zeros((len(boxes), *size), np.uint8)
-    for mask, (left, top, right, bottom) in zip(masks, boxes, strict=True):
-        mask[top:bottom, left:right] = 1
-    sample = DetDataSample(metainfo=dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0), img_id=0))
-    sample.gt_instances = InstanceData(
-        bboxes=HorizontalBoxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)),
-        labels=torch.ones(len(boxes), dtype=torch.long),
-        masks=BitmapMasks(masks, *size),
-    )
+    sample = objects(*size, boxes, [1] * len(boxes))
     if stuff is not None:
         sample.gt_sem_seg = PixelData(sem_seg=torch.full((1, *size), stuff))
     return torch.randint(0, 255, (3, *size), dtype=torch.uint8), sample

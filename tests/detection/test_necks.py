@@ -3,11 +3,9 @@
 import pytest
 import refkit
 import torch
-from mmdet.structures import DetDataSample
-from mmdet.structures.bbox import HorizontalBoxes
+from learning import learn, objects, picture
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
-from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from denseformer.detection.necks import AttFPN
@@ -61,30 +59,16 @@ def test_detectors_learn_with_it_and_detect_at_any_size(name):
     )
     model.init_weights()
 
-    def sample(height: int, width: int) -> DetDataSample:
-        shape = (height, width)
-        found = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0), img_id=0))
-        boxes = HorizontalBoxes(torch.tensor([[8.0, 8.0, 40.0, 40.0]]))
-        found.gt_instances = InstanceData(bboxes=boxes, labels=torch.tensor([1]))
-        return found
-
-    images = [torch.full((3, 96, 96), 40, dtype=torch.uint8) for _ in range(2)]
-    for image in images:
-        image[:, 8:40, 8:40] = 200
-    batch = model.data_preprocessor(dict(inputs=images, data_samples=[sample(96, 96)] * 2), training=True)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    totals = []
-    for _ in range(8):
-        total, _ = model.parse_losses(model(**batch, mode='loss'))
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        totals.append(total.item())
+    boxes = [[8, 8, 40, 40]]
+    image, sample = picture(96, 96, boxes * 3), objects(96, 96, boxes, [1])  # bright in all channels
+    batch = model.data_preprocessor(dict(inputs=[image] * 2, data_samples=[sample] * 2), training=True)
+    totals = learn(model, batch, steps=8, rate=3e-3)
     assert min(totals[-2:]) < 0.8 * totals[0]
     assert all(p.grad is not None for p in model.neck.parameters())
 
     model.eval()
-    batch = model.data_preprocessor(dict(inputs=[images[0][:, :75, :90]], data_samples=[sample(75, 90)]))
+    batch = dict(inputs=[image[:, :75, :90]], data_samples=[objects(75, 90, boxes, [1])])
+    batch = model.data_preprocessor(batch)
     with torch.no_grad():
         (found,) = model(**batch, mode='predict')
     assert found.pred_instances.bboxes.shape[1] == 4

@@ -2,11 +2,10 @@
 
 import pytest
 import torch
+from learning import objects
 from mmdet.structures import DetDataSample
-from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
-from mmengine.structures import InstanceData
 from torch import Tensor
 
 from denseformer.checkpoints.keys import rename
@@ -14,11 +13,8 @@ from denseformer.detection.presence import NAMES, PresenceBranch, scale_gradient
 from denseformer.registry import MODELS
 
 
-def sample(objects: int) -> DetDataSample:
-    found = DetDataSample(metainfo=dict(img_shape=(64, 64), ori_shape=(64, 64), scale_factor=(1.0, 1.0), img_id=0))
-    boxes = HorizontalBoxes(torch.tensor([[8.0, 8.0, 40.0, 40.0]])[:objects])
-    found.gt_instances = InstanceData(bboxes=boxes, labels=torch.ones(objects, dtype=torch.long))
-    return found
+def sample(count: int) -> DetDataSample:
+    return objects(64, 64, [[8, 8, 40, 40]] * count, [1] * count)
 
 
 @pytest.fixture

@@ -4,10 +4,8 @@ import pytest
 import refkit
 import torch
 import torch.nn.functional as F
-from mmdet.structures import DetDataSample
-from mmdet.structures.bbox import HorizontalBoxes
+from learning import learn, objects
 from mmengine.registry import init_default_scope
-from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from denseformer.config.loading import load_config
@@ -45,14 +43,6 @@ def build(**options) -> nn.Module:
     model = MODELS.build(load_config('configs/rtdetr_convnext_coco.py', {**small, **options}).model)
     model.init_weights()
     return model
-
-
-def sample(height: int, width: int, boxes: list[list[float]], labels: list[int]) -> DetDataSample:
-    shape = (height, width)
-    found = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0), img_id=0))
-    corners = HorizontalBoxes(torch.tensor(boxes).view(-1, 4))
-    found.gt_instances = InstanceData(bboxes=corners, labels=torch.tensor(labels, dtype=torch.long))
-    return found
 
 
 def images(height: int, width: int) -> list[Tensor]:
@@ -106,26 +96,19 @@ def test_has_as_many_parameters_as_the_authors_detector(config):
 def test_learns_an_image_with_an_object_and_one_without():
     torch.manual_seed(0)
     model = build()
-    samples = [sample(64, 64, [[16.0, 8.0, 56.0, 40.0]], [1]), sample(64, 64, [], [])]
+    samples = [objects(64, 64, [[16, 8, 56, 40]], [1]), objects(64, 64, [], [])]
     batch = model.data_preprocessor(dict(inputs=images(64, 64), data_samples=samples), training=True)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    totals = []
-    for _ in range(12):
-        losses = model(**batch, mode='loss')
-        total, _ = model.parse_losses(losses)
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        totals.append(total.item())
-    assert {'loss_cls', 'd0.loss_bbox', 'enc_loss_iou', 'dn_loss_cls', 'd0.dn_loss_bbox'} <= set(losses)
+    totals = learn(model, batch, steps=12, rate=2e-3)
     assert min(totals[-3:]) < 0.75 * totals[0]
     assert all(p.grad is not None for name, p in model.named_parameters() if not name.startswith('backbone.'))
     assert batch['data_samples'][0].img_shape == (64, 64)
+    parts = {'loss_cls', 'd0.loss_bbox', 'enc_loss_iou', 'dn_loss_cls', 'd0.dn_loss_bbox'}
+    assert parts <= set(model(**batch, mode='loss'))
 
 
 def test_images_without_an_object_train_all_parameters():
     model = build()
-    samples = [sample(64, 64, [], []) for _ in range(2)]
+    samples = [objects(64, 64, [], []) for _ in range(2)]
     batch = model.data_preprocessor(dict(inputs=images(64, 64), data_samples=samples), training=True)
     total, _ = model.parse_losses(model(**batch, mode='loss'))
     total.backward()
@@ -139,7 +122,7 @@ def test_boxes_lie_in_the_images_whatever_the_padding_of_their_batch():
     model = build().eval()
     shapes = [(50, 90), (64, 40)]
     inputs = [torch.randint(0, 255, (3, *shape), dtype=torch.uint8) for shape in shapes]
-    batch = model.data_preprocessor(dict(inputs=inputs, data_samples=[sample(*shape, [], []) for shape in shapes]))
+    batch = model.data_preprocessor(dict(inputs=inputs, data_samples=[objects(*shape, [], []) for shape in shapes]))
     assert batch['inputs'].shape[2:] == (64, 96)
     found = model(**batch, mode='predict')
     for each, (height, width) in zip(found, shapes, strict=True):

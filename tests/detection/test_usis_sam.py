@@ -1,14 +1,12 @@
 """USIS-SAM and SAM's decoder: the authors' outputs and names, what is trained, and a detector that learns."""
 
-import numpy as np
+from functools import partial
+
 import pytest
 import refkit
 import torch
-from mmdet.structures import DetDataSample
-from mmdet.structures.bbox import HorizontalBoxes
-from mmdet.structures.mask import BitmapMasks
+from learning import learn, objects, picture
 from mmengine.registry import init_default_scope
-from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from denseformer.config.loading import load_config
@@ -74,49 +72,23 @@ def detector(**backbone) -> nn.Module:
     return MODELS.build(config)
 
 
-def sample(height: int, width: int) -> DetDataSample:
-    shape = (height, width)
-    found = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=(2 * height, 2 * width), scale_factor=(0.5, 0.5)))
-    masks = np.zeros((2, height, width), np.uint8)
-    masks[0, 4:24, 4:24] = masks[1, 26:46, 20:44] = 1
-    boxes = HorizontalBoxes(torch.tensor([[4.0, 4.0, 24.0, 24.0], [20.0, 26.0, 44.0, 46.0]]))
-    found.gt_instances = InstanceData(
-        bboxes=boxes, labels=torch.tensor([0, 1]), masks=BitmapMasks(masks, height, width)
-    )
-    return found
-
-
-def image(height: int, width: int) -> Tensor:
-    image = torch.full((3, height, width), 40, dtype=torch.uint8)
-    image[0, 4:24, 4:24] = image[1, 26:46, 20:44] = 220
-    return image
-
-
 def test_learns_objects_and_finds_masks_at_the_size_of_the_original():
     model = detector()
-    batch = dict(inputs=[image(50, 60)] * 2, data_samples=[sample(50, 60) for _ in range(2)])
-    batch = model.data_preprocessor(batch, training=True)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    totals = []
-    for _ in range(6):
-        total, _ = model.parse_losses(model(**batch, mode='loss'))
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        totals.append(total.item())
+    boxes = [[4, 4, 24, 24], [20, 26, 44, 46]]
+    image, sample = picture(50, 60, boxes), partial(objects, 50, 60, boxes, [0, 1], scale=0.5)
+    batch = model.data_preprocessor(dict(inputs=[image] * 2, data_samples=[sample(), sample()]), training=True)
+    totals = learn(model, batch, steps=6, rate=3e-3)
     assert totals[-1] < 0.8 * totals[0]
     silent = {name for name, p in model.named_parameters() if p.grad is None}
     other_masks = ('output_hypernetworks_mlps', 'iou_prediction_head')
     assert all(any(part in name for part in other_masks) for name in silent)
     model.eval()
     with torch.no_grad():
-        found = model(
-            **model.data_preprocessor(dict(inputs=[image(50, 60)], data_samples=[sample(50, 60)])), mode='predict'
-        )
-    objects = found[0].pred_instances
-    assert objects.masks.shape == (len(objects), 100, 120)
-    assert objects.masks.dtype == torch.bool
-    assert len(objects)
+        batch = model.data_preprocessor(dict(inputs=[image], data_samples=[sample()]))
+        found = model(**batch, mode='predict')[0].pred_instances
+    assert found.masks.shape == (len(found), 100, 120)
+    assert found.masks.dtype == torch.bool
+    assert len(found)
 
 
 def test_of_a_frozen_sam_only_adapters_learn():
@@ -131,11 +103,8 @@ def test_of_a_frozen_sam_only_adapters_learn():
 
 def test_an_image_without_objects_is_learned_from():
     model = detector()
-    empty = sample(50, 60)
-    empty.gt_instances = empty.gt_instances[:0]
-    losses = model(
-        **model.data_preprocessor(dict(inputs=[image(50, 60)], data_samples=[empty]), training=True), mode='loss'
-    )
+    batch = dict(inputs=[picture(50, 60, [])], data_samples=[objects(50, 60, [], [])])
+    losses = model(**model.data_preprocessor(batch, training=True), mode='loss')
     assert losses['loss_mask'] == 0
     assert losses['loss_mask'].requires_grad
 

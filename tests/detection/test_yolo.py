@@ -2,11 +2,9 @@
 
 import pytest
 import torch
-from mmdet.structures import DetDataSample
-from mmdet.structures.bbox import HorizontalBoxes
+from learning import objects
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
-from mmengine.structures import InstanceData
 from torch import nn
 
 from denseformer.config.loading import load_config
@@ -43,14 +41,6 @@ def build(name: str) -> nn.Module:
     )
 
 
-def sample(height: int, width: int, boxes: list[list[float]], labels: list[int]) -> DetDataSample:
-    shape = (height, width)
-    found = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0), img_id=0))
-    corners = HorizontalBoxes(torch.tensor(boxes).view(-1, 4))
-    found.gt_instances = InstanceData(bboxes=corners, labels=torch.tensor(labels, dtype=torch.long))
-    return found
-
-
 @pytest.mark.parametrize('config', PARAMETERS)
 def test_has_as_many_parameters_as_the_authors_detector(config):
     with on_meta():
@@ -64,7 +54,7 @@ def test_learns_an_image_with_an_object_and_one_without_and_detects_at_any_size(
     model = build(name)
     images = [torch.full((3, 64, 64), 40, dtype=torch.uint8) for _ in range(2)]
     images[0][:, 8:40, 16:56] = 200
-    samples = [sample(64, 64, [[16.0, 8.0, 56.0, 40.0]], [1]), sample(64, 64, [], [])]
+    samples = [objects(64, 64, [[16, 8, 56, 40]], [1]), objects(64, 64, [], [])]
     batch = model.data_preprocessor(dict(inputs=images, data_samples=samples), training=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     boxes, classes = [], []
@@ -81,7 +71,7 @@ def test_learns_an_image_with_an_object_and_one_without_and_detects_at_any_size(
 
     model.eval()
     parts = [image[:, :50, :60] for image in images]
-    batch = model.data_preprocessor(dict(inputs=parts, data_samples=[sample(50, 60, [], [])] * 2))
+    batch = model.data_preprocessor(dict(inputs=parts, data_samples=[objects(50, 60, [], [])] * 2))
     with torch.no_grad():
         found = [each.pred_instances for each in model(**batch, mode='predict')]
     assert all(each.bboxes.shape == (len(each.scores), 4) and len(each.scores) for each in found)

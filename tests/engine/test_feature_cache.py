@@ -6,10 +6,10 @@ import torch
 from mmengine.registry import MODELS
 from torch import nn
 
-from denseformer.backbones import DINOv2, ViT
+from denseformer.backbones import DINOv2, DINOv3Adapter, ViT, ViTAdapter
 from denseformer.config.errors import ConfigError
 from denseformer.engine import feature_cache
-from denseformer.engine.feature_cache import FeatureCache, fingerprint, require_frozen
+from denseformer.engine.feature_cache import FeatureCache, fingerprint, frozen_backbone, require_frozen
 from denseformer.engine.launch import set_feature_cache
 from denseformer.engine.reproducibility import SampleIndex, SeededDataset
 from denseformer.options import TrainOptions
@@ -41,7 +41,7 @@ def run(folder, cache, views: int, iters: int = 12):
 @pytest.fixture
 def counted(monkeypatch):
     """[read, computed] images, as the hook counts them; the backbone of the tiny model takes no image to probe it."""
-    monkeypatch.setattr(feature_cache, 'require_frozen', lambda backbone: None)
+    monkeypatch.setattr(feature_cache, 'require_frozen', lambda *parts: None)
     counts = []
     remove = FeatureCache.remove
 
@@ -123,6 +123,34 @@ def test_what_learns_or_is_drawn_is_refused():
     with pytest.raises(ConfigError, match='1 has other maps'):
         require_frozen(normed)
     assert normed[1].num_batches_tracked == 0
+
+
+def test_an_adapter_that_writes_nothing_into_its_frozen_transformer_has_that_ones_maps_kept(tmp_path):
+    model = nn.Module()
+    arch = dict(width=16, blocks=4, heads=2)
+    encoder = dict(type='denseformer.DINOv3', arch=dict(arch, image_size=32))
+    adapter = DINOv3Adapter(
+        arch=dict(encoder=encoder, deform_heads=2, hidden_convs=4), drop_path_rate=0.0, finetune='head'
+    )
+    model.backbone = adapter.train()
+    part = frozen_backbone(model)
+    assert part is adapter.encoder
+    assert adapter.spm.training
+    assert not part.training
+    image = torch.randn(2, 3, 40, 64)
+    expected = adapter(image)
+    cache = FeatureCache(part, tmp_path, adapter.settings)
+    for _ in range(2):
+        maps = adapter(image)
+    assert (cache.read, cache.written) == (2, 2)
+    for one, other in zip(maps, expected, strict=True):
+        torch.testing.assert_close(one, other)
+    sum(m.square().mean() for m in maps).backward()
+    assert adapter.spm.fc1.weight.grad is not None
+    arch |= dict(deform_heads=2, hidden_convs=4)
+    model.backbone = ViTAdapter(arch=arch, finetune='head')
+    with pytest.raises(ConfigError, match='DINOv3Adapter'):
+        frozen_backbone(model)
 
 
 def test_a_disk_that_is_full_ends_the_run_with_a_remedy(tmp_path):

@@ -84,6 +84,20 @@ def test_parameters_of_one_axis_can_be_exempt_from_weight_decay():
     assert groups['head.0.weight']['weight_decay'] == 0.1
 
 
+def test_all_but_parameters_of_one_axis_can_decay_whatever_a_backbone_exempts():
+    groups = settings(dict(vector_decay=False, decay_everything=True))
+    assert groups['backbone.stages.0.blocks.0.attn.rpb']['weight_decay'] == 0.1
+    assert groups['backbone.stages.0.blocks.0.norm1.weight']['weight_decay'] == 0
+    assert groups['head_norm.weight']['weight_decay'] == 0
+
+
+def test_parts_of_the_head_can_have_the_rate_of_the_stem():
+    groups = settings(dict(layer_decay=0.5, head_stem_rate=('head.0', 'qkv')))
+    assert groups['head.0.weight']['lr'] == groups['backbone.patch_embed.norm.weight']['lr'] == 0.5**6
+    assert groups['head.1.weight']['lr'] == 1
+    assert groups['backbone.stages.3.blocks.0.attn.qkv.weight']['lr'] == 0.5
+
+
 def test_frozen_parameters_are_left_out():
     model = Model()
     model.backbone.requires_grad_(False)

@@ -11,7 +11,7 @@ from denseformer.attention import dynamic_conv, significance
 from denseformer.attention.aggregation import grouped_attention, grouping_order
 from denseformer.attention.patches import average_patches, balanced_starts, extract_patches, stepped_starts, take_tokens
 from denseformer.backbones.global_attention.favit import window_summary
-from denseformer.backbones.global_attention.transnext import ContinuousPositionBias, GlobalAttention
+from denseformer.backbones.global_attention.transnext import ContinuousPositionBias, GlobalCosineAttention
 from denseformer.backbones.linear_attention.inline import convolve_each
 from denseformer.backbones.windows.maxvit import SameConv
 from denseformer.export.tracing import TorchExport
@@ -58,7 +58,7 @@ def in_parts(x: Tensor) -> Tensor:
 def parts() -> dict[str, Part]:
     torch.manual_seed(0)
     conv = SameConv(C, C, 3, 2)
-    attention = GlobalAttention(12 * C, 2, ContinuousPositionBias(2, pretrained=7, trained=(7, 7)))
+    attention = GlobalCosineAttention(12 * C, 2, ContinuousPositionBias(2, pretrained=7, trained=(7, 7)))
     return {
         'patches at equal steps': Part(lambda x: in_patches(x, lambda side: stepped_starts(side, 8, 6))),
         'patches that are balanced': Part(lambda x: in_patches(x, lambda side: balanced_starts(side, 8))),

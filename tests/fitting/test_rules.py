@@ -17,13 +17,14 @@ SETS = {
     'panoptic': formats.coco_panoptic,
     'restoration': formats.pairs,
     'super-resolution': formats.alone,
+    'video': formats.videos,
 }
 PHOTOS = Facts('segmentation', train=400, val=100, long=480, short=360)
 
 
 @pytest.mark.parametrize(('task', 'device'), TABLE)
 def test_every_row_makes_a_config_that_loads(task, device, tmp_path):
-    found, listing = understand(str(SETS[task](tmp_path / 'data')))
+    found, listing = understand(str(SETS[task](tmp_path / 'data')), task)
     write_dataset(found, listing, tmp_path)
     recipe = choose(Facts(task, 4, 2, 64, 64, classes=5, scale=found.scale, device=device, memory=24, cores=8))
     (tmp_path / 'config.py').write_text(config_text(recipe))

@@ -26,6 +26,7 @@ FOLDERS = {
     'detection': formats.yolo,
     'instances': formats.labelme,
     'panoptic': formats.coco_panoptic,
+    'video': formats.videos,
 }
 OTHERS = [key for key in SYSTEMS if key[0] not in ('upernet', 'retinanet', 'mask_rcnn')]
 """All but those that the rules choose by themselves, which other tests train."""
@@ -38,7 +39,7 @@ def datasets(tmp_path_factory):
     made = {}
     for task, write in FOLDERS.items():
         root = tmp_path_factory.mktemp(task)
-        found, listing = understand(str(write(root / 'data')))
+        found, listing = understand(str(write(root / 'data')), task)
         made[task] = (found, listing, write_dataset(found, listing, root / 'run/dataset').parent)
     return made
 
@@ -87,6 +88,16 @@ def test_fit_trains_a_system(name, task, short, tmp_path):
     options = {'epochs': 1, 'warmup_iters': 0, 'val_interval': 1, **short}
     denseformer.fit(str(root), model=name, out=str(tmp_path / 'run'), seed=0, device='cpu', cfg_options=options)
     assert list((tmp_path / 'run').glob('best_*.pth'))
+
+
+def test_fit_trains_isomer_on_videos(tmp_path):
+    narrow = {'backbone.arch': {'widths': (8, 8, 16, 16), 'depths': (1, 1, 1, 1), 'heads': (1, 1, 1, 1)}}
+    options = {'max_iters': 1, 'val_interval': 1, 'warmup_iters': 0, 'crop_size': (32, 32), **narrow}
+    root = formats.videos(tmp_path / 'data')
+    denseformer.fit(str(root), task='video', out=str(tmp_path / 'run'), seed=0, device='cpu', cfg_options=options)
+    assert list((tmp_path / 'run').glob('best_*.pth'))
+    names = [(tmp_path / f'run/dataset/{split}.txt').read_text().split() for split in ('train', 'val')]
+    assert sorted(map(len, names)) == [1, 2]
 
 
 def test_explain_names_the_system(tmp_path, capsys):

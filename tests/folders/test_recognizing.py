@@ -1,12 +1,15 @@
 """The sample set in every format: what is recognised, and the bases that are written of it."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from denseformer.config.loading import load_config
 from denseformer.datasets.building import build_dataset
 from denseformer.datasets.sample.classes import CLASSES
-from denseformer.folders import understand, write_dataset
+from denseformer.folders import FolderError, understand, write_dataset
 from tests.support import formats
 
 SEMANTIC = (
@@ -72,6 +75,32 @@ def test_masks_are_recognised_and_read_as_they_were_drawn(write, kind, classes, 
     assert np.array_equal(sample['gt_seg_map'][counted], drawn[counted])
     assert set(np.unique(sample['gt_seg_map'][~counted])) <= {255}
     assert len(sets['train']) == len(found.of('train'))
+
+
+def test_videos_are_recognised_where_they_are_asked_for_and_split_as_their_lists_say(tmp_path):
+    root = formats.videos(tmp_path / 'data')
+    assert understand(str(root))[0].task == 'segmentation'
+    formats.write(root / 'ImageSets/480p/train.txt', 'dog\ngoat\n')
+    formats.write(root / 'ImageSets/480p/val.txt', '/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png\n')
+    for video in ('bear', 'dog', 'goat'):
+        for time in range(3):
+            formats.write_image(root / f'Flow/480p/{video}/{time:05d}.png', formats.scenes()[time].image)
+    found, listing = understand(str(root), 'video')
+    assert (found.format, found.task) == ('DAVIS', 'video')
+    sets, _ = sets_of(found, listing, tmp_path)
+    assert [Path(info['img_path']).parent.name for info in sets['train']] == ['dog'] * 3 + ['goat'] * 3
+    assert Path(sets['val'][0]['flow_path']).parts[-3:] == ('480p', 'bear', '00000.png')
+
+
+def test_a_video_without_masks_and_a_single_one_are_refused(tmp_path):
+    root = formats.videos(tmp_path / 'data')
+    (root / 'Annotations/480p/bear/00001.png').unlink()
+    with pytest.raises(FolderError, match=r'bear/00001\.jpg: there is no Annotations/480p/bear/00001\.png'):
+        understand(str(root), 'video')
+    for video in ('bear', 'dog'):
+        shutil.rmtree(root / 'JPEGImages/480p' / video)
+    with pytest.raises(FolderError, match='one video'):
+        understand(str(root), 'video')
 
 
 @pytest.mark.parametrize(('write', 'kind', 'task'), OBJECTS, ids=lambda value: getattr(value, '__name__', ''))

@@ -1,5 +1,6 @@
 """Restored images keep their format, depth, channels and transparency, and show no seam between tiles."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from mmengine.config import Config
 from PIL import Image, ImageCms
 from predicting import UTM, image_of
 
+from denseformer.backbones import Swin
 from denseformer.cli import main
 from denseformer.images.formats import write_picture
 from denseformer.images.picture import Picture
@@ -140,6 +142,24 @@ def test_another_format_can_be_asked_for(weights, tmp_path):
     Image.fromarray(image_of(20, 20)).save(tmp_path / 'a.jpg')
     predict_folder(Predictor(weights, device='cpu', format='.png'), tmp_path / 'a.jpg', tmp_path / 'out')
     assert Image.open(tmp_path / 'out/restored/a.png').size == (40, 40)
+
+
+def test_the_name_of_a_file_with_weights_does_not_matter(weights, predictor, tmp_path):
+    image = image_of(20, 20)
+    for name in ('best.pth.tar', 'checkpoint'):
+        shutil.copy(weights, tmp_path / name)
+        (other,) = Predictor(tmp_path / name, device='cpu')(image)
+        (own,) = predictor(image)
+        assert np.array_equal(other.picture.pixels, own.picture.pixels)
+
+
+def test_a_backbone_alone_predicts_nothing_and_a_text_is_no_config(tmp_path):
+    torch.save(Swin(arch='tiny').state_dict(), tmp_path / 'swin.pth')
+    with pytest.raises(ValueError, match=r"swin\.pth' holds a backbone alone(.|\n)*Swin\(arch='tiny'\)"):
+        Predictor(tmp_path / 'swin.pth', device='cpu')
+    (tmp_path / 'index.json').write_text('{}')
+    with pytest.raises(ValueError, match=r'index\.json: has no `model`'):
+        Predictor(tmp_path / 'index.json', device='cpu')
 
 
 def test_weights_in_the_place_of_a_config_are_an_error(weights):

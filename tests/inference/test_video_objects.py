@@ -12,7 +12,7 @@ from denseformer.inference.sources import find_items
 @pytest.fixture(scope='module')
 def predictor():
     small = dict(widths=(8, 8, 16, 16), depths=(1, 1, 1, 1), heads=(1, 1, 8, 8))
-    settings = {'backbone.arch': small, 'backbone.pretrained': None, 'image_scale': (64, 64), 'head_channels': 16}
+    settings = {'backbone.arch': small, 'backbone.pretrained': None, 'crop_size': (64, 64), 'head_channels': 16}
     return Predictor(load_config('configs/isomer_mit_b0_davis.py', settings), device='cpu')
 
 

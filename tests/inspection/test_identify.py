@@ -18,7 +18,8 @@ from denseformer.checkpoints.signatures import head_of, table, training_state
 from denseformer.config.loading import load_config
 from denseformer.config.shipped import config_names
 from denseformer.inference.predictor import build_model
-from denseformer.inspection.identify import config_of, identify, identify_weights, weights_like
+from denseformer.inspection.choices import config_of
+from denseformer.inspection.identify import identify, identify_weights, weights_like
 from denseformer.network import on_meta, without_weights
 from denseformer.restoration import from_checkpoint
 from denseformer.restoration.networks import CFSR
@@ -164,9 +165,19 @@ def test_the_content_of_a_file_decides_how_it_is_read(tmp_path):
 
 def test_the_training_state_of_a_run_is_told():
     meta = {'epoch': 3, 'iter': 700, 'mmengine_version': '0.10', 'dataset_meta': {'classes': ('cell', 'dust')}}
-    state = training_state({'state_dict': {}, 'optimizer': {}, 'param_schedulers': [], 'meta': meta})
+    state = training_state({'state_dict': {}, 'optimizer': {}, 'param_schedulers': [], 'meta': meta}, [])
     assert state['holds'] == ['optimizer', 'schedulers', 'meta data']
     assert (state['epoch'], state['iter'], state['classes']) == (3, 700, ['cell', 'dust'])
+
+
+def test_low_rank_updates_are_told_and_refused_without_the_weights_that_they_change(tmp_path):
+    weights = CFSR(arch='base', scale=2).state_dict()
+    factors = {'groups.0.q.lora_down': torch.ones(2, 8), 'base_model.v.lora_B.weight': torch.ones(8, 2)}
+    torch.save(weights | factors, tmp_path / 'whole.pth')
+    assert 'low-rank updates (LoRA)' in str(identify(tmp_path / 'whole.pth'))
+    torch.save(factors, tmp_path / 'adapter.pth')
+    with pytest.raises(CheckpointError, match=r'adapter\.pth: low-rank updates \(LoRA\) alone'):
+        identify(tmp_path / 'adapter.pth')
 
 
 @pytest.mark.parametrize(

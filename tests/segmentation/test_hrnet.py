@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from learning import learn
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
@@ -65,14 +66,7 @@ def test_learns_with_the_head_of_object_contexts(network):
     labels[:, 16:48, 16:48] = 1
     images = 2.0 * labels.expand(2, 3, 64, 64) - 1
     samples = [SegDataSample(gt_sem_seg=PixelData(data=labels)) for _ in range(2)]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    totals = []
-    for _ in range(6):
-        total, _ = model.parse_losses(model(images, samples, mode='loss'))
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        totals.append(total.item())
+    totals = learn(model, dict(inputs=images, data_samples=samples), steps=6, rate=3e-3)
     assert min(totals[-2:]) < 0.8 * totals[0]
     wanted = SegDataSample(metainfo=dict(img_shape=(70, 90), ori_shape=(70, 90)))
     with torch.no_grad():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import refkit
 import torch
+from learning import learn
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
@@ -86,14 +87,7 @@ def test_learns_what_moves_and_predicts_at_any_size():
     labels[0, 10:40, 8:40] = labels[1, 20:60, 30:60] = 1
     pairs = torch.cat([torch.rand(2, 3, 64, 64), labels[:, None].expand(-1, 3, -1, -1)], 1) - 0.5
     samples = [SegDataSample(gt_sem_seg=PixelData(data=each[None])) for each in labels]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    totals = []
-    for _ in range(25):
-        total, _ = model.parse_losses(model(pairs, samples, mode='loss'))
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        totals.append(total.item())
+    totals = learn(model, dict(inputs=pairs, data_samples=samples), steps=25, rate=1e-2)
     assert min(totals[-3:]) < 0.7 * totals[0]
     everywhere = [p.grad for name, p in model.named_parameters() if 'ground' not in name and 'saliency' not in name]
     assert all(grad is not None for grad in everywhere)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from denseformer.checkpoints.fitting import fit
 from denseformer.segmentation import DPTHead, LinearHead
 
 
@@ -15,6 +16,14 @@ def test_the_linear_head_is_a_norm_and_a_linear_classifier():
     joined = torch.cat([maps[0], nn.functional.interpolate(maps[1], (6, 8), mode='bilinear')], 1)
     expected = nn.functional.conv2d(head.norm(joined), head.conv_seg.weight, head.conv_seg.bias)
     torch.testing.assert_close(head(maps), expected)
+
+
+def test_the_linear_head_of_dinov2_loads_beside_its_backbone():
+    model = nn.ModuleDict({'backbone': nn.Linear(2, 2), 'decode_head': LinearHead(in_channels=(4,), num_classes=3)})
+    theirs = {key.replace('.norm.', '.bn.'): torch.full_like(value, 7) for key, value in model.state_dict().items()}
+    assert fit(model, theirs)[0].keys() == model.state_dict().keys()
+    model.load_state_dict(theirs)
+    assert (model['decode_head'].norm.running_mean == 7).all()
 
 
 def test_dpt_takes_maps_alone_or_with_the_class_token():

@@ -303,5 +303,17 @@ def scaled_pairs(root: Path) -> Path:
     return root
 
 
+def videos(root: Path) -> Path:
+    """Three videos in the layout of DAVIS: a thing of a scene slides over its ground."""
+    for video, scene in zip(('bear', 'dog', 'goat'), scenes(), strict=False):
+        mask = scene.instances == 1
+        for time in range(3):
+            moved = np.roll(mask, 2 * time, 1)
+            frame = np.where(moved[..., None], np.roll(scene.image, 2 * time, 1), scene.image)
+            write_image(root / f'JPEGImages/480p/{video}/{time:05d}.jpg', frame)
+            write_image(root / f'Annotations/480p/{video}/{time:05d}.png', 255 * moved.astype(np.uint8))
+    return root
+
+
 def alone(root: Path) -> Path:
     return images(root, '.', '.png')

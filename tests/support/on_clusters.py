@@ -1,4 +1,4 @@
-"""What processes of a cluster do in tests: they are told from one another, and wait to be killed."""
+"""Processes of a cluster in tests: they are told from one another, and wait to be killed."""
 
 import os
 import signal

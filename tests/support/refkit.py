@@ -2,7 +2,7 @@
 
 A reference is a JSON file: the state-dict keys and shapes of the authors' network, how its inputs were made, and
 samples of what it returned with every weight set by `fill_weight`. So two implementations are compared without a
-checkpoint.
+checkpoint. Where the authors' network is a classifier, `maps` says how many of its outputs are maps, the first ones.
 """
 
 import json
@@ -79,5 +79,5 @@ def check(network: nn.Module, name: str, forward: Callable | None = None) -> flo
     for run in reference['runs']:
         outputs = (forward or nn.Module.__call__)(network, make_input(run))
         outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-        worst = max(worst, deviation(outputs, run['outputs']))
+        worst = max(worst, deviation(outputs, run['outputs'][: reference.get('maps')]))
     return worst

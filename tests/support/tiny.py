@@ -94,7 +94,7 @@ ACTIONS: dict[str, Callable[[], None]] = {}
 
 
 def config(work_dir, *, epochs=None, iters=6, interval=3, workers=0, batch=3, launcher='none', **parts) -> Config:
-    """The config of a tiny run; `parts` are the model's, the data set's and the hooks' settings."""
+    """The config of a tiny run; `parts` are the model's, the dataset's and the hooks' settings."""
     loop = dict(by_epoch=True, max_epochs=epochs) if epochs else dict(by_epoch=False, max_iters=iters)
     sampler = dict(type='DefaultSampler' if epochs else 'InfiniteSampler', shuffle=True)
     by_epoch = bool(epochs)
@@ -132,7 +132,7 @@ def config(work_dir, *, epochs=None, iters=6, interval=3, workers=0, batch=3, la
 
 
 def with_validation(cfg: Config, interval: int, length: int = 3, **checkpoint) -> Config:
-    """The same run, validated."""
+    """A run of `cfg` that is validated every `interval` iterations."""
     loader = dict(batch_size=1, num_workers=0, collate_fn=dict(type='default_collate'))
     dataset = dict(type='TinyDataset', length=length)
     cfg.val_dataloader = dict(**loader, dataset=dataset, sampler=dict(type='DefaultSampler', shuffle=False))

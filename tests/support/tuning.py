@@ -1,4 +1,4 @@
-"""What fine-tuning owes every network: updates that learn and are merged where they are saved, frozen weights."""
+"""Checks of fine-tuning for every network: updates that learn and are merged where they are saved, frozen weights."""
 
 import torch
 from torch import nn

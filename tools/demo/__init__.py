@@ -1,4 +1,4 @@
-"""What `make demo`, `make demo-detection`, `make demo-restoration` and `make weights` run."""
+"""The modules that `make demo`, `make demo-detection`, `make demo-restoration` and `make weights` run."""
 
 from denseformer.importing import quiet_imports
 

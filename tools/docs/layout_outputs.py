@@ -27,7 +27,7 @@ TIMM_PLAIN = {
 }
 """Family -> (arch here, name there, its options)."""
 SIDES = {'Swin': 448, 'SwinV2': 256, 'HaloNet': 256, 'DINOv2': 518}
-"""Of the images, where the packages or the tables have no others; Swin's, for several windows in its last stage."""
+"""Sides of images where packages and tables have no others; Swin's, for several windows in its last stage."""
 OURS = {'GCViT': {'window_size': [7, 7, 14, 7]}}
 """The options of classifiers where those of dense networks differ."""
 TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -79,7 +79,7 @@ PACKAGES = {'timm': timm, 'transformers': transformers}
 
 
 def largest_difference(family: str, arch: str, theirs: nn.Module, maps: Maps) -> float:
-    """Of the maps that both have, the deepest of each size.
+    """The largest difference of the maps that both have, the deepest of each size.
 
     Ours pass through the norms of dense networks where `theirs` has them.
     """

@@ -122,7 +122,7 @@ def mmseg() -> Iterator[dict[str, Any]]:
 
 
 def mmpretrain() -> Iterator[dict[str, Any]]:
-    """Of its last release, whose packages ask on import for older ones of OpenMMLab: their modules are read without."""
+    """Networks of the last release, whose modules are read without their packages: these ask for older OpenMMLab."""
     (folder,) = (path for path in map(Path, sys.path) if (path / 'mmpretrain').is_dir())
     sys.modules['importlib_metadata'] = metadata
     for name in ('mmpretrain', 'mmpretrain.models', 'mmpretrain.models.backbones'):
@@ -142,7 +142,7 @@ PACKAGES = {
     'mmpretrain': (mmpretrain, 'OpenMMLab'),
 }
 SYSTEMS = {'transformers': (mask2former, 'transformers')}
-"""The same of whole models."""
+"""Package -> (function that yields its whole models, name of the layout)."""
 
 
 def version_of(name: str) -> str:

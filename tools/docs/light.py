@@ -1,29 +1,32 @@
 """The tables of light backbones in the performance page, from what `python -m benchmarks light` measured.
 
-`python -m tools.docs.light docs/performance.md` replaces both tables, where their heads stand in the page.
+`python -m tools.docs.light docs/performance.md` replaces the tables, where their heads stand in the page.
 """
 
+import itertools
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Measurement, spread
-from benchmarks.light import SIDES, TIMM, VARIANTS, title
+from benchmarks.light import AUTHORS, SIDES, TIMM, VARIANTS, title, title_beside_authors
 from benchmarks.tables import kept_results
 
 FORMS = ('ours', 'ours, fused', 'ours, ONNX Runtime')
 HEADS = (
     '| CPU time, ms | 224: eager | fused | ONNX Runtime | 512: eager | fused | ONNX Runtime | memory at 512, MB |',
     "| beside timm's | 224: eager | fused | 512: eager | fused | memory at 512 |",
+    '| beside the authors | 224 | memory | 512 | memory |',
 )
+THEIRS = "the authors'"
 Measured = Mapping[str, Measurement]
-"""By the contender's name."""
+"""Measurements by the contender's name."""
 
 
-def measured(kept: Mapping[str, Any], variant: tuple[str, str]) -> list[Measured]:
-    """The measurements of a variant at each side, none where it was not measured."""
-    groups = (kept.get(title(*variant, side), {'measurements': ()})['measurements'] for side in SIDES)
+def measured(kept: Mapping[str, Any], titles: Iterable[str]) -> list[Measured]:
+    """The measurements of each of the comparisons, none of one that was not measured."""
+    groups = (kept.get(one, {'measurements': ()})['measurements'] for one in titles)
     return [{entry['name']: Measurement(**entry) for entry in group} for group in groups]
 
 
@@ -34,7 +37,7 @@ def variants() -> Iterator[tuple[str, str]]:
 def own_rows(kept: Mapping[str, Any]) -> Iterator[str]:
     """Milliseconds of each form, and the memory of the eager one and in ONNX Runtime."""
     for name, arch in variants():
-        sides = measured(kept, (name, arch))
+        sides = measured(kept, (title(name, arch, side) for side in SIDES))
         if any(sides):
             times = [milliseconds(found.get(form)) for found in sides for form in FORMS]
             yield row(f'{name}-{arch}', *times, memory(sides[-1].get(FORMS[0]), sides[-1].get(FORMS[-1])))
@@ -43,10 +46,19 @@ def own_rows(kept: Mapping[str, Any]) -> Iterator[str]:
 def peer_rows(kept: Mapping[str, Any]) -> Iterator[str]:
     """Ratios of CPU time, ours over timm's, eager and fused."""
     for name, arch in variants():
-        sides = measured(kept, (name, arch))
+        sides = measured(kept, (title(name, arch, side) for side in SIDES))
         if name in TIMM and any("timm's" in found for found in sides):
-            ratios = [ratio(found, form) for found in sides for form in ('', ', fused')]
+            ratios = [ratio(found, f'ours{form}', f"timm's{form}") for found in sides for form in ('', ', fused')]
             yield row(f'{name}-{arch}', *ratios, memory(sides[-1].get('ours'), sides[-1].get("timm's")))
+
+
+def authors_rows(kept: Mapping[str, Any]) -> Iterator[str]:
+    """Ratios of CPU time and memory, ours over the authors'."""
+    for name in AUTHORS:
+        sides = measured(kept, (title_beside_authors(name, side) for side in SIDES))
+        if any(THEIRS in found for found in sides):
+            cells = ((ratio(found, 'ours', THEIRS), memory(found.get('ours'), found.get(THEIRS))) for found in sides)
+            yield row(f'{name}-{VARIANTS[name][0]}', *itertools.chain(*cells))
 
 
 def milliseconds(found: Measurement | None) -> str:
@@ -57,12 +69,11 @@ def memory(*found: Measurement | None) -> str:
     return ' beside '.join(f'{one.memory_mb:.0f}' for one in found if one and one.memory_mb is not None)
 
 
-def ratio(found: Measured, form: str) -> str:
-    """Empty where either has nothing to fuse."""
-    ours, theirs = found.get(f'ours{form}'), found.get(f"timm's{form}")
-    if ours is None or theirs is None:
+def ratio(found: Measured, ours: str, theirs: str) -> str:
+    """The ratio of CPU times; empty where either took no part."""
+    if ours not in found or theirs not in found:
         return ''
-    median, least, largest = spread(ours.cpu_seconds, theirs.cpu_seconds, 1.0)
+    median, least, largest = spread(found[ours].cpu_seconds, found[theirs].cpu_seconds, 1.0)
     return f'{median:.2f} ({least:.2f} .. {largest:.2f})'
 
 
@@ -79,7 +90,7 @@ def with_table(lines: list[str], head: str, rows: Iterator[str]) -> list[str]:
 
 def main(page: str) -> None:
     kept, lines = kept_results('light'), Path(page).read_text().splitlines()
-    for head, rows in zip(HEADS, (own_rows(kept), peer_rows(kept)), strict=True):
+    for head, rows in zip(HEADS, (own_rows(kept), peer_rows(kept), authors_rows(kept)), strict=True):
         lines = with_table(lines, head, rows)
     Path(page).write_text('\n'.join(lines) + '\n')
 

@@ -40,7 +40,7 @@ COLORS = {
     'spectral': '#8c6d31',
     'plain': '#666666',
 }
-"""By the packages of `denseformer.backbones`."""
+"""Colors by the packages of `denseformer.backbones`."""
 WIDTH, HEIGHT = 9.375, 4.9
 """The size of a panel, in inches: 900 pixels wide."""
 STYLE = {

@@ -9,7 +9,7 @@ from pathlib import Path
 KERNEL, TILE, MAP, CELL = 7, 4, 16, 14
 FIRST = 6  # row and column of the tile's first query
 SPAN = TILE + KERNEL - 1
-MAP_COLOUR, KEY_COLOUR, QUERY_COLOUR, ONE_COLOUR, INK = '#eceff4', '#a9c7e8', '#27557f', '#d9822b', '#333'
+MAP_COLOR, KEY_COLOR, QUERY_COLOR, ONE_COLOR, INK = '#eceff4', '#a9c7e8', '#27557f', '#d9822b', '#333'
 
 
 def rectangle(x: float, y: float, width: float, height: float, fill: str, stroke: str = 'none') -> str:
@@ -28,13 +28,13 @@ def grid() -> list[str]:
 
 def mask(left: float, top: float, cell: float) -> list[str]:
     """One row per query of the tile, one column per key of its span: filled where they attend."""
-    shapes = [rectangle(left, top, SPAN**2 * cell, TILE**2 * 2 * cell, KEY_COLOUR)]
+    shapes = [rectangle(left, top, SPAN**2 * cell, TILE**2 * 2 * cell, KEY_COLOR)]
     for query in range(TILE**2):
         row, column = divmod(query, TILE)
-        colour = ONE_COLOUR if query == 0 else QUERY_COLOUR
+        color = ONE_COLOR if query == 0 else QUERY_COLOR
         for key_row in range(row, row + KERNEL):
             x = left + (key_row * SPAN + column) * cell
-            shapes.append(rectangle(x, top + query * 2 * cell, KERNEL * cell, 2 * cell - 0.6, colour))
+            shapes.append(rectangle(x, top + query * 2 * cell, KERNEL * cell, 2 * cell - 0.6, color))
     return shapes
 
 
@@ -46,12 +46,12 @@ def draw() -> str:
     halo = FIRST - KERNEL // 2
     shapes = [
         text(10, 24, f'{TILE} x {TILE} queries, the {SPAN} x {SPAN} keys they meet'),
-        square(0, 0, MAP, MAP_COLOUR),
-        square(halo, halo, SPAN, KEY_COLOUR),
-        square(FIRST, FIRST, TILE, QUERY_COLOUR),
-        square(FIRST, FIRST, 1, ONE_COLOUR),
+        square(0, 0, MAP, MAP_COLOR),
+        square(halo, halo, SPAN, KEY_COLOR),
+        square(FIRST, FIRST, TILE, QUERY_COLOR),
+        square(FIRST, FIRST, 1, ONE_COLOR),
         *grid(),
-        square(halo, halo, KERNEL, 'none', ONE_COLOUR),
+        square(halo, halo, KERNEL, 'none', ONE_COLOR),
         text(280, 24, f'one product of {TILE**2} x {SPAN**2}, masked outside each {KERNEL} x {KERNEL} neighborhood'),
         *mask(280, 40, 4.5),
         text(280, 215, 'Rows: queries. Columns: keys, row by row of the map. Light: masked.'),

@@ -59,7 +59,16 @@ SYSTEMS = {
     'eomt': 'EoMT',
     'linear': 'linear head',
 }
-DATA = {'ade20k': 'ADE20K', 'cityscapes': 'Cityscapes', 'coco': 'COCO', 'voc2012': 'VOC 2012'}
+DATA = {
+    'ade20k': 'ADE20K',
+    'cityscapes': 'Cityscapes',
+    'coco': 'COCO',
+    'context59': 'Pascal Context',
+    'potsdam': 'Potsdam',
+    'stuff10k': 'COCO-Stuff-10K',
+    'stuff164k': 'COCO-Stuff-164K',
+    'voc2012': 'VOC 2012',
+}
 
 
 @cache

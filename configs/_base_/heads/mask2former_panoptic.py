@@ -1,4 +1,4 @@
-# Mask2Former for things and stuff. Needs of the data set's base, besides: num_stuff, how many of the classes are stuff.
+# Mask2Former for things and stuff. Needs of the dataset's base, besides: num_stuff, how many of the classes are stuff.
 _base_ = './mask2former.py'
 head = dict(num_stuff='${num_stuff}')
 model = dict(data_preprocessor=dict(pad_seg=True), panoptic_fusion_head=dict(num_stuff='${num_stuff}'))

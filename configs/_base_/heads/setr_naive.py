@@ -7,11 +7,12 @@ _head = dict(
     num_convs=1,
     up_scale=4,
     kernel_size=1,
+    dropout_ratio=0.0,
     num_classes='${num_classes}',
     norm_cfg=dict(type='BN'),
     align_corners=False,
 )
-_auxiliary = dict(_head, num_convs=2, up_scale=2, loss_decode=dict(type='CrossEntropyLoss', loss_weight=0.4))
+_auxiliary = dict(_head, num_convs=2, loss_decode=dict(type='CrossEntropyLoss', loss_weight=0.4))
 model = dict(
     decode_head=dict(
         **_head,

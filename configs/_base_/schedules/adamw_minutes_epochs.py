@@ -1,4 +1,4 @@
-# For detectors from random weights on small data sets, in minutes on two CPU cores.
+# For detectors from random weights on small datasets, in minutes on two CPU cores.
 _base_ = './adamw_1x.py'
 epochs = 8
 steps = [6, 7]

@@ -1,4 +1,4 @@
-# For small data sets, from random weights: a short run at a higher rate.
+# For small datasets, from random weights: a short run at a higher rate.
 _base_ = './adamw_160k.py'
 max_iters = 800
 warmup_iters = 200

@@ -1,4 +1,4 @@
-# The same for data sets of boxes and masks: images, or crops out of them, are stretched to image_scale.
+# The same for datasets of boxes and masks: images, or crops out of them, are stretched to image_scale.
 _base_ = './git_120k.py'
 _stretch = dict(type='Resize', scale='${image_scale}', keep_ratio=False)
 augmentation = [

@@ -1,7 +1,8 @@
-# Object-contextual representations, https://arxiv.org/abs/1909.11065. Needs of the other bases: backbone, num_classes,
-# crop_size, and the sum of its maps' channels.
+# Object-contextual representations, https://arxiv.org/abs/1909.11065. Needs of the other bases: backbone (channels follow
+# from it), num_classes, crop_size.
 _base_ = '../heads/parts/segmentor.py'
-joined_channels = 720
+region_channels = 720  # of the head that proposes the objects' regions: the sum of HRNet-W48's maps
+head_channels, object_channels = 512, 256  # of pixels; of the attention between pixels and objects
 _maps = dict(
     in_channels='${channels}',
     in_index='${levels}',
@@ -17,7 +18,7 @@ model = dict(
         dict(
             **_maps,
             type='FCNHead',
-            channels='${joined_channels}',
+            channels='${region_channels}',
             kernel_size=1,
             num_convs=1,
             concat_input=False,
@@ -26,8 +27,8 @@ model = dict(
         dict(
             **_maps,
             type='OCRHead',
-            channels=512,
-            ocr_channels=256,
+            channels='${head_channels}',
+            ocr_channels='${object_channels}',
             loss_decode=dict(type='CrossEntropyLoss', loss_weight=1.0),
         ),
     ],

@@ -69,7 +69,7 @@ class PaddedPatchEmbed(PatchEmbed):
 
 
 class PaddedDownsample(NormedPatchDownsample):
-    """The same with one more row and column of zeros: (B, H, W, C) -> (B, (H + 1) // 2, (W + 1) // 2, out_dim)."""
+    """Downsampling after one more row and column of zeros: (B, H, W, C) -> (B, (H + 1) // 2, (W + 1) // 2, out_dim)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(F.pad(x, (0, 0, 0, 1, 0, 1)))

@@ -205,7 +205,7 @@ class UnbiasedLayerNorm(nn.LayerNorm):
         return F.layer_norm(x, self.normalized_shape, self.weight * share**0.5, self.bias, self.eps * share)
 
 
-class ConvDownsample(NormedPatchDownsample):
+class UnbiasedDownsample(NormedPatchDownsample):
     """ConvNeXt's downsampling with an `UnbiasedLayerNorm`: (B, H, W, C) -> (B, H // 2, W // 2, out_dim)."""
 
     def __init__(self, dim: int, out_dim: int):
@@ -343,7 +343,7 @@ class FAN(Backbone):
         unbiased = partial(UnbiasedLayerNorm, eps=convnext.EPS)
         for i, (width, depth) in enumerate(zip(self.arch.stem, self.arch.depths, strict=False)):
             blocks = [convnext.Block(width, drop_path=0.0, layer_scale=1e-6, norm=unbiased) for _ in range(depth)]
-            downsample = ConvDownsample(self.arch.stem[i - 1], width) if i else None
+            downsample = UnbiasedDownsample(self.arch.stem[i - 1], width) if i else None
             yield Stage(blocks, downsample).apply(narrow)
 
     @property

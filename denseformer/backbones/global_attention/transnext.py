@@ -26,6 +26,7 @@ from typing_extensions import Unpack
 
 from denseformer.attention.foveal import foveal_attention
 from denseformer.attention.neighbors_3x3 import inside_map
+from denseformer.backbones.arch import DoublingArch
 from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.caching import cached_constant
 from denseformer.checkpoints.keys import StateDict, linear_from_pointwise, rename, stages_from_numbers, strip_classifier
@@ -150,7 +151,7 @@ class CosineAttention(nn.Module):
         return self.proj(heads.flatten(-2))
 
 
-class GlobalAttention(CosineAttention):
+class GlobalCosineAttention(CosineAttention):
     """Attention of all tokens to all: (B, H, W, C) -> the same."""
 
     def __init__(self, dim: int, heads: int, cpb: ContinuousPositionBias):
@@ -223,20 +224,11 @@ class ConvGLU(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arch:
-    """width: channels of the first stage, doubled at each further one; heads are 24 wide.
+class Arch(DoublingArch):
+    """reductions: by how much each stage pools its keys, 1 for attention to all of them. Heads are 24 wide."""
 
-    reductions: by how much each stage pools its keys, 1 for attention to all of them.
-    """
-
-    width: int
-    depths: tuple[int, ...]
     mlp_ratios: tuple[int, ...] = (8, 8, 4, 4)
     reductions: tuple[int, ...] = (8, 4, 2, 1)
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        return tuple(self.width * 2**i for i in range(len(self.depths)))
 
 
 @MODELS.register_module()
@@ -298,7 +290,9 @@ class TransNeXt(Backbone):
         trained = None if side is None else (side, side // reduction)
         heads = dim // 24
         cpb = ContinuousPositionBias(heads, pretrained=PRETRAINED_SIZE // stride, trained=trained)
-        return GlobalAttention(dim, heads, cpb) if reduction == 1 else AggregatedAttention(dim, heads, cpb, reduction)
+        if reduction == 1:
+            return GlobalCosineAttention(dim, heads, cpb)
+        return AggregatedAttention(dim, heads, cpb, reduction)
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'TransNeXt') -> StateDict:

@@ -46,7 +46,7 @@ class OutlookAttention(nn.Module):
         return self.proj(outlook_attention(self.logits(centers) * self.scale, self.v(x)))
 
 
-class PatchEmbed(nn.Module):
+class DeepPatchEmbed(nn.Module):
     """Three convolutions, then patches of 4 x 4 of their outputs: (B, C, H, W) -> (B, H/8, W/8, dim)."""
 
     def __init__(self, in_channels: int, hidden: int, dim: int):
@@ -114,7 +114,7 @@ class VOLO(Backbone):
         blocks = [[self._block(i, rate) for rate in stage_rates] for i, stage_rates in enumerate(rates)]
         downsample = Downsample(arch.widths[0], arch.widths[1])
         self.assemble(
-            patch_embed=PatchEmbed(self.in_channels, arch.stem, arch.widths[0]),
+            patch_embed=DeepPatchEmbed(self.in_channels, arch.stem, arch.widths[0]),
             stages=[
                 Stage(blocks[0]),
                 PositionedStage(blocks[1], downsample, dim=arch.widths[1], side=image_size // 16),

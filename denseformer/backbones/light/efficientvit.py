@@ -75,7 +75,7 @@ class CascadedGroupAttention(nn.Module):
 
 
 class WindowedAttention(nn.Module):
-    """The same in windows of a map: (B, C, H, W) -> the same."""
+    """Cascaded group attention in the windows of a map: (B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(self, dim: int, heads: int, kernels: tuple[int, ...]):
         super().__init__()

@@ -161,7 +161,7 @@ class PooledAttention(nn.Module):
 
     def __init__(self, dim: int):
         super().__init__()
-        self.attn = SelfAttention(dim)
+        self.attn = WholeMapAttention(dim)
         self.norm = nn.BatchNorm2d(dim)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -175,7 +175,7 @@ def unpool(x: Tensor, places: Tensor, size: torch.Size) -> Tensor:
     return out.scatter(2, places.flatten(2), x.flatten(2)).unflatten(2, size)
 
 
-class SelfAttention(nn.Module):
+class WholeMapAttention(nn.Module):
     """Softmax attention between all positions: (B, C, H, W) -> the same."""
 
     def __init__(self, dim: int):
@@ -223,7 +223,7 @@ class Block(nn.Module):
 def whole_map_attention(dim: int, stage: int, act: Act) -> nn.Module:
     if stage < 2:
         return LargeKernelSelection(dim, act)
-    return PooledAttention(dim) if stage == 2 else SelfAttention(dim)
+    return PooledAttention(dim) if stage == 2 else WholeMapAttention(dim)
 
 
 class Downsample(nn.Module):

@@ -73,6 +73,11 @@ class DINOv3Adapter(Adapter):
         self.with_cp = with_cp
         self.build(encoder, injectors=False, drop_path_rate=drop_path_rate)
 
+    @property
+    def reader(self) -> PlainBackbone:
+        """The backbone: nothing of the pyramid enters it."""
+        return self.encoder
+
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """image: (B, in_channels, height, width), normalised -> one (B, C, H, W) per stride."""
         padded = self.padded(image)

@@ -321,4 +321,5 @@ class SNNet(MapNetwork):
 SNNet.archs = {
     'small_large': Arch(widths=(384, 1024), depths=(12, 24), heads=(6, 16), rank=16),
     'base_large': Arch(widths=(768, 1024), depths=(12, 24), heads=(12, 16), rank=4),
+    'small_base': Arch(widths=(384, 768), depths=(12, 12), heads=(6, 12), rank=64, out_indices=(4, 7, 9, 11)),
 }

@@ -6,7 +6,8 @@ Official code: https://github.com/czczup/ViT-Adapter (Apache-2.0).
 Before each quarter of the blocks the tokens read from the pyramid's three coarser maps by deformable attention
 (injector), behind it the maps read from the tokens (extractor). The pyramid and the tokens' maps are added in the end.
 
-The transformer is a DeiT without its class token, or a DINOv2 with it, as DINOv2's authors have it under Mask2Former
+The transformer is a DeiT without its class token, a BEiT with it, whose attention has a bias per offset in place of a
+table of positions, or a DINOv2 with it, as DINOv2's authors have it under Mask2Former
 (https://github.com/facebookresearch/dinov2, Apache-2.0). Blocks of detectors attend within windows. They are padded
 with zeros behind the projection of queries, keys and values, unlike ViTDet's: what is padded is a key of zeros.
 
@@ -30,6 +31,7 @@ from denseformer.attention.windows import window_partition, window_reverse
 from denseformer.backbones.base import MapNetwork
 from denseformer.backbones.plain.base import PlainArch, PlainBackbone
 from denseformer.backbones.plain.embedding import Patches, PositionTable, Size, TokenEmbed
+from denseformer.backbones.plain.vit import RelativeAttention, ViT
 from denseformer.caching import cached_constant
 from denseformer.checkpoints.keys import StateDict, drop, join, rename
 from denseformer.dynamic_shapes import as_tensor, ceil_div
@@ -308,33 +310,33 @@ class Arch(AdapterArch, PlainArch):
     """layer_scale: where the gains on the blocks' branches start, None for none.
 
     cls_token: whether a class token goes along with the patches; swiglu: whether MLPs are gated.
+    relative_positions: BEiT's bias per offset in each block in place of a table of positions; wants the class token.
     """
 
     layer_scale: float | None = 1.0
     cls_token: bool = False
     swiglu: bool = False
+    relative_positions: bool = False
 
 
 class Encoder(PlainBackbone):
     """The vision transformer inside; `windows` says by block the side of its windows."""
 
+    no_weight_decay = ViT.no_weight_decay
+
     def __init__(self, *, drop_path_rate: float, windows: Sequence[int | None], **common: Any):
         super().__init__(**common)
         record, dim = self.arch, self.arch.width
         mlp = SwiGLU if record.swiglu else Mlp
+        table = None if record.relative_positions else PositionTable(dim, self.grid, rows=int(record.cls_token))
         self.build(
             patch_embed=TokenEmbed(
-                Patches(self.in_channels, dim, self.patch_size),
-                dim,
-                cls_token=record.cls_token,
-                positions=PositionTable(dim, self.grid, rows=int(record.cls_token)),
+                Patches(self.in_channels, dim, self.patch_size), dim, cls_token=record.cls_token, positions=table
             ),
             blocks=[
                 PreNormBlock(
                     dim,
-                    TokenAttention(dim, record.heads)
-                    if window is None
-                    else PaddedWindowAttention(dim, record.heads, window),
+                    self.attention(window),
                     mlp(dim, record.mlp_width),
                     drop_path=rate,
                     norm=layer_norm,
@@ -345,9 +347,18 @@ class Encoder(PlainBackbone):
             norm=None,
         )
 
+    def attention(self, window: int | None) -> SelfAttention:
+        dim, heads = self.arch.width, self.arch.heads
+        if self.arch.relative_positions:
+            return RelativeAttention(dim, heads, self.grid)
+        return TokenAttention(dim, heads) if window is None else PaddedWindowAttention(dim, heads, window)
+
+    def context(self, x: Tensor, size: Size) -> tuple[Any, ...]:
+        return (size,)
+
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: PlainBackbone) -> StateDict:
-        """From DeiT's and DINOv2's layouts; gains may be missing.
+        """From DeiT's, BEiT's and DINOv2's layouts; gains may be missing.
 
         Without a class token its row of positions is dropped. Gated MLPs begin with one layer in DINOv2's files, and
         with two in those of its segmentor.
@@ -364,7 +375,7 @@ class Encoder(PlainBackbone):
             'fc1',
         )
         state_dict = rename(state_dict, (r'\.mlp\.w12\.', '.mlp.fc1.'), (r'\.mlp\.w3\.', '.mlp.fc2.'))
-        return PlainBackbone.remap_official_keys(state_dict, network)
+        return ViT.remap_official_keys(state_dict, network)
 
 
 @MODELS.register_module()
@@ -376,8 +387,8 @@ class ViTAdapter(Adapter):
             windows at all. The authors' detectors have 14 in two of three blocks.
         patch_size, image_size: as in `PlainBackbone`; None for the variant's own.
         drop_path_rate: stochastic depth of the last block, and of all MLPs of extractors.
-        in_channels, with_cp, pretrained, init_cfg, finetune: as in `Backbone`. Weights of a DeiT or a DINOv2 start the
-            transformer alone; finetune='head' keeps it as it is, as DINOv2's authors do.
+        in_channels, with_cp, pretrained, init_cfg, finetune: as in `Backbone`. Weights of a DeiT, a BEiT or a DINOv2
+            start the transformer alone; finetune='head' keeps it as it is, as DINOv2's authors do.
 
     Images are zero-padded on the right and at the bottom to multiples of 32 and of the patch, which the authors ask
     for. With patches of 14 pixels these are multiples of 224.
@@ -406,6 +417,8 @@ class ViTAdapter(Adapter):
         self.with_cp = with_cp
         if record.blocks % len(STRIDES):
             raise ValueError(f'The blocks are divided among {len(STRIDES)} interactions: {record.blocks} cannot be.')
+        if record.relative_positions and not record.cls_token:
+            raise ValueError('Relative positions are defined for patches and one class token: cls_token must be True.')
         if windows is not None and (len(windows) != record.blocks or (record.cls_token and any(windows))):
             raise ValueError(
                 f'windows must be one number or None for each of {record.blocks} blocks, and None where a class token '
@@ -443,10 +456,10 @@ class ViTAdapter(Adapter):
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'ViTAdapter') -> StateDict:
-        """From the authors' names, or those of a DeiT or a DINOv2, which the encoder takes."""
+        """From the authors' names, or those of a DeiT, a BEiT or a DINOv2, which the encoder takes."""
         return rename(
-            drop(state_dict, r'^(norm|head|head_dist)\.', r'^mask_token$'),
-            (r'^(pos_embed|cls_token|patch_embed\.|blocks\.)', r'encoder.\1'),
+            drop(state_dict, r'^(norm|fc_norm|head|head_dist)\.', r'^mask_token$'),
+            (r'^(pos_embed|cls_token|patch_embed\.|rel_pos_bias\.|blocks\.)', r'encoder.\1'),
             *ADAPTER_NAMES,
         )
 
@@ -470,11 +483,21 @@ def dinov2(*, deform_ratio: float = 0.5, **fields: Any) -> Arch:
     return Arch(**fields, deform_heads=heads, deform_ratio=deform_ratio, cls_token=True, patch_size=14, image_size=518)
 
 
+def beit(**fields: Any) -> Arch:
+    """A BEiT or BEiT v2 of the given width; both are one network."""
+    heads = fields['heads']
+    return Arch(
+        **fields, deform_heads=heads, deform_ratio=0.5, layer_scale=1e-6, cls_token=True, relative_positions=True
+    )
+
+
 ViTAdapter.archs = {
     'tiny': Arch(width=192, blocks=12, heads=3, deform_heads=6),
     'small': Arch(width=384, blocks=12, heads=6, deform_heads=6),
     'base': Arch(width=768, blocks=12, heads=12, deform_heads=12, deform_ratio=0.5),
     'large': Arch(width=1024, blocks=24, heads=16, deform_heads=16, deform_ratio=0.5),
+    'beit_base': beit(width=768, blocks=12, heads=12),
+    'beit_large': beit(width=1024, blocks=24, heads=16),
     'dinov2_small': dinov2(width=384, blocks=12, heads=6, deform_ratio=1.0),
     'dinov2_base': dinov2(width=768, blocks=12, heads=12),
     'dinov2_large': dinov2(width=1024, blocks=24, heads=16),

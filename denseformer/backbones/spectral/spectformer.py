@@ -46,7 +46,7 @@ class SpectralGate(nn.Module):
         return global_filter(x.permute(0, 3, 1, 2), self.spectrum).permute(0, 2, 3, 1)
 
 
-class PatchEmbed(OverlapPatchEmbed):
+class DeepPatchEmbed(OverlapPatchEmbed):
     """Three convolutions, a strided one, LayerNorm: (B, C, H, W) -> (B, ceil(H/4), ceil(W/4), dim)."""
 
     def __init__(self, in_channels: int, hidden: int, dim: int):
@@ -87,7 +87,7 @@ class SpectralTransformer(PVTv2Base):
         self.build(drop_path_rate)
 
     def make_patch_embed(self) -> nn.Module:
-        return PatchEmbed(self.in_channels, self.arch.stem, self.arch.widths[0])
+        return DeepPatchEmbed(self.in_channels, self.arch.stem, self.arch.widths[0])
 
     def side(self, stage: int) -> int:
         """The side of a stage's map at `image_size`, in tokens."""

@@ -8,7 +8,8 @@ Patches of 16 pixels, and one kind of block throughout: Mamba's mixer, pre-norma
 of patches forwards and backwards, each way with weights of its own. As in the authors' segmentation code, the maps are
 what the mixers of every sixth block add to the sum, not the sum, brought to strides 4, 8, 16 and 32. That code has no
 class token; in classifiers it stands in the middle of the tokens, and so does its position. The segmentation code
-rotates tokens in the small variant alone, before every block, by their place in the map.
+rotates tokens in the small variant alone, before every block, by their place in the map; their detector does so in all,
+and returns the sum behind the last block, of which ViTDet's neck makes its levels.
 
 The authors' code takes square images of the trained size. Here positions are resized to others; images are zero-padded
 to whole patches, and maps cropped to the image.
@@ -119,7 +120,7 @@ class PositionedPatches(nn.Module):
         return x + resize_positions(self.pos_embed, tuple(x.shape[1:3]), 'bicubic')
 
 
-def pyramid(dim: int) -> list[nn.Module]:
+def pyramid_levels(dim: int) -> list[nn.Module]:
     """From stride 16 to 4, 8, 16 and 32, on channel-first maps."""
     return [
         nn.Sequential(doubled(dim), nn.BatchNorm2d(dim), nn.GELU(), doubled(dim)),
@@ -153,6 +154,9 @@ class Vim(Backbone):
     Args:
         image_size: side of the images that positions are learned at, in pixels, a multiple of 16. Those of checkpoints
             are resized to it.
+        rope: whether tokens are rotated by their place; None for what the authors' segmentation code does.
+        pyramid: return what mixers add, at strides 4 to 32; False for the sums, all at stride 16, of which the authors'
+            detector takes the last one.
         The others are described in `Backbone`.
     """
 
@@ -170,6 +174,8 @@ class Vim(Backbone):
         *,
         arch: str | Mapping[str, Any] = 'tiny',
         image_size: int = 512,
+        rope: bool | None = None,
+        pyramid: bool = True,
         drop_path_rate: float = 0.0,
         **common: Unpack[BackboneOptions],
     ):
@@ -177,14 +183,20 @@ class Vim(Backbone):
         if image_size < PATCH:
             raise ValueError(f'image_size must be at least a patch, {PATCH}, got {image_size}.')
         width, depths = self.arch.width, self.arch.depths
+        rope = self.arch.rope if rope is None else rope
+        self.pyramid = pyramid
         self.assemble(
             patch_embed=PositionedPatches(self.in_channels, width, image_size // PATCH),
             stages=[
-                Column(Block(width, sum(depths), self.arch.rope, rate) for rate in rates)
+                Column(Block(width, sum(depths), rope, rate) for rate in rates)
                 for rates in drop_path_rates(drop_path_rate, depths)
             ],
-            out_norms=pyramid(width),
+            out_norms=pyramid_levels(width) if pyramid else None,
         )
+
+    @property
+    def out_strides(self) -> tuple[int, ...]:
+        return super().out_strides if self.pyramid else (PATCH,) * len(self.out_indices)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """See `Backbone`."""
@@ -194,8 +206,10 @@ class Vim(Backbone):
         for i, (column, level) in enumerate(zip(self.stages, self.out_norms, strict=True)):
             x, branch = column(x)
             if i in self.out_indices:
-                H, W = (ceil_div(side, self.strides[i]) for side in image.shape[2:])
-                outs.append(level(branch.permute(0, 3, 1, 2))[:, :, :H, :W])  # (B, C, H, W)
+                stride = self.strides[i] if self.pyramid else PATCH
+                H, W = (ceil_div(side, stride) for side in image.shape[2:])
+                out = branch if self.pyramid else x
+                outs.append(level(out.permute(0, 3, 1, 2))[:, :, :H, :W])  # (B, C, H, W)
         return tuple(outs)
 
     @staticmethod

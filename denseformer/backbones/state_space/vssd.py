@@ -26,8 +26,8 @@ from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.checkpoints.keys import StateDict, rename, stages_from, strip_classifier
 from denseformer.layers import ConvNorm, DepthwiseConv, Mlp, PreNormBlock, drop_path_rates
 from denseformer.layers.channel_first import to_channels_last
-from denseformer.layers.global_attention import GlobalAttention
 from denseformer.layers.linear import Linear
+from denseformer.layers.self_attention import GlobalAttention
 from denseformer.layers.state_space import step_bias
 from denseformer.network import Source
 from denseformer.registry import MODELS

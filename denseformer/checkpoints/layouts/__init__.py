@@ -7,7 +7,7 @@ from denseformer.checkpoints.keys import StateDict
 from denseformer.checkpoints.layouts import detectron2, openmmlab, timm, transformers, transformers_plain
 from denseformer.checkpoints.layouts.layout import Layout
 
-SYSTEMS = (transformers.SYSTEM, detectron2.DETECTOR)
+SYSTEMS = (transformers.SYSTEM, detectron2.DETECTOR, openmmlab.BEIT_SEGMENTOR)
 """Layouts of whole models, whose heads have other names, too."""
 PACKAGES = {
     'timm': timm.LAYOUTS,

@@ -19,3 +19,8 @@ class Layout:
 
     def matches(self, state_dict: StateDict) -> bool:
         return any(re.match(self.mark, key) for key in state_dict)
+
+
+def counted_from_1(name: str) -> Callable[[re.Match], str]:
+    """The replacement, for `rename`, of a part whose number, the first group, is counted from 0: `name` and from 1."""
+    return lambda match: f'{name}{int(match[1]) + 1}.'

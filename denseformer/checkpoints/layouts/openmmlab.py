@@ -5,13 +5,10 @@ Sources: https://github.com/open-mmlab/mmsegmentation, .../mmdetection, .../mmpr
 theirs themselves.
 """
 
-import re
-from collections.abc import Callable
-
 from torch import Tensor
 
 from denseformer.checkpoints.keys import Rule, StateDict, linear_from_pointwise, rename
-from denseformer.checkpoints.layouts.layout import Layout
+from denseformer.checkpoints.layouts.layout import Layout, counted_from_1
 
 FFN: tuple[Rule, ...] = ((r'\.ffn\.layers\.0\.0\.', '.mlp.fc1.'), (r'\.ffn\.layers\.1\.', '.mlp.fc2.'))
 
@@ -90,15 +87,11 @@ def convnext(state_dict: StateDict) -> StateDict:
 
 def mit(state_dict: StateDict) -> StateDict:
     """MLPs are of 1 x 1 convolutions there, and queries, keys and values one tensor."""
-
-    def stage(name: str) -> Callable[[re.Match], str]:
-        return lambda match: f'{name}{int(match[1]) + 1}.'
-
     renamed = rename(
         state_dict,
-        (r'^layers\.(\d)\.0\.', stage('patch_embed')),
-        (r'^layers\.(\d)\.1\.', stage('block')),
-        (r'^layers\.(\d)\.2\.', stage('norm')),
+        (r'^layers\.(\d)\.0\.', counted_from_1('patch_embed')),
+        (r'^layers\.(\d)\.1\.', counted_from_1('block')),
+        (r'^layers\.(\d)\.2\.', counted_from_1('norm')),
         (r'^(patch_embed\d)\.projection\.', r'\1.proj.'),
         (r'\.attn\.attn\.out_proj\.', '.attn.proj.'),
         (r'\.ffn\.layers\.0\.', '.mlp.fc1.'),
@@ -117,6 +110,17 @@ def sam(state_dict: StateDict) -> StateDict:
     return rename(state_dict, (r'^channel_reduction\.', 'neck.'))
 
 
+def beit_segmentor(state_dict: StateDict) -> StateDict:
+    """BEiT's neck lies in the backbone in its authors' segmentor, and has other names in mmsegmentation's."""
+    return rename(
+        state_dict,
+        (r'^backbone\.fpn(\d)\.', r'neck.fpn\1.'),
+        (r'^neck\.upsample_4x\.', 'neck.fpn1.'),
+        (r'^neck\.upsample_2x\.', 'neck.fpn2.'),
+    )
+
+
+BEIT_SEGMENTOR = Layout(r'^(backbone\.blocks\.0\.attn\.q_bias$|neck\.upsample_4x\.)', beit_segmentor)
 LAYOUTS = {
     'Swin': Layout(r'^stages\.\d\.blocks\.\d+\.attn\.w_msa\.', swin),
     'SwinV2': Layout(r'^stages\.\d\.blocks\.\d+\.attn\.w_msa\.', swinv2),

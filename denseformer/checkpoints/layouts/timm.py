@@ -10,7 +10,7 @@ from denseformer.checkpoints.keys import StateDict, linear_from_pointwise, renam
 from denseformer.checkpoints.layouts.layout import Layout
 
 FLAT = (r'^(stages|layers)_(\d+)\.', r'\1.\2.')
-"""From the names of a feature extractor to those of a classifier."""
+"""Rules from the names of a feature extractor to those of a classifier."""
 
 
 def closing_downsample(match: re.Match) -> str:

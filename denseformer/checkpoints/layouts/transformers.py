@@ -5,10 +5,9 @@ are three layers there and one with the authors.
 """
 
 import re
-from collections.abc import Callable
 
 from denseformer.checkpoints.keys import StateDict, drop, join, rename
-from denseformer.checkpoints.layouts.layout import Layout
+from denseformer.checkpoints.layouts.layout import Layout, counted_from_1
 
 NEST = r'^(?:swin|swinv2|convnext|focalnet|nat|dinat)\.'
 BLOCK = (
@@ -125,16 +124,13 @@ MIT_IN_MEMORY = (
 
 
 def mit(state_dict: StateDict) -> StateDict:
-    def stage(name: str) -> Callable[[re.Match], str]:
-        return lambda match: f'{name}{int(match[1]) + 1}.'
-
     renamed = rename(
         state_dict,
         (r'^(?:segformer\.)?(?:encoder\.)?', ''),
         *MIT_IN_MEMORY,
-        (r'^patch_embeddings\.(\d)\.', stage('patch_embed')),
-        (r'^block\.(\d)\.', stage('block')),
-        (r'^layer_norm\.(\d)\.', stage('norm')),
+        (r'^patch_embeddings\.(\d)\.', counted_from_1('patch_embed')),
+        (r'^block\.(\d)\.', counted_from_1('block')),
+        (r'^layer_norm\.(\d)\.', counted_from_1('norm')),
         (r'\.layer_norm(?:_([12]))?\.', lambda match: f'.norm{match[1] or ""}.'),
         (r'\.attention\.output\.dense\.', '.attn.proj.'),
         (r'\.attention\.self\.query\.', '.attn.q.'),

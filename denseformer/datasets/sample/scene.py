@@ -96,9 +96,9 @@ class Canvas:
         where = window(away, self.size, 4 * softness)
         self.image[where] *= 1 - 0.55 * blur(coverage(away, where), softness)[..., None]
 
-    def paint(self, where: Window, alpha: np.ndarray, colour: np.ndarray) -> None:
+    def paint(self, where: Window, alpha: np.ndarray, color: np.ndarray) -> None:
         under = self.image[where]
-        under += (colour - under) * alpha[..., None]
+        under += (color - under) * alpha[..., None]
 
 
 def draw_scene(rng: Generator, size: int) -> Scene:

@@ -22,7 +22,7 @@ class SampleDataset(BaseSegDataset):
         The others are described in mmsegmentation's `BaseSegDataset`.
     """
 
-    METAINFO: dict = {'classes': CLASSES, 'palette': [list(colour) for colour in PALETTE]}  # noqa: RUF012
+    METAINFO: dict = {'classes': CLASSES, 'palette': [list(color) for color in PALETTE]}  # noqa: RUF012
     makes_its_data = True  # nothing to look for before the set is built
 
     def __init__(

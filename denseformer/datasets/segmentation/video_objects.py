@@ -49,11 +49,16 @@ class VideoObjects(BaseSegDataset):
         return found
 
     def _videos(self) -> list[str]:
-        lines = [line.split() for line in Path(self.ann_file).read_text().splitlines() if line.strip()]
+        lines = [line for line in Path(self.ann_file).read_text().splitlines() if line.strip()]
         if not lines:
             raise ValueError(f"'{self.ann_file}' lists no video.")
-        names = (line[0] for line in lines)
-        return list(dict.fromkeys(Path(name).parent.name if '/' in name else name for name in names))
+        return list(dict.fromkeys(map(video_of, lines)))
+
+
+def video_of(line: str) -> str:
+    """The video that a line of a list names, itself or by one of its frames and what stands behind it."""
+    name = line.split()[0]
+    return Path(name).parent.name if '/' in name else name
 
 
 def frames_of(folder: Path) -> list[Path]:

@@ -27,7 +27,7 @@ PRIOR = -4.595
 
 
 class Proposals(NamedTuple):
-    """What the stages begin with: kernels (B, Q, C), feature (B, C, h, w), masks (B, Q, h, w), and the semantic
+    """Inputs of the first stage: kernels (B, Q, C), feature (B, C, h, w), masks (B, Q, h, w), and the semantic
     scores of pixels (B, K, h, w) that train the feature; masks and scores are logits."""
 
     kernels: Tensor
@@ -37,7 +37,7 @@ class Proposals(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """What a stage finds: classes (B, Q, K), attributes (B, Q, A) or None, masks (B, Q, h, w), all logits, and kernels
+    """Outputs of a stage: classes (B, Q, K), attributes (B, Q, A) or None, masks (B, Q, h, w), all logits, and kernels
     (B, Q, C) for the next one."""
 
     classes: Tensor

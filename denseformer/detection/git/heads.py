@@ -38,7 +38,7 @@ NAMES: tuple[Rule, ...] = (
 
 
 class GiTHead(BaseModule):
-    """What the tasks share.
+    """The base of the heads of all tasks.
 
     grid: rows and columns of points in a window; sampled: how many of a window's points are taught in a step.
     """
@@ -109,7 +109,7 @@ class GiTDetectionHead(GiTHead):
 
     @property
     def centers(self) -> list[int]:
-        """Which of the numbers that follow the class are places, beside which the point's own count."""
+        """Indices of the numbers after the class that are places, counted beside the point's own."""
         return [0, 1, BOX, BOX + 1] if self.rays else [0, 1]
 
     def loss(self, sight: Sight, batch_data_samples: Sequence[Any]) -> dict[str, Tensor]:

@@ -28,7 +28,7 @@ from denseformer.registry import MODELS
 
 
 class Memory(NamedTuple):
-    """What sequences see of the image in one block.
+    """The part of the image that sequences see in one block.
 
     map: (B, H, W, C), as it enters the block; keys, values: of its windows, (n, h, S, d).
     """
@@ -77,7 +77,7 @@ def answer(block: PreNormBlock, tokens: Tensor, keys: Tensor, values: Tensor, pa
 
 
 def at_points(map: Tensor, points: Tensor) -> Tensor:
-    """What a map (B, H, W, C) has at points (n, G, 2), x and y as shares of its sides, bilinearly: (n, G, C)."""
+    """Values of a map (B, H, W, C) at points (n, G, 2), x and y as shares of its sides, bilinearly: (n, G, C)."""
     places = 2 * points.unflatten(0, (len(map), -1)) - 1  # (B, windows, G, 2)
     found = F.grid_sample(map.permute(0, 3, 1, 2), places.to(map.dtype), align_corners=False)  # (B, C, windows, G)
     return found.permute(0, 2, 3, 1).flatten(0, 1)
@@ -89,7 +89,7 @@ class GiT(RenamesKeys, BaseModule):
 
     Args:
         backbone: config of a `GiTViT`, or of a `SAM` of whose blocks the last attends in windows.
-        class_names: of the classes; or the name of a data set whose classes mmdetection or mmsegmentation lists, as
+        class_names: of the classes; or the name of a dataset whose classes mmdetection or mmsegmentation lists, as
             'coco' and 'ade20k'; or their number, where words need no names.
         task: what is asked, as the authors name it: 'detection', 'instance_segmentation', 'semantic_segmentation'.
         num_bins: the numbers 0 .. num_bins are words, too; None for none.
@@ -185,7 +185,7 @@ class Sight:
         return window_partition(points, grid)[0].repeat(len(self.map), 1, 1)
 
     def starts(self, grid: Size, task: Tensor) -> Tensor:
-        """What the sequence at each point starts with, the task (C,) and where the point lies: (n, G, C)."""
+        """The start of the sequence at each point, the task (C,) and where the point lies: (n, G, C)."""
         size = (grid[0] * self.windows[0], grid[1] * self.windows[1])
         places = self.network.backbone.patch_embed.positions(size).unflatten(1, size)
         return task + window_partition(places, grid)[0].repeat(len(self.map), 1, 1)

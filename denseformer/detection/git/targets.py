@@ -1,4 +1,4 @@
-"""What GiT is taught to say: boxes and outlines of objects as numbers, and which point says it.
+"""The words that GiT is taught: boxes and outlines of objects as numbers, and which point says it.
 
 Legend: Q points of an image, m objects, R rays.
 """
@@ -36,7 +36,7 @@ def outline(mask: np.ndarray) -> np.ndarray:
 
 
 def center_of_mass(points: np.ndarray) -> np.ndarray:
-    """That of the polygon (points, 2), in whole pixels: (2,)."""
+    """The center of mass of the polygon (points, 2), in whole pixels: (2,)."""
     if not len(points):
         return np.zeros(2)
     here = points.astype(np.float64)
@@ -83,5 +83,5 @@ def polygons(values: Tensor) -> Tensor:
 
 
 def choose(positive: Tensor, count: int) -> Tensor:
-    """Which `count` of each window's points are taught: those of objects first, (n, G) -> numbers (n, count)."""
+    """Choose `count` of each window's points to be taught, those of objects first: (n, G) -> numbers (n, count)."""
     return (torch.rand(positive.shape, device=positive.device) + positive).topk(count).indices

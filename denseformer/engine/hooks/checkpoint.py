@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,15 @@ class CheckpointHook(MMEngineCheckpointHook):
     `best.pth` and `last.pth` beside the checkpoints lead to the best and to the newest one.
     """
 
-    _default_greater_keys = [*MMEngineCheckpointHook._default_greater_keys, 'PQ']  # noqa: RUF012
+    _default_greater_keys = [*MMEngineCheckpointHook._default_greater_keys, 'PQ', 'Dice', 'J&F']  # noqa: RUF012
     saved_iter = -1
     file_backend: Any
+
+    def _init_rule(self, rules: Sequence[str | None], key_indicators: Sequence[str]) -> None:
+        """As mmengine, which however takes `loss_dice` for a score, since Dice is one: less of a loss is better."""
+        rules = list(rules) * (len(key_indicators) if len(rules) == 1 else 1)
+        of_losses = ['less' if 'loss' in key.lower() else None for key in key_indicators]
+        super()._init_rule([rule or known for rule, known in zip(rules, of_losses, strict=True)], key_indicators)
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)

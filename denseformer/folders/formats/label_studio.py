@@ -10,7 +10,7 @@ from denseformer.folders.listing import Listing, is_rows, split_of
 
 EXPECTED = "Label Studio: a json list of tasks with 'data' and 'annotations', or JSON-MIN's with 'image' and 'label'"
 UPLOADED = re.compile(r'^[0-9a-f]{8}-')
-"""What Label Studio puts before the names of uploaded files."""
+"""The prefix that Label Studio gives to uploaded files."""
 SHAPES = ('rectanglelabels', 'polygonlabels')
 
 

@@ -1,4 +1,4 @@
-"""What the values of masks stand for: as the data file says, or a legend beside them, or the values themselves."""
+"""Classes that the values of masks stand for: by the data file, by a legend beside them, or the values themselves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ Value = int | Color
 
 @dataclass(frozen=True)
 class Said:
-    """What a data file says of masks; see `data_file`."""
+    """The statements of a data file about masks; see `data_file`."""
 
     names: tuple[str, ...] = ()
     palette: tuple[Color, ...] = ()

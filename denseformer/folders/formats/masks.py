@@ -76,7 +76,7 @@ def beside(names: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def key_of(name: str) -> Key:
-    """What the paths of an image and its mask share: folders without the words for either, splits by one name."""
+    """Parts that the paths of an image and its mask share: folders without the words for either, splits by one name."""
     path = PurePosixPath(name)
     parts = []
     for part in path.parent.parts:

@@ -70,7 +70,7 @@ def recognize_alone(listing: Listing, names: tuple[str, ...] = ()) -> Found | No
 
 
 def key_of(name: str) -> tuple[str, ...]:
-    """What the paths of an image and its target share: the split, other folders, and the name without suffix."""
+    """Parts that the paths of an image and its target share: split, other folders, and the name without suffix."""
     path = PurePosixPath(name)
     others = [part for part in path.parent.parts if not {*words(part)} & ROLES and not SCALE_FOLDER.match(part)]
     return (split_of(name), *others, path.stem)

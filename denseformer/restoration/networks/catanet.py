@@ -21,6 +21,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -44,24 +45,10 @@ from denseformer.network import Source
 from denseformer.precision import at_least_float32
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationNetwork, RestorationOptions
-from denseformer.restoration.networks.layers import conv3x3, convolve, shuffle_factors
+from denseformer.restoration.networks.layers import ResidualConvMlp, conv3x3, convolve, shuffle_factors
 
 CENTER_DECAY = 0.999
-
-
-class EnhancedMlp(nn.Module):
-    """An MLP whose hidden map is added to a 5 x 5 depth-wise convolution of it: (B, H, W, C) -> the same."""
-
-    def __init__(self, dim: int, hidden: int):
-        super().__init__()
-        self.fc1 = Linear(dim, hidden)
-        self.act = nn.GELU()
-        self.dwconv = DepthwiseConv(hidden, 5)
-        self.fc2 = Linear(hidden, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.act(self.fc1(x))
-        return self.fc2(x + self.act(self.dwconv(x)))
+depthwise_5x5 = partial(DepthwiseConv, kernel_size=5)
 
 
 class GroupAttention(nn.Module):
@@ -170,14 +157,14 @@ class Block(nn.Module):
         self.tokens = TokenBlock(
             dim,
             GroupAttention(dim, *heads, arch.groups[index], stable_order),
-            EnhancedMlp(dim, arch.hidden),
+            ResidualConvMlp(dim, arch.hidden, depthwise_5x5),
             arch.centres[index],
             arch.iterations,
         )
         self.patches = PreNormBlock(
             dim,
             PatchAttention(dim, *heads, arch.patches[index]),
-            EnhancedMlp(dim, arch.hidden),
+            ResidualConvMlp(dim, arch.hidden, depthwise_5x5),
             drop_path=0,
         )
         self.conv = conv3x3(dim, dim)

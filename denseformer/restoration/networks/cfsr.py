@@ -13,6 +13,7 @@ Legend: B batch, H W map, C channels.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from denseformer.layers import DepthwiseConv, Linear
 from denseformer.network import Source
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationOptions
+from denseformer.restoration.networks.layers import ResidualConvMlp
 from denseformer.restoration.networks.trunk import TRUNK_RULES, ResidualGroup, Run, SwinIRBase
 
 EDGES = {
@@ -87,21 +89,6 @@ class EdgeConv(DepthwiseConv):
         self.branches.clear()
 
 
-class EdgeMlp(nn.Module):
-    """An MLP with a residual edge-aware convolution on its hidden map: (B, H, W, C) -> the same."""
-
-    def __init__(self, dim: int, hidden: int, merged: bool):
-        super().__init__()
-        self.fc1 = Linear(dim, hidden)
-        self.act = nn.GELU()
-        self.dwconv = EdgeConv(hidden, merged)
-        self.fc2 = Linear(hidden, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.act(self.fc1(x))
-        return self.fc2(x + self.act(self.dwconv(x)))
-
-
 class Block(nn.Module):
     """Modulation and an MLP, each pre-normalised, scaled per channel and residual: (B, H, W, C) -> the same."""
 
@@ -110,7 +97,7 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
         self.attn = ConvModulation(dim, kernel_size)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp = EdgeMlp(dim, dim * mlp_ratio, merged)
+        self.mlp = ResidualConvMlp(dim, dim * mlp_ratio, partial(EdgeConv, merged=merged))
         self.gamma1 = nn.Parameter(torch.full((dim,), 1e-6))
         self.gamma2 = nn.Parameter(torch.full((dim,), 1e-6))
 

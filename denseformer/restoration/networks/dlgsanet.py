@@ -57,7 +57,7 @@ class LocalAttention(nn.Module):
         return self.proj_out(x.permute(0, 2, 3, 1))
 
 
-class GlobalAttention(nn.Module):
+class SparseGlobalAttention(nn.Module):
     """Attention among the channels of a head, non-negative and not normalised: (B, H, W, C) -> the same.
 
     window: the side of the windows in which channels attend in prediction; None for the whole image.
@@ -155,7 +155,7 @@ class DLGSANet(RestorationNetwork):
         arch, blocks = self.arch, []
         for _ in range(arch.blocks):
             local = LocalAttention(arch.dim, arch.group_channels, arch.kernel_size)
-            for attn in (local, GlobalAttention(arch.dim, arch.heads, window)):
+            for attn in (local, SparseGlobalAttention(arch.dim, arch.heads, window)):
                 mlp = GatedMlp(arch.dim, int(arch.dim * arch.expansion))
                 blocks.append(PreNormBlock(arch.dim, attn, mlp, drop_path=0))
         return blocks

@@ -1,12 +1,15 @@
-"""Parts that several restoration networks share: ways to enlarge a map, and convolutions on channel-last maps.
+"""Parts that several restoration networks share: convolutions on channel-last maps, an MLP, ways to enlarge a map.
 
 Legend: B batch, H W map, C channels, s scale.
 """
 
 import math
+from collections.abc import Callable
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from denseformer.layers import Linear
 
 
 def convolve(conv: nn.Module, x: Tensor) -> Tensor:
@@ -27,6 +30,24 @@ def residual_conv(dim: int, kind: str) -> nn.Module:
     return nn.Sequential(
         conv3x3(dim, hidden), activation, nn.Conv2d(hidden, hidden, 1), activation, conv3x3(hidden, dim)
     )
+
+
+class ResidualConvMlp(nn.Module):
+    """An MLP whose hidden map is added to an activated convolution of it: (B, H, W, C) -> the same.
+
+    conv: makes the depth-wise convolution of the hidden channels.
+    """
+
+    def __init__(self, dim: int, hidden: int, conv: Callable[[int], nn.Module]):
+        super().__init__()
+        self.fc1 = Linear(dim, hidden)
+        self.act = nn.GELU()
+        self.dwconv = conv(hidden)
+        self.fc2 = Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(self.fc1(x))
+        return self.fc2(x + self.act(self.dwconv(x)))
 
 
 def shuffle_factors(scale: int) -> list[int]:

@@ -26,7 +26,7 @@ from typing_extensions import Unpack
 
 from denseformer.attention.contextual import contextual_attention
 from denseformer.checkpoints.keys import StateDict, rename
-from denseformer.layers import reflect_image_to_multiple
+from denseformer.layers import reflect_image_to_multiple, reflect_margin
 from denseformer.network import Source
 from denseformer.registry import MODELS
 from denseformer.restoration.networks.base import RestorationNetwork, RestorationOptions
@@ -58,18 +58,7 @@ class ReflectedConv(nn.Conv2d):
         self.margin = dilation * (kernel_size // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.elu(super().forward(reflect_margin(x, self.margin)))
-
-
-def reflect_margin(x: Tensor, margin: int) -> Tensor:
-    """Reflect all borders of (B, C, H, W), to and fro where the map is too small; a single row is repeated."""
-    if margin < min(x.shape[2:]):
-        return F.pad(x, (margin,) * 4, mode='reflect')
-    for axis in (2, 3):
-        last = x.shape[axis] - 1
-        position = torch.arange(-margin, last + margin + 1, device=x.device).abs() % max(2 * last, 1)
-        x = x.index_select(axis, torch.minimum(position, (2 * last - position).abs()))
-    return x
+        return F.elu(super().forward(reflect_margin(x, self.margin, self.margin)))
 
 
 @dataclass(frozen=True, kw_only=True)

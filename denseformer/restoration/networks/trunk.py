@@ -85,15 +85,15 @@ class SwinIRBase(RestorationNetwork):
 
     def restore(self, image: Tensor) -> Tensor:
         mean = image.new_tensor(self.mean).view(1, -1, 1, 1)
-        centred = ((image - mean) * self.image_range).contiguous(memory_format=torch.channels_last)
-        shallow = self.conv_first(centred)
+        centered = ((image - mean) * self.image_range).contiguous(memory_format=torch.channels_last)
+        shallow = self.conv_first(centered)
         x = self.embed_norm(shallow.permute(0, 2, 3, 1))  # (B, H, W, C)
         for group in self.groups:
             x = group(x, self.run)
         deep = self.conv_after_body(self.norm(x).permute(0, 3, 1, 2)) + shallow  # (B, C, H, W)
         restored = self.upsampler(deep)
         if self.adds_image:
-            restored = restored + centred
+            restored = restored + centered
         return restored / self.image_range + mean
 
     @classmethod

@@ -86,7 +86,7 @@ def test_a_longer_set_begins_with_the_shorter_one(tmp_path, root):
 
 
 def test_the_drawing_is_the_one_that_was_published():
-    """Whoever changes the drawing raises `store.VERSION`, so that sets on disk are drawn anew, and these numbers."""
+    """Whoever changes the drawing raises `store.VERSION`, so that sets on disk are drawn again, and these numbers."""
     scene = draw_scene(np.random.default_rng((0, 1, 0)), 96)
     assert np.bincount(scene.semantic.ravel(), minlength=len(CLASSES))[: len(CLASSES)].tolist() == PUBLISHED_AREAS
     np.testing.assert_allclose(scene.image.mean(axis=(0, 1)), PUBLISHED_COLOUR, atol=0.05)

@@ -1,6 +1,7 @@
 """Old checkpoints go only when the new one is safe."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import tiny
 
 from denseformer.checkpoints import CheckpointError, newest_checkpoint, read_checkpoint, writing
-from denseformer.engine.hooks.checkpoint import link
+from denseformer.engine.hooks.checkpoint import CheckpointHook, link
 
 
 def names(folder) -> list[str]:
@@ -39,6 +40,20 @@ def test_as_many_as_asked_for_are_kept_with_the_best(tmp_path):
     tiny.train(cfg)
     assert names(tmp_path) == ['best_acc_iter_2.pth', 'iter_6.pth', 'iter_8.pth']
     assert all((tmp_path / f'{name}.sha256').is_file() for name in names(tmp_path))
+
+
+def test_of_every_score_that_bases_choose_the_best_by_more_is_better():
+    bases = (Path(__file__).parents[3] / 'configs/_base_').rglob('*.py')
+    keys = {key for base in bases for key in re.findall(r"^key_metric = '(.+?)'", base.read_text(), re.MULTILINE)}
+    keys.remove('PSNR')  # restoration's runtime says it of its scores
+    assert {'mIoU', 'Dice', 'J&F', 'PQ'} <= keys
+    assert {key: CheckpointHook(save_best=key).rules for key in keys} == {key: ['greater'] for key in keys}
+
+
+@pytest.mark.parametrize('key', ['val_loss', 'decode.loss_dice', 'loss_acc'])
+def test_less_of_a_loss_is_better_whatever_it_is_named_after(key):
+    assert CheckpointHook(save_best=key).rules == ['less']
+    assert CheckpointHook(save_best=key, rule='greater').rules == ['greater']
 
 
 def test_best_and_last_lead_to_their_checkpoints_in_a_copied_folder_too(tmp_path):

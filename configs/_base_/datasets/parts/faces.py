@@ -1,4 +1,4 @@
-# What data sets of faces share: images of 224 x 224, sides that are exchanged in mirrored images, and F1 without the
+# What datasets of faces share: images of 224 x 224, sides that are exchanged in mirrored images, and F1 without the
 # background.
 _base_ = './segmentation.py'
 image_scale = (224, 224)

@@ -1,4 +1,4 @@
-# A folder of images with one COCO json file, of which every fifth image is held out for validation. A data set's base
+# A folder of images with one COCO json file, of which every fifth image is held out for validation. A dataset's base
 # sets data_root, annotations, classes, num_classes and image_scale.
 _base_ = './instances.py'
 images = 'images'

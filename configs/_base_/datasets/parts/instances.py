@@ -1,4 +1,4 @@
-# What all data sets of boxes and masks share; boxes.py leaves the masks out. A data set's base sets num_classes,
+# What all datasets of boxes and masks share; boxes.py leaves the masks out. A dataset's base sets num_classes,
 # data_root, the two datasets and image_scale (the long and the short side images are resized to fit); the schedule says
 # how images are augmented.
 batch_size = 2  # per GPU

@@ -1,4 +1,4 @@
-# Degraded images and targets of the same size, as files of the same names. A data set's base sets train_images and
+# Degraded images and targets of the same size, as files of the same names. A dataset's base sets train_images and
 # test_images, or training_files, test_files and their roots.
 _base_ = './same_size.py'
 train_pipeline = [

@@ -1,4 +1,4 @@
-# What all restoration data sets share in testing: one image at a time, PSNR and SSIM. A data set's base sets the images
+# What all restoration datasets share in testing: one image at a time, PSNR and SSIM. A dataset's base sets the images
 # (test_images) and the protocol.
 num_workers = 4
 crop_border = 0

@@ -1,4 +1,4 @@
-# What all restoration data sets share in training: endless batches. A data set's base sets the images, train_images.
+# What all restoration datasets share in training: endless batches. A dataset's base sets the images, train_images.
 batch_size = 4  # per GPU
 base_batch_size = 32  # on all GPUs: what the learning rate is for, and --auto-scale-lr goes by
 train_dataloader = dict(

@@ -1,4 +1,4 @@
-# What restoration at the same size shares: a folder of targets to train on and one to test on. A data set's base, or a
+# What restoration at the same size shares: a folder of targets to train on and one to test on. A dataset's base, or a
 # config, sets what spoils them, train_degradation and test_degradation.
 _base_ = ['./restoration_scoring.py', './restoration_training.py']
 scale, channels = 1, 3

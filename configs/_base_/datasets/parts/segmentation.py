@@ -1,4 +1,4 @@
-# What all semantic segmentation data sets share. A data set's base sets num_classes, data_root and the three datasets,
+# What all semantic segmentation datasets share. A dataset's base sets num_classes, data_root and the three datasets,
 # and may change the sizes: image_scale (the long and the short side images are resized to) and crop_size.
 image_scale = (2048, 512)
 crop_size = (512, 512)

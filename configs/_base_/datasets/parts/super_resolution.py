@@ -1,4 +1,4 @@
-# What all super-resolution training shares: patches, degraded as MATLAB's bicubic interpolation does it. A data set's
+# What all super-resolution training shares: patches, degraded as MATLAB's bicubic interpolation does it. A dataset's
 # base sets the training images, train_images; a config the scale.
 _base_ = ['../set5.py', './restoration_training.py']
 patch_size = 64  # of the degraded images

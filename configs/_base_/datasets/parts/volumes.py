@@ -1,4 +1,4 @@
-# What data sets of volumes (NIfTI files) share, which are trained and tested by slices and scored by volumes. A data set's
+# What datasets of volumes (NIfTI files) share, which are trained and tested by slices and scored by volumes. A dataset's
 # base sets what segmentation.py asks for.
 _base_ = './segmentation.py'
 window = None  # the values that become black and white, or None for the range of each volume; `infer` reads it too

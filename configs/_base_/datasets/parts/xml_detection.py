@@ -1,4 +1,4 @@
-# Boxes in Pascal VOC's format with classes of their own. A data set's base sets data_root, classes, num_classes and
+# Boxes in Pascal VOC's format with classes of their own. A dataset's base sets data_root, classes, num_classes and
 # image_scale.
 _base_ = './boxes.py'
 image_suffix = '.jpg'

@@ -1,4 +1,4 @@
-# Images of a data set for semantic segmentation, without their labels.
+# Images of a dataset for semantic segmentation, without their labels.
 _base_ = '../../heads/parts/pixels.py'
 default_scope = 'mmseg'
 model = dict(

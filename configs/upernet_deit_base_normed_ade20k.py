@@ -1,0 +1,11 @@
+_base_ = [
+    './_base_/backbones/vit.py',
+    './_base_/necks/multi_level.py',
+    './_base_/heads/upernet.py',
+    './_base_/datasets/ade20k.py',
+    './_base_/schedules/adamw_160k.py',
+    './_base_/runtime/default.py',
+]
+backbone = dict(arch='base', pretrained='deit_imagenet1k', antialias=False, drop_path_rate=0.1, norm_outputs='last')
+model = dict(auxiliary_head=dict(in_index=-1))
+published = dict(metric='mIoU', value=45.37, multi_scale=47.23, source='open-mmlab/mmsegmentation, configs/vit/metafile.yaml')

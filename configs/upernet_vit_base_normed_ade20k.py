@@ -1,0 +1,11 @@
+_base_ = [
+    './_base_/backbones/vit.py',
+    './_base_/necks/multi_level.py',
+    './_base_/heads/upernet.py',
+    './_base_/datasets/ade20k.py',
+    './_base_/schedules/adamw_160k.py',
+    './_base_/runtime/default.py',
+]
+backbone = dict(arch='base', pretrained='imagenet22k_1k', antialias=False, norm_outputs='last', drop_path_rate=0.1)
+model = dict(auxiliary_head=dict(in_index=-1))
+published = dict(metric='mIoU', value=47.73, multi_scale=49.95, source='open-mmlab/mmsegmentation, configs/vit/metafile.yaml')

@@ -1,0 +1,76 @@
+"""Files and folders that stand in a checkpoint's place, told by how they begin, and what to do with each."""
+
+import re
+import zipfile
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+
+SUFFIXES = ('.safetensors', '.pth', '.pt', '.pkl', '.bin', '.ckpt', '.npz', '.onnx', '.tar', '.gz')
+"""How the names of published files end."""
+BEGINNINGS = (
+    (b'version https://git-lfs', 'a pointer of Git LFS, not the file itself. Fetch it with: git lfs pull'),
+    (b'<', 'a web page, not a checkpoint. Open its address in a browser and save the file itself.'),
+    (b'{', 'a text in JSON, not a checkpoint. Name the file with the weights that lies beside it.'),
+    (b'\x1f\x8b', 'compressed. Unpack it with gunzip, and name what comes out.'),
+    (b'BZh', 'compressed. Unpack it with bunzip2, and name what comes out.'),
+    (b'\xfd7zXZ', 'compressed. Unpack it with unxz, and name what comes out.'),
+    (b'(\xb5/\xfd', 'compressed. Unpack it with unzstd, and name what comes out.'),
+    (b'7z\xbc\xaf', 'a 7z archive. Unpack it, and name the checkpoint that comes out.'),
+    (b'\x89HDF', 'an HDF5 file, as Keras writes. Save its arrays by name as .npz.'),
+    (b'\x93NUMPY', 'one array without a name. Save all arrays by name as .npz.'),
+    (b'GGUF', 'a GGUF file, whose weights are rounded. Ask for the .safetensors file that it was made from.'),
+)
+TAR = 257, b'ustar'
+"""Where a tar archive says that it is one."""
+
+
+def other_kind(path: Path) -> str:
+    """A sentence on a file that is no checkpoint, and what to do; empty where it begins as one does."""
+    with path.open('rb') as file:
+        start = file.read(512)
+    at, mark = TAR
+    if start[at : at + len(mark)] == mark:
+        return 'a tar archive. Unpack it with tar -xf, and name the checkpoint that comes out.'
+    if start.startswith(b'PK'):
+        return _other_archive(names_in_zip(path))
+    return next((kind for beginning, kind in BEGINNINGS if start.lstrip().startswith(beginning)), '')
+
+
+def names_in_zip(path: Path) -> list[str]:
+    """The names in a zip archive; none of a damaged one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError):
+        return []
+
+
+def _other_archive(names: Sequence[str]) -> str:
+    """The kind of a zip archive of these files: PyTorch's has data.pkl, numpy's .npy files, a damaged one nothing."""
+    if any(re.search(r'(^|/)code/.*\.py$', name) for name in names):
+        return (
+            'a TorchScript program, not a checkpoint. If you trust it, save its weights: '
+            "torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth')."
+        )
+    if any(name.endswith('models/model.json') for name in names):
+        return 'an exported program, not a checkpoint. It predicts under a name that ends in .pt2.'
+    if names and not any(name.endswith(('data.pkl', '.npy')) for name in names):
+        return f'an archive of {", ".join(names[:4])}. Unpack it, and name the checkpoint that comes out.'
+    return ''
+
+
+def inside(folder: Path) -> str:
+    """A sentence on a folder that is no shared model: which of its files to name instead."""
+    paths = sorted(path for path in chain(folder.glob('*'), folder.glob('*/*')) if path.suffix in SUFFIXES)
+    files = [str(path.relative_to(folder)) for path in paths]
+    states = [file for file in files if file.endswith('model_states.pt')]
+    if states:
+        return (
+            f'DeepSpeed wrote it. Name {states[-1]}, or, where each process kept a part of the weights (ZeRO 3), what '
+            'its zero_to_fp32.py makes of them.'
+        )
+    parts = [file for file in files if re.search(r'-\d+-of-\d+\.', file)]
+    if parts:
+        return f'it holds a model in {len(parts)} parts ({parts[0]}, ...). Join them in one file, and name that.'
+    return f'name one of its files: {", ".join(files[:8])}.' if files else 'it holds no checkpoint.'

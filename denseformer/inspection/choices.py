@@ -1,0 +1,126 @@
+"""Choices that the tensors of a file leave open, and the shipped configs that it may be of."""
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+from mmengine.config import Config
+
+from denseformer.checkpoints.sharing import recorded_config
+from denseformer.checkpoints.signatures import DESIGN_FREE, Head, table
+from denseformer.config.loading import load_config
+from denseformer.inspection.fits import Fit, default_of, options_of, shapes_of, shipped_settings
+from denseformer.inspection.identity import Identity, Settings
+
+OPEN = (
+    *('dilations', 'windows', 'windows_per_side', 'window_size', 'group_sizes', 'intervals', 'image_size', 'agents'),
+    *('extrapolate', 'cells', 'kernel_size', 'pretrained_windows'),
+)
+"""Options of networks that change what they compute, and in some families no shape."""
+NOT_OPEN = ('in_channels', 'layer_scale')
+"""Options whose values in several settings are one thing: the usual channels, by name or not, and an initial value."""
+
+
+def open_options(fits: list[Fit]) -> dict[str, list[Any]]:
+    """Option -> its usual values, for each that the shapes leave open: seen in several that fit, or known to be."""
+    settings = fits[0].settings
+    names = dict.fromkeys(chain.from_iterable(fit.settings for fit in fits))
+    found = {name: _values(name, fits) for name in names if is_open(name, fits)}
+    for name in OPEN:
+        if name in options_of(settings['type']) and name not in found and not _is_told(name, settings):
+            shipped = [one.get(name, default_of(one['type'], name)) for one in shipped_settings(settings['type'])]
+            usual = [default_of(settings['type'], name), *shipped]
+            found[name] = [value for i, value in enumerate(usual) if value not in usual[:i]]
+    return found
+
+
+def is_open(name: str, fits: list[Fit]) -> bool:
+    return name not in NOT_OPEN and len(_values(name, fits)) > 1
+
+
+def _values(name: str, fits: list[Fit]) -> list[Any]:
+    found: list[Any] = []
+    for fit in fits:
+        value = fit.settings.get(name, default_of(fit.settings['type'], name))
+        if value not in found and (name in fit.settings or name in options_of(fit.settings['type'])):
+            found.append(value)
+    return found
+
+
+def _is_told(name: str, settings: Settings) -> bool:
+    """Whether another value of the option `name` would show in the shapes; True where the family takes no other."""
+    own = shapes_of(settings)
+    value = settings.get(name, default_of(settings['type'], name))
+    shipped = [one[name] for one in shipped_settings(settings['type']) if name in one]
+    for other in [*shipped, *_alternatives(value)]:
+        if other == value:
+            continue
+        try:
+            return shapes_of({**settings, name: other}) != own
+        except (ValueError, TypeError, LookupError, AttributeError, AssertionError, RuntimeError):  # no value of it
+            continue
+    return True
+
+
+def _alternatives(value: Any) -> list[Any]:
+    """Values that an option may take besides `value`, by its kind."""
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [192, 640] if value > 100 else [value + 2, value + 1]
+    if isinstance(value, (list, tuple)):
+        whole = all(isinstance(side, int) for side in value)
+        return [[side + 2 for side in value], [2 * side for side in value]] if whole else []
+    return [5, [5, 5, 5, 5]] if value is None else []
+
+
+def configs_of(fits: list[Fit], head: Head | None) -> Iterator[str]:
+    """The shipped configs that build a network which fits, with this head; for a bare backbone none is told."""
+    settings = [{key: value for key, value in fit.settings.items() if key not in DESIGN_FREE} for fit in fits]
+    for name, config in table()['configs'].items():
+        described = Head(config['head'], '', config.get('classes'), config.get('queries')) if 'head' in config else None
+        if (described is None) != (head is None) or config['network'] not in settings:
+            continue
+        if described and head and not agree(described, head):
+            continue
+        yield name
+
+
+def agree(described: Head, head: Head) -> bool:
+    """Whether a config's head is the one of a file, as far as its tensors tell."""
+    told = [(described.classes, head.classes), (described.queries, head.queries)]
+    return described.name == head.name and all(found in (None, expected) for expected, found in told)
+
+
+def config_of(identity: Identity, content: Mapping[str, Any]) -> Config:
+    """The config that a whole model's file is predicted with: its run's own, or the shipped one that builds it.
+
+    Raises ValueError where the file leaves something open, naming the configs to choose from.
+    """
+    meta = content.get('meta')
+    if isinstance(meta, Mapping) and isinstance(meta.get('cfg'), str):
+        config = recorded_config(meta['cfg'])
+        if config is not None and 'model' in config:
+            return config
+    choice = f'; name one before the file: {", ".join(identity.configs)}' if identity.configs else ''
+    if identity.settings is None or identity.head is None or not identity.configs:
+        raise ValueError(
+            f'{identity.path}: no shipped config builds its model; name a config before the file.\n{identity}'
+        )
+    if identity.open:
+        raise ValueError(f'{identity.path}: no tensor tells {" and ".join(identity.open)}{choice}.')
+    configs = [load_config(name) for name in identity.configs]
+    if any(_as_predicted(config) != _as_predicted(configs[0]) for config in configs):
+        raise ValueError(f'{identity.path}: several shipped configs build its model and predict differently{choice}.')
+    return configs[0]
+
+
+def _as_predicted(config: Config) -> tuple[Any, Any]:
+    """The parts of a config that decide on predictions, without options of training."""
+
+    def kept(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: kept(value) for key, value in node.items() if key not in (*DESIGN_FREE, 'train_cfg')}
+        return [kept(value) for value in node] if isinstance(node, (list, tuple)) else node
+
+    return kept(config.model.to_dict()), kept(config.get('test_pipeline'))
