@@ -52,7 +52,7 @@ class QueryConv(nn.Module):
 
 
 def resized(x: Tensor, size: Sequence[int], odd: int) -> Tensor:
-    """A map at `size`; where a side is `odd`, 1 and not 0, its outer pixels lie on the outer pixels of the other size."""
+    """A map at `size`; `odd`, 1 or 0: whether its outer pixels lie on the outer pixels of the other size."""
     if is_symbolic(odd):  # an exported graph cannot choose: it makes both, and one counts
         return odd * resized(x, size, 1) + (1 - odd) * resized(x, size, 0)
     return F.interpolate(x, tuple(size), mode='bilinear', align_corners=odd == 1)
