@@ -176,6 +176,12 @@ STATES = {
     'hyper_parameters': 'arguments of its run',
 }
 
+PROGRESS = (
+    *('epoch', 'iter', 'global_step'),
+    *('mmengine_version', 'mmcv_version', 'mmseg_version', 'mmdet_version', 'time'),
+)
+"""Keys that say how far a run was, and by which versions."""
+
 
 def is_low_rank(key: str) -> bool:
     """Whether a name is that of a factor of a low-rank update (LoRA), ours or another package's."""
