@@ -20,7 +20,7 @@ from mmengine.logging import print_log
 from denseformer.checkpoints.catalog import BUNDLED, WeightFile, by_name, catalog
 from denseformer.checkpoints.common import WEIGHTS, CheckpointError, file_hash
 from denseformer.checkpoints.download import cache_folder, download
-from denseformer.checkpoints.hub import fetch_from_hub
+from denseformer.checkpoints.hub import fetch_from_hub, has_client
 from denseformer.checkpoints.other_kinds import SUFFIXES, inside, other_kind, truncated
 
 LOCK_NAME = 'weights.lock'
@@ -106,7 +106,7 @@ def fetch(file: WeightFile, *, commercial_only: bool = False) -> Path:
         if path.is_file():
             return path
         print_log(f'{file.name}: license {file.license}, {commercial_note(file)}', 'current')
-        if file.hub:
+        if file.hub and (has_client() or not file.direct_urls):
             url = f'hf://{file.hub}'
             shutil.copyfile(fetch_from_hub(file.hub, file.file), part := path.with_name(path.name + '.part'))
             os.replace(part, path)

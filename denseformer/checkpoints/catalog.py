@@ -91,7 +91,8 @@ class WeightFile:
 
 def is_share_page(url: str) -> bool:
     host = urlparse(url).hostname or ''
-    pages = url.endswith('/') or '/releases/tag/' in url
+    of_repository = host == 'huggingface.co' and '/resolve/' not in url
+    pages = url.endswith('/') or '/releases/tag/' in url or of_repository
     return pages or any(host == known or host.endswith('.' + known) for known in SHARE_HOSTS)
 
 

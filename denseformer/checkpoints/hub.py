@@ -1,5 +1,6 @@
 """Files of the Hugging Face hub, through its own client: its tokens, mirrors, caches and offline switches hold."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -16,6 +17,10 @@ def fetch_hub_address(address: str) -> Path:
     if match is None:
         raise CheckpointError(f"{address}: a hub address reads 'hf://owner/name@revision/file'.")
     return fetch_from_hub(match['repo'], match['file'], match['revision'])
+
+
+def has_client() -> bool:
+    return importlib.util.find_spec('huggingface_hub') is not None
 
 
 def fetch_from_hub(repo: str, file: str | None = None, revision: str | None = None) -> Path:

@@ -23,7 +23,7 @@ from denseformer.engine import load_config
 from denseformer.engine.agreement import check_agreement
 from denseformer.engine.devices import choose_device
 from denseformer.engine.runner import load_weights
-from denseformer.export.runtime import RUNNERS, ExportedModel, load_exported
+from denseformer.export.runtime import RUNNERS, ExportedDetector, ExportedModel, load_exported
 from denseformer.images.formats import checked_suffix
 from denseformer.images.volumes import read_volume
 from denseformer.inference.published import published_checkpoint
@@ -225,7 +225,7 @@ def part_of(model: nn.Module) -> nn.Module:
 
 def task_of(config: Config | None, model: nn.Module, settings: PredictionOptions) -> Task:
     """The task that adapts a model to pictures and results."""
-    if any(cls.__name__ == 'BaseDetector' for cls in type(model).__mro__):
+    if isinstance(model, ExportedDetector) or any(cls.__name__ == 'BaseDetector' for cls in type(model).__mro__):
         from denseformer.inference.detection import DetectionTask
 
         return DetectionTask(config, model, settings)

@@ -107,6 +107,14 @@ def test_a_published_hash_has_to_match(server, entry):
         cache.fetch(entry(sha256='0000000000'))
 
 
+def test_a_file_of_the_hub_is_fetched_from_its_address_where_the_client_is_not_installed(server, entry, monkeypatch):
+    monkeypatch.setattr(cache, 'has_client', lambda: False)
+    assert cache.fetch(entry(hub='owner/tiny')).read_bytes() == server.data
+    monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
+    with pytest.raises(CheckpointError, match='needs its client'):
+        cache.fetch(entry('https://huggingface.co/owner/tiny', hub='owner/tiny', name='other_net'))
+
+
 def test_a_second_address_serves_where_the_first_fails(server, entry):
     file = entry('http://127.0.0.1:9/gone.pth', f'{server.url}/tiny_net.pth')
     assert cache.fetch(file).read_bytes() == server.data

@@ -1,7 +1,7 @@
 """The zoo page: every backbone with its size, cost, licence and published results, made from the code and the configs.
 
 `python -m tools.docs.zoo docs/zoo.md` writes it. Parameters come from `describe`, published results from the configs
-that record them, measured times from benchmarks/results/backbones.json where that stands.
+that record them, measured times from benchmarks/results/backbones.json and light.json where these stand.
 """
 
 import json
@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -26,18 +27,19 @@ HEAD = """# Zoo
 Made by `python -m tools.docs.zoo docs/zoo.md`; do not edit. Parameters are those of the backbone with four output
 maps. GFLOPs count one multiply-add as one, as papers do, in what our code executes on one square image of 224 or 512
 pixels: where a network pads small maps that is more than the formula of its paper. Times are measured for the smallest
-variant of each family, as CPU time of one thread: 512 x 512, batch 1, float32, on a machine that did other work
-too (`python -m benchmarks backbones --only '*, inference*' --threads 1 --rounds 3`). Results are those that the authors
-published, and the config beside one trains it: mIoU of a single scale, and of more where given; AP and PQ on the
-validation set.
+variant of each family, and a middle one of light families, as CPU time of one thread: 512 x 512, batch 1, float32, on a
+machine that did other work too (`python -m benchmarks backbones --only '*, inference*' --threads 1 --rounds 3`,
+`python -m benchmarks light --threads 1 --rounds 3`). Results are those that the authors published, and the config
+beside one trains it: mIoU of a single scale, and of more where given; AP and PQ on the validation set.
 
 ![Published mIoU and AP of the backbones against their measured time](images/ranking_ms.svg)
 
 A dot is a model, a line joins those of a family, and the stairs join those that no quicker one beats. A name is the
-rest of the recipe's: one command trains it. The same against [memory](images/ranking_mb.svg) and
-[parameters](images/ranking_parameters.svg). Time is that of the backbone, float32, batch 1, eager, as measured by
-`python -m benchmarks.ranking` and drawn by `python -m tools.docs.ranking docs/images`; how much quicker the light ones
-run when fused and exported is in [performance](performance.md#light-backbones).
+rest of the recipe's: one command trains it, as `denseformer train semantic_fpn_lsnet_ade20k`, and
+`denseformer fit DATA --model lsnet` its family [on data of your own](own_data.md). The same against
+[memory](images/ranking_mb.svg) and [parameters](images/ranking_parameters.svg). Time is that of the backbone, float32,
+batch 1, eager, as measured by `python -m benchmarks.ranking` and drawn by `python -m tools.docs.ranking docs/images`;
+how much quicker the light ones run when fused and exported is in [performance](performance.md#light-backbones).
 """
 COLUMNS = ('variant', 'channels', 'parameters, M', 'GFLOPs 224', 'GFLOPs 512', 'ms')
 RESULT_COLUMNS = ('system', 'data', 'variant', 'training', 'published', 'config')
@@ -45,6 +47,7 @@ SYSTEMS = {
     'upernet': 'UPerNet',
     'semantic_fpn': 'Semantic FPN',
     'segformer': 'SegFormer',
+    'unetformer': 'UNetFormer',
     'mask2former': 'Mask2Former',
     'retinanet': 'RetinaNet',
     'mask_rcnn': 'Mask R-CNN',
@@ -59,14 +62,18 @@ SYSTEMS = {
     'eomt': 'EoMT',
     'linear': 'linear head',
 }
+LIGHT = ' at 512 x 512'
+"""The end of titles of the light benchmark that begin with the network alone."""
 DATA = {
     'ade20k': 'ADE20K',
     'cityscapes': 'Cityscapes',
     'coco': 'COCO',
     'context59': 'Pascal Context',
+    'loveda': 'LoveDA',
     'potsdam': 'Potsdam',
     'stuff10k': 'COCO-Stuff-10K',
     'stuff164k': 'COCO-Stuff-164K',
+    'uavid': 'UAVid',
     'voc2012': 'VOC 2012',
 }
 
@@ -115,12 +122,19 @@ def gflops(cls: type[MapNetwork], arch: str, side: int) -> float:
         return count('cpu')
 
 
+@cache
 def measured_times() -> dict[str, float]:
-    """'Swin-tiny' -> milliseconds of CPU time, from the last benchmark."""
-    path = ROOT / 'benchmarks/results/backbones.json'
-    comparisons = json.loads(path.read_text()) if path.is_file() else {}
-    ours = (comparison['measurements'][0] for title, comparison in comparisons.items() if title.endswith(', inference'))
-    return {entry['name']: 1000 * statistics.median(entry['cpu_seconds']) for entry in ours}
+    """'Swin-tiny' -> milliseconds of CPU time, from the last benchmarks."""
+    found = {title.removesuffix(LIGHT): ours for title, ours in measured('light') if title.endswith(LIGHT)}
+    found |= {ours['name']: ours for title, ours in measured('backbones') if title.endswith(', inference')}
+    return {name: 1000 * statistics.median(ours['cpu_seconds']) for name, ours in found.items()}
+
+
+def measured(benchmark: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The title of each comparison in a benchmark's results, and the measurement of ours."""
+    path = ROOT / f'benchmarks/results/{benchmark}.json'
+    for title, comparison in (json.loads(path.read_text()) if path.is_file() else {}).items():
+        yield title, comparison['measurements'][0]
 
 
 def rows(cls: type[MapNetwork]) -> Iterator[list[str]]:
