@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 SUFFIXES = ('.safetensors', '.pth', '.pt', '.pkl', '.bin', '.ckpt', '.npz', '.onnx', '.tar', '.gz')
 """How the names of published files end."""
 BEGINNINGS = (
@@ -35,6 +37,23 @@ def other_kind(path: Path) -> str:
     if start.startswith(b'PK'):
         return _other_archive(names_in_zip(path))
     return next((kind for beginning, kind in BEGINNINGS if start.lstrip().startswith(beginning)), '')
+
+
+def truncated(path: Path) -> str:
+    """A sentence on a zip archive or safetensors file whose end is missing, as after a broken transfer."""
+    with path.open('rb') as file:
+        archive = file.read(2) == b'PK'
+    safetensors = path.suffix == '.safetensors' and not archive
+    broken = (archive and not names_in_zip(path)) or (safetensors and not _is_safetensors(path))
+    return 'not a complete file. Fetch it again.' if broken else ''
+
+
+def _is_safetensors(path: Path) -> bool:
+    try:
+        with safe_open(path, framework='np'):
+            return True
+    except SafetensorError:
+        return False
 
 
 def names_in_zip(path: Path) -> list[str]:

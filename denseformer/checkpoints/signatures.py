@@ -175,6 +175,11 @@ STATES = {
     'args': 'arguments of its run',
     'hyper_parameters': 'arguments of its run',
 }
+PROGRESS = (
+    *('epoch', 'iter', 'global_step'),
+    *('mmengine_version', 'mmcv_version', 'mmseg_version', 'mmdet_version', 'time'),
+)
+"""Keys that say how far a run was, and by which versions."""
 
 
 def is_low_rank(key: str) -> bool:
@@ -188,7 +193,7 @@ def training_state(content: Mapping[str, Any], weights: Iterable[str]) -> dict[s
     kinds = [STATES[key] for key in content if key in STATES]
     kinds += ['low-rank updates (LoRA)'] if any(map(is_low_rank, weights)) else []
     found: dict[str, Any] = {'holds': list(dict.fromkeys(kinds))}
-    for key in ('epoch', 'iter', 'mmengine_version', 'mmcv_version', 'mmseg_version', 'mmdet_version', 'time'):
+    for key in PROGRESS:
         value = meta.get(key, content.get(key))
         if isinstance(value, (int, str)):
             found[key] = value
