@@ -47,6 +47,7 @@ TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
         'Dinov2',
         {'hidden_size': 384, 'num_attention_heads': 6, 'out_indices': [12], 'image_size': 518},
     ),
+    'TIPS': ('small', 'Tipsv2Vision', {'hidden_size': 384, 'num_attention_heads': 6, 'out_indices': [12]}),
     'DINOv3': ('small', 'DINOv3ViT', {'num_register_tokens': 4, 'out_indices': [12]}),
 }
 """Family -> (arch here, prefix of the classes there, their options). FocalNet gives other maps after downsampling."""

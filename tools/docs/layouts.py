@@ -53,6 +53,7 @@ TRANSFORMERS: list[tuple[str, Any, str, dict[str, Any]]] = [
         'DINOv3ViT',
         NARROW | {'intermediate_size': 192, 'num_register_tokens': 4, 'use_gated_mlp': True},
     ),
+    ('TIPS', NARROW_HERE, 'Tipsv2', {'vision_config': NARROW, 'text_config': NARROW | {'vocab_size': 8}}),
     ('Hiera', 'tiny', 'Hiera', {'depths': [1, 2, 7, 2]}),
     (
         'SAM',
