@@ -16,7 +16,6 @@ from benchmarks.authors import Authors, is_cloned
 from benchmarks.harness import Comparison
 from benchmarks.neighborhood import DEVICE, contend, has_timm, inference, mmseg_swin, training_step
 from denseformer.backbones import Backbone
-from tools.docs.zoo import registered_name
 
 SIDE = 512
 TASKS = {
@@ -109,7 +108,7 @@ AUTHORS = {
 
 def comparisons() -> Iterator[Comparison]:
     for cls in Backbone.families():
-        name = registered_name(cls)
+        name = cls.registered_name()
         for title, (task, dtype) in TASKS.items():
             image = torch.randn(1, 3, SIDE, SIDE, device=DEVICE)
             for group, networks in groups(cls):
@@ -121,7 +120,7 @@ def comparisons() -> Iterator[Comparison]:
 
 def groups(cls: type[Backbone]) -> Iterator[tuple[str, Makers]]:
     """The networks that take turns on an image, ours first, under a name for the group."""
-    name = registered_name(cls)
+    name = cls.registered_name()
     ours = f'{name}-{next(iter(cls.archs))}'
     if name in WIDE:
         yield name, {ours: partial(build, cls)}
@@ -133,7 +132,7 @@ def groups(cls: type[Backbone]) -> Iterator[tuple[str, Makers]]:
 
 def peers(cls: type[Backbone]) -> Makers:
     found: dict[str, Callable[[], nn.Module]] = {}
-    name = registered_name(cls)
+    name = cls.registered_name()
     if name == 'Swin':
         found["mmseg's"] = mmseg_swin
     if name in TIMM and has_timm():
@@ -142,7 +141,7 @@ def peers(cls: type[Backbone]) -> Makers:
 
 
 def beside_authors(cls: type[Backbone], authors: Authors) -> Comparison:
-    name = registered_name(cls)
+    name = cls.registered_name()
     networks = {f'{name}-{next(iter(cls.archs))}': partial(build, cls, **authors.options)}
     if is_cloned(authors.file):
         networks["the authors'"] = lambda: authors.build().to(DEVICE)
@@ -159,7 +158,7 @@ def build(cls: type[Backbone], **options: Any) -> nn.Module:
 def build_timm(cls: type[Backbone]) -> nn.Module:
     import timm
 
-    name = registered_name(cls)
+    name = cls.registered_name()
     size = {'img_size': SIDE} if name in SIZED else {}
     network = timm.create_model(TIMM[name], features_only=True, **size, **DENSE.get(name, {}))
     norms = cls.on_meta_device(arch=next(iter(cls.archs))).out_norms.to_empty(device='cpu')

@@ -33,7 +33,6 @@ from denseformer.export.runtime import Sizes, run_onnx
 from denseformer.export.tracing import ExportError, Graph, trace, write
 from denseformer.layers import fuse_conv_norm
 from tools.docs.export import Maps
-from tools.docs.zoo import registered_name
 
 SIDES = (224, 512)
 VARIANTS = {
@@ -137,7 +136,7 @@ EXPORTED = Path(tempfile.gettempdir()) / 'denseformer_light.onnx'
 
 
 def comparisons() -> Iterator[Comparison]:
-    families = {registered_name(cls): cls for cls in Backbone.families()}
+    families = {cls.registered_name(): cls for cls in Backbone.families()}
     for name, archs in VARIANTS.items():
         for arch in archs:
             for side in SIDES:
@@ -162,13 +161,13 @@ def contenders(cls: type[Backbone], arch: str, side: int) -> Iterator[Contender]
     yield Contender('ours, fused', lambda: predict(fused(build(cls, arch), fuse_conv_norm), side), countable=False)
     if has_onnx():
         yield Contender('ours, ONNX Runtime', partial(predict_exported, cls, arch, side), countable=False)
-    if registered_name(cls) in TIMM and has_timm():
+    if cls.registered_name() in TIMM and has_timm():
         yield Contender("timm's", lambda: predict(build_timm(cls, arch, side), side), countable=False)
         yield Contender("timm's, fused", lambda: predict(fuse_timm(build_timm(cls, arch, side)), side), countable=False)
 
 
 def beside_authors(cls: type[Backbone], side: int) -> Comparison:
-    name = registered_name(cls)
+    name = cls.registered_name()
     ours = Contender('ours', lambda: predict(build(cls, VARIANTS[name][0]), side), countable=False)
     theirs = Contender("the authors'", lambda: predict(build_authors(cls), side), countable=False)
     return Comparison(title_beside_authors(name, side), (ours, theirs))
@@ -201,7 +200,7 @@ def norms(network: nn.Module) -> int:
 def predict_exported(cls: type[Backbone], arch: str, side: int) -> Callable[[], object]:
     """ONNX Runtime on the CPU, with as many threads as PyTorch; raises AbsentError where there is no file."""
     if parent_process() is None:
-        export_apart(registered_name(cls), arch, side)
+        export_apart(cls.registered_name(), arch, side)
     run, _ = run_onnx(EXPORTED)
     image = torch.randn(1, 3, side, side)
     run(image)
@@ -225,7 +224,7 @@ def export_here(name: str, arch: str, side: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (EXPORT_SECONDS, hard))  # beyond, a signal ends the process
     torch.set_num_threads(1)
-    cls = next(cls for cls in Backbone.families() if registered_name(cls) == name)
+    cls = next(cls for cls in Backbone.families() if cls.registered_name() == name)
     graph, sizes = Graph(Maps(fuse_conv_norm(cls(arch=arch).eval())), 3).eval(), Sizes(side=side)
     write(graph, trace(graph, sizes), EXPORTED, sizes, {})
 
@@ -233,7 +232,7 @@ def export_here(name: str, arch: str, side: int) -> None:
 def build_timm(cls: type[Backbone], arch: str, side: int) -> nn.Module:
     import timm
 
-    name = registered_name(cls)
+    name = cls.registered_name()
     size = {'img_size': side} if name in SIZED else {}
     network = timm.create_model(TIMM[name].format(arch), features_only=True, **size).eval().to(DEVICE)
     check_maps(network, cls, arch, side)
@@ -242,7 +241,7 @@ def build_timm(cls: type[Backbone], arch: str, side: int) -> nn.Module:
 
 def build_authors(cls: type[Backbone]) -> nn.Module:
     """The authors' network, whose weights are known to ours by their names."""
-    name = registered_name(cls)
+    name = cls.registered_name()
     network = AUTHORS[name].build().to(DEVICE)
     for module in network.modules():
         if hasattr(module, 'is_trained'):  # hash functions of EcoFormer, which a first image would train
@@ -264,4 +263,4 @@ def check_maps(network: nn.Module, cls: type[Backbone], arch: str, side: int) ->
     about = cls.describe(arch)
     ours = {width * math.ceil(side / stride) ** 2 for width, stride in zip(about.channels, about.strides, strict=True)}
     found = {x.numel() for x in network(torch.zeros(1, 3, side, side, device=DEVICE))}
-    assert found <= ours, f"timm's {registered_name(cls)}-{arch} has maps of {found} values, ours of {ours}"
+    assert found <= ours, f"timm's {cls.registered_name()}-{arch} has maps of {found} values, ours of {ours}"

@@ -341,7 +341,11 @@ class Network(nn.Module, metaclass=Finished):
 
 @contextmanager
 def on_meta() -> Iterator[None]:
-    """A context in which modules have shapes and no storage: nothing is allocated, and no initial weight is drawn."""
+    """A context in which modules have shapes and no storage: nothing is allocated, and no initial weight is drawn.
+
+    Constructors leave out the arithmetic of initial weights for tensors on the meta device (`is_meta`): PyTorch does it
+    in Python there, and imports its compiler first, which takes longer than most files take to identify.
+    """
     with torch.device('meta'), SkipInit():
         yield
 
@@ -356,12 +360,12 @@ def without_weights(settings: Mapping[str, Any]) -> nn.Module:
 
 
 class SkipInit(TorchFunctionMode):
-    """Leaves tensors as they are where `torch.nn.init` would fill them."""
+    """Leaves tensors as they are where `torch.nn.init` would fill them, or one of its functions by `normal_`."""
 
     def __torch_function__(
         self, function: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if getattr(function, '__module__', '') == 'torch.nn.init':
+        if getattr(function, '__module__', '') == 'torch.nn.init' or function is torch.Tensor.normal_:
             return args[0] if args else kwargs['tensor']
         return function(*args, **kwargs)

@@ -21,7 +21,7 @@ from denseformer.checkpoints.catalog import BUNDLED, WeightFile, by_name, catalo
 from denseformer.checkpoints.common import WEIGHTS, CheckpointError, file_hash
 from denseformer.checkpoints.download import cache_folder, download
 from denseformer.checkpoints.hub import fetch_from_hub, has_client
-from denseformer.checkpoints.other_kinds import SUFFIXES, inside, other_kind
+from denseformer.checkpoints.other_kinds import SUFFIXES, inside, other_kind, truncated
 
 LOCK_NAME = 'weights.lock'
 ARCHIVES = ('.tar', '.gz')
@@ -180,7 +180,7 @@ def add(source: str | Path, name: str | None = None) -> tuple[WeightFile, Path]:
         raise CheckpointError(
             f"{source}: is a '{source.suffix}' file, {file.name} is a '{path_of(file).suffix}' file; is it another one?"
         )
-    if target.suffix not in ARCHIVES and (kind := other_kind(source)):
+    if target.suffix not in ARCHIVES and (kind := other_kind(source) or truncated(source)):
         raise CheckpointError(f'{source}: {kind}')
     with alone(target):
         part = target.with_name(target.name + '.part')

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 SUFFIXES = ('.safetensors', '.pth', '.pt', '.pkl', '.bin', '.ckpt', '.npz', '.onnx', '.tar', '.gz')
 """How the names of published files end."""
 BEGINNINGS = (
@@ -25,16 +27,40 @@ TAR = 257, b'ustar'
 """Where a tar archive says that it is one."""
 
 
+def begins_as_safetensors(start: bytes) -> bool:
+    """Whether a file of these first bytes is of safetensors: the length of its header in 8 bytes, and a brace."""
+    return start[3:9] == b'\0\0\0\0\0{'
+
+
 def other_kind(path: Path) -> str:
     """A sentence on a file that is no checkpoint, and what to do; empty where it begins as one does."""
     with path.open('rb') as file:
         start = file.read(512)
+    if begins_as_safetensors(start):
+        return ''
     at, mark = TAR
     if start[at : at + len(mark)] == mark:
         return 'a tar archive. Unpack it with tar -xf, and name the checkpoint that comes out.'
     if start.startswith(b'PK'):
         return _other_archive(names_in_zip(path))
     return next((kind for beginning, kind in BEGINNINGS if start.lstrip().startswith(beginning)), '')
+
+
+def truncated(path: Path) -> str:
+    """A sentence on a zip archive or safetensors file whose end is missing, as after a broken transfer."""
+    with path.open('rb') as file:
+        archive = file.read(2) == b'PK'
+    safetensors = path.suffix == '.safetensors' and not archive
+    broken = (archive and not names_in_zip(path)) or (safetensors and not _is_safetensors(path))
+    return 'not a complete file. Fetch it again.' if broken else ''
+
+
+def _is_safetensors(path: Path) -> bool:
+    try:
+        with safe_open(path, framework='np'):
+            return True
+    except SafetensorError:
+        return False
 
 
 def names_in_zip(path: Path) -> list[str]:

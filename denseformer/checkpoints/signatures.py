@@ -95,18 +95,23 @@ def head_of(weights: Mapping[str, Tensor]) -> Head | None:
         name = 'Mask2Former' if has(rf'{part}\.pixel_decoder\.encoder\.') else 'MaskFormer'
         return Head(name, 'mmsegmentation' if part == 'decode_head' else 'mmdetection', classes, queries)
     if has(r'decode_head\.'):
-        classes = outputs(r'decode_head\.(conv_seg|linear_pred|cls_seg)\.weight')
+        classes = outputs(r'decode_head\.(\d\.)?(conv_seg|linear_pred|cls_seg)\.weight')
+        classes = classes or _less(outputs(r'decode_head\.decoder\.layers\.0\.0\.predictor\.classify\.weight'), 1)
         name = next((name for name, pattern in DECODE_HEADS.items() if has(pattern)), 'a decode head of its own')
         return Head(name, 'mmsegmentation', classes)
     if has(r'roi_head\.'):
         cascade = has(r'roi_head\.bbox_head\.0\.')
         name = _rcnn(cascade=cascade, masks=has(r'roi_head\.mask_head\.'))
         return Head(name, 'mmdetection', _less(outputs(r'roi_head\.bbox_head\.(0\.)?fc_cls\.weight'), 1))
+    if has(r'mask_head\.proposals\.'):
+        return Head('FashionFormer', 'denseformer', outputs(r'mask_head\.proposals\.conv_seg\.weight'))
     if has(r'bbox_head\.'):
         name = next((name for name, pattern in DENSE_DETECTORS.items() if has(pattern)), 'a detector of its own')
         if name != 'RetinaNet':
             return Head(
-                name, 'mmdetection', outputs(r'bbox_head\.(\w+_cls|conv_cls|fc_cls|cls_branches)(\.0)?\.weight')
+                name,
+                'mmdetection',
+                outputs(r'bbox_head\.(\w+_cls|conv_cls|fc_cls|cls_branches|classes\.0\.2)(\.0)?\.weight'),
             )
         boxes, scores = outputs(r'bbox_head\.retina_reg\.weight'), outputs(r'bbox_head\.retina_cls\.weight')
         return Head(name, 'mmdetection', scores * 4 // boxes if boxes and scores else None)
@@ -117,6 +122,8 @@ DECODE_HEADS = {
     'UPerNet': r'decode_head\.psp_modules\.',
     'Semantic FPN': r'decode_head\.scale_heads\.',
     'SegFormer': r'decode_head\.(linear_c\d|fusion_conv)\.',
+    'kMaX-DeepLab': r'decode_head\.decoder\.layers\.\d\.\d\.predictor\.',
+    'OCRNet': r'decode_head\.1\.',
     'LightHam': r'decode_head\.hamburger\.',
     'DeepLabV3+': r'decode_head\.c1_bottleneck\.',
     'DeepLabV3': r'decode_head\.aspp_modules\.',
@@ -168,6 +175,11 @@ STATES = {
     'args': 'arguments of its run',
     'hyper_parameters': 'arguments of its run',
 }
+PROGRESS = (
+    *('epoch', 'iter', 'global_step'),
+    *('mmengine_version', 'mmcv_version', 'mmseg_version', 'mmdet_version', 'time'),
+)
+"""Keys that say how far a run was, and by which versions."""
 
 
 def is_low_rank(key: str) -> bool:
@@ -181,7 +193,7 @@ def training_state(content: Mapping[str, Any], weights: Iterable[str]) -> dict[s
     kinds = [STATES[key] for key in content if key in STATES]
     kinds += ['low-rank updates (LoRA)'] if any(map(is_low_rank, weights)) else []
     found: dict[str, Any] = {'holds': list(dict.fromkeys(kinds))}
-    for key in ('epoch', 'iter', 'mmengine_version', 'mmcv_version', 'mmseg_version', 'mmdet_version', 'time'):
+    for key in PROGRESS:
         value = meta.get(key, content.get(key))
         if isinstance(value, (int, str)):
             found[key] = value

@@ -117,7 +117,7 @@ class EoMT(BaseModule):
         blocks = self.backbone.blocks
         for block in blocks[: -self.query_blocks]:
             x = self.backbone.run(block, x, rotation)
-        x = torch.cat([self.q.weight.expand(len(x), -1, -1), x], 1)
+        x = torch.cat([self.q.weight.expand(x.shape[0], -1, -1), x], 1)
         rotation = unturned(rotation, self.q.num_embeddings)
         scores, masks = [], []
         for block, share in zip(blocks[-self.query_blocks :], self.mask_shares, strict=True):

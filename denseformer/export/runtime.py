@@ -1,7 +1,7 @@
 """Running an exported file in place of a model."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,15 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from denseformer.dynamic_shapes import padding_to_multiple
 from denseformer.layers.padding import reflect_image_to
+from denseformer.registry import MODELS
 
 META = 'denseformer'
 """The key of our metadata in a file."""
 Meta = dict[str, Any]
-Run = Callable[[Tensor], Tensor]
-"""Maps images on the CPU, of a size and number that the file takes, to the output."""
+Run = Callable[[Tensor], tuple[Tensor, ...]]
+"""Maps images on the CPU, of a size and number that the file takes, to the outputs."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ def run_onnx(path: Path) -> tuple[Run, Meta]:
     session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
     meta = session.get_modelmeta().custom_metadata_map.get(META)
 
-    def run(images: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(None, {session.get_inputs()[0].name: images.numpy()})[0])
+    def run(images: Tensor) -> tuple[Tensor, ...]:
+        return tuple(map(torch.from_numpy, session.run(None, {session.get_inputs()[0].name: images.numpy()})))
 
     return run, parsed(path, meta)
 
@@ -58,7 +60,11 @@ def run_torch_export(path: Path) -> tuple[Run, Meta]:
     extra = {META: ''}
     # Guards would refuse sizes that agree: they also watch how tensors happen to lie in memory.
     module = torch.export.load(path, extra_files=extra).module(check_guards=False)
-    return lambda images: module(images), parsed(path, extra[META])  # as a module it would take part in eval()
+    return lambda images: as_tuple(module(images)), parsed(path, extra[META])  # a module would take part in eval()
+
+
+def as_tuple(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
 
 
 def parsed(path: Path, meta: str | bytes | None) -> Meta:
@@ -91,7 +97,8 @@ class ExportedModel(nn.Module):
         h, w = images.shape[2:]
         least = self.sizes.side or self.sizes.smallest
         whole = reflect_image_to(images.cpu(), (max(h, least), max(w, least))).contiguous()
-        output = self.run(whole) if self.sizes.batches else torch.cat([self.run(image[None]) for image in whole])
+        parts = [whole] if self.sizes.batches else whole.split(1)
+        output = torch.cat([output for (output,) in map(self.run, parts)])
         return output[..., : h * self.scale, : w * self.scale]
 
 
@@ -123,6 +130,41 @@ class ExportedSegmentor(ExportedModel):
     inference = encode_decode
 
 
+class ExportedDetector(ExportedModel):
+    """A model of queries; the file gives their classes and masks, and the model's own fusion makes objects of them.
+
+    Images smaller than the file takes are padded as the model pads.
+    """
+
+    def __init__(self, path: Path, run: Run, meta: Mapping[str, Any]):
+        super().__init__(path, run, meta)
+        self.multiple: int = meta['multiple']
+        self.padding = torch.tensor(meta['padding'])[:, None, None]  # (3, 1, 1)
+        self.fusion = MODELS.build(meta['fusion'])
+        self.num_things_classes: int = self.fusion.num_things
+
+    def test_step(self, batch: Mapping[str, Sequence[Any]]) -> list[Any]:
+        """The `DetDataSample` of each image with what was found in it, as mmdetection's models return them.
+
+        batch: inputs, each (3, h, w), B, G, R, 0 .. 255; data_samples.
+        """
+        for image, sample in zip(batch['inputs'], batch['data_samples'], strict=True):
+            h, w = image.shape[1:]
+            size = max(h, self.sizes.smallest), max(w, self.sizes.smallest)
+            whole = self.padding.repeat(1, *size)
+            whole[:, :h, :w] = image
+            padded = tuple(side + padding_to_multiple(side, self.multiple) for side in size)
+            sample.set_metainfo({'batch_input_shape': padded})
+            (found,) = self.fusion.predict(*self.run(whole[None]), [sample], rescale=True)
+            sample.pred_instances = found['ins_results']
+            if 'pan_results' in found:
+                sample.pred_panoptic_seg = found['pan_results']
+        return list(batch['data_samples'])
+
+
+MODELS_BY_TASK = {'segmentation': ExportedSegmentor, 'detection': ExportedDetector}
+
+
 def load_exported(path: Path) -> tuple[ExportedModel, Config | None]:
     """The model in a file of `denseformer export`, and the part of its config that a prediction needs."""
     if not path.is_file():
@@ -142,11 +184,22 @@ def load_exported(path: Path) -> tuple[ExportedModel, Config | None]:
     dataset = {'type': 'mmengine.BaseDataset', 'metainfo': {key: meta[key] for key in ('classes', 'palette')}}
     config = {
         'default_scope': meta['scope'],
-        'test_pipeline': meta['pipeline'],
+        'test_pipeline': with_tuples(meta['pipeline']),
         'test_dataloader': {'dataset': dataset},
         'num_classes': len(meta['classes']),
     }
-    return ExportedSegmentor(path, run, meta), Config(config)
+    return MODELS_BY_TASK[meta['task']](path, run, meta), Config(config)
+
+
+def with_tuples(value: Any) -> Any:
+    """A value from JSON, in which lists of numbers are tuples, as steps of OpenMMLab want sizes."""
+    if isinstance(value, Mapping):
+        return {key: with_tuples(each) for key, each in value.items()}
+    if not isinstance(value, list):
+        return value
+    if value and all(isinstance(each, int | float) for each in value):
+        return tuple(value)
+    return [with_tuples(each) for each in value]
 
 
 def read_again(path: Path) -> ExportedModel:

@@ -9,6 +9,7 @@ Legend: B batch, C channels, H W map, N positions of several maps, V words.
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -113,7 +114,7 @@ class Words(nn.Module):
         return self.norm(vectors + self.positions.weight[start : start + vectors.shape[-2]])
 
 
-SUBSTITUTES: Mapping[type[nn.Module], Callable[[nn.Module], nn.Module]] = {
+SUBSTITUTES: Mapping[type[nn.Module], Callable[[Any], nn.Module]] = {
     nn.AdaptiveAvgPool2d: GridPool,
     MSDeformAttnPixelDecoder: PixelDecoder,
     Vocabulary: Words,

@@ -24,7 +24,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 import denseformer.attention.neighborhood  # noqa: F401  defines the operator named below
 from denseformer.attention.neighborhood.plain import gathered_attention
 from denseformer.attention.selective_scan import doubling_scan
-from denseformer.export.runtime import META, RUNNERS, Run, Sizes
+from denseformer.export.runtime import META, RUNNERS, Run, Sizes, as_tuple
 
 TOLERANCE = 1e-3
 """The largest difference from the network, relative to its largest output, that counts as rounding."""
@@ -65,15 +65,22 @@ SMALL_MAPS = TestInputs((2, 200, 168), ((1, 97, 130), (3, 64, 65), (3, 32, 49), 
 
 
 class Graph(nn.Module):
-    """A module to be exported: images (B, C, H, W) of values in 0 .. `max_value` to one tensor."""
+    """A module to be exported: images (B, C, H, W) of values in 0 .. `max_value` to a tensor for each of `outputs`."""
 
     def __init__(
-        self, model: nn.Module, channels: int, *, max_value: int = 1, test_inputs: TestInputs = DOWNSAMPLED_MAPS
+        self,
+        model: nn.Module,
+        channels: int,
+        *,
+        max_value: int = 1,
+        test_inputs: TestInputs = DOWNSAMPLED_MAPS,
+        outputs: tuple[str, ...] = ('output',),
     ):
         super().__init__()
         self.model, self.channels, self.max_value, self.test_inputs = model, channels, max_value, test_inputs
+        self.outputs = outputs
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         return self.model(images)
 
     def images(self, shape: tuple[int, int, int], sizes: Sizes) -> Tensor:
@@ -98,7 +105,7 @@ class Written:
 class Writer(Protocol):
     """A kind of file: takes a traced program, writes it."""
 
-    def __init__(self, program: ExportedProgram): ...
+    def __init__(self, program: ExportedProgram, outputs: tuple[str, ...] = ('output',)): ...
 
     def save(self, path: Path, meta: Mapping[str, Any]) -> None: ...
 
@@ -106,12 +113,12 @@ class Writer(Protocol):
 class OnnxExport:
     """An ONNX file."""
 
-    def __init__(self, program: ExportedProgram):
+    def __init__(self, program: ExportedProgram, outputs: tuple[str, ...] = ('output',)):
         # The exporter looks at memory layouts more than once, and the fast kernels do not always give the same.
         with sdpa_kernel(SDPBackend.MATH):
             if any(node.target in ONNX_DECOMPOSITIONS for node in program.graph.nodes):
                 program = program.run_decompositions(dict(ONNX_DECOMPOSITIONS))
-            converted = torch.onnx.export(program, input_names=['images'], output_names=['output'], verbose=False)
+            converted = torch.onnx.export(program, input_names=['images'], output_names=outputs, verbose=False)
         self.model = converted.model_proto
 
     def save(self, path: Path, meta: Mapping[str, Any]) -> None:
@@ -125,7 +132,7 @@ class OnnxExport:
 class TorchExport:
     """A file of `torch.export`."""
 
-    def __init__(self, program: ExportedProgram):
+    def __init__(self, program: ExportedProgram, outputs: tuple[str, ...] = ('output',)):
         # Tracing assumes that no side of any map is 1; the file would refuse the sizes where one is.
         for symbol, sizes in program.range_constraints.items():
             program.range_constraints[symbol] = type(sizes)(1, sizes.upper)
@@ -155,7 +162,7 @@ def write(graph: Graph, program: ExportedProgram, path: Path, sizes: Sizes, meta
     unfinished = path.with_name(f'.{path.stem}.part{path.suffix}')
     try:
         with reasons_in_one_line():
-            file = WRITERS[path.suffix](program)
+            file = WRITERS[path.suffix](program, graph.outputs)
             file.save(unfinished, {**meta, 'sizes': asdict(sizes)})
             written = compare(graph, RUNNERS[path.suffix](unfinished)[0], sizes)
             if written.sizes != sizes:
@@ -178,20 +185,22 @@ def compare(graph: Graph, run: Run, sizes: Sizes) -> Written:
     smallest, difference, relative = 0, 0.0, 0.0
     for shape in graph.test_inputs.compared[: 1 if sizes.side else None]:
         images = graph.images(shape, sizes)
-        expected = graph(images)
+        expected = as_tuple(graph(images))
         try:
-            found = run(images)
-            gap = float((found - expected).abs().max()) if found.shape == expected.shape else float('inf')
+            gaps = [
+                float((ours - theirs).abs().max()) if ours.shape == theirs.shape else float('inf')
+                for ours, theirs in zip(run(images), expected, strict=True)
+            ]
         except Exception as error:  # runtimes raise errors of any kind for a size that the graph does not hold for
             if not smallest:
                 raise ExportError(first_line(error)) from error
             break
-        share = gap / float(expected.abs().max())
-        if not share <= TOLERANCE:
+        shares = [gap / float(each.abs().max()) for gap, each in zip(gaps, expected, strict=True)]
+        if not all(share <= TOLERANCE for share in shares):
             if not smallest:
-                raise ExportError(f'the file differs from the network by {share:.1e} of its largest output')
+                raise ExportError(f'the file differs from the network by {max(shares):.1e} of its largest output')
             break
-        smallest, difference, relative = min(images.shape[2:]), max(difference, gap), max(relative, share)
+        smallest, difference, relative = min(images.shape[2:]), max(difference, *gaps), max(relative, *shares)
     return Written(sizes if sizes.side else replace(sizes, smallest=smallest), difference, relative)
 
 

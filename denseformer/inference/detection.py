@@ -20,8 +20,9 @@ from pycocotools import mask as rle
 from torch import nn
 
 from denseformer.detection.instances import Instances, View, encoded, merge_views, moved
+from denseformer.detection.mask2former import MaskFusion
 from denseformer.detection.test_time import merge_copies, mirrored
-from denseformer.export import Exportable
+from denseformer.export import Exportable, exportable_query_model
 from denseformer.images.drawing import LegendEntry, draw_instances, tinted, with_legend
 from denseformer.images.picture import Picture
 from denseformer.inference.coco import annotations_of, likely, segments_of
@@ -33,6 +34,7 @@ from denseformer.inference.task import (
     Task,
     after_loading,
     class_names,
+    facts_for_export,
     prediction_steps,
 )
 from denseformer.inference.tiling import Tiling, plan_spans
@@ -160,6 +162,7 @@ class DetectionTask(Task):
         if settings.probabilities:
             raise ValueError('Detection has no --probabilities: leave it out.')
         self.model = model
+        self.config = config
         self.classes, self.palette = class_names(config)
         self.attributes = tuple((config.test_dataloader.dataset.get('metainfo') or {}).get('attributes') or ())
         self.wanted = list(range(len(self.classes)))
@@ -197,12 +200,16 @@ class DetectionTask(Task):
                     raise
 
     def exportable(self) -> Exportable:
-        """Raises ValueError: detectors are not exported."""
-        raise ValueError(
-            f'{type(self.model).__name__} cannot be exported: how many objects an image has decides how its detector '
-            'goes on (non-maximum suppression, features cut out at proposals), and a file holds one fixed sequence of '
-            'operators. Predict with its config and checkpoint; segmentation and restoration models can be exported.'
-        )
+        """The classes and masks of a fixed number of queries; raises ValueError for other detectors."""
+        if not isinstance(getattr(self.model, 'panoptic_fusion_head', None), MaskFusion):
+            raise ValueError(
+                f'{type(self.model).__name__} cannot be exported: how many objects an image has decides how its '
+                'detector goes on (non-maximum suppression, features cut out at proposals), and a file holds one fixed '
+                'sequence of operators. Predict with its config and checkpoint; segmentation and restoration models '
+                'are exported, and Mask2Former, EoMT and kMaX-DeepLab for instances and panoptic maps.'
+            )
+        facts = facts_for_export(self.config, self.classes, self.palette)
+        return exportable_query_model(self.model, self.config.model.panoptic_fusion_head, facts)
 
     def _shrink(self, side: int) -> bool:
         """Halve the tiles' size; False when they would be too small."""

@@ -23,7 +23,7 @@ from denseformer.engine import load_config
 from denseformer.engine.agreement import check_agreement
 from denseformer.engine.devices import choose_device
 from denseformer.engine.runner import load_weights
-from denseformer.export.runtime import RUNNERS, ExportedModel, load_exported
+from denseformer.export.runtime import RUNNERS, ExportedDetector, ExportedModel, load_exported
 from denseformer.images.formats import checked_suffix
 from denseformer.images.volumes import read_volume
 from denseformer.inference.published import published_checkpoint
@@ -32,11 +32,11 @@ from denseformer.inference.segmentation import SegmentationTask
 from denseformer.inference.sources import Source, SourceItem, find_items, frames_of, slice_items
 from denseformer.inference.task import Task
 from denseformer.inspection.choices import config_of
+from denseformer.inspection.fits import restores
 from denseformer.inspection.identify import identify_content
 from denseformer.options import PredictionOptions, takes_options
 from denseformer.restoration import from_checkpoint
 from denseformer.restoration.checkpoint import network_of
-from denseformer.restoration.networks import RestorationNetwork
 from denseformer.restoration.restorer import Restorer
 
 TRAINING = ('init_cfg', 'pretrained', 'finetune')
@@ -184,7 +184,7 @@ def load_model(
         content = read_checkpoint(config, trust=trust)
         identity = identify_content(content, str(config))
         if identity.head is None:
-            if identity.settings and not issubclass(MODELS.get(identity.settings['type']), RestorationNetwork):
+            if identity.settings and not restores(identity.settings['type']):
                 raise ValueError(
                     f"'{config}' holds a backbone alone, which predicts nothing: start from it, pretrained=FILE, or "
                     f'name the config of a whole model before it.\n{identity}'
@@ -225,7 +225,7 @@ def part_of(model: nn.Module) -> nn.Module:
 
 def task_of(config: Config | None, model: nn.Module, settings: PredictionOptions) -> Task:
     """The task that adapts a model to pictures and results."""
-    if any(cls.__name__ == 'BaseDetector' for cls in type(model).__mro__):
+    if isinstance(model, ExportedDetector) or any(cls.__name__ == 'BaseDetector' for cls in type(model).__mro__):
         from denseformer.inference.detection import DetectionTask
 
         return DetectionTask(config, model, settings)

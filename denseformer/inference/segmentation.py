@@ -25,8 +25,8 @@ from denseformer.inference.task import (
     Task,
     TiledNetwork,
     class_names,
+    facts_for_export,
     prediction_pipeline,
-    steps_after_loading,
 )
 from denseformer.inference.tiling import as_bands, assemble, reader_of
 from denseformer.options import PredictionOptions
@@ -82,13 +82,7 @@ class SegmentationTask(Task):
                 f'The file gives the mask alone: the facts that {type(self.model).__name__} finds beside it '
                 f'({", ".join(facts)}) need its config and checkpoint.'
             )
-        return exportable_segmentor(
-            self.model,
-            classes=self.classes,
-            palette=self.palette,
-            pipeline=steps_after_loading(self.config),
-            scope=self.config.get('default_scope') or 'mmengine',
-        )
+        return exportable_segmentor(self.model, facts_for_export(self.config, self.classes, self.palette))
 
     def _result(self, prepared: PreparedItem, mask: np.ndarray, probabilities: np.ndarray | None) -> SegmentationResult:
         image = np.ascontiguousarray(prepared.source.as_bgr8()[..., ::-1])

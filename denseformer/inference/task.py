@@ -220,6 +220,16 @@ class TiledNetwork:
         return self.pixels_that_fit
 
 
+def facts_for_export(config: Config, classes: Sequence[str], palette: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """What an exported file says of the config: classes, their colors, the steps before the network, their registry."""
+    return {
+        'classes': list(classes),
+        'palette': [list(color) for color in palette],
+        'pipeline': [dict(step) for step in steps_after_loading(config)],
+        'scope': config.get('default_scope') or 'mmengine',
+    }
+
+
 def steps_after_loading(config: Config) -> list[dict[str, Any]]:
     """The test pipeline without the steps that read images and labels."""
     return after_loading(config.get('test_pipeline') or config.test_dataloader.dataset.pipeline)

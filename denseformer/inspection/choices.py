@@ -1,6 +1,7 @@
 """Choices that the tensors of a file leave open, and the shipped configs that it may be of."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -9,7 +10,7 @@ from mmengine.config import Config
 from denseformer.checkpoints.sharing import recorded_config
 from denseformer.checkpoints.signatures import DESIGN_FREE, Head, table
 from denseformer.config.loading import load_config
-from denseformer.inspection.fits import Fit, default_of, options_of, shapes_of, shipped_settings
+from denseformer.inspection.fits import Fit, default_of, options_of, restores, shapes_of, shipped_settings
 from denseformer.inspection.identity import Identity, Settings
 
 OPEN = (
@@ -19,6 +20,9 @@ OPEN = (
 """Options of networks that change what they compute, and in some families no shape."""
 NOT_OPEN = ('in_channels', 'layer_scale')
 """Options whose values in several settings are one thing: the usual channels, by name or not, and an initial value."""
+
+WHOLE = {'num_classes', 'class_names'}
+"""Options of networks that answer without a head."""
 
 
 def open_options(fits: list[Fit]) -> dict[str, list[Any]]:
@@ -74,16 +78,31 @@ def _alternatives(value: Any) -> list[Any]:
     return [5, [5, 5, 5, 5]] if value is None else []
 
 
-def configs_of(fits: list[Fit], head: Head | None) -> Iterator[str]:
-    """The shipped configs that build a network which fits, with this head; for a bare backbone none is told."""
+def configs_of(fits: list[Fit], head: Head | None, *, alone: bool) -> Iterator[str]:
+    """The shipped configs that build a network which fits, with this head; alone: there is nothing beside it."""
     settings = [{key: value for key, value in fit.settings.items() if key not in DESIGN_FREE} for fit in fits]
     for name, config in table()['configs'].items():
-        described = Head(config['head'], '', config.get('classes'), config.get('queries')) if 'head' in config else None
-        if (described is None) != (head is None) or config['network'] not in settings:
-            continue
-        if described and head and not agree(described, head):
-            continue
-        yield name
+        if config['network'] in settings and _has_head(config, head, alone=alone):
+            yield name
+
+
+def _has_head(config: Mapping[str, Any], head: Head | None, *, alone: bool) -> bool:
+    """Whether a config's model has the head of a file. Heads of one system alone are known by their classes."""
+    if 'head' in config:
+        described = Head(config['head'], '', config.get('classes'), config.get('queries'))
+        return head is not None and agree(described, head)
+    if 'classes' not in config:  # of restoration or pretraining
+        return head is None and (not alone or restores(config['network']['type']))
+    if head is None:
+        return not WHOLE.isdisjoint(config['network'])
+    one_logit = config['classes'] == 2 and head.classes == 1
+    return head.name not in described_heads() and (one_logit or head.classes in (None, config['classes']))
+
+
+@cache
+def described_heads() -> set[str]:
+    """The heads that the table of shipped configs names."""
+    return {config['head'] for config in table()['configs'].values() if 'head' in config}
 
 
 def agree(described: Head, head: Head) -> bool:

@@ -132,13 +132,16 @@ def shipped_settings(network: str) -> list[Settings]:
 
 def trials(network: str) -> list[Settings]:
     """The settings that a network is tried with: those that ship, and its published variants where none does."""
-    cls: Any = MODELS.get(network)
     shipped = shipped_settings(network)
-    known = [settings.get('arch') for settings in shipped]
-    restores = issubclass(cls, RestorationNetwork)  # a variant alone leaves out its scale
-    return shipped + [
-        {'type': network, 'arch': arch} for arch in getattr(cls, 'archs', ()) if not (restores and arch in known)
-    ]
+    known = [settings.get('arch') for settings in shipped] if restores(network) else []  # an arch leaves out its scale
+    archs = getattr(MODELS.get(network), 'archs', ())
+    return shipped + [{'type': network, 'arch': arch} for arch in archs if arch not in known]
+
+
+def restores(network: str) -> bool:
+    """Whether a network is one of restoration, which answers without a head."""
+    cls: Any = MODELS.get(network)
+    return issubclass(cls, RestorationNetwork)
 
 
 def inferred_settings(network: str, weights: StateDict) -> list[Settings]:
@@ -146,9 +149,9 @@ def inferred_settings(network: str, weights: StateDict) -> list[Settings]:
 
     weights: under the authors' names or ours.
     """
-    cls: Any = MODELS.get(network)
-    if not issubclass(cls, RestorationNetwork):
+    if not restores(network):
         return []
+    cls: Any = MODELS.get(network)
     try:
         options = cls.infer_options(weights)
     except LookupError:  # another network, with some of the names

@@ -88,6 +88,7 @@ def identify_weights(weights: StateDict, **known: Any) -> Identity:
     if not best or best[0][0].share < (FITS if known.get('onnx') is None else FITS_ONNX):
         return Identity(head=head, nearest=nearest if nearest.share >= LEAST / 2 else None, **known)
     fit, prefix, resemblance = best[0]
+    alone = all(key.startswith(prefix) for key in weights)
     fits = [one[0] for one in best]
     return Identity(
         settings={key: value for key, value in fit.settings.items() if key == 'type' or not is_open(key, fits)},
@@ -100,7 +101,8 @@ def identify_weights(weights: StateDict, **known: Any) -> Identity:
         other=fit.other,
         unknown=fit.unknown,
         open=open_options(fits),
-        configs=tuple(configs_of(fits, head)),
+        configs=tuple(configs_of(fits, head, alone=alone)),
+        alone=alone,
         **known,
     )
 

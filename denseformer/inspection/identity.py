@@ -17,9 +17,9 @@ class Identity:
     """The answer on one file.
 
     tensors, numbers: how many it holds; settings: of the network as a config writes them, None for an unknown one;
-    layout: whose names its tensors have; prefix: where the network lies; open: option -> its usual values, for what no
-    tensor tells; configs: the shipped configs that build this model; nearest: the most alike network of an unknown
-    one; state: what of its training run is in the file.
+    layout: whose names its tensors have; prefix: where the network lies; alone: nothing is beside it; open: option ->
+    its usual values, for what no tensor tells; configs: the shipped configs that build this model; nearest: the most
+    alike network of an unknown one; state: what of its training run is in the file.
     """
 
     path: str
@@ -36,6 +36,7 @@ class Identity:
     unknown: tuple[str, ...] = ()
     open: dict[str, list[Any]] = field(default_factory=dict)
     configs: tuple[str, ...] = ()
+    alone: bool = False
     nearest: Resemblance | None = None
     state: dict[str, Any] = field(default_factory=dict)
     onnx: OnnxFile | None = None
@@ -76,7 +77,7 @@ class Identity:
         progress = [f'{key} {self.state[key]}' for key in self.state if key not in ('holds', 'classes')]
         yield 'training', ', '.join([*self.state.get('holds', []), *progress]) or 'weights only'
         if self.settings is not None:
-            none = 'no shipped config builds this model' if self.head else 'none; the file holds a network alone'
+            none = 'none; the file holds a network alone' if self.alone else 'no shipped config builds this model'
             yield 'configs', ', '.join(self.configs) or none
 
 

@@ -31,11 +31,21 @@ class SelectiveScan(nn.Module):
     def __init__(self, channels: int, states: int, rank: int):
         super().__init__()
         self.widths = rank, states, states
-        self.x_proj = nn.Parameter(torch.empty(sum(self.widths), channels).uniform_(-1, 1) * channels**-0.5)
-        self.dt_proj = nn.Parameter(torch.empty(channels, rank).uniform_(-1, 1) * rank**-0.5)
-        self.dt_bias = nn.Parameter(step_bias(channels))
-        self.A_log = nn.Parameter(torch.arange(1.0, states + 1).log().repeat(channels, 1))
+        self.x_proj = nn.Parameter(torch.empty(sum(self.widths), channels))
+        self.dt_proj = nn.Parameter(torch.empty(channels, rank))
+        self.dt_bias = nn.Parameter(torch.empty(channels))
+        self.A_log = nn.Parameter(torch.empty(channels, states))
         self.D = nn.Parameter(torch.ones(channels))
+        if not self.D.is_meta:
+            self.reset()
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Draw the first weights."""
+        for projection in (self.x_proj, self.dt_proj):
+            projection.uniform_(-1, 1).mul_(projection.shape[1] ** -0.5)
+        self.dt_bias.copy_(step_bias(len(self.dt_bias)))
+        self.A_log.copy_(torch.arange(1.0, self.A_log.shape[1] + 1).log())
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, L, D) -> step sizes before bias and softplus (B, L, D), B and C, each (B, L, N)."""

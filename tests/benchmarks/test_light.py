@@ -11,11 +11,10 @@ from denseformer.backbones import Backbone
 from denseformer.backbones.light.shvit import SHViT
 from denseformer.layers import fuse_conv_norm
 from tools.docs.light import HEADS, authors_rows, own_rows, peer_rows, with_table
-from tools.docs.zoo import registered_name
 
 
 def test_every_variant_is_compared_under_a_title_of_its_own():
-    families = {registered_name(cls): cls for cls in Backbone.families()}
+    families = {cls.registered_name(): cls for cls in Backbone.families()}
     assert all(arch in families[name].archs for name, archs in VARIANTS.items() for arch in archs)
     titles = [comparison.title for comparison in comparisons()]
     assert len(set(titles)) == len(titles) == 2 * sum(map(len, VARIANTS.values()))

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from denseformer.backbones import Swin
 from denseformer.checkpoints import CheckpointError, cache, catalog, read_checkpoint
@@ -147,6 +148,28 @@ def test_an_unknown_file_is_added_under_a_name_only(entry, tmp_path):
     with pytest.raises(CheckpointError, match='--name'):
         cache.add(tmp_path / 'source.pth')
     assert cache.add(tmp_path / 'source.pth', 'tiny_net')[1].name == 'tiny_net.pth'
+
+
+def test_what_is_no_whole_checkpoint_is_not_added(server, entry, tmp_path):
+    entry()
+    (tmp_path / 'page.pth').write_text('<!DOCTYPE html>')
+    (tmp_path / 'cut.pth').write_bytes(server.data[:-200])
+    save_file({'a': torch.ones(9)}, tmp_path / 'whole.safetensors')
+    (tmp_path / 'cut.safetensors').write_bytes((tmp_path / 'whole.safetensors').read_bytes()[:-4])
+    for name, words in (
+        ('page.pth', 'a web page'),
+        ('cut.pth', 'not a complete file'),
+        ('nets', 'name one of its files'),
+    ):
+        (tmp_path / 'nets').mkdir(exist_ok=True)
+        (tmp_path / 'nets' / 'a.pth').touch()
+        with pytest.raises(CheckpointError, match=words):
+            cache.add(tmp_path / name, 'tiny_net')
+    entry(file='tiny_net.safetensors')
+    with pytest.raises(CheckpointError, match=r'cut\.safetensors: not a complete file'):
+        cache.add(tmp_path / 'cut.safetensors', 'tiny_net')
+    assert cache.read_pins() == {}
+    assert cache.add(tmp_path / 'whole.safetensors', 'tiny_net')[1].is_file()
 
 
 def test_verify_names_what_changed_on_the_disk(server, entry):

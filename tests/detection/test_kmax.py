@@ -77,7 +77,7 @@ def test_masks_lie_after_enlarging_where_those_lay_that_they_learn_from(side):
     for shift, each in enumerate(truth):
         each[:, 16 + shift : 40 + shift, 16 + shift : 40 + shift] = 1
     learned = losses.subsampled(truth, [(side + 3) // 4] * 2)
-    found = resized(learned, (side, side), odd=side % 2 == 1) > 0.5
+    found = resized(learned, (side, side), odd=side % 2) > 0.5
     found, wanted = (each.nonzero().double()[:, 2:].mean(0).tolist() for each in (found, truth))
     assert found == pytest.approx(wanted, abs=0.75)
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from denseformer.backbones import NAT, DiNAT, Swin, UniFormer
 from denseformer.cli import main
+from denseformer.detection.kmax.network import resized
 from denseformer.dynamic_shapes import ceil_div
 from denseformer.export.exporting import export, with_stable_order
 from denseformer.export.runtime import Sizes
@@ -194,6 +195,13 @@ class Half(nn.Module):
         return images[:, :, : ceil_div(images.shape[2], 2)]
 
 
+class Enlarged(nn.Module):
+    """Every other pixel, enlarged as kMaX-DeepLab does: in one of two ways, as the width is odd or even."""
+
+    def forward(self, images):
+        return resized(images[:, :, ::2, ::2], images.shape[2:], images.shape[3] % 2)
+
+
 TINY = dict(width=16, depths=(1, 1, 1, 1), heads=(2, 2, 2, 2), mlp_ratio=1)
 PARTS = {
     'NAT': (lambda: Maps(NAT(arch=TINY, kernel_size=3, out_indices=(0,))), 3),
@@ -205,6 +213,7 @@ PARTS = {
     'ranking what is alike': (Ranking, 1),
     'pruning tokens of one score': (Pruning, 16),
     'what is left of an odd side': (Half, 1),
+    'what an odd side decides': (Enlarged, 1),
 }
 
 

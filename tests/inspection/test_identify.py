@@ -14,11 +14,12 @@ from mmengine.config import Config
 from denseformer.checkpoints import CheckpointError, read_checkpoint
 from denseformer.checkpoints.onnx_file import read_onnx
 from denseformer.checkpoints.sharing import recorded_config
-from denseformer.checkpoints.signatures import head_of, table, training_state
+from denseformer.checkpoints.signatures import head_of, resemblances, table, training_state
 from denseformer.config.loading import load_config
 from denseformer.config.shipped import config_names
 from denseformer.inference.predictor import build_model
 from denseformer.inspection.choices import config_of
+from denseformer.inspection.fits import shapes_of
 from denseformer.inspection.identify import identify, identify_weights, weights_like
 from denseformer.network import on_meta, without_weights
 from denseformer.restoration import from_checkpoint
@@ -39,20 +40,28 @@ HEADS = [
     *('mask2former_swin_instance_cityscapes', 'swinir_x2_df2k', 'essaformer_x4_chikusei'),
     *('deformable_detr_swin_coco', 'rtmdet_ins_convnext_coco'),
 ]
+SYSTEMS = [  # with heads that they alone have
+    *(
+        'bevanet_small_sample',
+        'kmax_dinat_nano_sample',
+        'linear_dinov2_small_camvid',
+        'fashionformer_dinat_nano_sample',
+    ),
+    *('mamba_yolo_sample', 'git_sample', 'isomer_mit_b0_davis'),
+]
 
 
 def model_weights(name):
-    """The tensors of a shipped config's model, on the meta device."""
+    """Tensors like those of a shipped config's model."""
     with on_meta():
-        return build_model(load_config(name)).state_dict()
+        model = build_model(load_config(name))
+    return weights_like({key: tuple(value.shape) for key, value in model.state_dict().items()})
 
 
-@pytest.mark.parametrize('name', FIRST_OF_EACH[::3])
+@pytest.mark.parametrize('name', FIRST_OF_EACH)
 def test_a_network_is_identified_as_the_one_that_its_config_builds(name):
     settings = CONFIGS[name]['network']
-    found = identify_weights(
-        {f'backbone.{key}': value for key, value in without_weights(settings).state_dict().items()}
-    )
+    found = identify_weights(weights_like({f'backbone.{key}': shape for key, shape in shapes_of(settings).items()}))
     types = found.open.get('type', [found.settings['type']])
     assert settings['type'] in types
     for option, value in settings.items():
@@ -69,20 +78,38 @@ def test_a_whole_model_is_identified_as_its_config(name):
     assert described == {(CONFIGS[name].get('head'), CONFIGS[name].get('classes'))}
 
 
+@pytest.mark.parametrize('name', SYSTEMS)
+def test_a_system_with_a_head_of_its_own_is_identified_as_its_config(name):
+    found = identify_weights(model_weights(name))
+    assert name in found.configs
+    assert {CONFIGS[one]['network']['type'] for one in found.configs} == {kind(name)}
+
+
+def test_a_backbone_alone_is_of_no_config():
+    found = identify_weights(weights_like(shapes_of({'type': 'denseformer.ViT', 'arch': 'base'})))
+    assert found.configs == ()
+    assert 'the file holds a network alone' in str(found)
+
+
 LAYOUTS = [
-    (path, network['network'])
+    network
     for path in sorted((REFERENCES / 'layouts').glob('*.json'))
     for network in json.loads(path.read_text())['networks']
     if isinstance(network['arch'], str)
 ]
 
 
-@pytest.mark.parametrize(('path', 'name'), LAYOUTS[::4], ids=lambda part: getattr(part, 'stem', part))
-def test_a_network_in_the_names_of_another_package_is_identified(path, name):
-    entries = json.loads(path.read_text())['networks']
-    theirs = next(entry for entry in entries if entry['network'] == name and isinstance(entry['arch'], str))
+def test_the_names_of_another_package_resemble_its_network_most():
+    for theirs in LAYOUTS:
+        found = resemblances(theirs['shapes'])
+        best = [(one.network, one.layout) for one in found if one.share == found[0].share]
+        assert (f'denseformer.{theirs["network"]}', theirs['layout']) in best
+
+
+@pytest.mark.parametrize('theirs', LAYOUTS[::4], ids=lambda theirs: f'{theirs["layout"]}-{theirs["network"]}')
+def test_a_network_in_the_names_of_another_package_is_identified(theirs):
     found = identify_weights(weights_like(theirs['shapes']))
-    assert f'denseformer.{name}' in found.open.get('type', [found.settings['type']])
+    assert f'denseformer.{theirs["network"]}' in found.open.get('type', [found.settings['type']])
     assert theirs['arch'] in found.open.get('arch', [found.settings.get('arch')])
     assert found.layout == theirs['layout']
 
@@ -146,9 +173,12 @@ def test_a_foreign_network_whose_names_resemble_a_known_one_is_named_foreign(tmp
 def test_the_command_imports_no_model_package_and_no_compiler(tmp_path):
     torch.save(CFSR(arch='base', scale=2).state_dict(), tmp_path / 'cfsr.pth')
     heavy = ('mmengine.model', 'mmcv', 'mmdet', 'mmseg', 'torch._dynamo')
+    drawn = ['ConViT', 'DINOv3Adapter', 'MobileMamba', 'SGFormer', 'VSSD', 'ViTAdapter']  # by arithmetic
     code = (
-        'import sys; from denseformer.cli import main\n'
+        'import sys; from denseformer.cli import main; from denseformer.network import without_weights\n'
         f"main(['identify', {str(tmp_path / 'cfsr.pth')!r}])\n"
+        'from denseformer.inspection.fits import trials\n'
+        f'for name in {drawn}: without_weights(trials("denseformer." + name)[-1])\n'
         f'print([name for name in {heavy} if name in sys.modules])'
     )
     said = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout

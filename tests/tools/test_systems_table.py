@@ -21,5 +21,5 @@ def test_the_recipe_is_that_of_fit_on_the_sample_set(tmp_path):
 
 
 def test_an_unknown_system_is_named():
-    with pytest.raises(SystemExit, match='no system segfromer'):
+    with pytest.raises(SystemExit, match='no system segfromer to measure'):
         main('page.md', 'segfromer')

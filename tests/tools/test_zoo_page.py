@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from denseformer.backbones.base import MapNetwork
-from tools.docs.zoo import SYSTEMS, gflops, registered_name
+from tools.docs.zoo import SYSTEMS, gflops
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs'
@@ -14,9 +14,9 @@ PAGE = (ROOT / 'docs/zoo.md').read_text()
 SECTIONS = {part.split('\n', 1)[0]: part for part in PAGE.split('\n## ')[1:]}
 
 
-@pytest.mark.parametrize('cls', MapNetwork.families(), ids=registered_name)
+@pytest.mark.parametrize('cls', MapNetwork.families(), ids=lambda cls: cls.registered_name())
 def test_every_variant_has_a_row_with_its_size(cls):
-    rows = {line.split(' | ')[0].removeprefix('| '): line for line in SECTIONS[registered_name(cls)].splitlines()}
+    rows = {line.split(' | ')[0].removeprefix('| '): line for line in SECTIONS[cls.registered_name()].splitlines()}
     for arch in cls.archs:
         assert f'{cls.describe(arch).parameters / 1e6:.2f}' in rows[arch]
 
@@ -31,5 +31,5 @@ def test_every_published_result_stands_beside_its_config(system):
 
 @pytest.mark.parametrize(('name', 'published'), [('Swin', 4.5), ('NAT', 2.7), ('DaViT', 4.5), ('TransNeXt', 2.7)])
 def test_arithmetic_is_counted_as_papers_count(name, published):
-    cls = next(cls for cls in MapNetwork.families() if registered_name(cls) == name)
+    cls = next(cls for cls in MapNetwork.families() if cls.registered_name() == name)
     assert gflops(cls, next(iter(cls.archs)), 224) == pytest.approx(published, rel=0.03)

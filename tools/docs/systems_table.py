@@ -102,11 +102,12 @@ def with_row(lines: list[str], new: str) -> list[str]:
 
 
 def main(page: str, *names: str) -> None:
-    unknown = sorted(set(names) - {name for name, _ in SYSTEMS})
+    measured = [(name, task) for name, task in SYSTEMS if task in SAMPLE]
+    unknown = sorted(set(names) - {name for name, _ in measured})
     if unknown:
-        raise SystemExit(f'There is no system {", ".join(unknown)}.')
-    for name, task in SYSTEMS:
-        if task in SAMPLE and (not names or name in names):
+        raise SystemExit(f'There is no system {", ".join(unknown)} to measure.')
+    for name, task in measured:
+        if not names or name in names:
             new = row(name, task)
             print_log(new)
             Path(page).write_text('\n'.join(with_row(Path(page).read_text().splitlines(), new)) + '\n')

@@ -19,6 +19,7 @@ from mmengine.config import Config
 from benchmarks.flops import multiply_adds
 from denseformer.backbones.base import MapNetwork
 from denseformer.config.shipped import published_scores
+from denseformer.network import Source
 from denseformer.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -112,7 +113,9 @@ def gflops(cls: type[MapNetwork], arch: str, side: int) -> float:
     def count(device: str) -> float:
         with torch.device(device), torch.inference_mode():
             network = (
-                MODELS.build({'type': f'denseformer.{registered_name(cls)}', 'arch': arch}).eval().requires_grad_(False)
+                MODELS.build({'type': f'denseformer.{cls.registered_name()}', 'arch': arch})
+                .eval()
+                .requires_grad_(False)
             )
             return multiply_adds(lambda: network(torch.zeros(1, 3, side, side)))
 
@@ -141,7 +144,7 @@ def rows(cls: type[MapNetwork]) -> Iterator[list[str]]:
     times = measured_times()
     for arch in cls.archs:
         about = cls.describe(arch)
-        milliseconds = times.get(f'{registered_name(cls)}-{arch}')
+        milliseconds = times.get(f'{cls.registered_name()}-{arch}')
         yield [
             arch,
             ', '.join(map(str, about.channels)),
@@ -152,21 +155,21 @@ def rows(cls: type[MapNetwork]) -> Iterator[list[str]]:
         ]
 
 
-def registered_name(cls: type[MapNetwork]) -> str:
-    return 'DiNAT_s' if cls.__name__ == 'DiNATs' else cls.__name__
+def license_of(source: Source) -> str:
+    return 'without a license' if source.license == 'none stated' else source.license
 
 
 def page() -> Iterator[str]:
     yield HEAD
     for cls in MapNetwork.families():
         source = cls.source
-        yield f'\n## {registered_name(cls)}\n'
-        yield f'{source.paper}. [Code of the authors]({source.code}), {source.license}.\n'
+        yield f'\n## {cls.registered_name()}\n'
+        yield f'{source.paper}. [Code of the authors]({source.code}), {license_of(source)}.\n'
         yield from table(COLUMNS, rows(cls))
-        if results := published_results().get(registered_name(cls)):
+        if results := published_results().get(cls.registered_name()):
             yield ''
             yield from table(RESULT_COLUMNS, results)
-    families = {registered_name(cls) for cls in MapNetwork.families()}
+    families = {cls.registered_name() for cls in MapNetwork.families()}
     for name in sorted(published_results().keys() - families):
         yield f'\n## {name}\n'
         yield 'A backbone of mmdetection or mmsegmentation.\n'

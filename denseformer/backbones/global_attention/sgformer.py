@@ -78,7 +78,9 @@ class Stem(nn.Module):
         self.conv2 = ConvNorm(dim, dim, 3, norm=ImageNorm, act=nn.GELU)
         self.conv3 = ConvNorm(dim, dim, 3, 2, norm=ImageNorm)
         self.norm = nn.LayerNorm(dim)
-        self.pos_embed = nn.Parameter(waves(grid, dim))
+        self.pos_embed = nn.Parameter(torch.empty(grid, grid, dim))
+        if not self.pos_embed.is_meta:
+            self.pos_embed.data.copy_(waves(grid, dim))
 
     def forward(self, image: Tensor) -> Tensor:
         x = self.conv3(self.conv2(self.conv1(to_channels_last(image)))).permute(0, 2, 3, 1)  # (B, H/4, W/4, C)

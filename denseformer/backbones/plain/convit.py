@@ -79,7 +79,7 @@ class GatedPositionalAttention(nn.Module):
 def convolution_like(module: nn.Module) -> None:
     """The rule of initial weights: linear layers narrow, gated attention local."""
     linears(module)
-    if isinstance(module, GatedPositionalAttention):
+    if isinstance(module, GatedPositionalAttention) and not module.offsets.is_meta:
         module.draw_local()
 
 

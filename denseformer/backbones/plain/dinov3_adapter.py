@@ -69,7 +69,8 @@ class DINOv3Adapter(Adapter):
         kind = MODELS.get(self.arch.encoder['type'])
         if not (isinstance(kind, type) and issubclass(kind, PlainBackbone)):
             raise ValueError(f"DINOv3Adapter reads from a plain backbone, and '{self.arch.encoder['type']}' is none.")
-        encoder = MODELS.build({**self.arch.encoder, 'in_channels': in_channels, 'with_cp': with_cp})
+        options = {name: value for name, value in self.arch.encoder.items() if name != 'type'}
+        encoder = kind(**options, in_channels=in_channels, with_cp=with_cp)
         self.with_cp = with_cp
         self.build(encoder, injectors=False, drop_path_rate=drop_path_rate)
 

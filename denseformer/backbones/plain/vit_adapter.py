@@ -269,7 +269,7 @@ class Adapter(Checkpointing, MapNetwork):
         self.out_strides = STRIDES
         self.interactions.apply(PlainBackbone.initial_weights)
         for module in self.interactions.modules():
-            if isinstance(module, DeformableAttention):
+            if isinstance(module, DeformableAttention) and not module.sampling_offsets.bias.is_meta:
                 module.reset()
 
     def padded(self, image: Tensor) -> Tensor:

@@ -43,11 +43,19 @@ class DualityMixer(nn.Module):
         self.widths = inner, inner + 2 * states, heads
         self.in_proj = Linear(dim, sum(self.widths), bias=False)
         self.conv = DepthwiseConv(inner + 2 * states)
-        self.dt_bias = nn.Parameter(step_bias(heads))
-        self.A_log = nn.Parameter(torch.empty(heads).uniform_(1, 16).log())
+        self.dt_bias = nn.Parameter(torch.empty(heads))
+        self.A_log = nn.Parameter(torch.empty(heads))
         self.D = nn.Parameter(torch.ones(heads))
+        if not self.D.is_meta:
+            self.reset()
         self.norm = nn.LayerNorm(inner)
         self.out_proj = Linear(inner, dim, bias=False)
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Draw the first step sizes and rates."""
+        self.dt_bias.copy_(step_bias(self.heads))
+        self.A_log.uniform_(1, 16).log_()
 
     def forward(self, x: Tensor) -> Tensor:
         gate, mixed, dt = self.in_proj(x).split(self.widths, -1)

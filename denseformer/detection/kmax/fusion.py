@@ -92,7 +92,7 @@ class KMaXFusion(MaskFusion):
 def shares(masks: Tensor, meta: Mapping[str, Any], rescale: bool) -> Tensor:
     """The share (Q, H, W) that each query has of each pixel: unpadded, before resizing if `rescale`."""
     H, W = meta['img_shape'][:2]
-    odd = meta['batch_input_shape'][1] % 2 == 1
+    odd = meta['batch_input_shape'][1] % 2
     masks = resized(masks[None].float(), meta['batch_input_shape'], odd)[..., :H, :W]
     if rescale:
         masks = resized(masks, meta['ori_shape'][:2], odd)

@@ -139,7 +139,7 @@ class KMaX(BaseModule):
         nothing = self.num_classes
         labels = torch.stack([losses.label_map(each, nothing) for each in truth])  # (B, h, w)
         if isinstance(branch, SemanticBranch):
-            scores = resized(branch(maps[-1], maps[-3], maps[-4]).float(), labels.shape[1:], odd=False)
+            scores = resized(branch(maps[-1], maps[-3], maps[-4]).float(), labels.shape[1:], odd=0)
             chosen = losses.sample(targets, self.semantic_temperature, self.num_pixels)
             return losses.semantic_loss(scores, labels, chosen, nothing)
         scores = branch(maps[-1]).float()
@@ -205,7 +205,7 @@ class KMaXSemanticHead(KMaX):
         final, meta = self(maps)[-1], batch_img_metas[0]
         window = isinstance(meta['img_shape'], torch.Size)  # as mmsegmentation tells a window from an image
         size = (meta['img_shape'] if window else meta.get('pad_shape', meta['img_shape']))[:2]
-        masks = resized(final.masks, size, size[1] % 2 == 1).softmax(1)
+        masks = resized(final.masks, size, size[1] % 2).softmax(1)
         return torch.einsum('bqk,bqhw->bkhw', final.scores.softmax(-1)[..., :-1], masks)
 
 

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from denseformer.caching import cached_constant
+from denseformer.dynamic_shapes import is_symbolic
 from denseformer.layers import ConvNorm, DropPath, LayerNorm2d
 
 HEADS = 8
@@ -50,9 +51,11 @@ class QueryConv(nn.Module):
         return self.act(self.norm(self.conv(x)))
 
 
-def resized(x: Tensor, size: Sequence[int], odd: bool) -> Tensor:
-    """A map at `size`; an `odd` side means that its outer pixels lie on the outer pixels of the other size."""
-    return F.interpolate(x, tuple(size), mode='bilinear', align_corners=odd)
+def resized(x: Tensor, size: Sequence[int], odd: int) -> Tensor:
+    """A map at `size`; `odd`, 1 or 0: whether its outer pixels lie on the outer pixels of the other size."""
+    if is_symbolic(odd):  # an exported graph cannot choose: it makes both, and one counts
+        return odd * resized(x, size, 1) + (1 - odd) * resized(x, size, 0)
+    return F.interpolate(x, tuple(size), mode='bilinear', align_corners=odd == 1)
 
 
 @cached_constant(32)
@@ -137,7 +140,7 @@ class Fusion(nn.Module):
         )
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
-        return resized(self.coarse(coarse), fine.shape[2:], coarse.shape[3] % 2 == 1) + self.fine(fine)
+        return resized(self.coarse(coarse), fine.shape[2:], coarse.shape[3] % 2) + self.fine(fine)
 
 
 class PixelDecoder(nn.Module):
@@ -171,7 +174,7 @@ class Prediction:
     pixels: Tensor
 
     def at(self, size: Sequence[int]) -> 'Prediction':
-        odd = size[0] % 2 == 1
+        odd = size[0] % 2
         return Prediction(self.scores, resized(self.masks, size, odd), resized(self.pixels, size, odd))
 
 
@@ -276,7 +279,7 @@ class SemanticBranch(nn.Module):
         found.append(self.pooled(coarsest.mean((2, 3), keepdim=True)).expand_as(found[0]))
         x = self.dropout(self.proj(torch.cat(found, 1)))
         for lateral, join, fine in zip(self.lateral, self.joined, finer, strict=True):
-            x = join(torch.cat([resized(x, fine.shape[2:], coarsest.shape[3] % 2 == 1), lateral(fine)], 1))
+            x = join(torch.cat([resized(x, fine.shape[2:], coarsest.shape[3] % 2), lateral(fine)], 1))
         return self.classify(self.head(x))
 
 
@@ -318,7 +321,7 @@ class Decoder(nn.Module):
         nn.init.trunc_normal_(self.queries, std=1.0)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Prediction]:
-        queries = self.queries.expand(len(maps[0]), -1, -1)  # (B, C, Q)
+        queries = self.queries.expand(maps[0].shape[0], -1, -1)  # (B, C, Q)
         found = []
         for layers, pixels in zip(self.layers, maps, strict=False):
             for layer in layers:
