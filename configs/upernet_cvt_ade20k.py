@@ -6,4 +6,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
+backbone = dict(pretrained='imagenet1k')
 model = dict(decode_head=dict(in_index=(0, 1, 2)))

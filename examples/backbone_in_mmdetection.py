@@ -45,4 +45,6 @@ def main(base: str, backbone: str, image: str) -> None:
 
 
 if __name__ == '__main__':
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
     main(*sys.argv[1:])

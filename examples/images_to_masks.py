@@ -25,4 +25,6 @@ def main(config: str, checkpoint: str, images: str, out: str) -> None:
 
 
 if __name__ == '__main__':
+    if len(sys.argv) != 5:
+        sys.exit(__doc__)
     main(*sys.argv[1:])

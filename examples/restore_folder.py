@@ -1,6 +1,6 @@
 """Restoration of a folder: every image as its network restores it, in its own depth and format.
 
-python examples/restore_folder.py work_dirs/demo_restoration/iter_1500.pth data/photographs restored
+python examples/restore_folder.py work_dirs/demo_restoration/iter_800.pth data/photographs restored
 
 The network is recognized by its weights, so that a checkpoint of its authors needs no config either.
 """
@@ -23,4 +23,6 @@ def main(checkpoint: str, images: str, out: str) -> None:
 
 
 if __name__ == '__main__':
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
     main(*sys.argv[1:])

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from denseformer.checkpoints.addresses import is_address, local_file
 from denseformer.checkpoints.common import CheckpointError
-from denseformer.checkpoints.other_kinds import names_in_zip, other_kind
+from denseformer.checkpoints.other_kinds import begins_as_safetensors, names_in_zip, other_kind
 
 WRAPPERS = (
     *('model_ema', 'state_dict_ema', 'ema', 'state_dict', 'model', 'params_ema', 'params', 'teacher', 'models'),
@@ -33,7 +33,7 @@ WRAPPERS = (
 )
 """Keys that authors nest the weights under, the preferred one first: averaged weights are what was published."""
 ZIP = b'PK'
-"""The beginning of what `torch.save` writes. A safetensors file begins with a small number, in 8 bytes, and a brace."""
+"""The beginning of what `torch.save` writes."""
 BROKEN = (
     *(RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError),
     *(AttributeError, AssertionError, OverflowError, MemoryError, struct.error, zipfile.BadZipFile),
@@ -54,8 +54,8 @@ def read_checkpoint(
     path = local_file(path)
     require_file(path)
     start = _first_bytes(path)
-    safetensors = start[3:9] == b'\0\0\0\0\0{'
-    if not safetensors and (kind := other_kind(path)):
+    safetensors = begins_as_safetensors(start)
+    if kind := other_kind(path):
         raise CheckpointError(f'{path}: {kind}')
     if safetensors or (path.suffix == '.safetensors' and not start.startswith(ZIP)):
         content = _read_safetensors(path)

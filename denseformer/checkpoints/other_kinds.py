@@ -27,10 +27,17 @@ TAR = 257, b'ustar'
 """Where a tar archive says that it is one."""
 
 
+def begins_as_safetensors(start: bytes) -> bool:
+    """Whether a file of these first bytes is of safetensors: the length of its header in 8 bytes, and a brace."""
+    return start[3:9] == b'\0\0\0\0\0{'
+
+
 def other_kind(path: Path) -> str:
     """A sentence on a file that is no checkpoint, and what to do; empty where it begins as one does."""
     with path.open('rb') as file:
         start = file.read(512)
+    if begins_as_safetensors(start):
+        return ''
     at, mark = TAR
     if start[at : at + len(mark)] == mark:
         return 'a tar archive. Unpack it with tar -xf, and name the checkpoint that comes out.'

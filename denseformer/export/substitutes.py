@@ -1,8 +1,9 @@
 """Modules that stand in for those that cannot be traced: the same numbers, by operators that know sides as symbols.
 
 mmdetection and mmcv keep the sizes of maps as tensors in deformable attention, and read numbers off them again, which a
-traced tensor does not have. PyTorch's adaptive pooling takes sizes that are known. GiT chooses words by their values,
-and computes the same vectors of words for each image.
+traced tensor does not have. PyTorch's adaptive pooling takes sizes that are known, and mmsegmentation's enlargement, as
+in Semantic FPN, makes them known. GiT chooses words by their values, and computes the same vectors of words for each
+image.
 
 Legend: B batch, C channels, H W map, N positions of several maps, V words.
 """
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from mmcv.ops import MultiScaleDeformableAttention
 from mmdet.models.layers import MSDeformAttnPixelDecoder
+from mmseg.models.utils import Upsample
 from torch import Tensor, nn
 
 from denseformer.backbones.plain.vit_adapter import DeformableAttention, centers
@@ -42,6 +44,23 @@ class GridPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return average_to_grid(x, self.size)
+
+
+class Enlarged(nn.Module):
+    """mmsegmentation's Upsample: (B, C, H, W) -> (B, C, h, w), of its own size or a multiple of the map's."""
+
+    def __init__(self, theirs: Upsample):
+        super().__init__()
+        self.size, factor = theirs.size, theirs.scale_factor
+        self.factor = int(factor) if factor and factor.is_integer() else factor  # int() of a product would fix it
+        self.options = dict(mode=theirs.mode, align_corners=theirs.align_corners)
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = self.size or [self.times(side) for side in x.shape[2:]]
+        return F.interpolate(x, size, **self.options)
+
+    def times(self, side: int) -> int:
+        return side * self.factor if isinstance(self.factor, int) else int(side * self.factor)
 
 
 def attention_like(theirs: MultiScaleDeformableAttention) -> DeformableAttention:
@@ -116,6 +135,7 @@ class Words(nn.Module):
 
 SUBSTITUTES: Mapping[type[nn.Module], Callable[[Any], nn.Module]] = {
     nn.AdaptiveAvgPool2d: GridPool,
+    Upsample: Enlarged,
     MSDeformAttnPixelDecoder: PixelDecoder,
     Vocabulary: Words,
 }

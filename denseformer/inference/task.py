@@ -221,7 +221,7 @@ class TiledNetwork:
 
 
 def facts_for_export(config: Config, classes: Sequence[str], palette: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """What an exported file says of the config: classes, their colors, the steps before the network, their registry."""
+    """Facts of the config for an exported file: classes, their colors, the steps before the network, their registry."""
     return {
         'classes': list(classes),
         'palette': [list(color) for color in palette],

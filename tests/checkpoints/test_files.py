@@ -11,6 +11,7 @@ from mmengine.logging import MessageHub
 from safetensors.torch import save_file
 
 from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of
+from denseformer.checkpoints.other_kinds import other_kind
 
 WEIGHTS = {'a.weight': torch.arange(6.0).view(2, 3)}
 
@@ -108,6 +109,17 @@ def test_what_came_in_place_of_a_checkpoint_is_named(tmp_path, content, words, s
     (tmp_path / f'w{suffix}').write_bytes(content)
     with pytest.raises(CheckpointError, match=words):
         read_checkpoint(tmp_path / f'w{suffix}')
+
+
+@pytest.mark.parametrize('length', [0x3C20, 0x7B20], ids=['a web page', 'JSON'])
+def test_a_safetensors_file_whose_first_bytes_are_those_of_another_kind_is_read(tmp_path, length):
+    save_file({'w': torch.ones(2)}, tmp_path / 'w.safetensors')
+    content = (tmp_path / 'w.safetensors').read_bytes()
+    end = 8 + int.from_bytes(content[:8], 'little')
+    header = content[8:end].ljust(length)
+    (tmp_path / 'w.safetensors').write_bytes(length.to_bytes(8, 'little') + header + content[end:])
+    assert other_kind(tmp_path / 'w.safetensors') == ''
+    assert read_checkpoint(tmp_path / 'w.safetensors')['w'].tolist() == [1, 1]
 
 
 @pytest.mark.parametrize('size', [0, 10, 300])

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+from mmseg.models.utils import Upsample
 from torch import nn
 from torch.nn import functional as F
 
@@ -11,7 +12,7 @@ from denseformer.backbones.plain.vit_adapter import DeformableAttention, centers
 from denseformer.detection.git.vocabulary import Vocabulary
 from denseformer.detection.mask2former import Mask2FormerSemanticHead
 from denseformer.export.runtime import Sizes
-from denseformer.export.substitutes import PixelDecoder, Words, tokens_of, traceable
+from denseformer.export.substitutes import Enlarged, PixelDecoder, Words, tokens_of, traceable
 from denseformer.export.tracing import SMALL_MAPS, Graph, trace, write
 
 needs_onnx = pytest.mark.skipif(
@@ -25,6 +26,21 @@ def test_pooling_cuts_cells_as_pytorch_does():
     for size in [(97, 64), (6, 13), (4, 5)]:
         images = torch.rand(2, 3, *size)
         torch.testing.assert_close(module(images), F.adaptive_avg_pool2d(images, 6))
+
+
+@pytest.mark.parametrize('options', [{'scale_factor': 2, 'mode': 'bilinear'}, {'size': (9, 7)}])
+def test_maps_are_enlarged_as_mmsegmentation_does(options):
+    theirs = Upsample(**options)
+    graph = Graph(traceable(nn.Sequential(theirs)), 3, test_inputs=SMALL_MAPS)
+    module = trace(graph, Sizes(batches=True)).module(check_guards=False)
+    for size in [(97, 64), (6, 13)]:
+        images = torch.rand(2, 3, *size)
+        torch.testing.assert_close(module(images), theirs(images))
+
+
+def test_maps_are_enlarged_by_parts_of_their_sides():
+    theirs, images = Upsample(scale_factor=1.5), torch.rand(2, 3, 5, 8)
+    torch.testing.assert_close(Enlarged(theirs)(images), theirs(images))
 
 
 class MaskModel(nn.Module):

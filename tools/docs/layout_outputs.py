@@ -1,8 +1,8 @@
 """Maps of our networks with the weights of timm's and transformers' beside the maps that those packages compute.
 
 `python -m tools.docs.layout_outputs [timm] [transformers]` prints a table in Markdown: of each family, the largest
-difference over all maps, relative to the map's largest value. Parameters are random, gains and biases too, so that
-nothing is hidden by a zero. It needs those packages.
+difference over all maps, relative to the map's largest value. Parameters are random, gains, biases and statistics
+too, so that nothing is hidden by a zero. It needs those packages.
 """
 
 import sys
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from denseformer import backbones
+from denseformer.backbones.global_attention.cvt import QuickGELU
 from tools.docs.layouts import TIMM
 
 Maps = Callable[[Tensor], list[Tensor]]
@@ -34,6 +35,8 @@ TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     'Swin': ('tiny', 'Swin', {'out_indices': [1, 2, 3, 4]}),
     'SwinV2': ('tiny', 'Swinv2', {'out_indices': [1, 2, 3, 4], 'image_size': 256, 'window_size': 8}),
     'ConvNeXt': ('tiny', 'ConvNext', {'out_indices': [1, 2, 3, 4], 'hidden_sizes': [96, 192, 384, 768]}),
+    'CvT': ('13', 'Cvt', {}),
+    'PoolFormer': ('s12', 'PoolFormer', {}),
     'FocalNet': (
         'tiny_srf',
         'FocalNet',
@@ -44,6 +47,7 @@ TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
         'Dinov2',
         {'hidden_size': 384, 'num_attention_heads': 6, 'out_indices': [12], 'image_size': 518},
     ),
+    'TIPS': ('small', 'Tipsv2Vision', {'hidden_size': 384, 'num_attention_heads': 6, 'out_indices': [12]}),
     'DINOv3': ('small', 'DINOv3ViT', {'num_register_tokens': 4, 'out_indices': [12]}),
 }
 """Family -> (arch here, prefix of the classes there, their options). FocalNet gives other maps after downsampling."""
@@ -63,7 +67,12 @@ def timm() -> Iterator[tuple[str, str, nn.Module, Maps]]:
 def transformers() -> Iterator[tuple[str, str, nn.Module, Maps]]:
     package = import_module('transformers')
     for family, (arch, name, options) in TRANSFORMERS.items():
-        network = getattr(package, f'{name}Backbone')(getattr(package, f'{name}Config')(**options))
+        kind = 'Backbone' if hasattr(package, f'{name}Backbone') else 'Model'
+        network = getattr(package, f'{name}{kind}')(getattr(package, f'{name}Config')(**options))
+        if family == 'CvT':  # the weights were trained with the authors' activation
+            for layer in network.encoder.modules():
+                if type(layer).__name__ == 'CvtIntermediate':
+                    layer.activation = QuickGELU()
         yield family, arch, network, partial(feature_maps, network)
 
 
@@ -72,7 +81,8 @@ def intermediates(network: nn.Module, image: Tensor, norm: bool) -> list[Tensor]
 
 
 def feature_maps(network: nn.Module, image: Tensor) -> list[Tensor]:
-    return list(network(image).feature_maps)
+    maps = network(image, output_hidden_states=True)
+    return list(maps.feature_maps if 'feature_maps' in maps else maps.hidden_states)
 
 
 PACKAGES = {'timm': timm, 'transformers': transformers}
@@ -107,6 +117,10 @@ def randomize(network: nn.Module) -> None:
         for parameter in network.parameters():
             if parameter.ndim == 1 or parameter.abs().max() < 0.01:
                 parameter.add_(torch.randn_like(parameter), alpha=0.1)
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.running_mean.normal_(std=0.1)
+                layer.running_var.uniform_(0.5, 2)
 
 
 def main(*packages: str) -> None:

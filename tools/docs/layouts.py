@@ -35,8 +35,11 @@ TRANSFORMERS: list[tuple[str, Any, str, dict[str, Any]]] = [
     ('Swin', 'tiny', 'Swin', {}),
     ('SwinV2', 'tiny', 'Swinv2', {}),
     ('ConvNeXt', 'tiny', 'ConvNext', {}),
+    ('ConvNeXt', 'tiny', 'DINOv3ConvNext', {}),
     ('FocalNet', 'tiny_srf', 'FocalNet', {}),
     ('DiNAT', 'mini', 'Dinat', {}),
+    ('CvT', '13', 'Cvt', {}),
+    ('PoolFormer', 's12', 'PoolFormer', {}),
     ('MiT', 'b0', 'Segformer', {}),
     ('ViT', NARROW_HERE, 'ViT', NARROW | {'intermediate_size': 192}),
     ('DINOv2', 'small', 'Dinov2', {'hidden_size': 384, 'num_attention_heads': 6, 'image_size': 518}),
@@ -50,6 +53,7 @@ TRANSFORMERS: list[tuple[str, Any, str, dict[str, Any]]] = [
         'DINOv3ViT',
         NARROW | {'intermediate_size': 192, 'num_register_tokens': 4, 'use_gated_mlp': True},
     ),
+    ('TIPS', NARROW_HERE, 'Tipsv2', {'vision_config': NARROW, 'text_config': NARROW | {'vocab_size': 8}}),
     ('Hiera', 'tiny', 'Hiera', {'depths': [1, 2, 7, 2]}),
     (
         'SAM',
@@ -60,6 +64,11 @@ TRANSFORMERS: list[tuple[str, Any, str, dict[str, Any]]] = [
     ('SAM2', 'tiny', 'Sam2Vision', {}),
 ]
 """(family, arch here, prefix of the classes there, their options)."""
+TRANSFORMERS_4: list[tuple[str, str, str, dict[str, Any]]] = [
+    ('NAT', 'mini', 'Nat', {}),
+    ('VAN', 'b0', 'Van', {'hidden_sizes': [32, 64, 160, 256], 'depths': [3, 3, 5, 2]}),
+]
+"""The same."""
 MMPRETRAIN = {
     'SwinV2': ('tiny', 'swin_transformer_v2.SwinTransformerV2', {'arch': 'tiny', 'window_size': 8}),
     'ConvNeXt': ('tiny', 'convnext.ConvNeXt', {'arch': 'tiny'}),
@@ -100,12 +109,14 @@ def transformers() -> Iterator[dict[str, Any]]:
 
 
 def transformers_4() -> Iterator[dict[str, Any]]:
-    """NAT, which went out with version 5."""
-    modeling = import_module('transformers.models.deprecated.nat.modeling_nat')
-    modeling.requires_backends = lambda *_: None  # no kernel is called
-    config = import_module('transformers.models.deprecated.nat.configuration_nat').NatConfig()
-    network = modeling.NatForImageClassification(config)
-    yield {'network': 'NAT', 'arch': 'mini', 'shapes': shapes_of(network.state_dict())}
+    """NAT and VAN, which went out with version 5."""
+    for family, arch, name, options in TRANSFORMERS_4:
+        folder = f'transformers.models.deprecated.{family.lower()}'
+        modeling = import_module(f'{folder}.modeling_{family.lower()}')
+        modeling.requires_backends = lambda *_: None  # no kernel is called
+        config = getattr(import_module(f'{folder}.configuration_{family.lower()}'), f'{name}Config')(**options)
+        network = getattr(modeling, f'{name}ForImageClassification')(config)
+        yield {'network': family, 'arch': arch, 'shapes': shapes_of(network.state_dict())}
 
 
 def mask2former() -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ import re
 from denseformer.checkpoints.keys import StateDict, drop, join, rename
 from denseformer.checkpoints.layouts.layout import Layout, counted_from_1
 
-NEST = r'^(?:swin|swinv2|convnext|focalnet|nat|dinat)\.'
+NEST = r'^(?:swin|swinv2|convnext|focalnet|nat|dinat|cvt|poolformer|van)\.'
 BLOCK = (
     (r'\.layernorm_before\.', '.norm1.'),
     (r'\.layernorm_after\.', '.norm2.'),
@@ -23,7 +23,7 @@ BLOCK = (
     (r'\.intermediate\.dense\.', '.mlp.fc1.'),
     (r'\.output\.dense\.', '.mlp.fc2.'),
 )
-"""The names that blocks of Swin, Swin V2, NAT and DiNAT share, in files and, where they differ, in memory."""
+"""The names that blocks of Swin, Swin V2, NAT, DiNAT and CvT share, in files and, where they differ, in memory."""
 
 
 def swin(state_dict: StateDict) -> StateDict:
@@ -53,9 +53,15 @@ def swinv2(state_dict: StateDict) -> StateDict:
 
 
 def convnext(state_dict: StateDict) -> StateDict:
+    """ConvNeXt, and DINOv3's, whose names are others."""
     return rename(
         state_dict,
         (NEST, ''),
+        (r'^(?:model\.)?stages\.(\d)\.downsample_layers\.', r'downsample_layers.\1.'),
+        (r'^(?:model\.)?stages\.(\d)\.layers\.', r'stages.\1.'),
+        (r'\.depthwise_conv\.', '.dwconv.'),
+        (r'\.pointwise_conv([12])\.', r'.pwconv\1.'),
+        (r'(^|\.)layer_norm\.', r'\1norm.'),
         (r'^embeddings\.patch_embeddings\.', 'downsample_layers.0.0.'),
         (r'^embeddings\.layernorm\.', 'downsample_layers.0.1.'),
         (r'^encoder\.stages\.(\d)\.downsampling_layer\.', r'downsample_layers.\1.'),
@@ -105,6 +111,66 @@ def neighborhood(state_dict: StateDict) -> StateDict:
         for i in (0, 1):
             renamed[re.sub('layer_scale_parameters$', f'gamma{i + 1}', key)] = value[i]
     return join(renamed, ('query', 'key', 'value'), 'qkv')
+
+
+def cvt(state_dict: StateDict) -> StateDict:
+    return rename(
+        state_dict,
+        (NEST, ''),
+        (r'^encoder\.stages\.(\d)\.', r'stage\1.'),
+        (r'\.embedding\.convolution_embeddings\.projection\.', '.patch_embed.proj.'),
+        (r'\.embedding\.convolution_embeddings\.normalization\.', '.patch_embed.norm.'),
+        (r'^(stage\d)\.layers\.', r'\1.blocks.'),
+        (r'\.attention\.attention\.convolution_projection_([qkv])[a-z]+\.', r'.attn.conv_proj_\1.'),
+        (r'\.convolution_projection\.convolution\.', '.conv.'),
+        (r'\.convolution_projection\.normalization\.', '.bn.'),
+        (r'\.attention\.attention\.projection_([qkv])[a-z]+\.', r'.attn.proj_\1.'),
+        *BLOCK,
+        (r'^layernorm\.', 'norm.'),
+        (r'^classifier\.', 'head.'),
+    )
+
+
+def poolformer(state_dict: StateDict) -> StateDict:
+    """The authors number stages and the embeddings between them through, from 0 to 6."""
+    return rename(
+        state_dict,
+        (NEST, ''),
+        (r'^encoder\.patch_embeddings\.0\.projection\.', 'patch_embed.proj.'),
+        (r'^encoder\.patch_embeddings\.(\d)\.projection\.', lambda match: f'network.{2 * int(match[1]) - 1}.proj.'),
+        (r'^encoder\.block\.(\d)\.', lambda match: f'network.{2 * int(match[1])}.'),
+        (r'\.before_norm\.', '.norm1.'),
+        (r'\.after_norm\.', '.norm2.'),
+        (r'\.output\.conv([12])\.', r'.mlp.fc\1.'),
+        (r'^classifier\.', 'head.'),
+    )
+
+
+def van(state_dict: StateDict) -> StateDict:
+    """The norm of its classifier, which the authors do not have, is left out."""
+    return rename(
+        drop(state_dict, r'^(van\.)?layernorm\.'),
+        (NEST, ''),
+        (r'^encoder\.stages\.(\d)\.embeddings\.', counted_from_1('patch_embed')),
+        (r'^encoder\.stages\.(\d)\.layers\.', counted_from_1('block')),
+        (r'^encoder\.stages\.(\d)\.normalization\.', counted_from_1('norm')),
+        (r'^(patch_embed\d)\.convolution\.', r'\1.proj.'),
+        (r'^(patch_embed\d)\.normalization\.', r'\1.norm.'),
+        (r'\.pre_normomalization\.', '.norm1.'),  # spelled so there
+        (r'\.post_normalization\.', '.norm2.'),
+        (r'\.attention\.pre_projection\.conv\.', '.attn.proj_1.'),
+        (r'\.attention\.post_projection\.', '.attn.proj_2.'),
+        (r'\.attention\.attention_layer\.attention\.', '.attn.spatial_gating_unit.'),
+        (r'\.spatial_gating_unit\.depth_wise\.', '.spatial_gating_unit.conv0.'),
+        (r'\.spatial_gating_unit\.depth_wise_dilated\.', '.spatial_gating_unit.conv_spatial.'),
+        (r'\.spatial_gating_unit\.point_wise\.', '.spatial_gating_unit.conv1.'),
+        (r'\.attention_scaling\.weight$', '.layer_scale_1'),
+        (r'\.mlp_scaling\.weight$', '.layer_scale_2'),
+        (r'\.mlp\.in_dense\.', '.mlp.fc1.'),
+        (r'\.mlp\.depth_wise\.', '.mlp.dwconv.dwconv.'),
+        (r'\.mlp\.out_dense\.', '.mlp.fc2.'),
+        (r'^classifier\.', 'head.'),
+    )
 
 
 MIT_IN_MEMORY = (
@@ -188,9 +254,12 @@ MARK = r'^(\w+\.)?embeddings\.'
 LAYOUTS = {
     'Swin': Layout(MARK, swin),
     'SwinV2': Layout(MARK, swinv2),
-    'ConvNeXt': Layout(MARK, convnext),
+    'ConvNeXt': Layout(rf'{MARK}|(model\.)?stages\.\d\.downsample_layers\.', convnext),
     'FocalNet': Layout(MARK, focalnet),
     'NAT': Layout(MARK, neighborhood),
     'DiNAT': Layout(MARK, neighborhood),
+    'CvT': Layout(r'^(cvt\.)?encoder\.stages\.\d\.embedding\.', cvt),
+    'PoolFormer': Layout(r'^(poolformer\.)?encoder\.patch_embeddings\.', poolformer),
+    'VAN': Layout(r'^(van\.)?encoder\.stages\.\d\.embeddings\.', van),
     'MiT': Layout(r'^(segformer\.)?(encoder|stages\.\d)\.patch_embeddings\.', mit),
 }

@@ -53,6 +53,15 @@ def dinov2(state_dict: StateDict) -> StateDict:
     return rename(joined, (r'\.mlp\.weights_in\.', '.mlp.w12.'), (r'\.mlp\.(?:weights_out|down_proj)\.', '.mlp.w3.'))
 
 
+def tips(state_dict: StateDict) -> StateDict:
+    """The image encoder, alone or beside the text's: files have the authors' names but for MLPs, memory DINOv2's."""
+    return rename(
+        dinov2(rename(drop(state_dict, r'^text_(?:encoder|model)\.', r'^temperature$'), (r'^vision_\w+\.', ''))),
+        (r'\.mlp\.c_fc\.', '.mlp.fc1.'),
+        (r'\.mlp\.c_proj\.', '.mlp.fc2.'),
+    )
+
+
 def dinov3(state_dict: StateDict) -> StateDict:
     gated = any('.mlp.gate_proj.' in key for key in state_dict)
     up, down = ('w2', 'w3') if gated else ('fc1', 'fc2')
@@ -113,6 +122,7 @@ MARK = r'^(\w+\.)?embeddings\.'
 LAYOUTS = {
     'ViT': Layout(MARK, plain),
     'DINOv2': Layout(MARK, dinov2),
+    'TIPS': Layout(rf'{MARK}|vision_encoder\.', tips),
     'DINOv3': Layout(rf'{MARK}|(\w+\.)*(layer|blocks)\.\d+\.attention\.', dinov3),
     'Hiera': Layout(MARK, hiera),
     'SAM': Layout(r'^(vision_encoder\.)?layers\.\d+\.layer_norm1\.', sam),
