@@ -12,6 +12,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp('systems')
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize('name', SYSTEMS)
 def test_overfits_eight_images_to_near_perfect_scores(name, folder):
     if SYSTEMS[name].slow and not os.environ.get('DENSEFORMER_SLOW'):
