@@ -1,4 +1,4 @@
-"""What stands for a module in an exported file computes what the module computes."""
+"""Substitutes in an exported file compute what the modules compute that they stand for."""
 
 from importlib.util import find_spec
 
