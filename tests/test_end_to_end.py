@@ -33,22 +33,32 @@ def run(tmp_path_factory):
     return root, command
 
 
+@pytest.fixture(scope='module')
+def work(run):
+    """The folder of a run that stopped after two iterations and went on to four."""
+    root, command = run
+    folder = root / 'work'
+    assert command('train', CONFIG, '--work-dir', str(folder), '--seed', '0', more=('max_iters=2',)) == 0
+    assert command('train', CONFIG, '--work-dir', str(folder), '--resume', '--seed', '0', more=('max_iters=4',)) == 0
+    return folder
+
+
+@pytest.fixture(scope='module')
+def checkpoint(work):
+    return (work / 'last_checkpoint').read_text().strip()
+
+
 def scalars(work_dir: Path) -> list[dict]:
     (newest,) = sorted(work_dir.glob('2*/vis_data/scalars.json'))[-1:]
     return [json.loads(line) for line in newest.read_text().splitlines()]
 
 
-def test_train_resume_test_and_infer(run):
+def test_train_resume_test_and_infer(run, work, checkpoint):
     root, command = run
-    work = root / 'work'
-    assert command('train', CONFIG, '--work-dir', str(work), '--seed', '0', more=('max_iters=2',)) == 0
     assert (work / 'iter_2.pth').is_file()
-    assert len(list(work.glob('2*/run.json'))) == 1
-
-    assert command('train', CONFIG, '--work-dir', str(work), '--resume', '--seed', '0', more=('max_iters=4',)) == 0
+    assert len(list(work.glob('2*/run.json'))) == 2
     assert [line['iter'] for line in scalars(work) if 'loss' in line] == [3, 4]
 
-    checkpoint = (work / 'last_checkpoint').read_text().strip()
     assert checkpoint.endswith('iter_4.pth')
     scores = root / 'scores.json'
     assert command('test', CONFIG, checkpoint, '--work-dir', str(work), '--out', str(scores)) == 0
@@ -61,16 +71,15 @@ def test_train_resume_test_and_infer(run):
     assert len(list((out / 'masks').iterdir())) == 3
 
 
-def test_a_folder_with_a_run_is_not_begun_again_without_a_word(run, capsys):
-    root, command = run
-    assert command('train', CONFIG, '--work-dir', str(root / 'work'), more=('max_iters=2',)) == 2
+def test_a_folder_with_a_run_is_not_begun_again_without_a_word(run, work, capsys):
+    _, command = run
+    assert command('train', CONFIG, '--work-dir', str(work), more=('max_iters=2',)) == 2
     assert 'holds a run already' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('ask', ['test', 'infer', 'export'])
-def test_a_checkpoint_is_not_used_for_other_classes_or_without_a_head(run, capsys, ask):
+def test_a_checkpoint_is_not_used_for_other_classes_or_without_a_head(run, checkpoint, capsys, ask):
     root, _ = run
-    checkpoint = (root / 'work/last_checkpoint').read_text().strip()
     content = torch.load(checkpoint, weights_only=False)
     headless = {k: v for k, v in content['state_dict'].items() if not k.startswith('decode_head')}
     torch.save({**content, 'state_dict': headless}, root / 'headless.pth')
@@ -100,9 +109,8 @@ def of_classes(*names: str) -> list[str]:
     ]
 
 
-def test_a_segmentor_of_other_classes_starts_from_a_whole_one(run):
+def test_a_segmentor_of_other_classes_starts_from_a_whole_one(run, checkpoint):
     root, command = run
-    checkpoint = (root / 'work/last_checkpoint').read_text().strip()
     more = ('max_iters=2', *of_classes('star', 'heart'))
     assert command('train', CONFIG, '--work-dir', str(root / 'two'), '--load-from', checkpoint, more=more) == 0
     (text,) = (root / 'two').glob('2*/*.log')
@@ -135,9 +143,8 @@ def test_two_classes_by_one_logit_train_score_and_predict(run):
     assert set(np.unique(result.mask)) <= {0, 1}
 
 
-def test_test_time_augmentation_and_pictures(run):
+def test_test_time_augmentation_and_pictures(run, checkpoint):
     root, command = run
-    checkpoint = (root / 'work/last_checkpoint').read_text().strip()
     shown = root / 'shown'
     arguments = ('--work-dir', str(root / 'tta'), '--tta', '--show-dir', str(shown))
     assert command('test', CONFIG, checkpoint, *arguments) == 0
