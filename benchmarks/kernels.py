@@ -40,7 +40,7 @@ class Use:
 
 
 USES = (
-    Use('linear.applies', {'type': 'Swin', 'arch': 'tiny'}, dtypes=kernels.linear.ONEDNN_DTYPES),
+    Use('linear.applies', {'type': 'Swin', 'arch': 'tiny'}, dtypes={torch.bfloat16, *kernels.linear.ONEDNN_DTYPES}),
     Use('mlp.applies', {'type': 'Swin', 'arch': 'tiny'}),
     Use('mlp.applies', {'type': 'ConvNeXt', 'arch': 'tiny'}),
     Use('attention.applies', {'type': 'Swin', 'arch': 'tiny'}),

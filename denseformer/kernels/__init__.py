@@ -3,6 +3,7 @@
 A `forward` states its definition in plain PyTorch and hands over in one line where a kernel takes its place:
 `if kernels.linear.applies(x, self.weight): return kernels.linear.linear(x, self.weight, self.bias)`.
 
+    products         the precision that they are computed in, for all that follows
     linear           products through oneDNN: all linear layers
     mlp              two of them with GELU between, the hidden map in parts
     attention        softmax attention in windows, in bfloat16 or with a learned bias, a few windows at a time

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from denseformer.kernels.double_backward import gradients_of
+from denseformer.kernels.products import for_products, product_dtype
 from denseformer.kernels.switch import use
 
 SCORE_BYTES = 1 << 21
@@ -64,6 +65,7 @@ class ChunkedAttention(torch.autograd.Function):
         return out
 
     @staticmethod
+    @torch.autocast('cpu', enabled=False)
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, *biases = ctx.saved_tensors
         biases, kept = biases[: len(ctx.sizes)], biases[len(ctx.sizes) :]
@@ -77,9 +79,11 @@ class ChunkedAttention(torch.autograd.Function):
             for bias, needed in zip(biases, ctx.needs_input_grad[5:], strict=True)
         ]
         for i, (part, segments) in enumerate(chunks(q, k, ctx.sizes)):
-            part_q, part_k, part_v, part_grad = (x[part].contiguous() for x in (q, k, v, grad))
+            part_q, part_k, part_v, part_grad = (for_products(x[part].contiguous()) for x in (q, k, v, grad))
             weights = (
-                kept[i] if kept else normalized(*exponentials(part_q, part_k, biases_of(segments, biases), ctx.scale))
+                for_products(kept[i])
+                if kept
+                else normalized(*exponentials(part_q, part_k, biases_of(segments, biases), ctx.scale))
             )
             grad_v[part] = weights.mT @ part_grad
             grad_scores = torch._softmax_backward_data(part_grad @ part_v.mT, weights, -1, weights.dtype)
@@ -91,6 +95,7 @@ class ChunkedAttention(torch.autograd.Function):
         return grad_q, grad_k, grad_v, None, None, *grad_biases
 
 
+@torch.autocast('cpu', enabled=False)
 def predict(
     q: Tensor,
     k: Tensor,
@@ -103,11 +108,11 @@ def predict(
     """`chunked_attention` without a gradient; kept: receives each chunk's probabilities, (windows, h, N, M)."""
     out = empty_maps(v, q.shape[2])
     for part, segments in chunks(q, k, sizes):
-        weights, sums = exponentials(q[part], k[part], biases_of(segments, biases), scale)
+        weights, sums = exponentials(for_products(q[part]), for_products(k[part]), biases_of(segments, biases), scale)
         if kept is not None:
             weights, sums = normalized(weights, sums), None
-            kept.append(weights)
-        result = weights @ v[part]
+            kept.append(weights.to(q.dtype))
+        result = weights @ for_products(v[part])
         if sums is not None:
             result.div_(sums.expand_as(result).contiguous())  # dividing short rows one by one is slow
         out[part] = result
@@ -134,7 +139,7 @@ class Segment:
 
 def chunks(q: Tensor, k: Tensor, sizes: Sequence[int]) -> Iterator[tuple[slice, list[Segment]]]:
     """Some windows at a time: which of all they are, and the segments in them."""
-    size = max(1, SCORE_BYTES // (q[0, :, :, 0].numel() * k.shape[2] * q.element_size()))
+    size = max(1, SCORE_BYTES // (q[0, :, :, 0].numel() * k.shape[2] * product_dtype(q).itemsize))
     starts = list(accumulate(sizes, initial=0))
     for start in range(0, starts[-1], size):
         stop = min(start + size, starts[-1])

@@ -1,7 +1,8 @@
-"""Linear layers through oneDNN, where it is faster than MKL, which PyTorch calls.
+"""Linear layers through oneDNN, where it is faster than MKL, which PyTorch calls, and those of bfloat16 on every CPU.
 
-In float32 that is so on CPUs with AVX-512: MKL reaches two thirds of its speed where the output is wide and the CPU not
-Intel's. On an AMD EPYC with AVX2 alone, MKL was the faster one by a tenth.
+In float32 oneDNN is faster on CPUs with AVX-512: MKL reaches two thirds of its speed where the output is wide and the
+CPU not Intel's. On an AMD EPYC with AVX2 alone, MKL was the faster one by a tenth. Where a CPU has no arithmetic for
+bfloat16, products are computed in float32, some rows at a time.
 
 Legend: R rows, C channels in, K channels out.
 """
@@ -13,21 +14,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from denseformer.kernels.products import HAS_BFLOAT16, for_products, matmul, product_dtype
 from denseformer.kernels.switch import use
 
 ONEDNN: Any = getattr(torch.ops.mkldnn, '_linear_pointwise', None) if torch.backends.mkldnn.is_available() else None
 """The operator through which PyTorch's compiler calls oneDNN; None in a PyTorch without it."""
 ONEDNN_DTYPES = {torch.float32} if ONEDNN and torch.backends.cpu.get_cpu_capability() == 'AVX512' else set()
-if ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+if ONEDNN and HAS_BFLOAT16:
     ONEDNN_DTYPES.add(torch.bfloat16)
 AUTOCAST_DTYPES = {torch.float32, torch.bfloat16, torch.float16}
 """The dtypes that autocast converts; it leaves float64 and integers as they are."""
+CHUNK = 1 << 20
+"""Numbers that are converted to float32 at a time."""
 MANY_ROWS = 1024
 """From how many rows on a float32 gradient gains by oneDNN's product, which wants the weight transposed first."""
 
 
 def applies(x: Tensor, weight: Tensor) -> bool:
-    return use(x) and precision(x, weight) in ONEDNN_DTYPES
+    return use(x) and precision(x, weight) in {torch.bfloat16, *ONEDNN_DTYPES}
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -77,8 +81,22 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None, act: str = 'none') -
     weight = weight.to(x.dtype)
     if x.dtype in ONEDNN_DTYPES:
         return ONEDNN(x.contiguous(), weight, bias, act, [], 'none')
-    out = F.linear(x, weight, None if bias is None else bias.to(x.dtype))
+    bias = None if bias is None else bias.to(x.dtype)
+    if product_dtype(x) is not x.dtype:
+        return converted_product(x, weight, bias, act)
+    out = F.linear(x, weight, bias)
     return F.gelu(out) if act == 'gelu' else out
+
+
+@torch.autocast('cpu', enabled=False)
+def converted_product(x: Tensor, weight: Tensor, bias: Tensor | None, act: str) -> Tensor:
+    """`product` in float32, some rows at a time."""
+    weight, bias = for_products(weight), None if bias is None else for_products(bias)
+    out, size = x.new_empty(*x.shape[:-1], len(weight)), max(CHUNK // max(weight.shape), 1)
+    parts, part_outs = (map_.reshape(-1, map_.shape[-1]).split(size) for map_ in (x, out))
+    for part, part_out in zip(parts, part_outs, strict=True):
+        part_out.copy_(product(for_products(part), weight, bias, act))
+    return out
 
 
 def input_gradient(grad: Tensor, weight: Tensor) -> Tensor:
@@ -87,9 +105,9 @@ def input_gradient(grad: Tensor, weight: Tensor) -> Tensor:
     many = grad.dtype is torch.float32 and grad.dtype in ONEDNN_DTYPES and len(grad) >= MANY_ROWS
     if many and not torch.is_grad_enabled():  # enabled where the gradient will be differentiated itself
         return product(grad, weight.T.contiguous(), None)
-    return grad @ weight
+    return matmul(grad, weight)
 
 
 def parameter_gradients(grad: Tensor, x: Tensor, needed: tuple[bool, bool]) -> tuple[Tensor | None, Tensor | None]:
     """Gradients of x W^T + b w.r.t. W and b where they are `needed`: (R, K), (R, C) -> (K, C), (K,)."""
-    return grad.T @ x if needed[0] else None, grad.sum(0) if needed[1] else None
+    return matmul(grad.T, x) if needed[0] else None, grad.sum(0) if needed[1] else None

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denseformer.kernels import linear
 from denseformer.kernels.linear import flatten_rows, input_gradient, parameter_gradients, precision, product
 from denseformer.kernels.switch import is_plain, use
 
@@ -20,7 +19,7 @@ CHUNK = 1 << 20
 def applies(x: Tensor, fc1: nn.Module, act: nn.Module, fc2: nn.Module, kind: type[nn.Linear]) -> bool:
     """Whether `fc2(act(fc1(x)))` is what this kernel computes, both layers being plain ones of that kind."""
     layers = is_plain(fc1, kind) and is_plain(fc2, kind) and is_plain(act, nn.GELU)
-    known = precision(x, fc1.weight) in {torch.float32, *linear.ONEDNN_DTYPES}
+    known = precision(x, fc1.weight) in (torch.float32, torch.bfloat16)
     return layers and act.approximate == 'none' and known and use(x)
 
 

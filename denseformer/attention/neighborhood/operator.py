@@ -13,6 +13,7 @@ from torch import Tensor
 from denseformer.attention.neighborhood.plain import gathered_attention
 from denseformer.attention.neighborhood.tiles import tiled_attention, tiled_attention_backward
 from denseformer.kernels.double_backward import gradients_of
+from denseformer.kernels.products import for_products
 from denseformer.kernels.switch import VARIABLE
 
 
@@ -22,14 +23,8 @@ def attention_op(
 ) -> Tensor:
     """`unchecked_attention` by kernels: a fused one in Triton on CUDA where it is installed, tiles everywhere else."""
     with torch.autocast(q.device.type, enabled=False):
-        return tiled_attention(
-            float32_for_float16(q), float32_for_float16(k), float32_for_float16(v), bias, kernel_size, dilation, scale
-        ).to(q.dtype)
-
-
-def float32_for_float16(x: Tensor) -> Tensor:
-    """float16 on CPU as float32: few CPUs multiply matrices of float16, and the others take twenty times as long."""
-    return x.float() if x.dtype is torch.float16 and x.device.type == 'cpu' else x
+        maps = for_products(q), for_products(k), for_products(v)
+        return tiled_attention(*maps, bias, kernel_size, dilation, scale).to(q.dtype)
 
 
 @attention_op.register_kernel('cuda')
@@ -62,7 +57,7 @@ def attention_op_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients of q, k, v and bias (zeros of one head without a bias)."""
     with torch.autocast(q.device.type, enabled=False):
-        maps = (float32_for_float16(grad), float32_for_float16(q), float32_for_float16(k), float32_for_float16(v))
+        maps = (for_products(grad), for_products(q), for_products(k), for_products(v))
         *grads, grad_bias = tiled_attention_backward(*maps, bias, kernel_size, dilation, scale)
     return *(x.to(q.dtype) for x in grads), grad_bias if bias is None else grad_bias.to(bias.dtype)
 

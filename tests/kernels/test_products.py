@@ -1,0 +1,68 @@
+"""Products of half precision on CPUs without arithmetic for it: computed in float32, and rounded once."""
+
+import pytest
+import torch
+from gradients import assert_same_gradients
+from torch import nn
+
+from denseformer.attention.softmax import window_softmax_attention
+from denseformer.kernels import linear, products
+from denseformer.layers import Linear, Mlp
+
+
+@pytest.fixture(autouse=True)
+def without_bfloat16(monkeypatch):
+    monkeypatch.setattr(products, 'HAS_BFLOAT16', False)
+    monkeypatch.setattr(linear, 'ONEDNN_DTYPES', set())
+    monkeypatch.setattr(linear, 'CHUNK', 40)
+
+
+def rounded(x):
+    return x.detach().bfloat16().float()
+
+
+@pytest.mark.parametrize('shape', [(7,), (11, 7), (2, 3, 7), (0, 7)])
+@pytest.mark.parametrize('bias', [True, False])
+def test_a_linear_layer_rounds_its_result_alone(shape, bias):
+    layer, x = Linear(7, 9, bias=bias), torch.randn(shape)
+    parameters = rounded(layer.weight), rounded(layer.bias) if bias else None
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        found = layer(x)
+    assert torch.equal(found, nn.functional.linear(rounded(x), *parameters).bfloat16())
+
+
+@pytest.mark.parametrize('inside', [True, False], ids=['backward under autocast', 'backward outside'])
+def test_gradients_are_products_in_float32(inside):
+    layer, x = Linear(7, 9), torch.randn(11, 7, requires_grad=True)
+    grad = torch.randn(11, 9).bfloat16()
+    with torch.autocast('cpu', torch.bfloat16):
+        out = layer(x)
+        if inside:
+            out.backward(grad)
+    if not inside:
+        out.backward(grad)
+    assert torch.equal(x.grad, (grad.float() @ rounded(layer.weight)).bfloat16().float())
+    assert torch.equal(layer.weight.grad, (grad.float().T @ rounded(x)).bfloat16().float())
+
+
+def test_an_mlp_trains_as_its_layers_do():
+    mlp, x = Mlp(6, 20), torch.randn(2, 5, 6)
+
+    def step_by_step(x):
+        hidden = nn.functional.linear(x, mlp.fc1.weight, mlp.fc1.bias)
+        return nn.functional.linear(mlp.act(hidden), mlp.fc2.weight, mlp.fc2.bias)
+
+    assert_same_gradients(mlp, step_by_step, x, mlp, frozen='nothing', dtype=torch.bfloat16)
+
+
+def test_attention_is_nearer_to_float32_than_its_inputs_are_rounded():
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(3, 2, 10, 8, requires_grad=True) for _ in range(3))
+    bias = torch.randn(2, 10, 10)
+    found, expected = [], []
+    for places, dtype in ((found, torch.bfloat16), (expected, torch.float32)):
+        with torch.autocast('cpu', torch.bfloat16, enabled=dtype is torch.bfloat16):
+            out = window_softmax_attention(*(x.bfloat16().to(dtype) for x in (q, k, v)), bias)
+            places += [out.float(), *torch.autograd.grad(out.float().square().sum(), (q, k, v))]
+    for ours, exact in zip(found, expected, strict=True):
+        assert (ours - exact).abs().max() < 2**-7 * exact.abs().max()
