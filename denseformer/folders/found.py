@@ -1,5 +1,6 @@
 """The contents of a recognised folder, in one form for all formats."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -87,7 +88,8 @@ def found_things(
     """Boxes, or boxes with masks where every object has an outline.
 
     classes: their names in order; empty for those of the objects, in alphabetical order. faults: what is wrong with
-    files. Raises FolderError where there are faults, no object, or objects of other classes.
+    files. Raises FolderError where there are faults, no object, images that are labelled twice, and objects without a
+    class or of other classes.
     """
     if faults:
         raise FolderError(
@@ -95,7 +97,18 @@ def found_things(
         )
     things = [thing for sample in samples for thing in sample.things]
     if not things:
-        raise FolderError(f"'{listing.root}' is labelled as {format}, but holds no object. Label some images first.")
+        why = f' ({"; ".join(notes)})' if notes else ''
+        raise FolderError(
+            f"'{listing.root}' is labelled as {format}, but holds no box and no polygon{why}. Label some images first."
+        )
+    twice = [image for image, count in Counter(sample.image for sample in samples).items() if count > 1]
+    if twice:
+        raise FolderError(
+            f"'{listing.root}' ({format}): these images are labelled in several files or rows:\n{some(twice)}\n"
+            'Keep one of them; a file of all images beside those of the splits is one too many.'
+        )
+    if any(not thing.name for thing in things):
+        raise FolderError(f"'{listing.root}' ({format}) has {sum(not t.name for t in things)} objects without a class.")
     unknown = sorted({thing.name for thing in things} - set(classes)) if classes else []
     if unknown:
         raise FolderError(
@@ -112,6 +125,9 @@ def found_things(
     left_out = len({*listing.images} - {sample.image for sample in samples})
     if left_out:
         notes.append(f'{left_out} images are in no annotation, or on no list, and are left out')
+    flat = sum(min(thing.box[2:]) <= 0 for thing in things)
+    if flat:
+        notes.append(f'{flat} of {len(things)} boxes have no area and are left out')
     empty = sum(not sample.things for sample in samples)
     if empty:
         notes.append(f'{empty} of {len(samples)} images show no object')
