@@ -96,25 +96,7 @@ def found_things(
             f"'{listing.root}' is labelled as {format}, but:\n{some(faults)}\nCorrect or remove what is listed."
         )
     things = [thing for sample in samples for thing in sample.things]
-    if not things:
-        why = f' ({"; ".join(notes)})' if notes else ''
-        raise FolderError(
-            f"'{listing.root}' is labelled as {format}, but holds no box and no polygon{why}. Label some images first."
-        )
-    twice = [image for image, count in Counter(sample.image for sample in samples).items() if count > 1]
-    if twice:
-        raise FolderError(
-            f"'{listing.root}' ({format}): these images are labelled in several files or rows:\n{some(twice)}\n"
-            'Keep one of them; a file of all images beside those of the splits is one too many.'
-        )
-    if any(not thing.name for thing in things):
-        raise FolderError(f"'{listing.root}' ({format}) has {sum(not t.name for t in things)} objects without a class.")
-    unknown = sorted({thing.name for thing in things} - set(classes)) if classes else []
-    if unknown:
-        raise FolderError(
-            f"'{listing.root}' ({format}) has objects called {', '.join(unknown)}, which names does not list: "
-            f'{", ".join(classes)}.'
-        )
+    check_labels(f"'{listing.root}' ({format})", samples, things, classes, notes)
     outlined = [thing for thing in things if thing.outline]
     notes = list(notes)
     if outlined and len(outlined) < len(things):
@@ -134,6 +116,28 @@ def found_things(
     task = 'instances' if len(outlined) == len(things) else 'detection'
     names = tuple(classes) or tuple(sorted({thing.name for thing in things}))
     return Found(format, task, tuple(samples), names, notes=tuple(notes))
+
+
+def check_labels(
+    where: str, samples: Sequence[Sample], things: Sequence[Thing], classes: Sequence[str], notes: Sequence[str]
+) -> None:
+    """Raise FolderError for what `found_things` refuses. notes: what was left out."""
+    if not things:
+        why = f' ({"; ".join(notes)})' if notes else ''
+        raise FolderError(f'{where} holds no box and no polygon{why}. Label some images first.')
+    twice = [image for image, count in Counter(sample.image for sample in samples).items() if count > 1]
+    if twice:
+        raise FolderError(
+            f'{where}: these images are labelled in several files or rows:\n{some(twice)}\n'
+            'Keep one of them; a file of all images beside those of the splits is one too many.'
+        )
+    if any(not thing.name for thing in things):
+        raise FolderError(f'{where} has {sum(not thing.name for thing in things)} objects without a class. Name it.')
+    unknown = sorted({thing.name for thing in things} - set(classes)) if classes else []
+    if unknown:
+        raise FolderError(
+            f'{where} has objects called {", ".join(unknown)}, which names does not list: {", ".join(classes)}.'
+        )
 
 
 def without_outlines(sample: Sample) -> Sample:
