@@ -83,6 +83,9 @@ def read_data_file(file: str | Path) -> DataFile:
         raise FolderError(f"'{file}' holds no keys; see docs/own_data.md.")
     if 'kpt_shape' in content:
         raise FolderError(f"'{file}' describes keypoints, which are not learned here. Export boxes or polygons.")
+    count, names = content.get('nc'), content.get('names') or ()
+    if names and not isinstance(names, str) and count not in (None, len(names)):
+        raise FolderError(f"'{file}': nc is {count}, but names lists {len(names)} classes. Correct one of them.")
     known = {each.name for each in fields(DataFile)}
     for key in content.keys() - known - IGNORED_KEYS:
         raise FolderError(f"'{file}': nothing reads the key '{key}'.{did_you_mean(str(key), known)}")

@@ -33,7 +33,7 @@ class Sample:
     split: 'train', 'val', 'test', or '' where the folder does not say.
     labels: a label map or a panoptic map; the degraded images' path; or, of one file per class, several.
     label_classes: the class of each of several labels.
-    size: width and height where the annotations say it.
+    size: width and height where the annotations, or the format, know it.
     """
 
     image: str

@@ -182,6 +182,7 @@ MEANT = {
         lambda r: written(formats.binary_masks(r), 'data.yaml', 'names: [ground, cell]\n'),
         ('ground', 'cell'),
     ),
+    'masks of 0 and 1': (lambda r: masks(r, lambda s: s.instances > 0), TWO),
     'a list of one name for 0 and 255': (
         lambda r: written(formats.binary_masks(r), 'classes.txt', 'cell\n'),
         ('background', 'cell'),
@@ -388,6 +389,10 @@ REFUSED = {
     'a negative width': (
         lambda r: written(formats.yolo(r), 'train/labels/scene0.txt', '0 0.5 0.5 -0.01 0.2\n'),
         'line 1: -0.01 is no width or height',
+    ),
+    'a number of classes that is not that of the names': (
+        lambda r: written(formats.yolo(r), 'data.yaml', 'nc: 3\nnames: [a, b]'),
+        'nc is 3, but names lists 2 classes',
     ),
     'keypoints': (lambda r: written(formats.yolo(r), 'data.yaml', 'kpt_shape: [2, 2]'), 'describes keypoints'),
     'points that are none': (

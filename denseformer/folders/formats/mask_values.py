@@ -280,6 +280,8 @@ def of_indices(listing: Listing, found: Sequence[int], said: Said, legend: Legen
         note = 'the masks count classes from 1: 0 is taken for pixels without class'
         values = {0: IGNORED, **{value: value - 1 for value in range(1, last + 1)}}
         return Meaning(kind, tuple(f'class {value}' for value in range(1, last + 1)), values, notes=(note,))
+    if last == 1:
+        return Meaning(kind, names_of_two(legend))
     note = 'the classes have no names: add classes.txt, a name a line'
     return Meaning(kind, tuple(f'class {i}' for i in range(last + 1)), notes=(note,))
 

@@ -64,7 +64,7 @@ def recognize_pairs(listing: Listing, names: tuple[str, ...] = ()) -> Found | No
                     f'{image}: is {listing.size(image)}, its target {listing.size(name)}, no multiple of that'
                 )
             else:
-                scales.setdefault(scale, []).append(Sample(name, split_of(name), (image,)))
+                scales.setdefault(scale, []).append(Sample(name, split_of(name), (image,), size=listing.size(name)))
     faults += [f'{name}: is an image without a target of its name' for name in inputs if name not in used]
     if faults:
         raise FolderError(f"'{listing.root}' seems to hold pairs of images, but:\n{some(faults)}")
