@@ -54,31 +54,38 @@ def recognize_panoptic(listing: Listing, names: tuple[str, ...] = ()) -> Found |
             (things if row.get('isthing', 1) else stuff)[known[row['id']]] = None
         segments = {row['image_id']: row for row in content['annotations']}
         for image in content['images']:
-            row = segments.get(image['id'])
-            path = listing.find_image(image['file_name'], file)
-            said = str(row.get('file_name')) if row else ''
-            maps = [
-                name
-                for name in listing.images_called(PurePosixPath(said).name)
-                if f'/{name}'.endswith(f'/{said}') and name != path
-            ]
-            label = max(maps, key=lambda name: PurePosixPath(file).stem in name, default=None)
-            if path is None or label is None:
-                faults.append(f"{file}: {'the panoptic map of ' if path else ''}'{image['file_name']}' is not there")
-                continue
-            parts = segments[image['id']]['segments_info']
-            lost = sorted({str(part.get('category_id')) for part in parts if part.get('category_id') not in known})
-            if lost:
-                faults.append(f"{file}: segments of '{row['file_name']}' have categories that are not listed: {lost}")
-                continue
-            rows = tuple({**part, 'category': known[part['category_id']]} for part in parts)
-            split = split_of(file) or split_of(path)
-            samples.append(Sample(path, split, (label,), segments=rows, size=image_size(image)))
+            try:
+                samples.append(panoptic_sample(listing, file, image, segments.get(image['id'], {}), known))
+            except ValueError as error:
+                faults.append(f'{file}: {error}')
     if faults:
         raise FolderError(f"'{listing.root}' is labelled as COCO panoptic json, but:\n{some(faults)}")
     present = {s.image: frozenset(part['category'] for part in s.segments) for s in samples}
     classes = (*things, *(name for name in stuff if name not in things))
     return Found('COCO panoptic json', 'panoptic', tuple(samples), classes, classes[len(things) :], present=present)
+
+
+def panoptic_sample(
+    listing: Listing, file: str, image: Mapping[str, Any], row: Mapping[str, Any], known: Mapping[Any, str]
+) -> Sample:
+    """The sample of an image and the row of its segments; raises ValueError for what is not there.
+
+    known: id -> name of the categories.
+    """
+    path = listing.find_image(str(image['file_name']), file)
+    if path is None:
+        raise ValueError(f"'{image['file_name']}' is not there")
+    said = str(row.get('file_name'))
+    maps = [name for name in listing.images_called(PurePosixPath(said).name) if f'/{name}'.endswith(f'/{said}')]
+    maps = [name for name in maps if name != path]
+    if not maps:
+        raise ValueError(f"the panoptic map of '{image['file_name']}' is not there")
+    lost = sorted({str(part.get('category_id')) for part in row['segments_info']} - {*map(str, known)})
+    if lost:
+        raise ValueError(f"segments of '{said}' have categories that are not listed: {', '.join(lost)}")
+    rows = tuple({**part, 'category': known[part['category_id']]} for part in row['segments_info'])
+    label = max(maps, key=lambda name: PurePosixPath(file).stem in name)
+    return Sample(path, split_of(file) or split_of(path), (label,), segments=rows, size=image_size(image))
 
 
 def coco_files(listing: Listing) -> list[str]:
@@ -129,7 +136,7 @@ def read_samples(listing: Listing, file: str, content: Mapping[str, Any], faults
             faults.append(f'{file}: annotation {row.get("id")} is of image {row.get("image_id")}, which is not listed')
         elif fault:
             faults.append(f'{file}: annotation {row.get("id")} has {fault}')
-        elif not is_box(box):
+        elif not box or not is_box(box):
             faults.append(f'{file}: annotation {row.get("id")} has no box of four numbers')
         else:
             name, ignored = categories[row['category_id']], bool(row.get('ignore'))

@@ -85,14 +85,15 @@ def with_meaning(listing: Listing, samples: Sequence[Sample], said: Said) -> Fou
     masks = read_masks(listing, spread(samples, READ))
     if not are_in_colors(masks.values(), said, legend):
         said, legend = by_palette([*masks.values()], said, legend)
-        stored = {image: mask.values for image, mask in masks.items()}
-        indices = sorted(value for value in frozenset().union(*stored.values()) if isinstance(value, int))
+        indices = sorted({value for mask in masks.values() for value in mask.values if isinstance(value, int)})
         meaning = of_indices(listing, indices, said, legend)
+        present = {image: meaning.present(mask.values) for image, mask in masks.items()}
         palette = said.palette
     else:
-        stored = {image: mask.colors for image, mask in masks.items()}
+        colors = sorted({color for mask in masks.values() for color in mask.colors})
         void = frozenset(mask.shown[IGNORED] for mask in masks.values() if IGNORED in mask.shown)
-        meaning = of_colors(listing, sorted(frozenset().union(*stored.values())), said, legend, void)
+        meaning = of_colors(listing, colors, said, legend, void)
+        present = {image: meaning.present(mask.colors) for image, mask in masks.items()}
         shown = {label: color for color, label in reversed([*meaning.colors.items()])}
         palette = tuple(shown.get(i, (0, 0, 0)) for i in range(len(meaning.classes)))
     if len(meaning.classes) < 2:
@@ -100,7 +101,7 @@ def with_meaning(listing: Listing, samples: Sequence[Sample], said: Said) -> Fou
             f"'{listing.root}': the masks show {', '.join(meaning.classes) or 'nothing'} alone. Two classes are "
             'needed, of which one may be the background; transparency is not read.'
         )
-    partly = f'{len(stored)} of {len(samples)} masks were read to learn their values'
+    partly = f'{len(masks)} of {len(samples)} masks were read to learn their values'
     return Found(
         meaning.format,
         'segmentation',
@@ -109,8 +110,8 @@ def with_meaning(listing: Listing, samples: Sequence[Sample], said: Said) -> Fou
         palette=palette if len(palette) == len(meaning.classes) else (),
         values=meaning.values,
         colors=meaning.colors,
-        present={image: meaning.present(found) for image, found in stored.items()},
-        notes=(*([partly] if len(stored) < len(samples) else []), *meaning.notes),
+        present=present,
+        notes=(*([partly] if len(masks) < len(samples) else []), *meaning.notes),
     )
 
 
