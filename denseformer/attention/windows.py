@@ -30,7 +30,7 @@ def window_reverse(windows: Tensor, window: Size, size: Size) -> Tensor:
     return x.reshape(B, H, W, C)
 
 
-def window_attention(qkv: Tensor, heads: int, bias: Tensor | None = None, scale: float | None = None) -> Tensor:
+def window_attention(qkv: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
     """Softmax attention inside each window.
 
     qkv: (B, n, N, 3C), laid out (3, h, d) on the last axis; bias: added to the logits, broadcastable to (n, h, N, N),
@@ -41,7 +41,7 @@ def window_attention(qkv: Tensor, heads: int, bias: Tensor | None = None, scale:
         bias = bias[(None,) * (4 - bias.ndim)].to(qkv.dtype)
         bias = bias.repeat(B, 1, 1, 1) if bias.shape[0] > 1 else bias  # (B*n or 1, h, N, N)
     q, k, v = qkv.reshape(B * n, N, 3, heads, -1).permute(2, 0, 3, 1, 4)  # each (B*n, h, N, d)
-    return window_softmax_attention(q, k, v, bias, scale).view(B, n, N, -1)
+    return window_softmax_attention(q, k, v, bias).view(B, n, N, -1)
 
 
 @cached_constant(32)
