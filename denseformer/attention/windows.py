@@ -46,7 +46,7 @@ def window_attention(qkv: Tensor, heads: int, bias: Tensor | None = None) -> Ten
 
 @cached_constant(32)
 def shift_mask(size: Size, window: Size, shift: Size, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """(n, 1, N, N): 0 between tokens that were neighbours before a cyclic shift by `shift`, -100 between the others.
+    """(n, 1, N, N): 0 between tokens that were neighbors before a cyclic shift by `shift`, -100 between the others.
 
     size: (H, W) of the map, already a multiple of the window. Shared by all callers; do not write to it.
     """

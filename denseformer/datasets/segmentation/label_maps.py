@@ -208,11 +208,11 @@ def check_is_index_map(path: str, labels: np.ndarray) -> None:
         if channels == 2:
             advice = 'Remove the alpha channel.'
         elif (labels[..., :1] == labels[..., :3]).all():
-            advice = 'Its colour channels are equal: store one of them.'
+            advice = 'Its color channels are equal: store one of them.'
         else:
-            advice = 'It seems to be a colour mask: replace each colour by the index of its class.'
+            advice = 'It seems to be a color mask: replace each color by the index of its class.'
         raise ValueError(
-            f"The label map '{path}' has {channels} channels, shape {labels.shape}, with {colors} distinct colours; "
+            f"The label map '{path}' has {channels} channels, shape {labels.shape}, with {colors} distinct colors; "
             f'one channel of class indices is legal. {advice}'
         )
     if not np.issubdtype(labels.dtype, np.integer):
@@ -226,7 +226,7 @@ def check_size(path: str, labels: np.ndarray, results: Mapping[str, Any]) -> Non
     """The label map is as large as the image was when it was read; nothing to compare where none was."""
     size = results.get('ori_shape')
     if size is not None and tuple(size[:2]) != labels.shape:
-        advice = 'Pair the right files, or resize the labels with nearest-neighbour interpolation.'
+        advice = 'Pair the right files, or resize the labels with nearest-neighbor interpolation.'
         if tuple(size[:2]) == labels.shape[::-1]:
             advice = 'One is turned: store both upright, or load the image with apply_orientation=False.'
         raise ValueError(
