@@ -124,7 +124,16 @@ def recognize(listing: Listing, task: str, file: DataFile) -> Found:
 
 
 def with_data_file(found: Found, file: DataFile) -> Found:
-    """`found` with the splits, the classes and their order that a data file asks for."""
+    """`found` with the splits, the classes and their order that a data file asks for.
+
+    Raises FolderError for what the data file says and the format has no use for.
+    """
+    strange = [name for name in file.names if name not in found.classes]
+    if strange:
+        known = f'its classes are {", ".join(found.classes)}' if found.classes else 'it has no classes'
+        raise FolderError(f"'{file.path}' is {found.format}: {known}; names lists {', '.join(strange)}.")
+    if found.task != 'segmentation' and (file.palette or file.map or any(isinstance(v, int) for v in file.ignore)):
+        raise FolderError(f"'{file.path}' is {found.format}: palette, map and ignored values are for masks of classes.")
     if file.train or file.val or file.test:
         samples = tuple(split_by(found.samples, file))
         left_out = len(found.samples) - len(samples)

@@ -28,9 +28,10 @@ def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
         used = {row.get('category_id') for row in content['annotations']}
         listed = content['categories']
         # Roboflow lists a parent of all classes first, of which no object is.
-        classes |= dict.fromkeys(
-            str(row['name']).strip() for row in listed if row['id'] in used or row.get('supercategory') != 'none'
-        )
+        if not names:
+            classes |= dict.fromkeys(
+                str(row['name']).strip() for row in listed if row['id'] in used or row.get('supercategory') != 'none'
+            )
         samples += read_samples(listing, file, content, faults)
     return found_things('COCO json', listing, samples, tuple(classes), faults)
 

@@ -23,7 +23,8 @@ def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
         if root.find('track') is not None:
             faults.append(f'{file}: holds tracks of a video; export it as "CVAT for images 1.1"')
             continue
-        classes |= dict.fromkeys(name.text or '' for name in root.iterfind('meta//labels/label/name'))
+        if not names:
+            classes |= dict.fromkeys(name.text or '' for name in root.iterfind('meta//labels/label/name'))
         for row in root.iterfind('image'):
             said = row.get('name') or ''
             image = listing.find_image(said, file)
