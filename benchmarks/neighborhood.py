@@ -1,4 +1,4 @@
-"""Neighbourhood attention: DiNAT-Tiny beside a Swin-Tiny of about the same arithmetic, and the operator by itself."""
+"""Neighborhood attention: DiNAT-Tiny beside a Swin-Tiny of about the same arithmetic, and the operator by itself."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace

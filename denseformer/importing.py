@@ -100,8 +100,8 @@ class Withheld:
         return getattr(self.stream, name)
 
 
-def quiet_imports(packages: Sequence[str] = TALKATIVE) -> None:
-    """Withhold all that `packages` print and warn while they are imported; a failing import shows it."""
+def quiet_imports() -> None:
+    """Withhold all that `TALKATIVE` packages print and warn while they are imported; a failing import shows it."""
     if any(isinstance(finder, ImportHook) and isinstance(finder.around, Quiet) for finder in sys.meta_path):
         return
-    sys.meta_path.insert(0, ImportHook(lambda name: name.partition('.')[0] in packages, Quiet()))
+    sys.meta_path.insert(0, ImportHook(lambda name: name.partition('.')[0] in TALKATIVE, Quiet()))

@@ -63,7 +63,7 @@ def train(network, steps=2):
     return {name for name, parameter in network.named_parameters() if parameter.grad is not None}
 
 
-def same(ours, theirs):
+def assert_same(ours, theirs):
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
@@ -90,7 +90,7 @@ def test_trained_weights_load_under_plain_names_where_there_are_no_updates(famil
     assert {key for key in weights if not is_factor(key)} == set(plain.state_dict())
     assert sum(map(is_factor, weights)) > 0
     plain.load_state_dict(weights)
-    same(outputs(plain), outputs(network))
+    assert_same(outputs(plain), outputs(network))
 
 
 @every_network
@@ -100,7 +100,7 @@ def test_a_saved_folder_holds_the_updated_weights_alone(family, settings, tmp_pa
     folder = network.save_pretrained(tmp_path)
     again = build(family, settings, pretrained=str(folder))
     again.init_weights()
-    same(outputs(again), outputs(network))
+    assert_same(outputs(again), outputs(network))
     assert 'lora' not in (folder / 'config.py').read_text()
     assert 'finetune' not in (folder / 'config.py').read_text()
 
@@ -119,7 +119,7 @@ def test_a_file_without_factors_is_what_updates_start_from():
     plain, network = build(family, settings), build(family, settings, finetune='lora')
     train(network)
     network.load_state_dict(plain.state_dict())
-    same(outputs(network), outputs(plain))
+    assert_same(outputs(network), outputs(plain))
 
 
 def test_a_copy_of_a_network_with_updates_learns_by_itself():
@@ -128,10 +128,10 @@ def test_a_copy_of_a_network_with_updates_learns_by_itself():
     other = copy.deepcopy(network)
     before = outputs(network)
     train(other)
-    same(outputs(network), before)
+    assert_same(outputs(network), before)
     plain = build(family, settings)
     plain.load_state_dict(other.state_dict())
-    same(outputs(plain), outputs(other))
+    assert_same(outputs(plain), outputs(other))
 
 
 @every_network
@@ -230,4 +230,4 @@ def test_merged_weights_are_exported_as_those_of_any_network():
     plain.load_state_dict(network.state_dict())
     exported = torch.export.export(plain, (IMAGE,))
     assert not any('lora' in name or 'parametrizations' in name for name in exported.state_dict)
-    same(exported.module()(IMAGE), outputs(network))
+    assert_same(exported.module()(IMAGE), outputs(network))

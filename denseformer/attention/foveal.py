@@ -1,6 +1,6 @@
-"""Foveal attention: every query attends to its 3 x 3 neighbours and to pooled keys of the whole map in one softmax.
+"""Foveal attention: every query attends to its 3 x 3 neighbors and to pooled keys of the whole map in one softmax.
 
-Legend: B batch, H W map, h heads, d head width, P pooled keys, T = 9 offsets of the neighbourhood.
+Legend: B batch, H W map, h heads, d head width, P pooled keys, T = 9 offsets of the neighborhood.
 """
 
 import torch
@@ -16,7 +16,7 @@ def foveal_attention(
     """q, k, v: (B, H, W, h, d), logits are q . k unscaled; pooled: keys and values (B, P, h, d).
 
     local_bias (h, T) and pool_bias (h, H*W, P) are added to the logits; extra (B, H, W, h, T) is added to the weights
-    of the neighbours after the softmax. Neighbours outside the map have weight and value 0 -> (B, H, W, h, d).
+    of the neighbors after the softmax. Neighbors outside the map have weight and value 0 -> (B, H, W, h, d).
     """
     logits = torch.stack([(q * near).sum(-1) for near in shifts_3x3(k)], -1) + local_bias  # (B, H, W, h, T)
     outside = ~inside_map(q.shape[1], q.shape[2], q.device)[:, :, None]

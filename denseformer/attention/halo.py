@@ -10,9 +10,7 @@ from torch import Tensor
 from denseformer.attention.softmax import window_softmax_attention
 
 
-def halo_attention(
-    q: Tensor, kv: Tensor, *, block: int, halo: int, rows: Tensor, columns: Tensor, scale: float | None = None
-) -> Tensor:
+def halo_attention(q: Tensor, kv: Tensor, *, block: int, halo: int, rows: Tensor, columns: Tensor) -> Tensor:
     """Softmax attention of every block's queries to the keys of its window, with learned relative positions.
 
     Tokens outside the map are keys and values of zero, and are attended to.
@@ -26,21 +24,19 @@ def halo_attention(
     side, window = block * q.shape[1] // H, block + 2 * halo
     q = q.unflatten(1, (-1, side)).unflatten(3, (-1, side))  # (B, H/b, b/s, W/b, b/s, h, d)
     q = q.permute(0, 1, 3, 5, 2, 4, 6).flatten(0, 2)  # (B*n, h, b/s, b/s, d)
-    out = attend_windows(q, kv, rows, columns, block=block, window=window, scale=scale)
+    out = attend_windows(q, kv, rows, columns, block=block, window=window)
     out = out.view(B, H // block, W // block, side, side, h, -1)
     return out.transpose(2, 3).flatten(3, 4).flatten(1, 2)  # (B, H/s, W/s, h, d)
 
 
-def attend_windows(
-    q: Tensor, kv: Tensor, rows: Tensor, columns: Tensor, *, block: int, window: int, scale: float | None
-) -> Tensor:
+def attend_windows(q: Tensor, kv: Tensor, rows: Tensor, columns: Tensor, *, block: int, window: int) -> Tensor:
     """q: (B*n, h, b/s, b/s, d); kv: (B, H, W, h, 2d) -> (B*n, (b/s)^2, h*d)."""
     h, halo = q.shape[1], (window - block) // 2
     bias = relative_logits(q, rows, columns)
     kv = F.pad(kv, (0, 0, 0, 0, halo, halo, halo, halo)).unfold(1, window, block).unfold(2, window, block)
     kv = kv.permute(0, 1, 2, 3, 5, 6, 4).reshape(-1, h, window * window, kv.shape[4])  # (B*n, h, w*w, 2d)
     k, v = kv.chunk(2, dim=-1)
-    return window_softmax_attention(q.flatten(2, 3), k, v, bias, scale)
+    return window_softmax_attention(q.flatten(2, 3), k, v, bias)
 
 
 def relative_logits(q: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

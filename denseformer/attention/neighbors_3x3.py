@@ -1,4 +1,4 @@
-"""The 3 x 3 neighbourhoods of a channel-last map, position by position in row-major order.
+"""The 3 x 3 neighborhoods of a channel-last map, position by position in row-major order.
 
 Legend: B batch, H W map, T = 9 offsets.
 """
@@ -18,7 +18,7 @@ def pad_by_one(x: Tensor) -> Tensor:
 
 
 def shifts_3x3(x: Tensor) -> Iterator[Tensor]:
-    """The neighbours of every position, 0 outside the map: T views (B, H, W, ...)."""
+    """The neighbors of every position, 0 outside the map: T views (B, H, W, ...)."""
     H, W = x.shape[1:3]
     x = pad_by_one(x)
     for row in range(3):
@@ -27,7 +27,7 @@ def shifts_3x3(x: Tensor) -> Iterator[Tensor]:
 
 
 def fold_3x3(x: Tensor) -> Tensor:
-    """The adjoint of `shifts_3x3`, sums of what neighbours send to a position: (B, H, W, T, ...) -> (B, H, W, ...)."""
+    """The adjoint of `shifts_3x3`, sums of what neighbors send to a position: (B, H, W, T, ...) -> (B, H, W, ...)."""
     H, W = x.shape[1:3]
     x = pad_by_one(x)
     sent = [x[:, 2 - t // 3 : 2 - t // 3 + H, 2 - t % 3 : 2 - t % 3 + W, t] for t in range(9)]
@@ -36,7 +36,7 @@ def fold_3x3(x: Tensor) -> Tensor:
 
 @cached_constant(64)
 def inside_map(H: int, W: int, device: torch.device) -> Tensor:
-    """(H, W, T): whether each neighbour of a position lies on the map."""
+    """(H, W, T): whether each neighbor of a position lies on the map."""
     shift = torch.arange(-1, 2, device=device)
     rows, columns = (torch.arange(side, device=device)[:, None] + shift for side in (H, W))
     rows, columns = (rows >= 0) & (rows < H), (columns >= 0) & (columns < W)

@@ -30,7 +30,7 @@ def window_reverse(windows: Tensor, window: Size, size: Size) -> Tensor:
     return x.reshape(B, H, W, C)
 
 
-def window_attention(qkv: Tensor, heads: int, bias: Tensor | None = None, scale: float | None = None) -> Tensor:
+def window_attention(qkv: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
     """Softmax attention inside each window.
 
     qkv: (B, n, N, 3C), laid out (3, h, d) on the last axis; bias: added to the logits, broadcastable to (n, h, N, N),
@@ -41,12 +41,12 @@ def window_attention(qkv: Tensor, heads: int, bias: Tensor | None = None, scale:
         bias = bias[(None,) * (4 - bias.ndim)].to(qkv.dtype)
         bias = bias.repeat(B, 1, 1, 1) if bias.shape[0] > 1 else bias  # (B*n or 1, h, N, N)
     q, k, v = qkv.reshape(B * n, N, 3, heads, -1).permute(2, 0, 3, 1, 4)  # each (B*n, h, N, d)
-    return window_softmax_attention(q, k, v, bias, scale).view(B, n, N, -1)
+    return window_softmax_attention(q, k, v, bias).view(B, n, N, -1)
 
 
 @cached_constant(32)
 def shift_mask(size: Size, window: Size, shift: Size, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """(n, 1, N, N): 0 between tokens that were neighbours before a cyclic shift by `shift`, -100 between the others.
+    """(n, 1, N, N): 0 between tokens that were neighbors before a cyclic shift by `shift`, -100 between the others.
 
     size: (H, W) of the map, already a multiple of the window. Shared by all callers; do not write to it.
     """

@@ -18,16 +18,19 @@ from denseformer.config.errors import ConfigError
 from denseformer.config.inheritance import apply_changes
 from denseformer.config.overrides import apply_overrides, rename_keys
 from denseformer.config.references import resolve
-from denseformer.config.shipped import config_names, find_config
+from denseformer.config.shipped import DATA_FILES, config_names, find_config
 from denseformer.registry import MODELS
 from denseformer.suggestions import did_you_mean
+
+DATA_KEYS = frozenset(('path', 'train', 'val', 'names'))
+"""Keys of which a data file has one, and no config."""
 
 
 def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Config:
     """The config at `path` with `overrides` ({'dotted.key': value}) applied and all references replaced.
 
     path: a file, or the name of a config that ships, with or without `.py`. Raises ConfigError when there is neither,
-    when the file is no config, or a reference names nothing.
+    when the file is no config but, say, a data file, or a reference names nothing.
     """
     file = find_config(path)
     if file is None:
@@ -36,6 +39,7 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
         raise ConfigError(f'{path}: no such config file, and none of that name ships.{near}')
     try:
         config = Config.fromfile(str(file))
+        check_is_config(config, file)
     except (SyntaxError, NameError, TypeError, KeyError, FileNotFoundError) as error:
         raise ConfigError(f'{file}: {type(error).__name__}: {error}') from error
     values = {key: value for key, value in config.items() if not key.startswith('_')}
@@ -47,6 +51,15 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     if 'param_scheduler' in resolved:
         resolved['param_scheduler'] = without_empty_warmups(resolved['param_scheduler'])
     return Config(resolved, cfg_text=config.text, filename=config.filename)
+
+
+def check_is_config(config: Config, file: Path) -> None:
+    """Raise ConfigError for a data file in place of a config."""
+    if file.suffix in DATA_FILES and 'model' not in config and DATA_KEYS & config.keys():
+        raise ConfigError(
+            f'{file}: describes data and is no config. `denseformer fit {file}` trains on it; a config takes it as the '
+            f"base of its dataset, _base_ = [..., '{file.name}', ...], for train, test, doctor and browse alike."
+        )
 
 
 def add_maps(values: dict[str, Any]) -> None:

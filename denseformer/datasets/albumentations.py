@@ -35,7 +35,7 @@ BYTES_BEGIN = 2.0  # floating images that reach higher are not in [0, 1]
 class Albumentations(BaseTransform):
     """Apply transforms of Albumentations to a sample's images and labels, or to its image alone.
 
-    Changed together are `img` and `gt_img`, uint8 or float32 in [0, 1], colours in the order B, G, R; `gt_seg_map`;
+    Changed together are `img` and `gt_img`, uint8 or float32 in [0, 1], colors in the order B, G, R; `gt_seg_map`;
     `mask`; `gt_bboxes`, `gt_masks`, `gt_keypoints` and what belongs to each instance. An instance whose box or mask has
     left the image goes, with everything that belongs to it. Boxes are cut at the borders. Keypoints keep their order,
     and those that have left the image become invisible. Where a transform leaves a label map empty, it is ignored.
@@ -156,7 +156,7 @@ def failing_transform(error: Exception) -> str:
 
 
 def as_rgb(image: np.ndarray) -> np.ndarray:
-    """(H, W, C), colours as B, G, R -> as R, G, B, which Albumentations expects."""
+    """(H, W, C), colors as B, G, R -> as R, G, B, which Albumentations expects."""
     if image.dtype.kind == 'f' and image.size and image.max() > BYTES_BEGIN:
         raise ValueError(
             f'Albumentations takes floating images in [0, 1]; this one reaches {image.max():g}. Augment it as uint8, '

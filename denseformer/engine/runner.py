@@ -46,6 +46,8 @@ from denseformer.engine.validation import SameSizeTestLoop, SameSizeValLoop
 from denseformer.inspection.learnable import check_learnable
 
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+SHOWN = 8
+"""Names of parameters that a message lists."""
 STATISTICS = ('running_mean', 'running_var')
 """Ends of the names of buffers that are learned."""
 UNUSED_IN_PREDICTION = re.compile(r'^(auxiliary_head|discriminator|losses|perceptual)\b')
@@ -373,5 +375,5 @@ def _to_cpu(state: Any) -> Any:
     return apply_to(state, lambda value: hasattr(value, 'cpu'), lambda value: value.cpu())
 
 
-def _some(names: list[str], limit: int = 8) -> str:
-    return ', '.join(names[:limit]) + (' ...' if len(names) > limit else '')
+def _some(names: list[str]) -> str:
+    return ', '.join(names[:SHOWN]) + (' ...' if len(names) > SHOWN else '')

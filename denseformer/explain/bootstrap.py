@@ -29,9 +29,9 @@ class Comparison:
         return f'{self.difference:+.2f} {name}, 95 % interval {self.low:.2f} to {self.high:.2f}{certain}'
 
 
-def bootstrap_weights(images: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """(R, N) float: how often each image is drawn."""
-    return np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), resamples).astype(float)
+def bootstrap_weights(images: int, resamples: int = RESAMPLES) -> np.ndarray:
+    """(R, N) float: how often each image is drawn, the same each time."""
+    return np.random.default_rng(0).multinomial(images, np.full(images, 1 / images), resamples).astype(float)
 
 
 def interval(differences: np.ndarray) -> tuple[float, float]:

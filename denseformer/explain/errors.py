@@ -79,9 +79,9 @@ def boundary_band(labels: np.ndarray) -> np.ndarray:
     return cv2.dilate(edge, np.ones((2 * reach - 1, 2 * reach - 1), np.uint8)).astype(bool)
 
 
-def error_map(restored: np.ndarray, target: np.ndarray, window: int = 7) -> np.ndarray:
-    """PSNR around each pixel in dB, at most 60: images (H, W, C) in 0 .. 1 -> (H, W)."""
-    error = cv2.blur(np.square(restored - target).mean(2), (window, window))
+def error_map(restored: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """PSNR of 7 x 7 pixels around each, in dB, at most 60: images (H, W, C) in 0 .. 1 -> (H, W)."""
+    error = cv2.blur(np.square(restored - target).mean(2), (7, 7))
     return -10 * np.log10(np.maximum(error, 1e-6))
 
 

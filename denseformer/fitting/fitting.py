@@ -16,6 +16,7 @@ from rich.table import Table
 from denseformer.engine import launch
 from denseformer.fitting.rules import Facts, Recipe, choose
 from denseformer.folders import Found, Listing, understand, write_dataset
+from denseformer.folders.data_file import FILE_NAMES
 from denseformer.folders.writing import HERE, counts, image_size
 from denseformer.options import TrainOptions, takes_options
 
@@ -45,7 +46,7 @@ def fit(
             'video'; 'auto' takes the one that the folder is labelled for, and of videos with masks the masks.
         model: a system such as 'mask2former', or a backbone or restoration network by the name of its base, such as
             'swin'; default: by the rules.
-        out: the run's folder; default: work_dirs/<name of the folder>.
+        out: the run's folder; default: work_dirs/<name of the folder, or of the data file>.
         explain: print every choice with its reason and the config, and stop; None is returned.
 
     Raises FolderError, a ValueError, for a folder that cannot be understood: it lists what was expected and what was
@@ -53,7 +54,7 @@ def fit(
     """
     if options.launcher != 'none':
         raise ValueError('fit writes its config in one process; start several with `train OUT/dataset/config.py`.')
-    out = out or options.work_dir or str(Path('work_dirs') / Path(data).resolve().with_suffix('').name)
+    out = out or options.work_dir or str(Path('work_dirs') / run_name(data))
     path = Path(out) / FOLDER / CONFIG
     console = Console(soft_wrap=True, markup=False, highlight=False)
     if not (path.is_file() and options.resume):
@@ -75,6 +76,14 @@ def fit(
     return launch.train(str(path), replace(options, work_dir=out))
 
 
+def run_name(data: str) -> str:
+    """The name of the folder, or of the data file, or of the folder of a data file whose name says nothing."""
+    path = Path(data).resolve()
+    if path.name in FILE_NAMES:
+        return path.parent.name
+    return path.stem if path.suffix in ('.yaml', '.yml') and not path.is_dir() else path.name
+
+
 def facts_of(found: Found, listing: Listing, device: str, model: str | None) -> Facts:
     """The facts that the rules look at. device: as in `TrainOptions`."""
     on_gpu = torch.cuda.is_available() if device == 'auto' else device.startswith('cuda')
@@ -90,6 +99,7 @@ def facts_of(found: Found, listing: Listing, device: str, model: str | None) -> 
         object_side=median(min(thing.box[2:]) for thing in things) if things else 0.0,
         objects=max(max(len(sample.things), len(sample.segments)) for sample in found.samples),
         scale=found.scale,
+        smallest=min((min(s.size) for s in found.samples if s.labels and s.size), default=0),
         device='cuda' if on_gpu else 'cpu',
         memory=torch.cuda.get_device_properties(0).total_memory / 2**30 if on_gpu else 0.0,
         cores=len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1,
@@ -132,8 +142,9 @@ def print_found(console: Console, found: Found, listing: Listing) -> None:
             split: Counter(n for s in found.of(split) for n in found.classes_of(s)) for split in ('train', 'val')
         }
         table = Table('class', 'training images', 'validation images')
+        counted = any(numbers['train'].values())  # masks of publishers' layouts are not read
         for name in found.classes[:SHOWN_CLASSES]:
-            table.add_row(name, str(numbers['train'][name]), str(numbers['val'][name]))
+            table.add_row(name, *(str(numbers[split][name]) if counted else '' for split in numbers))
         console.print(table)
         if len(found.classes) > SHOWN_CLASSES:
             console.print(f'  ... {len(found.classes)} classes in all')

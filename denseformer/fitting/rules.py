@@ -23,7 +23,8 @@ class Facts:
     """Facts that the rules decide by.
 
     train, val: numbers of images; long, short: the median sides of the images; object_side: the median of the shorter
-    sides of boxes, 0 without boxes; objects: the most in one image; scale: how many times larger targets are.
+    sides of boxes, 0 without boxes; objects: the most in one image; scale: how many times larger targets are;
+    smallest: the shortest side of any target of pairs, 0 for others.
     device: 'cpu' or 'cuda'; memory: GiB of the GPU; cores: of the CPU.
     """
 
@@ -36,6 +37,7 @@ class Facts:
     object_side: float = 0.0
     objects: int = 0
     scale: int = 1
+    smallest: int = 0
     device: str = 'cpu'
     memory: float = 0.0
     cores: int = 1
@@ -326,10 +328,11 @@ def crops(facts: Facts, row: Row, size: list[Choice]) -> list[Choice]:
     if not row.crop:
         return []
     if facts.task in PIXEL_TASKS:
-        side = max(min(row.crop, facts.short // facts.scale // 8 * 8), 8)
-        return [
-            Choice('crop', f'{side} x {side}', f'patches of degraded images, at most {row.crop}', {'patch_size': side})
-        ]
+        short = facts.smallest or facts.short
+        side = max(min(row.crop, short // facts.scale // 8 * 8), 8)
+        reason = f'patches of degraded images, at most {row.crop}'
+        reason += f', which the smallest image, {short} pixels, holds' if side < row.crop and facts.smallest else ''
+        return [Choice('crop', f'{side} x {side}', reason, {'patch_size': side})]
     short = size[0].keys['image_scale'][1] if size else facts.short
     side = max(min(row.crop, short) // row.multiple * row.multiple, row.multiple)
     reason = f'the short side in steps of {row.multiple}, at most {row.crop}'

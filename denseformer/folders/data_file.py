@@ -27,9 +27,7 @@ from denseformer.folders.listing import FolderError
 from denseformer.suggestions import did_you_mean
 
 FILE_NAMES = ('data.yaml', 'data.yml', 'dataset.yaml')
-IGNORED_KEYS = frozenset(
-    ('nc', 'roboflow', 'download', 'kpt_shape', 'flip_idx', 'channels', 'names_file', 'license', 'url')
-)
+IGNORED_KEYS = frozenset(('nc', 'roboflow', 'download', 'channels', 'names_file', 'license', 'url'))
 """Keys that other programs write and nothing here needs."""
 
 
@@ -51,14 +49,27 @@ class DataFile:
 
 
 def data_file_of(place: str | Path) -> DataFile:
-    """The data file at `place`, the one in the folder `place`, or one that says no more than the folder."""
-    place = Path(place)
+    """The data file at `place`, the one in the folder `place`, or one that says no more than the folder.
+
+    A folder that holds nothing but another one, as unpacked archives do, stands for that one.
+    """
+    place = inner_folder(Path(place))
     if place.is_dir():
         file = next((place / name for name in FILE_NAMES if (place / name).is_file()), None)
         return read_data_file(file) if file else DataFile(place.resolve())
     if place.suffix.lower() not in ('.yaml', '.yml'):
         raise FolderError(f"'{place}' is neither a folder nor a .yaml file that describes one.")
     return read_data_file(place)
+
+
+def inner_folder(place: Path) -> Path:
+    """The folder inside one that holds nothing else."""
+    while place.is_dir():
+        inside = [path for path in place.iterdir() if not path.name.startswith(('.', '__MACOSX'))]
+        if len(inside) != 1 or not inside[0].is_dir():
+            break
+        place = inside[0]
+    return place
 
 
 def read_data_file(file: str | Path) -> DataFile:
@@ -70,6 +81,11 @@ def read_data_file(file: str | Path) -> DataFile:
         raise FolderError(f"'{file}' cannot be read as yaml: {error}") from error
     if not isinstance(content, Mapping):
         raise FolderError(f"'{file}' holds no keys; see docs/own_data.md.")
+    if 'kpt_shape' in content:
+        raise FolderError(f"'{file}' describes keypoints, which are not learned here. Export boxes or polygons.")
+    count, names = content.get('nc'), content.get('names') or ()
+    if names and not isinstance(names, str) and count not in (None, len(names)):
+        raise FolderError(f"'{file}': nc is {count}, but names lists {len(names)} classes. Correct one of them.")
     known = {each.name for each in fields(DataFile)}
     for key in content.keys() - known - IGNORED_KEYS:
         raise FolderError(f"'{file}': nothing reads the key '{key}'.{did_you_mean(str(key), known)}")

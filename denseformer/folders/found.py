@@ -1,5 +1,6 @@
 """The contents of a recognised folder, in one form for all formats."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -32,7 +33,7 @@ class Sample:
     split: 'train', 'val', 'test', or '' where the folder does not say.
     labels: a label map or a panoptic map; the degraded images' path; or, of one file per class, several.
     label_classes: the class of each of several labels.
-    size: width and height where the annotations say it.
+    size: width and height where the annotations, or the format, know it.
     """
 
     image: str
@@ -87,21 +88,15 @@ def found_things(
     """Boxes, or boxes with masks where every object has an outline.
 
     classes: their names in order; empty for those of the objects, in alphabetical order. faults: what is wrong with
-    files. Raises FolderError where there are faults, no object, or objects of other classes.
+    files. Raises FolderError where there are faults, no object, images that are labelled twice, and objects without a
+    class or of other classes.
     """
     if faults:
         raise FolderError(
             f"'{listing.root}' is labelled as {format}, but:\n{some(faults)}\nCorrect or remove what is listed."
         )
     things = [thing for sample in samples for thing in sample.things]
-    if not things:
-        raise FolderError(f"'{listing.root}' is labelled as {format}, but holds no object. Label some images first.")
-    unknown = sorted({thing.name for thing in things} - set(classes)) if classes else []
-    if unknown:
-        raise FolderError(
-            f"'{listing.root}' ({format}) has objects called {', '.join(unknown)}, which names does not list: "
-            f'{", ".join(classes)}.'
-        )
+    check_labels(f"'{listing.root}' ({format})", samples, things, classes, notes)
     outlined = [thing for thing in things if thing.outline]
     notes = list(notes)
     if outlined and len(outlined) < len(things):
@@ -112,12 +107,37 @@ def found_things(
     left_out = len({*listing.images} - {sample.image for sample in samples})
     if left_out:
         notes.append(f'{left_out} images are in no annotation, or on no list, and are left out')
+    flat = sum(min(thing.box[2:]) <= 0 for thing in things)
+    if flat:
+        notes.append(f'{flat} of {len(things)} boxes have no area and are left out')
     empty = sum(not sample.things for sample in samples)
     if empty:
         notes.append(f'{empty} of {len(samples)} images show no object')
     task = 'instances' if len(outlined) == len(things) else 'detection'
     names = tuple(classes) or tuple(sorted({thing.name for thing in things}))
     return Found(format, task, tuple(samples), names, notes=tuple(notes))
+
+
+def check_labels(
+    where: str, samples: Sequence[Sample], things: Sequence[Thing], classes: Sequence[str], notes: Sequence[str]
+) -> None:
+    """Raise FolderError for what `found_things` refuses. notes: what was left out."""
+    if not things:
+        why = f' ({"; ".join(notes)})' if notes else ''
+        raise FolderError(f'{where} holds no box and no polygon{why}. Label some images first.')
+    twice = [image for image, count in Counter(sample.image for sample in samples).items() if count > 1]
+    if twice:
+        raise FolderError(
+            f'{where}: these images are labelled in several files or rows:\n{some(twice)}\n'
+            'Keep one of them; a file of all images beside those of the splits is one too many.'
+        )
+    if any(not thing.name for thing in things):
+        raise FolderError(f'{where} has {sum(not thing.name for thing in things)} objects without a class. Name it.')
+    unknown = sorted({thing.name for thing in things} - set(classes)) if classes else []
+    if unknown:
+        raise FolderError(
+            f'{where} has objects called {", ".join(unknown)}, which names does not list: {", ".join(classes)}.'
+        )
 
 
 def without_outlines(sample: Sample) -> Sample:

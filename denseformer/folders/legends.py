@@ -14,11 +14,15 @@ NUMBER = re.compile(r'^\d+$')
 
 @dataclass(frozen=True)
 class Legend:
-    """names: stored value -> class; colors: color -> class; file: where they stand, '' for nowhere."""
+    """names: stored value -> class; colors: color -> class; file: where they stand, '' for nowhere.
+
+    numbered: whether the file says the values, which are 0, 1, 2 ... otherwise.
+    """
 
     file: str = ''
     names: dict[int, str] = field(default_factory=dict)
     colors: dict[Color, str] = field(default_factory=dict)
+    numbered: bool = False
 
 
 def read_legend(listing: Listing) -> Legend:
@@ -54,9 +58,10 @@ def parse(file: str, text: str) -> Legend:
             names[numbers[0]] = name
         elif not numbers:
             plain.append(name)
+    numbered = bool(names)
     if not names and not colors:
         names = dict(enumerate(plain))
-    return Legend(file, names, colors)
+    return Legend(file, names, colors, numbered)
 
 
 def split_fields(line: str) -> list[str]:

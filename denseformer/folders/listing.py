@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -18,6 +19,14 @@ SPLIT_WORDS = {
     **dict.fromkeys(('test', 'testing'), 'test'),
 }
 """Words in names of folders and lists -> the split that they stand for."""
+MASK_WORDS = frozenset(
+    'mask masks label labels annotation annotations annot ann anns gt groundtruth truth seg segmentation '  # noqa: SIM905
+    'segmentations labelmap labelmaps'.split()
+)
+IMAGE_WORDS = frozenset('image images img imgs imgdir photo photos picture pictures jpeg input inputs rgb'.split())  # noqa: SIM905
+"""Words in names of folders that tell label maps from images."""
+RUN = '/dataset/data.py'
+"""End of the path of a file that `fit` writes into the folder of a run."""
 JOINED = re.compile(r'^(train|val|test)(?=annot|mask|label|img|image)')
 
 
@@ -26,13 +35,18 @@ class FolderError(ValueError):
 
 
 class Listing:
-    """The files below `root`, hidden ones apart, as paths with '/' between folders, in alphabetical order."""
+    """The files below `root`, as paths with '/' between folders, in alphabetical order.
+
+    Left out are hidden ones, macOS's `__MACOSX`, and the folders of earlier runs of `fit`.
+    """
 
     def __init__(self, root: str | Path):
         self.root = Path(root)
         if not self.root.is_dir():
             raise FolderError(f"There is no folder '{root}'.")
-        self.names = sorted(path.relative_to(self.root).as_posix() for path in files_below(self.root))
+        names = sorted(path.relative_to(self.root).as_posix() for path in files_below(self.root))
+        others = ('__MACOSX/', *(name.removesuffix(RUN) + '/' for name in names if name.endswith(RUN)))
+        self.names = [name for name in names if not name.startswith(others)]
         self._documents: dict[str, Any] = {}
 
     def ending(self, *suffixes: str) -> list[str]:
@@ -49,21 +63,44 @@ class Listing:
         found: dict[str, list[str]] = {}
         for name in self.images:
             path = PurePosixPath(name)
-            for key in (path.name, path.stem):
-                found.setdefault(key, []).append(name)
+            for key in {path.name, path.stem}:
+                found.setdefault(composed(key), []).append(name)
         return found
 
+    def images_called(self, name: str) -> list[str]:
+        """The images of this name, with suffix or without, in any folder."""
+        return self._by_name.get(composed(name), [])
+
     def find_image(self, said: str, near: str) -> str | None:
-        """The image that an annotation file calls `said`; of several, the one closest to the folder of file `near`.
+        """The image that an annotation file calls `said`, None where there is none.
+
+        Of several, it is the one whose folders agree with `said`, then the one of the split that `near`, the annotation
+        file, is of, then the one closest to it, then the one in a folder for images.
 
         said: a path or address, of which the end counts, with or without suffix.
+        Raises FolderError where this leaves several.
         """
         tail = PurePosixPath(said.replace('\\', '/'))
-        candidates = self._by_name.get(tail.name) or self._by_name.get(tail.stem) or []
-        if not candidates:
-            return None
-        folder, parts = PurePosixPath(near).parent.parts, tail.parts
-        return max(candidates, key=lambda name: (ending_shared(name, parts), beginning_shared(name, folder)))
+        candidates = self.images_called(tail.name) or self.images_called(tail.stem)
+        if len(candidates) < 2:
+            return candidates[0] if candidates else None
+        folder, parts, split = PurePosixPath(near).parent.parts, tail.parts, split_of(near)
+        ranks = {
+            name: (
+                ending_shared(name, parts),
+                split_of(name) == split,
+                beginning_shared(name, folder),
+                image_words(name),
+            )
+            for name in candidates
+        }
+        best = [name for name in candidates if ranks[name] == max(ranks.values())]
+        if len(best) > 1:
+            raise FolderError(
+                f"'{self.root}': {near} speaks of '{said}', which may be {' or '.join(best[:3])}. Write the folder "
+                'before the name there, or move the others elsewhere.'
+            )
+        return best[0]
 
     def text(self, name: str) -> str:
         """Raises FolderError for a file that is no text."""
@@ -82,8 +119,13 @@ class Listing:
         return self._documents[name]
 
     def size(self, name: str) -> tuple[int, int]:
-        """Width and height of an image, upright, from its header."""
-        return size_in_header(self.root / name)
+        """Width and height of an image, upright, from its header. Raises FolderError for a file without one."""
+        try:
+            return size_in_header(self.root / name)
+        except ValueError as error:
+            raise FolderError(
+                f"'{self.root / name}' cannot be read as an image: fetch it again, or remove it with its labels."
+            ) from error
 
     def summary(self) -> list[str]:
         """'images/train: 12 .png (0001.png ...)' of every folder and suffix."""
@@ -97,10 +139,22 @@ class Listing:
         ] or ['nothing']
 
 
+def composed(name: str) -> str:
+    """A name with accents as one character each: macOS's archives write them as two."""
+    return unicodedata.normalize('NFC', name)
+
+
+def image_words(name: str) -> int:
+    """1 for a file below a folder for images, -1 for one below a folder for masks, 0 for others."""
+    spoken = {word for part in PurePosixPath(name).parent.parts for word in words(part)}
+    return bool(spoken & IMAGE_WORDS) - bool(spoken & MASK_WORDS)
+
+
 def ending_shared(name: str, parts: tuple[str, ...]) -> int:
     """How many parts the ends of two paths share."""
     mine = PurePosixPath(name).parts
-    return next((i for i, (a, b) in enumerate(zip(reversed(mine), reversed(parts), strict=False)) if a != b), len(mine))
+    both = zip(reversed(mine), reversed(parts), strict=False)
+    return next((i for i, (a, b) in enumerate(both) if composed(a) != composed(b)), min(len(mine), len(parts)))
 
 
 def beginning_shared(name: str, folder: tuple[str, ...]) -> int:
@@ -130,7 +184,8 @@ def listed_splits(listing: Listing) -> dict[str, str]:
     for file in listing.ending('.txt'):
         split = SPLIT_WORDS.get(PurePosixPath(file).stem.lower())
         if split:
-            names = [line.split()[0] for line in listing.text(file).splitlines() if line.strip()]
+            lines = [line.strip() for line in listing.text(file).splitlines() if line.strip()]
+            names = {name for line in lines for name in (line, line.split()[0])}  # names may have blanks in them
             stems = {PurePosixPath(name.replace('\\', '/')).stem for name in names}
             found |= dict.fromkeys(sorted(stems), split)
     return found

@@ -13,6 +13,8 @@ from denseformer.folders.splitting import with_splits
 from denseformer.suggestions import did_you_mean
 
 FEW = 5
+MEASURED = 200
+"""Images whose size is compared with the one in their annotations."""
 Recognize = Callable[[Listing, tuple[str, ...]], Found | None]
 FORMATS: tuple[tuple[str, tuple[str, ...], Recognize | None], ...] = (
     (coco.EXPECTED, ('instances', 'detection'), coco.recognize),
@@ -46,6 +48,7 @@ def understand(data: str, task: str = 'auto') -> tuple[Found, Listing]:
         raise FolderError(f"There is no task '{task}'; there are {', '.join(TASKS)}.{did_you_mean(task, TASKS)}")
     listing = Listing(file.path)
     found = recognize(listing, task, file)
+    check_files(found, listing)
     found = with_data_file(found, file)
     if task in ('detection', 'instances') and found.task != task:
         if task == 'instances':
@@ -54,7 +57,32 @@ def understand(data: str, task: str = 'auto') -> tuple[Found, Listing]:
             )
         found = replace(found, task=task, samples=tuple(map(without_outlines, found.samples)))
     found = with_splits(found, listing)
-    return replace(found, notes=(*found.notes, *doubts(found))), listing
+    return replace(found, notes=(*found.notes, *turned(found, listing), *doubts(found))), listing
+
+
+def check_files(found: Found, listing: Listing) -> None:
+    """Raise FolderError, which lists them, for images and label maps that are empty, or links to nothing."""
+    faults = []
+    for name in dict.fromkeys(name for sample in found.samples for name in (sample.image, *sample.labels)):
+        try:
+            if not (listing.root / name).stat().st_size:
+                faults.append(f'{name}: is empty')
+        except OSError as error:
+            faults.append(f'{name}: {error.strerror}')
+    if faults:
+        raise FolderError(f"'{listing.root}' ({found.format}) has files that cannot be read:\n{some(faults)}")
+
+
+def turned(found: Found, listing: Listing) -> list[str]:
+    """A note where sizes in the annotations are those of images before their EXIF tag turns them."""
+    known = [sample for sample in found.samples if sample.size]
+    looked = known[:: -(-len(known) // MEASURED)] if known else []
+    wrong = [s.image for s in looked if s.size != (size := listing.size(s.image)) and s.size == size[::-1]]
+    text = (
+        f'{len(wrong)} of {len(looked)} images looked at are turned by their EXIF tag, and their annotations give the '
+        f'size before ({wrong[0] if wrong else ""} ...): if boxes are off, store the images upright'
+    )
+    return [text] if wrong else []
 
 
 def doubts(found: Found) -> list[str]:
@@ -71,6 +99,7 @@ def doubts(found: Found) -> list[str]:
 
 def recognize(listing: Listing, task: str, file: DataFile) -> Found:
     """Recognise the files by the first format that fits the task."""
+    doubtful: list[str] = []
     for _, tasks, function in FORMATS:
         if task != 'auto' and task not in tasks:
             continue
@@ -79,19 +108,37 @@ def recognize(listing: Listing, task: str, file: DataFile) -> Found:
             found = masks.recognize(listing, file.names, file.palette, file.map, numbers)
         else:
             found = function(listing, file.names)
-        if found is not None:
+        if found is not None and task == 'auto' and function is pictures.recognize_alone:
+            doubtful = pictures.signs_of_labels(listing, file.names)
+        if found is not None and not doubtful:
             return found
     expected = [text for text, tasks, _ in FORMATS if text and task in ('auto', *tasks)]
     raise FolderError(
         f"'{listing.root}': nothing here is a dataset{'' if task == 'auto' else f' for {task}'}. Expected is one of\n"
         f'{some(expected, 20)}\nFound are\n{some(listing.summary())}'
+        + (
+            f'\nImages alone, which --task super-resolution asks for, they do not seem to be:\n{some(doubtful)}'
+            * bool(doubtful)
+        )
     )
 
 
 def with_data_file(found: Found, file: DataFile) -> Found:
-    """`found` with the splits, the classes and their order that a data file asks for."""
+    """`found` with the splits, the classes and their order that a data file asks for.
+
+    Raises FolderError for what the data file says and the format has no use for.
+    """
+    strange = [name for name in file.names if name not in found.classes]
+    if strange:
+        known = f'its classes are {", ".join(found.classes)}' if found.classes else 'it has no classes'
+        raise FolderError(f"'{file.path}' is {found.format}: {known}; names lists {', '.join(strange)}.")
+    if found.task != 'segmentation' and (file.palette or file.map or any(isinstance(v, int) for v in file.ignore)):
+        raise FolderError(f"'{file.path}' is {found.format}: palette, map and ignored values are for masks of classes.")
     if file.train or file.val or file.test:
-        found = replace(found, samples=tuple(split_by(found.samples, file)))
+        samples = tuple(split_by(found.samples, file))
+        left_out = len(found.samples) - len(samples)
+        note = f'{left_out} labelled images are in no folder or list that the data file names, and are left out'
+        found = replace(found, samples=samples, notes=(*found.notes, *([note] if left_out else [])))
     ignored = [str(name) for name in file.ignore if isinstance(name, str)]
     return relabelled(found, file.merge, (*file.drop, *ignored)) if file.merge or file.drop or ignored else found
 

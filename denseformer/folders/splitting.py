@@ -14,6 +14,8 @@ SHARE = 0.2
 """Share of the images that is held out for validation."""
 MOST = 1000
 """Images held out from large sets."""
+COMPARED = 1 << 18
+"""Bytes of files of one size that are compared."""
 LARGEST_GROUP = 0.2
 """Share of the images from which a group of near-duplicates is divided: one side could not hold it."""
 
@@ -27,7 +29,7 @@ def with_splits(found: Found, listing: Listing) -> Found:
     """
     samples = [replace(sample, split=sample.split or 'train') for sample in found.samples]
     if any(sample.split == 'val' for sample in samples) and any(sample.split == 'train' for sample in samples):
-        return replace(found, samples=tuple(samples))
+        return replace(found, samples=tuple(samples), notes=(*found.notes, *copies(samples, listing)))
     pool = [sample for sample in samples if sample.split != 'test'] or samples
     if len(pool) < 2:
         raise FolderError(
@@ -39,6 +41,35 @@ def with_splits(found: Found, listing: Listing) -> Found:
     rest = [sample for sample in samples if sample.split == 'test'] if len(pool) < len(samples) else []
     note = f'no validation split: {len(held_out)} of {len(pool)} images were held out'
     return replace(found, samples=(*split, *rest), notes=(*found.notes, note, *notes))
+
+
+def copies(samples: Sequence[Sample], listing: Listing) -> list[str]:
+    """A note where validation images are copies of training images: of one size in bytes, and alike as far as read.
+
+    At most `MOST` validation images are looked at. The doctor finds near-duplicates, too.
+    """
+    val = [sample.image for sample in samples if sample.split == 'val']
+    size = {name: (listing.root / name).stat().st_size for name in val[:: -(-len(val) // MOST)]}
+    train: dict[int, list[str]] = {number: [] for number in size.values()}
+    for name in (sample.image for sample in samples if sample.split == 'train'):
+        number = (listing.root / name).stat().st_size
+        if number in train:
+            train[number].append(name)
+    known = {number: {beginning(listing, name): name for name in names} for number, names in train.items()}
+    found = {
+        name: known[number][mark]
+        for name, number in size.items()
+        if known[number] and (mark := beginning(listing, name)) in known[number]
+    }
+    if not found:
+        return []
+    name, other = next(iter(found.items()))
+    return [f'{len(found)} of {len(size)} validation images looked at are copies of training images ({name} = {other})']
+
+
+def beginning(listing: Listing, name: str) -> bytes:
+    with (listing.root / name).open('rb') as file:
+        return hashlib.sha1(file.read(COMPARED), usedforsecurity=False).digest()
 
 
 def videos(samples: Sequence[Sample], listing: Listing) -> list[list[Sample]]:

@@ -270,18 +270,22 @@ def distinct_colors(count: int) -> list[tuple[int, int, int]]:
 
 
 def pictures(found: Found, listing: Listing, folder: Path) -> list[str]:
-    """Folders of targets and of degraded images; where splits share a folder, the names of those held out."""
+    """Folders of targets and of degraded images; where splits share a folder, the names of those that count."""
     same_size = found.task == 'restoration'
-    targets = {split: common_folder([sample.image for sample in found.of(split)]) for split in ('train', 'val')}
     lines = [
         f"_base_ = '{PARTS}/{'pairs' if same_size else 'super_resolution'}.py'",
         data_root(listing, folder),
         *([] if same_size else [f'scale = {found.scale}']),
     ]
     train, test = '', 'test_mode=True, '
-    if targets['train'] == targets['val']:
-        lines.append(literal('held_out', [relative_stem(sample.image, targets['val']) for sample in found.of('val')]))
-        train, test = "without='${held_out}', ", "test_mode=True, only='${held_out}', "
+    _, others = names_in_folder(found, listing, 'train')
+    if others:
+        lines.append(literal('held_out', others))
+        train = "without='${held_out}', "
+    own, others = names_in_folder(found, listing, 'val')
+    if others:
+        lines.append(literal('validated', own))
+        test += "only='${validated}', "
     replaced = '_delete_=True, '  # of what the part has under this name
     lines += [
         image_dataset(
@@ -290,6 +294,15 @@ def pictures(found: Found, listing: Listing, folder: Path) -> list[str]:
         image_dataset('test_images', replaced + test, 'test_pipeline', prefix_of(found, 'val')),
     ]
     return lines
+
+
+def names_in_folder(found: Found, listing: Listing, split: str) -> tuple[list[str], list[str]]:
+    """The targets of a split, and the other images that lie below their folder, as `RestorationImages` names them."""
+    targets = [sample.image for sample in found.of(split)]
+    folder = common_folder(targets)
+    below = [name for name in listing.images if not folder or name.startswith(f'{folder}/')]
+    named = [relative_stem(name, folder) for name in targets]
+    return named, sorted({relative_stem(name, folder) for name in below} - {*named})
 
 
 def prefix_of(found: Found, split: str) -> dict[str, str]:

@@ -46,7 +46,10 @@ def fingerprint(image: np.ndarray) -> Fingerprint:
 
 def fingerprint_of_file(path: str | Path) -> Fingerprint | None:
     """The fingerprint of an image file; None for one that cannot be decoded."""
-    large = Path(path).stat().st_size > REDUCED
+    try:
+        large = Path(path).stat().st_size > REDUCED
+    except OSError:
+        return None
     image = cv2.imread(str(path), cv2.IMREAD_REDUCED_GRAYSCALE_4 if large else cv2.IMREAD_GRAYSCALE)
     return None if image is None else fingerprint(image)
 

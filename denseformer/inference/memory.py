@@ -12,6 +12,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from denseformer.inference.tiling import Network, Tiling, assemble, predict_tiles, reader_of
 
+GROUP = Path('/sys/fs/cgroup')
+"""Where Linux tells a process of its control group."""
 MEMORY_SHARE = 0.5
 """The share of the free memory that a prediction may take; the rest is for reading and writing meanwhile."""
 
@@ -101,13 +103,13 @@ def system_memory() -> int:
     return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // 2
 
 
-def group_memory(root: Path = Path('/sys/fs/cgroup')) -> int:
+def group_memory() -> int:
     """Bytes that the control group has left, cached files counted as free; without a limit, more than machines have."""
-    limit = root / 'memory.max'
+    limit = GROUP / 'memory.max'
     if not limit.is_file() or limit.read_text().strip() == 'max':
         return 1 << 62
-    cached = dict(line.split() for line in (root / 'memory.stat').read_text().splitlines())['inactive_file']
-    return max(0, int(limit.read_text()) - int((root / 'memory.current').read_text()) + int(cached))
+    cached = dict(line.split() for line in (GROUP / 'memory.stat').read_text().splitlines())['inactive_file']
+    return max(0, int(limit.read_text()) - int((GROUP / 'memory.current').read_text()) + int(cached))
 
 
 def bytes_per_pixel(network: Callable[[Tensor], Tensor], probe: Tensor) -> float:

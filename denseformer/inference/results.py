@@ -206,7 +206,7 @@ def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def save_jpeg(picture: Image.Image, path: Path, quality: int = 90) -> None:
+def save_jpeg(picture: Image.Image, path: Path) -> None:
     """Write a drawing; one too large for the format is shrunk to what it allows."""
     picture.thumbnail((65_500, 65_500))
-    picture.save(path, format='JPEG', quality=quality)
+    picture.save(path, format='JPEG', quality=90)

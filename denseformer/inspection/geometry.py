@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
+IGNORED = 255
+"""The label of pixels that do not count."""
 RING = np.pad(np.zeros((3, 3), np.uint8), 1, constant_values=1)
 """The 16 pixels around a square of 3 x 3."""
 SPECK = 9
@@ -31,20 +33,20 @@ def count_specks(labels: np.ndarray) -> int:
     return count if count >= LEAST_SPECKS else 0
 
 
-def strips_of(labels: np.ndarray, ignored: int = 255) -> int:
+def strips_of(labels: np.ndarray) -> int:
     """Border pixels of a map (H, W) in strips, one wide, of a third label between two; 0 where few borders have some.
 
     Interpolated and JPEG-compressed maps are full of them.
     """
-    strips, borders = np.sum([count_strips(part, ignored) for part in (labels, labels.T)], 0)
+    strips, borders = np.sum([count_strips(part) for part in (labels, labels.T)], 0)
     return int(strips) if strips >= max(LEAST_STRIPS, STRIPS * borders) else 0
 
 
-def count_strips(labels: np.ndarray, ignored: int) -> tuple[int, int]:
+def count_strips(labels: np.ndarray) -> tuple[int, int]:
     """(pixels whose left and right neighbors are of two other labels, pixels at borders) along the rows of a map."""
     left, here, right = labels[:, :-2], labels[:, 1:-1], labels[:, 2:]
     before, after = left != here, here != right
-    both = before & after & (left != right) & (here != ignored)
+    both = before & after & (left != right) & (here != IGNORED)
     return int(np.count_nonzero(both)), int(np.count_nonzero(before))
 
 

@@ -42,9 +42,9 @@ class PatchDownsample(PatchEmbed):
 
 
 class PatchMerging(nn.Module):
-    """2 x 2 neighbours to one token: (B, H, W, C) -> (B, ceil(H/2), ceil(W/2), out_dim).
+    """2 x 2 neighbors to one token: (B, H, W, C) -> (B, ceil(H/2), ceil(W/2), out_dim).
 
-    Neighbours are concatenated in the order (0,0), (1,0), (0,1), (1,1) (row, column). LayerNorm before the linear
+    Neighbors are concatenated in the order (0,0), (1,0), (0,1), (1,1) (row, column). LayerNorm before the linear
     layer, as in Swin; `norm_after` puts it behind, as in Swin V2.
     """
 

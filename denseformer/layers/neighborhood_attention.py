@@ -1,4 +1,4 @@
-"""Self-attention of a map in neighbourhoods, as NAT and DiNAT introduced it."""
+"""Self-attention of a map in neighborhoods, as NAT and DiNAT introduced it."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from denseformer.layers.linear import Linear
 
 
 class NeighborhoodAttention(nn.Module):
-    """Multi-head neighbourhood attention with a learned bias per relative position: (B, H, W, C) -> the same.
+    """Multi-head neighborhood attention with a learned bias per relative position: (B, H, W, C) -> the same.
 
     A map with a side shorter than kernel_size * dilation is zero-padded to it on the right and at the bottom before
     the projections, and the padding is attended to like any other token, as the published models were trained.

@@ -63,19 +63,15 @@ def blockwise(rng: np.random.Generator, count: int, size: Size, share: float = 0
     return masks.reshape(count, -1)
 
 
-def with_complements(
-    draw: Draw, rng: np.random.Generator, images: int, size: Size, *, complement: bool = True, whole: bool = True
-) -> Tensor:
-    """(images * M, H * W): for each image a mask, 1 where a patch is kept, then its complement, then that of all ones.
+def with_complements(draw: Draw, rng: np.random.Generator, images: int, size: Size) -> Tensor:
+    """(images * 3, H * W): for each image a mask, 1 where a patch is kept, then its complement, then that of all ones.
 
     The whole image is left out (zeros) of block-wise masks.
     """
-    group = 1 + complement + whole
-    drawn = images if draw is blockwise else images * group  # as many as in the authors' code
+    drawn = images if draw is blockwise else images * 3  # as many as in the authors' code
     first = draw(rng, drawn, size)[:: drawn // images]
-    masks = [first, *([~first] if complement else [])]
-    masks += [np.full_like(first, draw is not blockwise)] if whole else []
-    return torch.from_numpy(np.stack(masks, 1).reshape(images * group, -1)).float()
+    masks = np.stack([first, ~first, np.full_like(first, draw is not blockwise)], 1)
+    return torch.from_numpy(masks.reshape(images * 3, -1)).float()
 
 
 DRAWS: dict[str, Draw] = {'uniform': uniform, 'bernoulli': bernoulli, 'blockwise': blockwise}

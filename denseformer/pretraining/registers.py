@@ -62,11 +62,11 @@ def aggregate(views: Tensor, offsets: Sequence[Offset], flips: Sequence[bool]) -
     return total / count.clamp(min=1), count
 
 
-def spread_offsets(count: int, limit: Offset, generator: torch.Generator | None = None) -> list[Offset]:
+def spread_offsets(count: int, limit: Offset) -> list[Offset]:
     """So many offsets up to `limit` rows and columns either way: (0, 0), then each as far from the others as can be."""
     rows, columns = (torch.arange(-by, by + 1) for by in limit)
     places = torch.cartesian_prod(rows, columns).float()
-    noise = 1e-3 * torch.rand(len(places), generator=generator)  # decides between equals
+    noise = 1e-3 * torch.rand(len(places))  # decides between equals
     chosen = [torch.zeros(2)]
     nearest = places.norm(dim=1)
     while len(chosen) < count:

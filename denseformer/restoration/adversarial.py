@@ -15,6 +15,9 @@ from denseformer.restoration.data_sample import RestorationSample
 from denseformer.restoration.gaussian_blur import blur_valid, gaussian_kernel
 from denseformer.restoration.restorer import Restorer, targets_of
 
+BLUR = 51
+"""The side in pixels of the kernel that targets are compared with their blur by."""
+
 
 @MODELS.register_module()
 class AdversarialRestorer(Restorer):
@@ -128,14 +131,14 @@ class GANOptimWrapperConstructor:
         return GANOptimWrapperDict(**wrappers)
 
 
-def unsharp_mask(image: Tensor, strength: float, radius: int = 50, threshold: float = 10.0) -> Tensor:
-    """Sharpen where an image differs from its blur by more than `threshold` of 255, softly: (B, C, H, W) -> same."""
-    size = radius + 1 - radius % 2
-    kernel = gaussian_kernel(size, 0.3 * ((size - 1) * 0.5 - 1) + 0.8, image)  # the deviation that OpenCV gives a size
+def unsharp_mask(image: Tensor, strength: float) -> Tensor:
+    """Sharpen where an image differs from its blur by more than 10 of 255, softly: (B, C, H, W) -> same."""
+    deviation = 0.3 * ((BLUR - 1) * 0.5 - 1) + 0.8  # as OpenCV gives it to a size
+    kernel = gaussian_kernel(BLUR, deviation, image)
 
     def blurred(x: Tensor) -> Tensor:
-        return blur_valid(F.pad(x, (size // 2,) * 4, mode='reflect'), kernel)
+        return blur_valid(F.pad(x, (BLUR // 2,) * 4, mode='reflect'), kernel)
 
     difference = image - blurred(image)
-    mask = blurred(((difference.abs() * 255) > threshold).to(image.dtype))
+    mask = blurred(((difference.abs() * 255) > 10).to(image.dtype))
     return mask * (image + strength * difference).clamp(0, 1) + (1 - mask) * image

@@ -108,14 +108,13 @@ def fitted(x: Tensor, like: Tensor) -> Tensor:
     return nn.functional.interpolate(x, like.shape[2:], mode='bilinear')
 
 
-def label_borders(labels: Tensor, width: int = 4) -> Tensor:
-    """Where labels change: (B, H, W) classes -> (B, H, W) of 0 and 1, in lines `width` pixels wide.
+def label_borders(labels: Tensor) -> Tensor:
+    """Where labels change: (B, H, W) classes -> (B, H, W) of 0 and 1, in lines of 4 pixels.
 
     Borders with unlabelled pixels count like all others.
     """
     edges = torch.zeros_like(labels, dtype=torch.float)
     edges[:, 1:] += labels[:, 1:] != labels[:, :-1]
     edges[:, :, 1:] += labels[:, :, 1:] != labels[:, :, :-1]
-    before = width - 1 - width // 2
-    padded = nn.functional.pad(edges[:, None].clamp(max=1), (before, width - 1 - before) * 2)
-    return nn.functional.max_pool2d(padded, width, stride=1)[:, 0]
+    padded = nn.functional.pad(edges[:, None].clamp(max=1), (1, 2, 1, 2))
+    return nn.functional.max_pool2d(padded, 4, stride=1)[:, 0]

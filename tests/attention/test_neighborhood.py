@@ -1,4 +1,4 @@
-"""Neighbourhood attention against its definition, one query at a time in float64."""
+"""Neighborhood attention against its definition, one query at a time in float64."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,7 +17,7 @@ from denseformer.layers import NeighborhoodAttention
 HEADS, WIDTH = 2, 3
 
 
-def neighbours(position: int, length: int, kernel_size: int, dilation: int) -> tuple[list[int], list[int]]:
+def neighbors(position: int, length: int, kernel_size: int, dilation: int) -> tuple[list[int], list[int]]:
     """The keys of a query along one axis, and their indices into the bias table."""
     group, member = position % dilation, position // dilation
     members = len(range(group, length, dilation))
@@ -34,8 +34,8 @@ def attend_one(
 ) -> Tensor:
     """The definition: (B, h, d), the output at one position."""
     down, across = (dilation, dilation) if isinstance(dilation, int) else dilation
-    rows, row_offsets = neighbours(at[0], k.shape[1], kernel_size, down)
-    columns, column_offsets = neighbours(at[1], k.shape[2], kernel_size, across)
+    rows, row_offsets = neighbors(at[0], k.shape[1], kernel_size, down)
+    columns, column_offsets = neighbors(at[1], k.shape[2], kernel_size, across)
     logits = torch.einsum('bhd,brchd->bhrc', q[:, at[0], at[1]], k[:, rows][:, :, columns]) / q.shape[-1] ** 0.5
     if bias is not None:
         logits = logits + bias[:, row_offsets][:, :, column_offsets]
@@ -83,7 +83,7 @@ def test_is_the_definition(kernel_size, dilation, spare):
         torch.testing.assert_close(out[:, i, j], expected, rtol=0, atol=1e-12)
 
 
-def test_largest_neighbourhood():
+def test_largest_neighborhood():
     q, k, v, bias = random_inputs(263, 260, 13)
     out = neighborhood_attention(q, k, v, kernel_size=13, dilation=20, bias=bias)
     for i, j in sampled_positions(263, 260):
@@ -219,7 +219,7 @@ def test_large_logits_in_bfloat16():
 
 
 @pytest.mark.parametrize('length', [8, 45, 121, 125, 128])
-def test_tiles_compute_at_most_two_and_a_half_products_per_neighbour(length):
+def test_tiles_compute_at_most_two_and_a_half_products_per_neighbor(length):
     """Whatever the length of a group: no kind of size is much dearer than another."""
     tile = neighborhood_geometry.tile_axis(length, length, 7, 1)
     assert (tile.count * tile.tile * tile.span / length) ** 2 < 2.5 * 7**2

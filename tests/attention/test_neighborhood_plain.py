@@ -1,4 +1,4 @@
-"""Neighbourhood attention by gathering is neighbourhood attention, also on maps that are padded for their keys."""
+"""Neighborhood attention by gathering is neighborhood attention, also on maps that are padded for their keys."""
 
 import pytest
 import torch

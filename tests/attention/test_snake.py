@@ -9,7 +9,7 @@ STEPS = {1: (0, 1), 2: (0, -1), 3: (-1, 0), 4: (1, 0)}
 
 
 @pytest.mark.parametrize('size', [(1, 1), (1, 5), (4, 1), (3, 4), (4, 3), (5, 5)])
-def test_every_step_goes_to_the_neighbour_it_names(size):
+def test_every_step_goes_to_the_neighbor_it_names(size):
     orders, inverses, moves = snake_orders(size, torch.device('cpu'))
     H, W = size
     for order, inverse, came in zip(orders.tolist(), inverses.tolist(), moves.tolist(), strict=True):

@@ -78,7 +78,7 @@ def test_attention_in_windows_keeps_probabilities_only_where_they_take_less_room
 
 @pytest.mark.parametrize('size', [(4, 4), (8, 4), (8, 12)])
 @pytest.mark.parametrize('shift', [(2, 2), (1, 3), (0, 2), (0, 0)])
-def test_shifted_windows_hide_what_the_shift_made_neighbours(size, shift):
+def test_shifted_windows_hide_what_the_shift_made_neighbors(size, shift):
     mask = shift_mask(size, (4, 4), shift, CPU, torch.float32)
     position = torch.cartesian_prod(torch.arange(size[0]), torch.arange(size[1])).view(1, *size, 2).float()
     position = window_partition(position.roll((-shift[0], -shift[1]), (1, 2)), (4, 4))[0]  # (n, N, 2)

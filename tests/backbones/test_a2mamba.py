@@ -21,7 +21,7 @@ def test_has_the_published_number_of_parameters_but_for_the_head(arch):
     assert round(parameters / 1e6, 3) == MILLIONS[arch]
 
 
-def test_the_dilation_fits_the_neighbourhood_into_the_map_and_stays_below_its_side():
+def test_the_dilation_fits_the_neighborhood_into_the_map_and_stays_below_its_side():
     reaches = TwoReaches(2, 7)
     assert [int(reaches.dilation(side)) for side in (1, 7, 13, 14, 48, 49, 500)] == [1, 1, 1, 2, 6, 7, 7]
 
@@ -34,7 +34,7 @@ def test_half_of_the_heads_see_near_and_the_others_far():
     v[0, 5, 5] += 1
     near, far = (reaches(q, k, v) - before).abs().sum((0, 4)).unbind(-1)
     assert near.nonzero().unique().tolist() == [4, 5, 6]
-    assert far.nonzero().unique().tolist() == [2, 5, 8, 11]  # the last one's neighbourhood is moved inwards
+    assert far.nonzero().unique().tolist() == [2, 5, 8, 11]  # the last one's neighborhood is moved inwards
 
 
 def test_states_of_later_positions_reach_earlier_ones_through_attention():

@@ -52,7 +52,7 @@ def test_a_tiny_image_size_is_refused():
         TransNeXt(image_size=16)
 
 
-def test_neighbours_and_pooled_keys_share_one_softmax():
+def test_neighbors_and_pooled_keys_share_one_softmax():
     q, k, v = torch.randn(3, 1, 3, 4, 2, 8).unbind()
     pooled_k, pooled_v = torch.randn(2, 1, 5, 2, 8).unbind()
     local_bias, pool_bias = torch.randn(2, 9), torch.randn(2, 12, 5)

@@ -3,6 +3,7 @@
 import pytest
 
 from denseformer.config.audit import audit
+from denseformer.config.errors import ConfigError
 from denseformer.config.loading import load_config
 
 BASE = 'denseformer::upernet_dinat_ade20k.py'
@@ -31,6 +32,13 @@ def test_a_dict_replaces_the_name_of_a_variant(load):
     assert config.model.backbone.arch == config.backbone.arch
     assert config.backbone.arch.width == 24
     assert tuple(config.model.decode_head.in_channels) == (24, 48, 96, 192)
+
+
+def test_a_dict_in_place_of_any_other_text_is_refused(load):
+    with pytest.raises(ConfigError, match='data_root is a dict'):
+        load("data_root = dict(path='/x')")
+    with pytest.raises(ConfigError, match='type is a dict'):
+        load("backbone = dict(type=dict(name='Swin'))")
 
 
 def test_what_is_no_shared_key_is_changed_where_it_is_referred_to(load):

@@ -155,7 +155,7 @@ def test_boxes_may_be_an_array():
     assert np.allclose(boxes[0], [44, 4, 60, 16])
 
 
-def test_colours_are_handed_over_in_the_order_albumentations_expects():
+def test_colors_are_handed_over_in_the_order_albumentations_expects():
     image = np.random.default_rng(0).integers(0, 256, (H, W, 3), dtype=np.uint8)
     grey = augmented({'type': 'ToGray', 'p': 1}, results={'img': image})['img']
     assert np.abs(grey[..., 0].astype(int) - cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)).max() <= 1

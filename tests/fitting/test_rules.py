@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from denseformer.config.loading import load_config
-from denseformer.fitting.fitting import config_text
+from denseformer.fitting.fitting import config_text, facts_of
 from denseformer.fitting.rules import TABLE, Facts, choose
 from denseformer.folders import understand, write_dataset
 from tests.support import formats
@@ -43,6 +43,15 @@ def test_sizes_follow_from_the_images():
     assert keys(long=100, short=70)['crop_size'] == (64, 64)
     assert keys(long=4000, short=3000)['image_scale'] == (512, 384)
     assert keys(train=3)['batch_size'] == 3
+
+
+def test_patches_fit_the_smallest_image_of_pairs(tmp_path):
+    root = formats.pairs(tmp_path)
+    for folder in ('input', 'target'):
+        formats.write_image(root / folder / 'small.png', formats.scenes()[0].image[:20, :30])
+    facts = facts_of(*understand(str(root)), 'cpu', None)
+    assert (facts.short, facts.smallest) == (64, 20)
+    assert choose(facts).keys['patch_size'] == 16
 
 
 def test_the_run_grows_with_the_images_between_bounds():

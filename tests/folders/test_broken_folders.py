@@ -148,5 +148,5 @@ def test_labels_without_an_object_are_refused(tmp_path):
     root = formats.coco(tmp_path)
     content = json.loads((root / 'all.json').read_text())
     (root / 'all.json').write_text(json.dumps({**content, 'annotations': []}))
-    with pytest.raises(FolderError, match=r'holds no object'):
+    with pytest.raises(FolderError, match=r'holds no box and no polygon'):
         understand(str(root))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from denseformer.config.errors import ConfigError
 from denseformer.config.loading import load_config
 from denseformer.datasets.building import build_dataset
 from denseformer.datasets.sample.classes import CLASSES
@@ -112,3 +113,24 @@ def test_a_config_takes_a_data_file_as_the_base_of_its_dataset(tmp_path, monkeyp
     formats.write_image(root / 'images' / 'scene9.jpg', formats.scenes()[0].image)
     formats.write_image(root / 'masks' / 'scene9.png', formats.scenes()[0].semantic)
     assert load_config(config).train_dataloader.dataset.ann_file != written
+
+
+@pytest.mark.parametrize(
+    ('write', 'text', 'message'),
+    [
+        (formats.coco, 'names: [Star, heart]\n', 'objects called cross, moon, ring, star, which names does not list'),
+        (formats.cvat, f'names: [{", ".join(formats.THINGS[1:])}]\n', f'objects called {formats.THINGS[0]}'),
+        (formats.coco_panoptic, 'names: [dog]\n', 'its classes are star, .*; names lists dog'),
+        (formats.cityscapes, 'names: [dog]\n', 'is Cityscapes: .* names lists dog'),
+        (formats.voc, 'map: {255: 1}\n', 'are for masks of classes'),
+    ],
+)
+def test_what_the_format_has_no_use_for_is_refused(write, text, message, tmp_path):
+    with pytest.raises(FolderError, match=message):
+        understand(str(described(write(tmp_path / 'data'), text)))
+
+
+def test_a_data_file_in_place_of_a_config_is_told_from_one(tmp_path):
+    file = described(formats.index_masks(tmp_path / 'data'), 'names: [a, b]\n')
+    with pytest.raises(ConfigError, match=r"describes data and is no config.*fit .*_base_ = \[..., 'my.yaml'"):
+        load_config(file)

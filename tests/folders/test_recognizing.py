@@ -39,12 +39,6 @@ PICTURES = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _no_collections(monkeypatch):
-    """Each dataset that is built collects garbage, which takes longer than all else here."""
-    monkeypatch.setattr('mmengine.dataset.base_dataset.gc.collect', lambda: 0)
-
-
 def sets_of(found, listing, folder):
     """The datasets of the base that is written, without their pipelines."""
     others = {'augmentation': [], 'crop_size': (formats.SIDE, formats.SIDE)}  # what other bases set

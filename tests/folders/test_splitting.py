@@ -1,9 +1,11 @@
 """The split of a folder that has none."""
 
+import shutil
+
 import cv2
 import numpy as np
 
-from denseformer.folders import Found, Listing, Sample, Thing
+from denseformer.folders import Found, Listing, Sample, Thing, understand
 from denseformer.folders.splitting import choose, with_splits
 from tests.support import formats
 
@@ -29,6 +31,15 @@ def test_each_class_is_held_out_by_its_share_and_none_is_lost_to_training():
 def test_a_class_of_one_image_is_trained_on():
     found = found_of({'0.png': ['once'], **{f'{i}.png': ['often'] for i in range(1, 10)}})
     assert '0.png' not in choose([[s] for s in found.samples], found, 0.2)
+
+
+def test_copies_of_training_images_in_the_validation_split_are_noted(tmp_path):
+    root = formats.yolo(tmp_path)
+    assert not any('copies' in note for note in understand(str(root))[0].notes)
+    for folder, suffix in (('images', '.jpg'), ('labels', '.txt')):
+        shutil.copy(root / 'train' / folder / f'scene0{suffix}', root / 'valid' / folder / f'again{suffix}')
+    notes = understand(str(root))[0].notes
+    assert any('1 of 3 validation images looked at are copies' in note and 'scene0.jpg' in note for note in notes)
 
 
 def test_near_duplicates_stay_on_one_side(tmp_path):

@@ -64,7 +64,7 @@ def test_a_healthy_set_is_counted(folders):
         (lambda root: cv2.imwrite(str(root / 'ann_dir/train/a.png'), np.full((16, 24), 77, np.uint8)), 'has labels 77'),
         (lambda root: cv2.imwrite(str(root / 'ann_dir/train/a.png'), np.zeros((16, 24, 3), np.uint8)), '3 channels'),
     ],
-    ids=['empty', 'broken', 'truncated', 'size', 'range', 'colour'],
+    ids=['empty', 'broken', 'truncated', 'size', 'range', 'color'],
 )
 def test_each_disease_is_found_and_hides_no_other_sample(folders, spoil, words):
     spoil(folders)

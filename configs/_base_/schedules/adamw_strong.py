@@ -1,4 +1,4 @@
-# Large-scale jitter, and changes of colour, sharpness and compression besides: for small datasets. No mosaics, whose
+# Large-scale jitter, and changes of color, sharpness and compression besides: for small datasets. No mosaics, whose
 # seams and shrunk objects no test image has.
 _base_ = './adamw_lsj.py'
 distortion = [

@@ -9,7 +9,7 @@ augmentation = [
         dict(type='RandomResize', scale='${crop_size}', ratio_range=(0.1, 2.0), keep_ratio=True),
         dict(type='RandomCrop', crop_size='${crop_size}', recompute_bbox=True, allow_negative_crop=True),
         dict(type='FilterAnnotations', min_gt_bbox_wh=(1, 1), by_mask=True, keep_empty=False),
-        # the mean colour, outside of the image
+        # the mean color, outside of the image
         dict(type='Pad', size='${crop_size}', pad_val=dict(img=(104, 116, 124), masks=0, seg=255)),
     ]
 ]

@@ -1,6 +1,6 @@
-"""Neighbourhood attention: every query attends to the k x k keys around it, dilated if asked, with a position bias.
+"""Neighborhood attention: every query attends to the k x k keys around it, dilated if asked, with a position bias.
 
-The semantics, and the rule for maps too small for the neighbourhood, are those of the NATTEN versions (up to 0.15) that
+The semantics, and the rule for maps too small for the neighborhood, are those of the NATTEN versions (up to 0.15) that
 the published NAT and DiNAT models were trained with.
 
     plain           the definition, at the cost of k * k copies of keys and values
@@ -33,15 +33,15 @@ def neighborhood_attention(
     bias: Tensor | None = None,
     scale: float | None = None,
 ) -> Tensor:
-    """Softmax attention of every query over its kernel_size x kernel_size neighbourhood.
+    """Softmax attention of every query over its kernel_size x kernel_size neighborhood.
 
     On each axis, positions with the same remainder modulo its dilation form a group; a query attends to kernel_size
     consecutive members of its group, centred on it and moved inwards at the border.
 
     Args:
         q, k, v: (B, H, W, h, d), of one shape, dtype and device, H and W at least kernel_size * dilation.
-        kernel_size: side of the neighbourhood in keys, odd.
-        dilation: distance between neighbouring keys, in positions; one of rows and one of columns where they differ.
+        kernel_size: side of the neighborhood in keys, odd.
+        dilation: distance between neighboring keys, in positions; one of rows and one of columns where they differ.
         bias: (h, 2k-1, 2k-1), added to the logit of each pair at [key - query + k - 1], in members of the group;
             any floating dtype.
         scale: of the products, d ** -0.5 by default.

@@ -1,6 +1,6 @@
-"""The tiles that maps are cut into for neighbourhood attention: positions of their queries and keys, and masks.
+"""The tiles that maps are cut into for neighborhood attention: positions of their queries and keys, and masks.
 
-Everything irregular in neighbourhood attention is here: dilation, windows moved inwards at the border, groups of
+Everything irregular in neighborhood attention is here: dilation, windows moved inwards at the border, groups of
 unequal length, and sizes that are no multiple of the tile.
 
 Legend: B batch, H W map, h heads, d head width, k kernel, n tiles with r rows and c columns of them, T queries and S
@@ -30,7 +30,7 @@ class AxisTiles:
 
     queries, keys: positions on the axis, (n, T) and (n, S); owned: False where a query is repeated to fill a tile,
     (n, T); slots: where a position is among the queries, (length,); mask_index: which of the different masks is the
-    tile's, (n,); offsets: those masks, (m, S, T), key - query + k - 1 inside the neighbourhood, else -1.
+    tile's, (n,); offsets: those masks, (m, S, T), key - query + k - 1 inside the neighborhood, else -1.
     """
 
     queries: Tensor
@@ -54,7 +54,7 @@ class AxisTiles:
 
 
 def tile_span(members: int, tiles: int, tile: int, kernel_size: int) -> int:
-    """The number of keys, of a group of so many members, that the neighbourhoods of one tile's queries span."""
+    """The number of keys, of a group of so many members, that the neighborhoods of one tile's queries span."""
     halo = kernel_size // 2 if tiles == 2 else kernel_size - 1
     return members if tiles == 1 else max(min(members, tile + halo), kernel_size)
 
@@ -75,7 +75,7 @@ def choose_tile(members: int, kernel_size: int) -> int:
 def tile_axis(length: int, key_length: int, kernel_size: int, dilation: int) -> AxisTiles:
     """Tiles for queries at 0 .. length-1 and keys at 0 .. key_length-1; held on the CPU, not to be written to.
 
-    The last key stands for all that are missing to a neighbourhood.
+    The last key stands for all that are missing to a neighborhood.
     """
     groups, reach = min(dilation, length), max(key_length, kernel_size * dilation)
     members, key_members = -(-length // dilation), -(-reach // dilation)
@@ -218,7 +218,7 @@ class MapTiles:
         return entries.flatten(2).flatten(0, 1)[:, None].to(self.device)
 
     def masks(self, bias: Tensor) -> Tensor:
-        """(m, h, Nk*Nq): the bias (h, 2k-1, 2k-1) inside the neighbourhoods, else -inf."""
+        """(m, h, Nk*Nq): the bias (h, 2k-1, 2k-1) inside the neighborhoods, else -inf."""
         flat = F.pad(bias.flatten(1), (0, 1), value=-math.inf).expand(len(self.mask_entries), -1, -1)
         return flat.gather(2, self.mask_entries.expand(-1, len(bias), -1))
 

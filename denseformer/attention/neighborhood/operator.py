@@ -1,4 +1,4 @@
-"""Neighbourhood attention as one operator of PyTorch, which `torch.compile` need not look into, and its gradient."""
+"""Neighborhood attention as one operator of PyTorch, which `torch.compile` need not look into, and its gradient."""
 
 import logging
 from collections.abc import Collection, Sequence

@@ -1,4 +1,4 @@
-"""Neighbourhood attention in operators that every exchange format has, at the cost of k * k copies of keys and values.
+"""Neighborhood attention in operators that every exchange format has, at the cost of k * k copies of keys and values.
 
 Legend: B batch, H W map of queries, H' W' map of keys, h heads, d head width, k kernel.
 """
@@ -26,7 +26,7 @@ def gathered_attention(
 
 
 def axis_neighbors(queries: Tensor, keys: Tensor, kernel_size: int, dilation: int) -> tuple[Tensor, Tensor]:
-    """The neighbours on an axis of each query, and their rows in a table of offsets: both (L, k).
+    """The neighbors on an axis of each query, and their rows in a table of offsets: both (L, k).
 
     queries, keys: what lies on the axis, (L, ...) and (L', ...).
     """

@@ -1,6 +1,6 @@
-"""Neighbourhood attention in tiles, for any device: gather a tile's keys once, attend densely, mask what lies outside.
+"""Neighborhood attention in tiles, for any device: gather a tile's keys once, attend densely, mask what lies outside.
 
-A map is cut into small tiles of queries. The keys of a tile's neighbourhoods overlap almost entirely, so they are
+A map is cut into small tiles of queries. The keys of a tile's neighborhoods overlap almost entirely, so they are
 gathered once per tile, and attention inside the tile is a dense product with a mask that also carries the position
 bias. All that is irregular is in the positions gathered. A few tiles are processed at a time, so that everything
 between the input and the output stays in the CPU's cache. The backward pass gathers again and recomputes the

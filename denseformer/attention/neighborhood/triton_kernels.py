@@ -1,5 +1,5 @@
 # ruff: noqa: N803  (compile-time constants are upper case, as is usual in Triton)
-"""Neighbourhood attention in fused Triton kernels, forward and backward, with bias and dilation.
+"""Neighborhood attention in fused Triton kernels, forward and backward, with bias and dilation.
 
 A program holds a square tile of one group's queries (or keys, for their gradients) and walks over the rectangle of keys
 (queries) that any of them meets, as in FlashAttention: nothing of the size of the attention matrix reaches memory.
@@ -139,7 +139,7 @@ def _tile(height, width, dilation, TILE: tl.constexpr):
 
 @triton.jit
 def _window(member, members, K: tl.constexpr):
-    """The first key of a query's neighbourhood along one axis."""
+    """The first key of a query's neighborhood along one axis."""
     return tl.minimum(tl.maximum(member - K // 2, 0), members - K)
 
 

@@ -77,6 +77,8 @@ class Stem(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Arch:
+    """Per stage: widths and depths."""
+
     widths: tuple[int, ...]
     depths: tuple[int, ...]
 

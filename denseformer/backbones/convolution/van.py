@@ -56,6 +56,8 @@ class LargeKernelAttention(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Arch:
+    """Per stage: widths, depths, and how many times wider than the stage its MLPs are."""
+
     widths: tuple[int, ...]
     depths: tuple[int, ...]
     mlp_ratios: tuple[int, ...] = (8, 8, 4, 4)

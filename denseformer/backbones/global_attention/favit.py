@@ -140,6 +140,8 @@ class FactorizedAttention(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Arch(DoublingArch):
+    """Per stage: heads; how many times wider than the stage its MLPs are; by what keys and values are reduced."""
+
     heads: tuple[int, ...] = (1, 2, 4, 8)
     mlp_ratios: tuple[int, ...] = (8, 6, 4, 4)
     reductions: tuple[int, ...] = (8, 4, 2, 1)

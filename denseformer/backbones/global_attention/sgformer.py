@@ -5,7 +5,7 @@ Official code: https://github.com/OliverRensu/SG-Former (without a licence).
 
 In the first three stages blocks come in pairs. The first of a pair attends with half of its heads to the map reduced by
 a convolution, with the other half inside 7 x 7 windows, and notes how much attention each token receives: its
-significance. The second sorts the tokens by significance and attends to sums of sorted neighbours, of many where
+significance. The second sorts the tokens by significance and attends to sums of sorted neighbors, of many where
 little is significant and of few where much is. The normalised map enters the next stage.
 
 Only a classifier is published, which runs at multiples of 224 pixels. Here maps of any size are taken: they are

@@ -64,6 +64,10 @@ class SuperTokenAttention(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Arch:
+    """Per stage: widths, depths, heads; layer_scales: where the gains of its branches start, None for branches without;
+    cells: sides of super tokens in pixels of its map, 1 for attention among pixels.
+    """
+
     widths: tuple[int, ...]
     depths: tuple[int, ...]
     heads: tuple[int, ...]

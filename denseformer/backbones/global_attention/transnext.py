@@ -3,14 +3,14 @@
 Paper: "TransNeXt: Robust Foveal Visual Perception for Vision Transformers", https://arxiv.org/abs/2311.17132.
 Official code: https://github.com/DaiShiResearch/TransNeXt (Apache-2.0).
 
-Like an eye, a query sees its 3 x 3 neighbours sharply and the rest of the image pooled, in one softmax; learned tokens
-that the query is compared with add weights to the neighbours. Queries and keys have unit length, and logits grow with
+Like an eye, a query sees its 3 x 3 neighbors sharply and the rest of the image pooled, in one softmax; learned tokens
+that the query is compared with add weights to the neighbors. Queries and keys have unit length, and logits grow with
 the logarithm of the number of keys, so that attention stays as focused on large images. The bias of the pooled keys
 comes from an MLP on log-spaced offsets, in units of the 224 pixel pre-training: it is made for `image_size` and resized
 bilinearly to the map, or, with `extrapolate`, made for the map itself. The norm at the end of a stage is part of the
 network: what it returns is the output and feeds the next stage.
 
-Legend: B batch, H W map, N = H * W, C channels, h heads, d head width, P pooled keys, T = 9 neighbours.
+Legend: B batch, H W map, N = H * W, C channels, h heads, d head width, P pooled keys, T = 9 neighbors.
 """
 
 from collections.abc import Mapping
@@ -170,7 +170,7 @@ class GlobalCosineAttention(CosineAttention):
 
 
 class AggregatedAttention(CosineAttention):
-    """Attention to neighbours and to the map pooled by `reduction`: (B, H, W, C) -> the same."""
+    """Attention to neighbors and to the map pooled by `reduction`: (B, H, W, C) -> the same."""
 
     def __init__(self, dim: int, heads: int, cpb: ContinuousPositionBias, reduction: int):
         super().__init__(dim, heads, cpb)

@@ -86,6 +86,8 @@ class Stem(nn.Sequential):
 
 @dataclass(frozen=True, kw_only=True)
 class Arch:
+    """Per stage: widths and depths."""
+
     widths: tuple[int, ...]
     depths: tuple[int, ...]
 

@@ -67,7 +67,7 @@ class DiNAT(Backbone):
     """Dilated Neighborhood Attention Transformer.
 
     Args:
-        kernel_size: odd side of the neighbourhood in keys; None for the variant's own.
+        kernel_size: odd side of the neighborhood in keys; None for the variant's own.
         dilations: 'imagenet', 'ade20k' or 'coco' for the published sets, made for 224, 512 and 800 pixel images
             ('mask2former' besides for the large variant), 'none' for dilation 1 throughout, or one sequence of
             dilations per stage.

@@ -16,6 +16,8 @@ from denseformer.registry import MODELS
 
 @dataclass(frozen=True, kw_only=True)
 class Arch(sam.Arch):
+    """image_size: side in pixels of the images that positions are learned at."""
+
     image_size: int = 1120
 
     @property

@@ -3,13 +3,13 @@
 Paper: "A2Mamba: Attention-augmented State Space Models for Visual Recognition", https://arxiv.org/abs/2507.16624.
 Official code: https://github.com/LMMMEng/A2Mamba (no licence), a classifier, whose raw maps are returned.
 
-Half of the heads attend to a neighbourhood, the other half to a dilated one, whose values are those of the first half
-added to their own; the dilation grows with the map, up to the neighbourhood's side. A scan of the outcome, row by row
+Half of the heads attend to a neighborhood, the other half to a dilated one, whose values are those of the first half
+added to their own; the dilation grows with the map, up to the neighborhood's side. A scan of the outcome, row by row
 with one state per channel, leaves a state at each position, and the same attention gathers these states from around
 before they are read. So the order of the scan matters less. The last stage attends globally in place of the scan, under
 a bias for all pairs of positions at the image size of ImageNet training, which is resized as an image.
 
-Maps with a side shorter than a neighbourhood, which the authors' code refuses, are continued by their last row or
+Maps with a side shorter than a neighborhood, which the authors' code refuses, are continued by their last row or
 column.
 
 Legend: B batch, H W map, L = H * W tokens, C channels, h heads, d head width.
@@ -55,7 +55,7 @@ LayerNorm = partial(nn.LayerNorm, eps=1e-6)
 
 
 class TwoReaches(nn.Module):
-    """Attention to a neighbourhood for half of the heads, and to a dilated one for the other half.
+    """Attention to a neighborhood for half of the heads, and to a dilated one for the other half.
 
     forward(q, k, v, cascade=False) -> like v: each (B, H, W, h, d); cascade: add the first half's outcome to the
     second half's values.
@@ -76,7 +76,7 @@ class TwoReaches(nn.Module):
         return unchecked_attention(q, k, v.to(q.dtype), self.rpb, self.kernel_size, dilation, q.shape[-1] ** -0.5)
 
     def dilation(self, side: int) -> int:
-        """As large as fits the neighbourhood into a side of the map, but no larger than the neighbourhood's."""
+        """As large as fits the neighborhood into a side of the map, but no larger than the neighborhood's."""
         return torch.sym_max(1, torch.sym_min(side // self.kernel_size, self.kernel_size))
 
 
@@ -237,7 +237,7 @@ class Stem(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Arch:
-    """kernels: sides of the neighbourhoods; scaled: what each stage's blocks scale, see `Block`; starts: from where."""
+    """kernels: sides of the neighborhoods; scaled: what each stage's blocks scale, see `Block`; starts: from where."""
 
     widths: tuple[int, ...]
     depths: tuple[int, ...]
@@ -291,7 +291,7 @@ class A2Mamba(Backbone):
     def remap_official_keys(state_dict: StateDict, network: 'A2Mamba') -> StateDict:
         """From `layers.i`, stages at even numbers and what leads to the next at odd ones.
 
-        The authors' two biases of neighbourhoods are one parameter under two names.
+        The authors' two biases of neighborhoods are one parameter under two names.
         """
         renamed = rename(
             drop(

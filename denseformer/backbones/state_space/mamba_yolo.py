@@ -209,6 +209,8 @@ def split_scans(state_dict: StateDict) -> StateDict:
 
 @dataclass(frozen=True, kw_only=True)
 class Arch:
+    """Per stage: widths and depths."""
+
     widths: tuple[int, ...]
     depths: tuple[int, ...] = (1, 1, 3, 1)
 

@@ -158,6 +158,8 @@ def narrow_bottlenecks_and_scans(module: nn.Module) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Arch:
+    """Per stage: widths and depths."""
+
     widths: tuple[int, ...]
     depths: tuple[int, ...]
 

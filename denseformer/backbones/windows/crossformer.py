@@ -4,7 +4,7 @@ Papers: "CrossFormer: A Versatile Vision Transformer Hinging on Cross-scale Atte
 https://arxiv.org/abs/2108.00154, and "CrossFormer++", https://arxiv.org/abs/2303.06908.
 Official code: https://github.com/cheerss/CrossFormer (MIT).
 
-Tokens are embedded by kernels of several sizes side by side. Blocks attend in turn among neighbours (short distance)
+Tokens are embedded by kernels of several sizes side by side. Blocks attend in turn among neighbors (short distance)
 and among tokens `interval` apart (long distance); where a side of the map is no longer than a group's, both attend to
 the whole map. Position biases come from a small network, so any group size loads any checkpoint. The ++ variants have a
 "cooling" convolution after every third block. The maps are returned without a norm, as in the authors' dense code.

@@ -168,6 +168,8 @@ class GlobalStage(Stage):
 
 @dataclass(frozen=True, kw_only=True)
 class Arch(DoublingArch):
+    """heads: per stage; layer_scale: where the gain of each residual branch starts, None for branches without."""
+
     heads: tuple[int, ...]
     mlp_ratio: int
     layer_scale: float | None = None

@@ -33,9 +33,9 @@ class LoadImagePair(BaseTransform):
     A target whose sides are no multiples of the scale is cropped on the right and at the bottom.
 
     Args:
-        channels: 3 reads grey images as colour, 1 colour images as grey.
+        channels: 3 reads grey images as color, 1 color images as grey.
         scale: how many times larger the target is.
-        luma: where one channel is read, the share of colour images, 0 to 1, that become grey as their luma (BT.601, 16
+        luma: where one channel is read, the share of color images, 0 to 1, that become grey as their luma (BT.601, 16
             to 235); the others become OpenCV's grey.
 
     Raises ValueError for a file that cannot be read, and for images that do not belong together.
@@ -160,7 +160,7 @@ def read_image(path: str, channels: int) -> np.ndarray:
 
 
 def read_luma(path: str) -> np.ndarray:
-    """(H, W, 1), the luma of a colour image as BT.601 has it, 16 to 235 of 255; a grey image as it is."""
+    """(H, W, 1), the luma of a color image as BT.601 has it, 16 to 235 of 255; a grey image as it is."""
     pixels = decode_image(path, read_file(path)).pixels
     if pixels.shape[2] == 1:
         return pixels
@@ -214,7 +214,7 @@ def downsample_window(target: np.ndarray, scale: int, top: int, left: int, size:
 
 
 def to_tensor(image: np.ndarray) -> Tensor:
-    """(H, W, C), colours as B, G, R -> (C, H, W), colours as R, G, B: uint8 as it is, others as float32 in [0, 1]."""
+    """(H, W, C), colors as B, G, R -> (C, H, W), colors as R, G, B: uint8 as it is, others as float32 in [0, 1]."""
     if image.shape[2] == 3:
         image = image[..., ::-1]
     image = np.ascontiguousarray(image.transpose(2, 0, 1))

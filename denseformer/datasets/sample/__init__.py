@@ -1,7 +1,7 @@
 """The sample set: pictures and labels for all three tasks, drawn by code at first use.
 
 Pieces of five shapes lie scattered over grounds of three materials, in raking light, hiding one another; twigs and
-splinters lie between them. Grounds prefer some colours and things some patterns, and neither keep to them: what a pixel
+splinters lie between them. Grounds prefer some colors and things some patterns, and neither keep to them: what a pixel
 belongs to can only be told from the shape and the relief around it.
 """
 

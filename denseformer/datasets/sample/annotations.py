@@ -89,9 +89,9 @@ def instance_annotations(scene: Scene) -> list[Json]:
 
 
 def panoptic_segments(scene: Scene) -> tuple[np.ndarray, list[Json]]:
-    """The colour map, (H, W, 3) uint8 R, G, B, whose colours are segment ids R + 256 G + 65536 B, and the segments.
+    """The color map, (H, W, 3) uint8 R, G, B, whose colors are segment ids R + 256 G + 65536 B, and the segments.
 
-    A segment has its class's colour of the palette, the k-th thing of the picture with k more red. Black is void.
+    A segment has its class's color of the palette, the k-th thing of the picture with k more red. Black is void.
     """
     colors = np.zeros((*scene.semantic.shape, 3), np.uint8)
     segments = []

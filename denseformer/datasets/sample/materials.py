@@ -1,8 +1,8 @@
 """Materials of grounds and things: reliefs, patterns and pigments.
 
 A relief is the height of a surface, (H, W); light turns it into shading. A profile is the relief of a thing, made from
-each pixel's depth: its distance from the thing's edge. A pattern says where a surface has its first colour (0) and
-where its second (1). Grounds prefer some pigments and things some patterns, and neither keep to them: a pixel's colour
+each pixel's depth: its distance from the thing's edge. A pattern says where a surface has its first color (0) and
+where its second (1). Grounds prefer some pigments and things some patterns, and neither keep to them: a pixel's color
 hints at whether it is a ground's or a thing's, and does not tell which thing's.
 
 Legend: u, v (H, W) coordinates in pixels along and across the material.
@@ -30,7 +30,7 @@ STONES = np.array([(150, 148, 142), (116, 122, 130), (176, 164, 146), (98, 94, 9
 WOODS = np.array([(150, 100, 62), (112, 74, 48), (186, 138, 88), (126, 88, 72), (88, 62, 46)]) / 255
 FIBRES = np.array([(206, 192, 158), (158, 156, 104), (122, 130, 84), (184, 160, 120), (140, 76, 74)]) / 255
 PIGMENTS = np.concatenate([PAINTS, STONES, WOODS, FIBRES])
-ODDITY = 0.12  # how often something comes in a colour of something else
+ODDITY = 0.12  # how often something comes in a color of something else
 
 
 def blur(field: np.ndarray, sigma: float) -> np.ndarray:
@@ -52,7 +52,7 @@ def turned_grid(rng: Generator, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pigment(rng: Generator, usual: np.ndarray) -> np.ndarray:
-    """One colour, (R, G, B) in [0, 1]: most often near one of the `usual` ones, (n, 3)."""
+    """One color, (R, G, B) in [0, 1]: most often near one of the `usual` ones, (n, 3)."""
     choice = PIGMENTS if rng.random() < ODDITY else usual
     return np.clip(choice[rng.integers(len(choice))] * rng.uniform(0.85, 1.1) + rng.normal(0, 0.03, 3), 0.03, 0.97)
 

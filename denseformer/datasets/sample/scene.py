@@ -150,7 +150,7 @@ def ignore_slivers(canvas: Canvas, count: int) -> None:
 
 
 def develop(rng: Generator, image: np.ndarray) -> np.ndarray:
-    """Return `image` as a camera would have taken it: uneven light, colour cast, defocus and noise; (H, W, 3) uint8."""
+    """Return `image` as a camera would have taken it: uneven light, color cast, defocus and noise; (H, W, 3) uint8."""
     size, shape = len(image), image.shape[:2]
     y, x = np.mgrid[:size, :size] / size - 0.5
     angle = rng.uniform(0, 2 * np.pi)

@@ -73,14 +73,14 @@ class LoadSegmentation(BaseTransform):
         results.setdefault('seg_fields', []).append('gt_seg_map')
         return results
 
-    def _stored(self, path: str) -> np.ndarray:
+    def _stored(self, path: str, in_colors: bool = False) -> np.ndarray:
         data = read_bytes(path, 'label map', self.backend_args)
         check_pixels(path, pixels_in_header(data))
-        return decode_labels(path, data)
+        return decode_labels(path, data, in_colors)
 
     def _indices(self, path: str, results: Mapping[str, Any]) -> np.ndarray:
         """The indices of one file, (H, W): as stored, or those that the dataset gives to its colors."""
-        labels = self._stored(path)
+        labels = self._stored(path, in_colors='label_colors' in results)
         if results.get('equal_channels'):
             labels = as_colors(labels)
         if 'label_colors' in results:
@@ -146,17 +146,28 @@ class LoadSegmentation(BaseTransform):
         )
 
 
-def decode_labels(path: str, data: bytes) -> np.ndarray:
-    """Indices as stored, (H, W), or (H, W, channels) for a file that is no index map."""
+def decode_labels(path: str, data: bytes, in_colors: bool = False) -> np.ndarray:
+    """Indices as stored, (H, W), or (H, W, channels) for a file that is no index map.
+
+    in_colors: give the colors of a file with a palette, (H, W, 3), instead of its indices.
+    """
     try:
         with Image.open(BytesIO(data)) as image:
-            labels = np.array(image)
+            labels = np.array(image.convert('RGB') if in_colors and image.mode == 'P' else image)
             return labels.astype(np.uint8) if labels.dtype == bool else labels
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+        reason = 'it is no image' if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(
-            f"The label map '{path}' ({len(data)} bytes) cannot be decoded: {error}. "
+            f"The label map '{path}' ({len(data)} bytes) cannot be decoded: {reason}. "
             'Label maps are single-channel PNG files; fetch the file again or convert it.'
         ) from error
+
+
+def palette_of(data: bytes) -> list[tuple[int, int, int]]:
+    """The colors of the indices of an image with a palette; none for other images."""
+    with Image.open(BytesIO(data)) as image:
+        values = (image.getpalette() or []) if image.mode == 'P' else []
+    return list(zip(values[::3], values[1::3], values[2::3], strict=True))
 
 
 def as_colors(labels: np.ndarray) -> np.ndarray:
@@ -197,11 +208,11 @@ def check_is_index_map(path: str, labels: np.ndarray) -> None:
         if channels == 2:
             advice = 'Remove the alpha channel.'
         elif (labels[..., :1] == labels[..., :3]).all():
-            advice = 'Its colour channels are equal: store one of them.'
+            advice = 'Its color channels are equal: store one of them.'
         else:
-            advice = 'It seems to be a colour mask: replace each colour by the index of its class.'
+            advice = 'It seems to be a color mask: replace each color by the index of its class.'
         raise ValueError(
-            f"The label map '{path}' has {channels} channels, shape {labels.shape}, with {colors} distinct colours; "
+            f"The label map '{path}' has {channels} channels, shape {labels.shape}, with {colors} distinct colors; "
             f'one channel of class indices is legal. {advice}'
         )
     if not np.issubdtype(labels.dtype, np.integer):
@@ -215,7 +226,7 @@ def check_size(path: str, labels: np.ndarray, results: Mapping[str, Any]) -> Non
     """The label map is as large as the image was when it was read; nothing to compare where none was."""
     size = results.get('ori_shape')
     if size is not None and tuple(size[:2]) != labels.shape:
-        advice = 'Pair the right files, or resize the labels with nearest-neighbour interpolation.'
+        advice = 'Pair the right files, or resize the labels with nearest-neighbor interpolation.'
         if tuple(size[:2]) == labels.shape[::-1]:
             advice = 'One is turned: store both upright, or load the image with apply_orientation=False.'
         raise ValueError(

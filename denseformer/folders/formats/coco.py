@@ -1,10 +1,11 @@
 """COCO's json files: boxes and masks (instances), and panoptic maps; Roboflow's `_annotations.coco.json` too."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from denseformer.detection.coco_content import outline_box
+from denseformer.detection.coco_content import has_outline, is_box, outline_box, outline_fault
 from denseformer.folders.found import Found, Sample, Thing, found_things
 from denseformer.folders.listing import FolderError, Listing, is_rows, some, split_of
 
@@ -21,12 +22,16 @@ def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
     faults: list[str] = []
     for file in files:
         content = listing.json(file)
+        if wrong := rows_without_fields(file, content):
+            faults += wrong
+            continue
         used = {row.get('category_id') for row in content['annotations']}
         listed = content['categories']
         # Roboflow lists a parent of all classes first, of which no object is.
-        classes |= dict.fromkeys(
-            str(row['name']).strip() for row in listed if row['id'] in used or row.get('supercategory') != 'none'
-        )
+        if not names:
+            classes |= dict.fromkeys(
+                str(row['name']).strip() for row in listed if row['id'] in used or row.get('supercategory') != 'none'
+            )
         samples += read_samples(listing, file, content, faults)
     return found_things('COCO json', listing, samples, tuple(classes), faults)
 
@@ -42,28 +47,46 @@ def recognize_panoptic(listing: Listing, names: tuple[str, ...] = ()) -> Found |
     faults: list[str] = []
     for file in files:
         content = listing.json(file)
+        if wrong := rows_without_fields(file, content):
+            faults += wrong
+            continue
         known = {row['id']: str(row['name']).strip() for row in content['categories']}
         for row in content['categories']:
             (things if row.get('isthing', 1) else stuff)[known[row['id']]] = None
         segments = {row['image_id']: row for row in content['annotations']}
         for image in content['images']:
-            row = segments.get(image['id'])
-            path = listing.find_image(image['file_name'], file)
-            maps = [name for name in listing.ending('.png') if row and name.endswith(f'/{row["file_name"]}')]
-            maps = [name for name in maps if name != path]
-            label = max(maps, key=lambda name: PurePosixPath(file).stem in name, default=None)
-            if path is None or label is None:
-                faults.append(f"{file}: {'the panoptic map of ' if path else ''}'{image['file_name']}' is not there")
-                continue
-            parts = segments[image['id']]['segments_info']
-            rows = tuple({**part, 'category': known.get(part['category_id'], '')} for part in parts)
-            split = split_of(file) or split_of(path)
-            samples.append(Sample(path, split, (label,), segments=rows, size=image_size(image)))
+            try:
+                samples.append(panoptic_sample(listing, file, image, segments.get(image['id'], {}), known))
+            except ValueError as error:
+                faults.append(f'{file}: {error}')
     if faults:
         raise FolderError(f"'{listing.root}' is labelled as COCO panoptic json, but:\n{some(faults)}")
     present = {s.image: frozenset(part['category'] for part in s.segments) for s in samples}
     classes = (*things, *(name for name in stuff if name not in things))
     return Found('COCO panoptic json', 'panoptic', tuple(samples), classes, classes[len(things) :], present=present)
+
+
+def panoptic_sample(
+    listing: Listing, file: str, image: Mapping[str, Any], row: Mapping[str, Any], known: Mapping[Any, str]
+) -> Sample:
+    """The sample of an image and the row of its segments; raises ValueError for what is not there.
+
+    known: id -> name of the categories.
+    """
+    path = listing.find_image(str(image['file_name']), file)
+    if path is None:
+        raise ValueError(f"'{image['file_name']}' is not there")
+    said = str(row.get('file_name'))
+    maps = [name for name in listing.images_called(PurePosixPath(said).name) if f'/{name}'.endswith(f'/{said}')]
+    maps = [name for name in maps if name != path]
+    if not maps:
+        raise ValueError(f"the panoptic map of '{image['file_name']}' is not there")
+    lost = sorted({str(part.get('category_id')) for part in row['segments_info']} - {*map(str, known)})
+    if lost:
+        raise ValueError(f"segments of '{said}' have categories that are not listed: {', '.join(lost)}")
+    rows = tuple({**part, 'category': known[part['category_id']]} for part in row['segments_info'])
+    label = max(maps, key=lambda name: PurePosixPath(file).stem in name)
+    return Sample(path, split_of(file) or split_of(path), (label,), segments=rows, size=image_size(image))
 
 
 def coco_files(listing: Listing) -> list[str]:
@@ -77,6 +100,22 @@ def is_coco(content: Any) -> bool:
     return not any('keypoints' in row for row in content['annotations'])  # those are of the images of another file
 
 
+def rows_without_fields(file: str, content: Mapping[str, Any]) -> list[str]:
+    """Faults of images and categories without what identifies them, and of ids that occur twice."""
+    faults = []
+    for part, fields in (('images', ('id', 'file_name')), ('categories', ('id', 'name'))):
+        rows = content[part]
+        faults += [
+            f'{file}: {part}[{i}] has no {field}'
+            for i, row in enumerate(rows)
+            for field in fields
+            if row.get(field) is None
+        ]
+        twice = [number for number, count in Counter(str(row.get('id')) for row in rows).items() if count > 1]
+        faults += [f'{file}: {part}: the id {number} occurs more than once' for number in twice]
+    return faults
+
+
 def is_panoptic(content: Mapping[str, Any]) -> bool:
     return any('segments_info' in row for row in content['annotations'])
 
@@ -84,9 +123,11 @@ def is_panoptic(content: Mapping[str, Any]) -> bool:
 def read_samples(listing: Listing, file: str, content: Mapping[str, Any], faults: list[str]) -> list[Sample]:
     """The images of one json file; appends what is wrong to `faults`."""
     categories = {row['id']: str(row['name']).strip() for row in content['categories']}
-    things: dict[Any, list[Thing]] = {row.get('id'): [] for row in content['images']}
+    things: dict[Any, list[Thing]] = {row['id']: [] for row in content['images']}
     for row in content['annotations']:
-        outline = row.get('segmentation') or None
+        drawn = row.get('segmentation')
+        fault = outline_fault(drawn)
+        outline = drawn if not fault and has_outline(drawn) else None
         box = row.get('bbox') or (outline and outline_box(outline))
         if row.get('category_id') not in categories:
             faults.append(
@@ -94,19 +135,21 @@ def read_samples(listing: Listing, file: str, content: Mapping[str, Any], faults
             )
         elif row.get('image_id') not in things:
             faults.append(f'{file}: annotation {row.get("id")} is of image {row.get("image_id")}, which is not listed')
-        elif not box or len(box) != 4:
+        elif fault:
+            faults.append(f'{file}: annotation {row.get("id")} has {fault}')
+        elif not box or not is_box(box):
             faults.append(f'{file}: annotation {row.get("id")} has no box of four numbers')
         else:
             name, ignored = categories[row['category_id']], bool(row.get('ignore'))
             things[row['image_id']].append(Thing(name, tuple(box), outline, ignored, bool(row.get('iscrowd'))))
     samples = []
     for row in content['images']:
-        path = listing.find_image(str(row.get('file_name')), file)
+        path = listing.find_image(str(row['file_name']), file)
         if path is None:
-            faults.append(f"{file}: the image '{row.get('file_name')}' is not there")
+            faults.append(f"{file}: the image '{row['file_name']}' is not there")
         else:
             split = split_of(file) or split_of(path)
-            samples.append(Sample(path, split, things=tuple(things[row.get('id')]), size=image_size(row)))
+            samples.append(Sample(path, split, things=tuple(things[row['id']]), size=image_size(row)))
     return samples
 
 

@@ -20,7 +20,11 @@ def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
         except ElementTree.ParseError as error:
             faults.append(f'{file}: {error}')
             continue
-        classes |= dict.fromkeys(name.text or '' for name in root.iterfind('meta//labels/label/name'))
+        if root.find('track') is not None:
+            faults.append(f'{file}: holds tracks of a video; export it as "CVAT for images 1.1"')
+            continue
+        if not names:
+            classes |= dict.fromkeys(name.text or '' for name in root.iterfind('meta//labels/label/name'))
         for row in root.iterfind('image'):
             said = row.get('name') or ''
             image = listing.find_image(said, file)
@@ -36,14 +40,14 @@ def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
             left_out += things.count(None)
             split = SPLIT_WORDS.get((row.get('subset') or '').lower(), '') or split_of(image)
             samples.append(Sample(image, split, things=tuple(t for t in things if t), size=size))
-    notes = [f'{left_out} points, lines, masks and tags are left out'] if left_out else []
+    notes = [f'{left_out} points, lines, masks, tags and turned boxes are left out'] if left_out else []
     return found_things('CVAT xml', listing, samples, tuple(classes), faults, notes)
 
 
 def thing_of(shape: ElementTree.Element) -> Thing | None:
-    """The object of a box or polygon; None for other shapes."""
+    """The object of a box or polygon; None for other shapes, and for boxes that are turned."""
     name = shape.get('label') or ''
-    if shape.tag == 'box':
+    if shape.tag == 'box' and float(shape.get('rotation') or 0) == 0:
         left, top, right, bottom = (float(shape.get(side, '')) for side in ('xtl', 'ytl', 'xbr', 'ybr'))
         return Thing(name, (left, top, right - left, bottom - top))
     if shape.tag == 'polygon':

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 from denseformer.folders.found import Found, Sample, Thing, found_things, polygon_thing
 from denseformer.folders.listing import Listing, is_rows, split_of
@@ -11,7 +12,7 @@ from denseformer.folders.listing import Listing, is_rows, split_of
 EXPECTED = "Label Studio: a json list of tasks with 'data' and 'annotations', or JSON-MIN's with 'image' and 'label'"
 UPLOADED = re.compile(r'^[0-9a-f]{8}-')
 """The prefix that Label Studio gives to uploaded files."""
-SHAPES = ('rectanglelabels', 'polygonlabels')
+SHAPES = ('rectanglelabels', 'polygonlabels', 'labels')
 
 
 def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
@@ -31,7 +32,7 @@ def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
             things = [thing_of(shape, size) for shape in shapes if size]
             left_out += things.count(None)
             samples.append(Sample(image, split_of(image), things=tuple(t for t in things if t), size=size))
-    notes = [f'{left_out} brushes, points and choices are left out'] if left_out else []
+    notes = [f'{left_out} brushes, points, choices and turned boxes are left out'] if left_out else []
     return found_things('Label Studio json', listing, samples, names, faults, notes)
 
 
@@ -50,23 +51,24 @@ def image_of(row: Mapping[str, Any]) -> str:
 
 
 def find(listing: Listing, said: str, near: str) -> str | None:
-    name = PurePosixPath(said.partition('?')[0] if '?d=' not in said else said.partition('?d=')[2]).name
+    said = unquote(said.partition('?')[0] if '?d=' not in said else said.partition('?d=')[2])
+    name = PurePosixPath(said).name
     return listing.find_image(name, near) or listing.find_image(UPLOADED.sub('', name), near)
 
 
 def shapes_of(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The values of what was drawn: of the last annotation that was not cancelled, or of JSON-MIN's labels."""
+    """The values of what was drawn: of the last annotation that was not cancelled, or of JSON-MIN's lists of them."""
     if 'annotations' in row:
         kept = [work for work in row['annotations'] if not work.get('was_cancelled')]
-        yield from (drawn.get('value', {}) for drawn in (kept[-1]['result'] if kept else ()))
+        yield from (drawn.get('value', {}) for drawn in (kept[-1].get('result') or () if kept else ()))
     else:
-        yield from row.get('label') or ()
+        yield from (shape for part in row.values() if is_rows(part) for shape in part)
 
 
 def thing_of(value: Mapping[str, Any], size: tuple[int, int]) -> Thing | None:
     """The object of a rectangle or polygon; None for other shapes, and for rectangles that are turned."""
     labels = next((value[kind] for kind in SHAPES if value.get(kind)), None)
-    if not labels or value.get('rotation'):
+    if not labels or value.get('rotation') or not ('points' in value or 'width' in value):
         return None
     width, height = size[0] / 100, size[1] / 100
     if 'points' in value:

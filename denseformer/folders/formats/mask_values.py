@@ -1,19 +1,25 @@
 """Classes that the values of masks stand for: by the data file, by a legend beside them, or the values themselves."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from denseformer.datasets.segmentation.label_maps import as_colors, decode_labels
+from denseformer.datasets.segmentation.label_maps import as_colors, decode_labels, palette_of
 from denseformer.folders.found import IGNORED, Color, Found, Sample
 from denseformer.folders.legends import Legend, read_legend
-from denseformer.folders.listing import FolderError, Listing
+from denseformer.folders.listing import FolderError, Listing, some
 from denseformer.images.reading import read_bytes
 
+VOID = frozenset(('void', 'ignore', 'ignored', 'unlabeled', 'unlabelled', "don't care", 'dont_care', 'dontcare'))
+"""Names in legends of what does not count."""
+VOID_16 = 65535
+"""What stands for 255 in masks of 16 bits."""
 READ = 2000
 """The most masks that are read to learn their values."""
 MOST_COLORS = 64
+"""Colors, and values without names, above which masks are none: they have soft edges, or are photographs."""
 MOST_GRAYS = 24
 Value = int | Color
 """A stored index, or a color."""
@@ -27,6 +33,24 @@ class Said:
     palette: tuple[Color, ...] = ()
     values: Mapping[int, int] = field(default_factory=dict)
     ignore: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """values: that occur in a mask; palette: the colors of all indices, if its file has one; size: width, height."""
+
+    values: frozenset[Value]
+    palette: Sequence[Color]
+    size: tuple[int, int]
+
+    @property
+    def shown(self) -> dict[int, Color]:
+        """The colors of the indices that occur."""
+        return {v: self.palette[v] for v in self.values if isinstance(v, int) and v < len(self.palette)}
+
+    @property
+    def colors(self) -> frozenset[Color]:
+        return frozenset(self.shown.get(v, (v, v, v)) if isinstance(v, int) else v for v in self.values)
 
 
 @dataclass(frozen=True)
@@ -54,22 +78,30 @@ class Meaning:
 def with_meaning(listing: Listing, samples: Sequence[Sample], said: Said) -> Found:
     """The dataset of these label maps, whose values are learned from up to `READ` of them.
 
-    Raises FolderError for files that are no masks, and for values that a legend or the data file does not list.
+    Raises FolderError for files that are no masks or of another size than their image, and for values that a legend or
+    the data file does not list.
     """
     legend = read_legend(listing)
-    stored = {sample.image: stored_values(listing, sample.labels[0]) for sample in spread(samples, READ)}
-    values = {value for found in stored.values() for value in found}
-    indices = sorted(value for value in values if isinstance(value, int))
-    if len(indices) == len(values):
-        meaning = of_indices(indices, said, legend)
+    masks = read_masks(listing, spread(samples, READ))
+    if not are_in_colors(masks.values(), said, legend):
+        said, legend = by_palette([*masks.values()], said, legend)
+        indices = sorted({value for mask in masks.values() for value in mask.values if isinstance(value, int)})
+        meaning = of_indices(listing, indices, said, legend)
+        present = {image: meaning.present(mask.values) for image, mask in masks.items()}
         palette = said.palette
-    else:  # a file of grays alone is one in colors, too
-        meaning = of_colors(listing, sorted({as_color(value) for value in values}), said, legend)
+    else:
+        colors = sorted({color for mask in masks.values() for color in mask.colors})
+        void = frozenset(mask.shown[IGNORED] for mask in masks.values() if IGNORED in mask.shown)
+        meaning = of_colors(listing, colors, said, legend, void)
+        present = {image: meaning.present(mask.colors) for image, mask in masks.items()}
         shown = {label: color for color, label in reversed([*meaning.colors.items()])}
         palette = tuple(shown.get(i, (0, 0, 0)) for i in range(len(meaning.classes)))
     if len(meaning.classes) < 2:
-        raise FolderError(f"'{listing.root}': the masks hold the values {sorted(indices)}; two classes are needed.")
-    partly = f'{len(stored)} of {len(samples)} masks were read to learn their values'
+        raise FolderError(
+            f"'{listing.root}': the masks show {', '.join(meaning.classes) or 'nothing'} alone. Two classes are "
+            'needed, of which one may be the background; transparency is not read.'
+        )
+    partly = f'{len(masks)} of {len(samples)} masks were read to learn their values'
     return Found(
         meaning.format,
         'segmentation',
@@ -78,8 +110,8 @@ def with_meaning(listing: Listing, samples: Sequence[Sample], said: Said) -> Fou
         palette=palette if len(palette) == len(meaning.classes) else (),
         values=meaning.values,
         colors=meaning.colors,
-        present={image: meaning.present(found) for image, found in stored.items()},
-        notes=(*([partly] if len(stored) < len(samples) else []), *meaning.notes),
+        present=present,
+        notes=(*([partly] if len(masks) < len(samples) else []), *meaning.notes),
     )
 
 
@@ -90,39 +122,109 @@ def spread(samples: Sequence[Sample], most: int) -> list[Sample]:
     return [samples[i] for i in np.linspace(0, len(samples) - 1, most).astype(int)]
 
 
+def read_masks(listing: Listing, samples: Sequence[Sample]) -> dict[str, Stored]:
+    """{image: what its mask holds}. Raises FolderError, which lists them, for masks that cannot be used."""
+    found, faults = {}, []
+    for sample in samples:
+        try:
+            mask = stored_values(listing, sample.labels[0])
+            size = listing.size(sample.image)
+        except FolderError as error:
+            faults.append(str(error))
+            continue
+        if mask.size != size:
+            turned = ', turned by its EXIF tag: store both upright' if mask.size == size[::-1] else ''
+            faults.append(
+                f'{sample.labels[0]}: is {mask.size[0]} x {mask.size[1]}, {sample.image} {size[0]} x {size[1]}{turned}'
+            )
+        found[sample.image] = mask
+    if faults:
+        raise FolderError(f"'{listing.root}' holds images and masks, but:\n{some(faults)}\nCorrect or remove them.")
+    return found
+
+
+def are_in_colors(masks: Iterable[Stored], said: Said, legend: Legend) -> bool:
+    """Whether masks are told by their colors: those without indices, and those whose palettes differ."""
+    by_index: dict[int, Color] = {}
+    for mask in masks:
+        if any(isinstance(value, tuple) for value in mask.values):
+            return True
+        used = [(index, color) for index, color in mask.shown.items() if index != IGNORED]
+        if any(by_index.setdefault(index, color) != color for index, color in used):
+            of_indices_said = bool((said.names and not said.palette) or said.values or said.ignore or legend.names)
+            return not of_indices_said
+    return False
+
+
+def by_palette(masks: Sequence[Stored], said: Said, legend: Legend) -> tuple[Said, Legend]:
+    """(said, legend) with what a table of colors says of indices, where all masks have a palette of its colors."""
+    table = said.palette or tuple(legend.colors)
+    used = {color for mask in masks for index, color in mask.shown.items() if index != IGNORED}
+    if not table or not used <= {*table} or not all(mask.palette for mask in masks):
+        return said, legend
+    colors = {index: color for mask in masks for index, color in enumerate(mask.palette) if index != IGNORED}
+    known = {index: color for index, color in sorted(colors.items()) if color in table}
+    if said.palette:
+        return replace(said, values={**{i: table.index(color) for i, color in known.items()}, **said.values}), legend
+    names = {index: legend.colors[color] for index, color in known.items()}
+    return said, legend if legend.names else replace(legend, names=names, numbered=True)
+
+
 def as_color(value: Value) -> Color:
     return value if isinstance(value, tuple) else (value, value, value)
 
 
-def stored_values(listing: Listing, name: str) -> frozenset[Value]:
+def stored_values(listing: Listing, name: str) -> Stored:
     """The values that occur in a label map: indices, or (R, G, B). Raises FolderError for a file that is no mask."""
     path = str(listing.root / name)
     try:
-        labels = as_colors(decode_labels(path, read_bytes(path, 'label map')))
+        data = read_bytes(path, 'label map')
+        labels = as_colors(decode_labels(path, data))
     except ValueError as error:
         raise FolderError(str(error)) from error
+    size = labels.shape[1], labels.shape[0]
     lossy = name.lower().endswith(('.jpg', '.jpeg'))
     if labels.ndim == 2:
         values = np.unique(labels).tolist()
         if lossy and len(values) > 2:
             raise FolderError(f"'{path}' has {len(values)} values; JPEG changes those of masks: store them as PNG.")
-        return frozenset(values)
+        return Stored(frozenset(values), palette_of(data), size)
     codes = np.unique(labels.astype(np.int64) @ (1 << 16, 1 << 8, 1)).tolist()
     if len(codes) > MOST_COLORS:
         advice = 'JPEG changes those of masks: store them as PNG' if lossy else 'a mask has one for each class'
         raise FolderError(f"'{path}' has {len(codes)} colors, too many for a mask; {advice}.")
-    return frozenset((code >> 16, code >> 8 & 255, code & 255) for code in codes)
+    return Stored(frozenset((code >> 16, code >> 8 & 255, code & 255) for code in codes), (), size)
 
 
-def of_colors(listing: Listing, colors: Sequence[Color], said: Said, legend: Legend) -> Meaning:
-    """The classes of colors. Raises FolderError for colors that the legend lacks; black alone does not count then."""
+def of_colors(
+    listing: Listing, colors: Sequence[Color], said: Said, legend: Legend, void: frozenset[Color] = frozenset()
+) -> Meaning:
+    """The classes of colors. Raises FolderError for colors that the legend lacks; black alone does not count then.
+
+    void: colors of the index 255, which do not count unless the legend lists them.
+    """
     kind = 'masks in colors'
+    notes: tuple[str, ...] = ()
+    if said.values or said.ignore:
+        raise FolderError(
+            'map and ignore are for stored indices, and these masks are in colors: write palette and drop.'
+        )
     if said.palette:
         table = {color: i for i, color in enumerate(said.palette)}
         classes, where = said.names or tuple(f'class {i}' for i in range(len(table))), 'the data file'
+        if len(classes) != len(said.palette):
+            raise FolderError(
+                f'palette has {len(said.palette)} colors and names {len(classes)}: write one for each name.'
+            )
     elif legend.colors:
         classes, where = tuple(dict.fromkeys(legend.colors.values())), legend.file
         table = {color: classes.index(name) for color, name in legend.colors.items()}
+        classes, table, notes = without_void(classes, table, legend.file)
+    elif said.names:
+        raise FolderError(
+            f"'{listing.root}': the masks are in colors, and names alone does not say which is whose: write palette, "
+            f'colors in the order of names. The colors are {", ".join(map(str, colors[:12]))}.'
+        )
     elif len(colors) <= MOST_COLORS:
         names = tuple('#{:02x}{:02x}{:02x}'.format(*color) for color in colors)
         notes = ('the colors have no names: add class_dict.csv, lines of name,red,green,blue',)
@@ -132,26 +234,45 @@ def of_colors(listing: Listing, colors: Sequence[Color], said: Said, legend: Leg
             f"'{listing.root}': the masks have {len(colors)} colors; list name,red,green,blue in class_dict.csv."
         )
     unknown = [color for color in colors if color not in table]
-    if unknown == [(0, 0, 0)]:
-        table[0, 0, 0] = IGNORED
-    elif unknown:
+    if {*unknown} <= {(0, 0, 0), *void}:
+        table |= dict.fromkeys(unknown, IGNORED)
+    else:
         text = ', '.join(map(str, unknown[:8]))
         raise FolderError(f"'{listing.root}': the masks have colors that {where} does not list: {text}. Complete it.")
-    return Meaning(kind, classes, colors=table)
+    return Meaning(kind, classes, colors=table, notes=notes)
 
 
-def of_indices(found: Sequence[int], said: Said, legend: Legend) -> Meaning:
-    """The classes of stored indices, ascending."""
+def without_void(
+    classes: tuple[str, ...], table: Mapping[Any, int], file: str
+) -> tuple[tuple[str, ...], dict[Any, int], tuple[str, ...]]:
+    """(classes, table, notes) where classes of names such as 'void' do not count."""
+    void = [name for name in classes if name.lower() in VOID]
+    kept = tuple(name for name in classes if name not in void)
+    label = [IGNORED if name in void else kept.index(name) for name in classes]
+    notes = (f'{file} lists {", ".join(void)}: pixels of it do not count',) if void else ()
+    return kept, {value: label[old] for value, old in table.items()}, notes
+
+
+def of_indices(listing: Listing, found: Sequence[int], said: Said, legend: Legend) -> Meaning:
+    """The classes of stored indices, ascending. Raises FolderError for those that no name fits."""
     kind = 'masks of class indices'
     if said.names or said.values or said.ignore:
         return as_said(found, said, kind)
+    if VOID_16 in found and len(found) > 2:
+        meaning = of_indices(listing, [value for value in found if value != VOID_16], said, legend)
+        note = f'pixels of {VOID_16} do not count'
+        return replace(meaning, values={**meaning.values, VOID_16: IGNORED}, notes=(*meaning.notes, note))
     if list(found) == [0, IGNORED]:
-        names = legend.names.get(0, 'background'), legend.names.get(IGNORED) or legend.names.get(1, 'foreground')
-        return Meaning('masks of 0 and 255', names, {IGNORED: 1})
+        return Meaning('masks of 0 and 255', names_of_two(legend), {IGNORED: 1})
     used = [value for value in found if value != IGNORED]
     last = max(used, default=0)
-    if legend.names and last <= max(legend.names):
-        return Meaning(kind, tuple(legend.names.get(i, f'class {i}') for i in range(max(legend.names) + 1)))
+    if legend.names:
+        return of_legend(listing, found, legend)
+    if len(used) > MOST_COLORS:
+        raise FolderError(
+            f"'{listing.root}': the masks have {len(used)} values without names. If these are classes, list them in "
+            'classes.txt, a name a line; if edges are soft or the files photographs, store one value for each class.'
+        )
     if len(used) <= MOST_GRAYS and last > 4 * len(used):
         note = f'the masks have gray levels {", ".join(map(str, found))}: each is taken for a class'
         levels = {value: i for i, value in enumerate(found)}
@@ -160,12 +281,54 @@ def of_indices(found: Sequence[int], said: Said, legend: Legend) -> Meaning:
         note = 'the masks count classes from 1: 0 is taken for pixels without class'
         values = {0: IGNORED, **{value: value - 1 for value in range(1, last + 1)}}
         return Meaning(kind, tuple(f'class {value}' for value in range(1, last + 1)), values, notes=(note,))
+    if last == 1:
+        return Meaning(kind, names_of_two(legend))
     note = 'the classes have no names: add classes.txt, a name a line'
     return Meaning(kind, tuple(f'class {i}' for i in range(last + 1)), notes=(note,))
 
 
+def names_of_two(legend: Legend) -> tuple[str, str]:
+    """The classes of 0 and of another value: as a legend says, which may list the second alone."""
+    if len(legend.names) == 1 and not legend.numbered:
+        return 'background', legend.names[0]
+    return legend.names.get(0, 'background'), legend.names.get(IGNORED) or legend.names.get(1, 'foreground')
+
+
+def of_legend(listing: Listing, found: Sequence[int], legend: Legend) -> Meaning:
+    """The classes of stored indices by a legend that names values, or lists names in order.
+
+    A list may leave the background out, which is 0 then, or count from 1. Raises FolderError for other values.
+    """
+    kind = 'masks of class indices'
+    names, notes, void = legend.names, [], {}
+    used = [value for value in found if value != IGNORED]
+    if not legend.numbered and max(used, default=0) == len(names):
+        names = {value + 1: name for value, name in names.items()}
+        if 0 in used:
+            names = {0: 'background', **names}
+            notes.append(f'{legend.file} lists {len(names) - 1} names for 0 to {len(names) - 1}: 0 is the background')
+        else:
+            void = {0: IGNORED}
+            notes.append(f'the masks count the classes of {legend.file} from 1: 0 is taken for pixels without class')
+    unknown = [value for value in used if value not in {**names, **void}]
+    if unknown:
+        raise FolderError(
+            f"'{listing.root}': the masks have values {unknown[:10]} that {legend.file} does not list; it lists "
+            f'{len(names)}. Complete it, or rename it if it lists no classes.'
+        )
+    classes = tuple(dict.fromkeys(names.values()))
+    classes, table, more = without_void(
+        classes, {value: classes.index(name) for value, name in names.items()}, legend.file
+    )
+    changed = any(value != label for value, label in table.items())
+    return Meaning(kind, classes, {**void, **table} if changed else {}, notes=(*notes, *more))
+
+
 def as_said(found: Sequence[int], said: Said, kind: str) -> Meaning:
     """The classes that a data file gives to indices. Raises FolderError for indices without a name."""
+    if list(found) == [0, IGNORED] and len(said.names) == 2 and not {IGNORED} & {*said.values, *said.ignore}:
+        note = f'the masks hold 0 and 255: 255 is taken for {said.names[1]}'
+        return Meaning(kind, said.names, {IGNORED: 1, **said.values}, notes=(note,))
     values = {**{value: IGNORED for value in said.ignore if value != IGNORED}, **said.values}
     labels = {value: values.get(value, value) for value in found}
     count = 1 + max((label for label in labels.values() if label != IGNORED), default=0)

@@ -1,5 +1,6 @@
 """Masks: one image file for each image, or for each image and class, in parallel folders or beside the images."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,16 +8,21 @@ from pathlib import PurePosixPath
 
 from denseformer.folders.formats.mask_values import Said, with_meaning
 from denseformer.folders.found import Color, Found, Sample
-from denseformer.folders.listing import SPLIT_WORDS, FolderError, Listing, listed_splits, some, split_of, words
+from denseformer.folders.listing import (
+    IMAGE_WORDS,
+    MASK_WORDS,
+    SPLIT_WORDS,
+    FolderError,
+    Listing,
+    listed_splits,
+    some,
+    split_of,
+    words,
+)
 
 EXPECTED = 'masks: label images of the names of the images, as images/ and masks/, or NAME.jpg and NAME_mask.png'
-MASK_WORDS = frozenset(
-    'mask masks label labels annotation annotations annot ann anns gt groundtruth truth seg segmentation '  # noqa: SIM905
-    'segmentations labelmap labelmaps'.split()
-)
-IMAGE_WORDS = frozenset('image images img imgs imgdir photo photos picture pictures jpeg input inputs rgb'.split())  # noqa: SIM905
 FILLERS = frozenset(('dir', 'class', 'set', 'path'))
-SUFFIX = re.compile(r'[-_. ]*(masks?|labels?|labelmap|gt|seg|segmentation|annotations?|L)$')
+SUFFIX = re.compile(r'((?i:[-_. ]*(masks?|labels?|labelmap)|[-_. ]+(gt|seg|segmentation|annotations?))|[-_. ]+L)$')
 CLASS_FOLDER, OBJECT_FOLDER = 'SegmentationClass', 'SegmentationObject'
 """Pascal VOC's folders of masks of classes and of objects."""
 LOSSLESS = ('.png', '.bmp', '.tif', '.tiff', '.gif', '.webp', '.pgm')
@@ -32,8 +38,9 @@ def recognize(
 ) -> Found | None:
     """Label maps, and what their values mean: as the data file says, or a legend, or the values themselves."""
     names_there = [name for name in listing.images if OBJECT_FOLDER not in PurePosixPath(name).parts]
-    masks = [name for name in names_there if is_mask(name)]
-    images = [name for name in names_there if not is_mask(name)]
+    around = len(common_folder(names_there))  # a folder around all files says nothing of one
+    masks = [name for name in names_there if is_mask(name[around:])]
+    images = [name for name in names_there if not is_mask(name[around:])]
     if not masks:
         images, masks = beside(names_there)
     if not masks or not images:
@@ -56,7 +63,8 @@ def recognize(
         if 'background' not in classes[0].lower():
             classes = ['background', *classes]
             samples = [replace(s, label_classes=tuple(i + 1 for i in s.label_classes)) for s in samples]
-        present = {s.image: frozenset(classes[i] for i in s.label_classes) for s in samples}
+        classes, samples = in_order_of(names, classes, samples)
+        present = {s.image: frozenset(classes[i] for i in (0, *s.label_classes)) for s in samples}
         return Found('one mask file per class', 'segmentation', tuple(samples), tuple(classes), present=present)
     said = Said(names, tuple(palette), dict(values or {}), frozenset(ignore))
     return with_meaning(listing, samples, said)
@@ -66,6 +74,31 @@ def is_mask(name: str) -> bool:
     path = PurePosixPath(name)
     folders = {word for part in path.parent.parts for word in words(part)}
     return bool(folders & MASK_WORDS) or (bool(SUFFIX.search(path.stem)) and path.suffix.lower() in LOSSLESS)
+
+
+def common_folder(names: Sequence[str]) -> str:
+    """The folder around all of these files, with '/' at its end; '' for the root."""
+    folder = os.path.commonpath([os.path.dirname(name) for name in names]) if names else ''
+    return f'{folder}/' if folder else ''
+
+
+def in_order_of(names: Sequence[str], classes: list[str], samples: list[Sample]) -> tuple[list[str], list[Sample]]:
+    """(classes, samples) of files per class in the order of a data file's `names`, the background first.
+
+    Raises FolderError for files of classes that `names` does not list.
+    """
+    if not names:
+        return classes, samples
+    unknown = [name for name in classes[1:] if name not in names]
+    if unknown:
+        raise FolderError(
+            f'there are masks of {", ".join(unknown)}, which names does not list: {", ".join(names)}. Folders and ends '
+            'of file names are the classes here.'
+        )
+    ordered = [classes[0], *(name for name in names if name != classes[0])]
+    return ordered, [
+        replace(s, label_classes=tuple(ordered.index(classes[i]) for i in s.label_classes)) for s in samples
+    ]
 
 
 def beside(names: Sequence[str]) -> tuple[list[str], list[str]]:

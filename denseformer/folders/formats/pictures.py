@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from denseformer.folders.found import Found, Sample
-from denseformer.folders.listing import SPLIT_WORDS, FolderError, Listing, some, split_of, words
+from denseformer.folders.listing import SPLIT_WORDS, FolderError, Listing, image_words, some, split_of, words
 from denseformer.images.reading import read_image
 
 EXPECTED_PAIRS = 'pairs: two folders of the same names, such as input/ and target/, or LR/ and HR/'
@@ -19,7 +19,20 @@ ROLES = DEGRADED | TARGET | frozenset(SPLIT_WORDS)
 SCALE_FOLDER = re.compile(r'^[xX]\d$')
 SCALES = (2, 3, 4, 8)
 PREFERRED_SCALE = 4
-LABEL_SUFFIXES = ('.json', '.xml')
+LABEL_SUFFIXES = (
+    '.json',
+    '.jsonl',
+    '.ndjson',
+    '.geojson',
+    '.xml',
+    '.csv',
+    '.parquet',
+    '.tfrecord',
+    '.mat',
+    '.npy',
+    '.npz',
+)
+LOOKED_AT = 20
 ALONE_SCALE = 2
 
 
@@ -33,6 +46,7 @@ def recognize_pairs(listing: Listing, names: tuple[str, ...] = ()) -> Found | No
         return None
     scales: dict[int, list[Sample]] = {}
     faults: list[str] = []
+    used: set[str] = set()
     by_key: dict[tuple[str, ...], list[str]] = {}
     for name in inputs:
         by_key.setdefault(key_of(name), []).append(name)
@@ -40,6 +54,7 @@ def recognize_pairs(listing: Listing, names: tuple[str, ...] = ()) -> Found | No
         *folders, stem = key_of(name)
         stems = (stem, *(f'{stem}x{scale}' for scale in SCALES))
         found = [image for each in stems for image in by_key.get((*folders, each), ())]
+        used.update(found)
         if not found:
             faults.append(f'{name}: is a target without an image of its name')
         for image in found:
@@ -49,7 +64,8 @@ def recognize_pairs(listing: Listing, names: tuple[str, ...] = ()) -> Found | No
                     f'{image}: is {listing.size(image)}, its target {listing.size(name)}, no multiple of that'
                 )
             else:
-                scales.setdefault(scale, []).append(Sample(name, split_of(name), (image,)))
+                scales.setdefault(scale, []).append(Sample(name, split_of(name), (image,), size=listing.size(name)))
+    faults += [f'{name}: is an image without a target of its name' for name in inputs if name not in used]
     if faults:
         raise FolderError(f"'{listing.root}' seems to hold pairs of images, but:\n{some(faults)}")
     scale = PREFERRED_SCALE if PREFERRED_SCALE in scales else min(scales)
@@ -62,11 +78,33 @@ def recognize_pairs(listing: Listing, names: tuple[str, ...] = ()) -> Found | No
 
 def recognize_alone(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
     """Images beside which nothing looks like a label."""
-    if not listing.images or listing.ending(*LABEL_SUFFIXES):
+    if not listing.images:
         return None
     samples = tuple(Sample(name, split_of(name)) for name in listing.images)
     note = f'images without labels: they are made smaller, x{ALONE_SCALE}, and learned from'
     return Found('images alone', 'super-resolution', samples, scale=ALONE_SCALE, notes=(note,))
+
+
+def signs_of_labels(listing: Listing, names: tuple[str, ...]) -> list[str]:
+    """Reasons to think that images have labels in a form that is not known, or are labels themselves.
+
+    names: of classes, as a data file gives them.
+    """
+    looked = listing.images[:: -(-len(listing.images) // LOOKED_AT)]
+    masks = [name for name in looked if looks_like_mask(listing, name)]
+    labels = [*listing.ending(*LABEL_SUFFIXES), *(name for name in listing.ending('.txt') if image_words(name) < 0)]
+    return [
+        *([f'a data file names classes: {", ".join(names[:5])}'] if names else []),
+        *(
+            f'{name}: {"cannot be read as json" if is_broken(listing, name) else "labels of no known format"}'
+            for name in labels[:5]
+        ),
+        *(f'{name}: has as few colors as a mask' for name in (masks[:5] if len(masks) > len(looked) / 4 else [])),
+    ]
+
+
+def is_broken(listing: Listing, name: str) -> bool:
+    return name.lower().endswith('.json') and listing.json(name) is None
 
 
 def key_of(name: str) -> tuple[str, ...]:
@@ -95,6 +133,9 @@ def scale_of(listing: Listing, image: str, target: str) -> int | None:
 
 
 def looks_like_mask(listing: Listing, name: str) -> bool:
-    """Whether an image has so few values that it seems to be a label map."""
-    pixels = read_image(listing.root / name).pixels
+    """Whether an image has so few values that it seems to be a label map; no for one that cannot be read."""
+    try:
+        pixels = read_image(listing.root / name).pixels
+    except ValueError:
+        return False
     return len(np.unique(pixels.reshape(-1, pixels.shape[-1])[:: max(1, pixels.size // 300_000)], axis=0)) <= 32

@@ -1,18 +1,20 @@
 """Pascal VOC's xml files, one an image, in `Annotations` or beside the images, as Roboflow exports them."""
 
+import re
 from pathlib import PurePosixPath
 from xml.etree import ElementTree
 
 from denseformer.folders.found import Found, Sample, Thing, found_things
 from denseformer.folders.listing import Listing, listed_splits, split_of
 
+BEGINNING = re.compile(r'<annotation[\s>]')
 EXPECTED = 'Pascal VOC: an xml file <annotation> for each image, in Annotations/ or beside it'
 
 
 def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
     from denseformer.datasets.detection.voc import objects_in
 
-    files = [file for file in listing.ending('.xml') if '<annotations' not in listing.text(file)[:2000]]
+    files = [file for file in listing.ending('.xml') if BEGINNING.search(listing.text(file)[:2000])]
     if not files:
         return None
     lists = listed_splits(listing)
@@ -21,13 +23,14 @@ def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
         stem = PurePosixPath(file).stem
         try:
             root = ElementTree.fromstring(listing.text(file))
-            if root.tag != 'annotation':
-                raise ValueError(f'is <{root.tag}>, not <annotation>')
             objects = [*objects_in(root)]
         except (ElementTree.ParseError, ValueError) as error:
             faults.append(f'{file}: {error}')
             continue
-        image = listing.find_image(stem, file) or listing.find_image(root.findtext('filename') or '?', file)
+        said = (root.findtext('filename') or '').strip()
+        suffix = PurePosixPath(said).suffix  # the rest of what is said is often wrong
+        image = listing.find_image(stem + suffix, file) or listing.find_image(said, file) if said else None
+        image = image or listing.find_image(stem, file)
         if image is None:
             faults.append(f'{file}: there is no image {stem}.*')
             continue

@@ -1,9 +1,10 @@
 """YOLO's text files: a line for each object, its class and its box or polygon as shares of width and height."""
 
+from collections.abc import Collection
 from pathlib import PurePosixPath
 
 from denseformer.folders.found import Found, Sample, Thing, found_things, polygon_thing
-from denseformer.folders.listing import Listing, listed_splits, split_of
+from denseformer.folders.listing import SPLIT_WORDS, Listing, listed_splits, split_of
 
 EXPECTED = 'YOLO: labels/NAME.txt for images/NAME.jpg, or beside it, with lines of numbers; names in data.yaml'
 NAME_LISTS = ('classes.txt', 'obj.names', 'names.txt', 'labels.txt')
@@ -14,17 +15,40 @@ def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
     pairs = [(file, images[key_of(file)]) for file in listing.ending('.txt') if key_of(file) in images]
     if not pairs:
         return None
+    paired = {file for file, _ in pairs}
     lists = listed_splits(listing)
     names = names or names_in_list(listing)
     samples: list[Sample] = []
-    faults: list[str] = []
+    faults = [f'{file}: there is no image of this name' for file in without_image(listing, paired)]
     labelled: set[str] = set()
     for file, image in pairs:
         labelled.add(image)
         things = tuple(read_things(listing, file, image, names, faults))
         samples.append(Sample(image, split_of(image) or lists.get(PurePosixPath(image).stem, ''), things=things))
-    samples += [Sample(image, split_of(image)) for image in listing.images if image not in labelled]
-    return found_things('YOLO txt', listing, samples, names, faults)
+    folders = {PurePosixPath(image).parent for image in labelled}
+    samples += [  # without a file of labels an image shows nothing
+        Sample(image, split_of(image) or lists.get(PurePosixPath(image).stem, ''))
+        for image in listing.images
+        if image not in labelled and (PurePosixPath(image).parent in folders or 'images' in key_folders(image))
+    ]
+    notes = [] if names else ['the classes have no names: add classes.txt, a name a line']
+    return found_things('YOLO txt', listing, samples, names, faults, notes)
+
+
+def without_image(listing: Listing, paired: Collection[str]) -> list[str]:
+    """The files in folders of labels that belong to no image; lists of names and of images lie there, too."""
+    return [
+        file
+        for file in listing.ending('.txt')
+        if 'labels' in key_folders(file)
+        and file not in paired
+        and PurePosixPath(file).name.lower() not in NAME_LISTS
+        and PurePosixPath(file).stem.lower() not in SPLIT_WORDS
+    ]
+
+
+def key_folders(name: str) -> list[str]:
+    return [part.lower() for part in PurePosixPath(name).parent.parts]
 
 
 def key_of(name: str) -> tuple[str, ...]:
@@ -56,6 +80,8 @@ def read_things(listing: Listing, file: str, image: str, names: tuple[str, ...],
             faults.append(f'{where}: {len(values)} numbers after the class; a box has 4, a polygon 6, 8, 10 ...')
         elif not all(-0.05 <= value <= 1.05 for value in values):
             faults.append(f'{where}: {max(values, key=abs):g} is no share of the width or height, which are 0 to 1')
+        elif len(values) == 4 and min(values[2:]) < 0:
+            faults.append(f'{where}: {min(values[2:]):g} is no width or height')
         elif label < 0 or (names and label >= len(names)):
             faults.append(f'{where}: class {label}, but {len(names)} names are given')
         elif len(values) == 4:

@@ -108,7 +108,7 @@ def blocks_of(x: np.ndarray, side: int) -> np.ndarray:
 
 
 def statistics(blocks: np.ndarray) -> np.ndarray:
-    """The shapes of the distributions of values, and of products of neighbours: (n, side, side) -> (n, 18)."""
+    """The shapes of the distributions of values, and of products of neighbors: (n, side, side) -> (n, 18)."""
     shape, left, right = fit_distribution(blocks)
     features = [shape, (left + right) / 2]
     for step in NEIGHBORS:

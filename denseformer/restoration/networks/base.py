@@ -45,7 +45,7 @@ class RestorationNetwork(Checkpointing, Network):
     size_multiple: int = 1
     """The sides of an image are padded to a multiple of this."""
     tile_overlap: int = 16
-    """Pixels by which neighbouring tiles should overlap when an image is restored tile by tile."""
+    """Pixels by which neighboring tiles should overlap when an image is restored tile by tile."""
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ out for Rain200L and SPA-Data.
 
 Sums that the authors compute term by term are taken once: the four attention maps before they meet the values, the
 weights of the experts inside the 1 x 1 convolution that merges them, a convolution over pairs of channels as a
-depth-wise one whose neighbouring outputs are added.
+depth-wise one whose neighboring outputs are added.
 
 Which cosines are the largest is a hard choice that rounding changes: in bfloat16 the output deviates by 0.28 of its
 standard deviation from that in float32 (`python -m benchmarks.precision DRSformer:base:32`, made-up weights); prefer
@@ -59,7 +59,7 @@ class SparseAttention(nn.Module):
 
 
 class PairConv(nn.Conv2d):
-    """A convolution of neighbouring pairs of channels to one channel each: (B, H, W, 2C) -> (B, H, W, C)."""
+    """A convolution of neighboring pairs of channels to one channel each: (B, H, W, 2C) -> (B, H, W, C)."""
 
     def __init__(self, dim: int, kernel_size: int):
         super().__init__(2 * dim, dim, kernel_size, padding=kernel_size // 2, groups=dim, bias=False)

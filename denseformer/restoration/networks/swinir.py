@@ -4,7 +4,7 @@ Paper: "SwinIR: Image Restoration Using Swin Transformer", https://arxiv.org/abs
 Official code: https://github.com/JingyunLiang/SwinIR (Apache-2.0).
 
 Groups of shifted-window blocks at the image's own resolution, each closed by a convolution. One network serves
-super-resolution (pixel shuffling), real-world super-resolution (nearest neighbours and convolutions), denoising and
+super-resolution (pixel shuffling), real-world super-resolution (nearest neighbors and convolutions), denoising and
 JPEG artefacts (the image itself is added). The JPEG variant has windows of 7, which do not coincide with JPEG's blocks,
 and works on [0, 255] inside.
 

@@ -141,7 +141,7 @@ def test_sixteen_bits_are_kept(tmp_path, channels):
 
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
-def test_colours_become_grey_as_luma_where_it_is_asked_for(tmp_path, dtype):
+def test_colors_become_grey_as_luma_where_it_is_asked_for(tmp_path, dtype):
     white, black = np.full((4, 4, 3), np.iinfo(dtype).max, dtype), np.zeros((4, 4, 3), dtype)
     cv2.imwrite(str(tmp_path / 'a.png'), np.concatenate([white, black]))
     gray = transform('LoadImagePair', channels=1, luma=1.0)({'gt_path': str(tmp_path / 'a.png')})['gt_img']

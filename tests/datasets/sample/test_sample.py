@@ -36,7 +36,7 @@ def content(root: Path) -> dict[str, bytes]:
 
 
 def pairs(root: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Colours (n, 3) and labels (n,) of every pixel of a split."""
+    """Colors (n, 3) and labels (n,) of every pixel of a split."""
     images = sorted((root / 'images' / split).iterdir())
     labels = sorted((root / 'annotations' / split).iterdir())
     assert [path.stem for path in images] == [path.stem for path in labels]
@@ -141,8 +141,8 @@ def test_polygons_cover_any_mask_exactly():
 
 
 @pytest.mark.parametrize('balanced', [False, True], ids=['most frequent class', 'most surprising class'])
-def test_colours_do_not_tell_the_classes(root, balanced):
-    """A table from colour to class, learned on the training pictures, is bad on the validation pictures."""
+def test_colors_do_not_tell_the_classes(root, balanced):
+    """A table from color to class, learned on the training pictures, is bad on the validation pictures."""
     colors, labels = pairs(root, 'training')
     counts = np.zeros((16**3, len(CLASSES)))
     counted = labels != IGNORED
@@ -227,7 +227,7 @@ def test_dataset_draws_its_files_and_loads_them(tmp_path):
         }
     )
     assert dataset.metainfo['classes'] == CLASSES
-    assert [tuple(colour) for colour in dataset.metainfo['palette']] == list(PALETTE)
+    assert [tuple(color) for color in dataset.metainfo['palette']] == list(PALETTE)
     assert len(dataset) == TINY['val']
     item = dataset[0]
     assert item['inputs'].shape == (3, 64, 64)

@@ -139,9 +139,7 @@ def test_labels_are_compared_with_the_image_as_it_was_read(tmp_path):
 def test_color_mask(tmp_path):
     palette = np.array([[128, 0, 0], [0, 128, 0], [0, 0, 128], [9, 9, 9], [0, 0, 0]], np.uint8)
     mask = palette[LABELS % CLASSES]
-    with pytest.raises(
-        ValueError, match=r"a\.png' has 3 channels, shape \(12, 17, 3\), with 5 distinct colours.*colour"
-    ):
+    with pytest.raises(ValueError, match=r"a\.png' has 3 channels, shape \(12, 17, 3\), with 5 distinct colors.*color"):
         load_labels(saved(tmp_path / 'a.png', mask))
     with pytest.raises(ValueError, match='has 4 channels'):
         load_labels(saved(tmp_path / 'b.png', mask, 'RGBA'))

@@ -1,7 +1,7 @@
 # How Mask2Former's recipes augment instances and panoptic maps when they train on crops. Needs of the dataset's base:
 # image_scale, crop_size, which is (width, height) here.
 scale_range = (0.5, 2.0)  # training images are resized to image_scale times a factor out of this range
-distorted = 1.0  # the share of them whose colours are changed
+distorted = 1.0  # the share of them whose colors are changed
 augmentation = [
     [
         dict(type='RandomResize', scale='${image_scale}', ratio_range='${scale_range}', keep_ratio=True),

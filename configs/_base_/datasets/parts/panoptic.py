@@ -1,4 +1,4 @@
-# What all panoptic datasets share, in COCO's format: one json, and a folder of maps whose colours are segment ids. A
+# What all panoptic datasets share, in COCO's format: one json, and a folder of maps whose colors are segment ids. A
 # dataset's base sets num_classes, num_stuff, data_root, image_scale and the two datasets, and
 # may add to val_evaluator a CocoMetric on a json of its things.
 _base_ = './instances.py'
