@@ -25,6 +25,7 @@ from torch import Tensor
 from denseformer.checkpoints.addresses import is_address, local_file
 from denseformer.checkpoints.common import CheckpointError
 from denseformer.checkpoints.other_kinds import begins_as_safetensors, names_in_zip, other_kind
+from denseformer.checkpoints.quantized import quantization, quantized_types
 
 WRAPPERS = (
     *('model_ema', 'state_dict_ema', 'ema', 'state_dict', 'model', 'params_ema', 'params', 'teacher', 'models'),
@@ -171,6 +172,8 @@ def _refusal_error(path: Path, error: Exception) -> CheckpointError:
             refused = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except Exception:  # no zip archive: the unpickler's own words name what it met
         refused = re.findall(r'GLOBAL (\S+)', str(error))[:1]
+    if kind := quantized_types(refused):
+        return CheckpointError(f'{path}: {kind}')
     reason = ', '.join(refused) or re.sub(r'(?s).*WeightsUnpickler error:\s*', '', str(error)).splitlines()[0]
     return CheckpointError(
         _no_checkpoint(path)
@@ -197,11 +200,13 @@ def _no_checkpoint(path: Path) -> str:
 def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     """The state dict inside a checkpoint, out of the wrappers authors use and without a leading `module.`.
 
-    Raises ValueError when there is no tensor in it.
+    Raises ValueError when there is no tensor in it, or they are quantized.
     """
     content: Any = checkpoint
     while inner := next((content[key] for key in WRAPPERS if _holds_tensors(content.get(key))), None):
         content = inner
+    if kind := quantization(content):
+        raise ValueError(kind)
     weights = {
         key.removeprefix('module.'): value
         for key, value in content.items()
@@ -210,6 +215,16 @@ def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     if not weights:
         raise ValueError(f'found no weights: {_instead_of_weights(content)}')
     return weights
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """The state dict inside a checkpoint file. Raises CheckpointError when it cannot be read, or holds none."""
+    try:
+        return weights_of(read_checkpoint(path))
+    except CheckpointError:
+        raise
+    except ValueError as error:
+        raise CheckpointError(f'{path}: {error}') from error
 
 
 def _instead_of_weights(content: Mapping[str, Any]) -> str:

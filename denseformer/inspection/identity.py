@@ -45,7 +45,7 @@ class Identity:
         return '\n'.join(f'{name + ":":14}{text}' for name, text in self._lines() if text)
 
     def _lines(self) -> Iterator[tuple[str, str]]:
-        kind = f'ONNX, written by {self.onnx.producer or "an unknown exporter"}; ' if self.onnx else ''
+        kind = _onnx(self.onnx) if self.onnx else ''
         yield 'file', f'{self.path}: {kind}{self.tensors} tensors, {self.numbers / 1e6:.2f} M numbers'
         if self.onnx:
             for name, sizes in chain(self.onnx.inputs.items(), self.onnx.outputs.items()):
@@ -79,6 +79,11 @@ class Identity:
         if self.settings is not None:
             none = 'none; the file holds a network alone' if self.alone else 'no shipped config builds this model'
             yield 'configs', ', '.join(self.configs) or none
+
+
+def _onnx(file: OnnxFile) -> str:
+    rounded = ', quantized' if file.quantized else ''
+    return f'ONNX, written by {file.producer or "an unknown exporter"}{rounded}; '
 
 
 def short(network: str) -> str:

@@ -276,6 +276,11 @@ def test_weights_and_maps_of_an_onnx_file_are_read_without_its_package(tmp_path)
     assert found.inputs == {'image': (1, 'H')}
     assert (found.producer, found.operators) == ('me', {'Conv': 1})
     assert '(1, H)' in str(identify(tmp_path / 'a.onnx'))
+    assert not found.quantized
+    (tmp_path / 'int8.onnx').write_bytes(
+        field(2, b'me') + field(7, field(1, field(4, b'QLinearConv')) + field(5, weight))
+    )
+    assert 'written by me, quantized' in str(identify(tmp_path / 'int8.onnx'))
 
 
 def test_a_truncated_onnx_file_is_refused_by_name(tmp_path):
