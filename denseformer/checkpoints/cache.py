@@ -8,7 +8,7 @@ a later file with another hash is refused.
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -26,6 +26,9 @@ from denseformer.checkpoints.other_kinds import SUFFIXES, inside, other_kind, tr
 LOCK_NAME = 'weights.lock'
 ARCHIVES = ('.tar', '.gz')
 """Suffixes of published files that may be archives, as of TensorFlow's checkpoints."""
+
+Check = Callable[[WeightFile, Path], object]
+"""A function of an entry and the file that is said to be its, which raises CheckpointError where it is another one."""
 
 
 class Pin(NamedTuple):
@@ -163,9 +166,10 @@ def _pin(file: WeightFile, path: Path, url: str) -> None:
         write_pins(pins)
 
 
-def add(source: str | Path, name: str | None = None) -> tuple[WeightFile, Path]:
+def add(source: str | Path, name: str | None = None, check: Check | None = None) -> tuple[WeightFile, Path]:
     """Put a file that was fetched elsewhere into the cache: recognized by hash, by file name, or named by `name`.
 
+    check: called with the entry and the file where no hash is published, to raise what is wrong with it.
     Raises CheckpointError when there is no such file, it is of another kind or not recognized, or its hash is another
     than pinned.
     """
@@ -182,6 +186,8 @@ def add(source: str | Path, name: str | None = None) -> tuple[WeightFile, Path]:
         )
     if target.suffix not in ARCHIVES and (kind := other_kind(source) or truncated(source)):
         raise CheckpointError(f'{source}: {kind}')
+    if check is not None and not file.sha256:
+        check(file, source)
     with alone(target):
         part = target.with_name(target.name + '.part')
         shutil.copyfile(source, part)

@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from denseformer.checkpoints.addresses import is_address, local_file
-from denseformer.checkpoints.common import CheckpointError
+from denseformer.checkpoints.common import CheckpointError, UntrustedError
 from denseformer.checkpoints.other_kinds import begins_as_safetensors, names_in_zip, other_kind
 from denseformer.checkpoints.quantized import quantization, quantized_types
 
@@ -175,9 +175,10 @@ def _refusal_error(path: Path, error: Exception) -> CheckpointError:
     if kind := quantized_types(refused):
         return CheckpointError(f'{path}: {kind}')
     reason = ', '.join(refused) or re.sub(r'(?s).*WeightsUnpickler error:\s*', '', str(error)).splitlines()[0]
-    return CheckpointError(
-        _no_checkpoint(path)
-        or f'{path}: refused, because it holds more than data: {reason}. Opening it could run code. If you made this '
+    if kind := _no_checkpoint(path):
+        return CheckpointError(kind)
+    return UntrustedError(
+        f'{path}: refused, because it holds more than data: {reason}. Opening it could run code. If you made this '
         'file yourself, pass --trust-checkpoint (trust=True); otherwise ask its author for a .safetensors file.'
     )
 

@@ -41,6 +41,15 @@ class Identity:
     state: dict[str, Any] = field(default_factory=dict)
     onnx: OnnxFile | None = None
 
+    @property
+    def network(self) -> str:
+        """The network and its options in words; empty for an unknown one."""
+        if self.settings is None:
+            return ''
+        options = ', '.join(f'{name}={value!r}' for name, value in self.settings.items() if name != 'type')
+        kinds = ' or '.join(map(short, self.open.get('type', [self.settings['type']])))
+        return f'{kinds}({options})'
+
     def __str__(self) -> str:
         return '\n'.join(f'{name + ":":14}{text}' for name, text in self._lines() if text)
 
@@ -56,9 +65,7 @@ class Identity:
             share = f'{self.nearest.share:.0%} of the names and not the shapes' if self.nearest else ''
             yield 'network', f'none that is known here{near}{share}'
         else:
-            options = ', '.join(f'{name}={value!r}' for name, value in self.settings.items() if name != 'type')
-            kinds = ' or '.join(map(short, self.open.get('type', [self.settings['type']])))
-            yield 'network', f'{kinds}({options})'
+            yield 'network', self.network
             yield 'layout', f'names of {self.layout}' + (f', below {self.prefix!r}' if self.prefix else '')
         if self.in_channels:
             yield 'channels', f'{self.in_channels} of the input'
