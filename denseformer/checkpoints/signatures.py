@@ -111,6 +111,9 @@ def head_of(weights: Mapping[str, Tensor]) -> Head | None:
         classes = _less(outputs(rf'{part}\.cls_embed\.weight'), 1)
         name = 'Mask2Former' if has(rf'{part}\.pixel_decoder\.encoder\.') else 'MaskFormer'
         return Head(name, 'mmsegmentation' if part == 'decode_head' else 'mmdetection', classes, queries)
+    if has(r'(face_decoder\.mask_tokens|decode_head\.class_tokens)'):  # a token a class
+        package = 'its authors' if has(r'face_decoder\.') else 'denseformer'
+        return Head('FaceXFormer', package, outputs(r'face_decoder\.mask_tokens\.weight', r'decode_head\.class_tokens'))
     if has(r'decode_head\.'):
         classes = outputs(r'decode_head\.(\d\.)?(conv_seg|linear_pred|cls_seg)\.weight')
         classes = classes or _less(outputs(r'decode_head\.decoder\.layers\.0\.0\.predictor\.classify\.weight'), 1)

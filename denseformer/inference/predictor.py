@@ -16,7 +16,7 @@ from torch import nn
 
 from denseformer.checkpoints import read_checkpoint
 from denseformer.checkpoints.addresses import is_address
-from denseformer.checkpoints.other_kinds import SUFFIXES
+from denseformer.checkpoints.other_kinds import INDEX, SUFFIXES
 from denseformer.checkpoints.sharing import save_model, saved_parts
 from denseformer.deprecation import renamed_arguments
 from denseformer.engine import load_config
@@ -208,7 +208,7 @@ def load_model(
 
 def holds_weights(config: str | Path | Config) -> bool:
     """Whether what stands in a config's place is a checkpoint: an address, or a file with no name of a config."""
-    if isinstance(config, Config) or Path(config).suffix in CONFIGS:
+    if isinstance(config, Config) or (Path(config).suffix in CONFIGS and not str(config).endswith(INDEX)):
         return False
     return is_address(config) or Path(config).suffix in SUFFIXES or Path(config).is_file()
 

@@ -12,6 +12,7 @@ import torch
 from mmengine.config import Config
 
 from denseformer.checkpoints import CheckpointError, read_checkpoint
+from denseformer.checkpoints.keys import rename
 from denseformer.checkpoints.onnx_file import read_onnx
 from denseformer.checkpoints.sharing import recorded_config
 from denseformer.checkpoints.signatures import head_of, resemblances, table, training_state
@@ -49,7 +50,7 @@ SYSTEMS = [  # with heads that they alone have
         'linear_dinov2_small_camvid',
         'fashionformer_dinat_nano_sample',
     ),
-    *('mamba_yolo_sample', 'git_sample', 'isomer_mit_b0_davis'),
+    *('mamba_yolo_sample', 'git_sample', 'isomer_mit_b0_davis', 'facexformer_dinat_nano_sample'),
 ]
 
 
@@ -85,6 +86,24 @@ def test_a_system_with_a_head_of_its_own_is_identified_as_its_config(name):
     found = identify_weights(model_weights(name))
     assert name in found.configs
     assert {CONFIGS[one]['network']['type'] for one in found.configs} == {kind(name)}
+
+
+def test_facexformers_own_file_tells_its_backbone_and_classes():
+    swin = shapes_of({'type': 'denseformer.UNetSwin', 'arch': 'base'})
+    rules = [  # from our names to torchvision's
+        (r'^swin\.patch_embed\.proj\.', 'backbone.0.0.0.'),
+        (r'^swin\.patch_embed\.norm\.', 'backbone.0.0.2.'),
+        (r'^swin\.stages\.(\d)\.blocks\.', lambda match: f'backbone.0.{2 * int(match[1]) + 1}.'),
+        (r'^swin\.stages\.(\d)\.downsample\.', lambda match: f'backbone.0.{2 * int(match[1])}.'),
+        (r'\.mlp\.fc1\.', '.mlp.0.'),
+        (r'\.mlp\.fc2\.', '.mlp.3.'),
+        (r'\.bias\.table$', '.relative_position_bias_table'),
+    ]
+    decoder = json.loads((REFERENCES / 'facexformer' / 'decoder.json').read_text())['shapes']
+    found = identify_weights(weights_like(rename(swin, *rules) | {'backbone.1.weight': (1024,)} | decoder))
+    assert found.settings == {'type': 'denseformer.UNetSwin', 'arch': 'base'}
+    assert (found.head.name, found.head.classes, found.unknown) == ('FaceXFormer', 11, ())
+    assert 'facexformer_swin_base_celebamaskhq' in found.configs
 
 
 def test_a_backbone_alone_is_of_no_config():
@@ -248,6 +267,8 @@ def test_low_rank_updates_are_told_and_refused_without_the_weights_that_they_cha
         ({'bbox_head.retina_cls.weight': (720, 8), 'bbox_head.retina_reg.weight': (36, 8)}, 'RetinaNet', 80),
         ({'roi_head.bbox_head.0.fc_cls.weight': (81, 8), 'roi_head.mask_head.0.w': (1,)}, 'Cascade Mask R-CNN', 80),
         ({'roi_head.bbox_head.fc_cls.weight': (21, 8)}, 'Faster R-CNN', 20),
+        ({'face_decoder.mask_tokens.weight': (11, 8)}, 'FaceXFormer', 11),
+        ({'decode_head.class_tokens': (8, 8), 'decode_head.fuse.weight': (8,)}, 'FaceXFormer', 8),
         ({'bbox_head.multi_level_conv_cls.0.weight': (80, 8, 1, 1)}, 'YOLOX', 80),
         ({'roi_heads.box_predictor.cls_score.weight': (81, 8), 'roi_heads.mask_head.w': (1,)}, 'Mask R-CNN', 80),
         ({'sem_seg_head.predictor.class_embed.weight': (151, 8)}, 'Mask2Former', 150),

@@ -42,6 +42,7 @@ HEADS = {
     'heads/mask2former': 'Mask2Former',
     'heads/mask2former_panoptic': 'Mask2Former',
     'heads/mask2former_semantic': 'Mask2Former',
+    'systems/facexformer': 'FaceXFormer',
 }
 RESNETS = [{'depth': depth} for depth in (50, 18, 34, 101, 152)]
 RESNEXTS = [
