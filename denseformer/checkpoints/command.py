@@ -53,8 +53,8 @@ def add_file(source: str, name: str | None, compared: Callable[[WeightFile, Path
 
 
 def remove_all(names: Sequence[str]) -> None:
-    for name in names:
-        print(f'removed {remove(name)}')
+    for file in [by_name(name) for name in names]:
+        print(f'removed {remove(file.name)}')
 
 
 def print_faults() -> int:

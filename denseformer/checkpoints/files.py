@@ -205,8 +205,8 @@ def _refusal_error(path: Path, error: Exception) -> CheckpointError:
     if any(name.startswith('torch.nn.modules.') for name in refused):
         return UntrustedError(
             f'{path}: refused, because it holds a whole network with its code ({reason[:80]} ...), as '
-            'torch.save(network) writes it. Opening it could run code. If you trust it, save the weights alone where its code is: '
-            "torch.save(torch.load(FILE, weights_only=False).state_dict(), 'weights.pth')."
+            'torch.save(network) writes it. Opening it could run code. If you trust it, save the weights alone where '
+            "its code is: torch.save(torch.load(FILE, weights_only=False).state_dict(), 'weights.pth')."
         )
     return UntrustedError(
         f'{path}: refused, because it holds more than data: {reason}. Opening it could run code. If you made this '

@@ -58,6 +58,16 @@ def part_of_model(path: Path) -> str:
     return f'part {int(found[1])} of {int(found[2])} of a model. Name the {INDEX} beside it, by which all are read.'
 
 
+def not_sent(path: Path) -> str:
+    """A sentence on what a server sent in a file's place, or of it in part; empty where it may be the file."""
+    with path.open('rb') as file:
+        start = file.read(64).lstrip()
+    if not start:
+        return 'empty. Fetch it again.'
+    in_place = (kind for beginning, kind in BEGINNINGS[:2] if start.startswith(beginning))
+    return next(in_place, '') or truncated(path)
+
+
 def truncated(path: Path) -> str:
     """A sentence on a zip archive or safetensors file whose end is missing, as after a broken transfer."""
     with path.open('rb') as file:
