@@ -229,6 +229,11 @@ class Network(nn.Module, metaclass=Finished):
     @classmethod
     def starting_point(cls, arch: str | Mapping[str, Any], pretrained: str) -> str:
         """The path or address of a checkpoint that `pretrained` stands for."""
+        if not isinstance(pretrained, (str, Path)):
+            raise ValueError(
+                f"pretrained={pretrained!r}: name the weights, as 'imagenet1k' (`denseformer weights list` shows all), "
+                'a path or an address; None for random weights.'
+            )
         if is_address(pretrained) or Path(pretrained).suffix or Path(pretrained).is_dir():
             return pretrained
         if not isinstance(arch, str):

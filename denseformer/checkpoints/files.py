@@ -250,6 +250,17 @@ def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     return weights
 
 
+def refuse_nan(weights: Mapping[str, Tensor]) -> None:
+    """Raise ValueError where weights hold NaN: whatever is computed with them is NaN, too."""
+    floats = {key: value for key, value in weights.items() if value.is_floating_point() and value.element_size() > 1}
+    bad = [key for key, value in floats.items() if value.isnan().any()]
+    if bad:
+        raise ValueError(
+            f'{len(bad)} of its {len(weights)} tensors hold NaN ({", ".join(bad[:3])}): its run had diverged. Name an '
+            'earlier checkpoint.'
+        )
+
+
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """The state dict inside a checkpoint file. Raises CheckpointError when it cannot be read, or holds none."""
     try:
