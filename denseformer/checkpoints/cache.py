@@ -216,6 +216,8 @@ def add(source: str | Path, name: str | None = None, check: Check | None = None)
     if not source.is_file():
         raise CheckpointError(f'{source}: no such file.')
     file = by_name(name) if name else _recognize(source)
+    if file.bundled:
+        raise CheckpointError(f'{source}: {file.name} comes with the package, and is not replaced.')
     target = path_of(file)
     if source.suffix in SUFFIXES and source.suffix != target.suffix and not {source.suffix, target.suffix} <= ALIKE:
         raise CheckpointError(

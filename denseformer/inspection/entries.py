@@ -5,7 +5,7 @@ from pathlib import Path
 from denseformer.checkpoints.cache import ARCHIVES
 from denseformer.checkpoints.catalog import WeightFile
 from denseformer.checkpoints.common import CheckpointError, UntrustedError
-from denseformer.checkpoints.signatures import known_names
+from denseformer.checkpoints.signatures import known_names, table
 from denseformer.inspection.fits import trials
 from denseformer.inspection.identify import identify
 from denseformer.inspection.identity import Identity, short
@@ -44,8 +44,13 @@ def disagrees(file: WeightFile, identity: Identity) -> bool:
     assert identity.settings is not None
     types = [short(name) for name in identity.open.get('type', [identity.settings['type']])]
     archs = identity.open.get('arch', [identity.settings.get('arch')])
-    exact = not identity.missing and not identity.other
-    return exact and not (file.network in types and file.arch in archs)
+    same = file.network in types and file.arch in archs and scale_of(file) in (None, identity.settings.get('scale'))
+    return not (same or identity.missing or identity.other)
+
+
+def scale_of(file: WeightFile) -> int | None:
+    """The factor by which the network of an entry enlarges, as its config says; None where there is none."""
+    return table()['configs'].get(file.config, {'network': {}})['network'].get('scale')
 
 
 def network_in(identity: Identity) -> str:
@@ -56,4 +61,6 @@ def network_in(identity: Identity) -> str:
 
 
 def variant_of(file: WeightFile) -> str:
-    return f'{file.network}(arch={file.arch!r})' if file.arch else file.network
+    scale = scale_of(file)
+    options = [f'arch={file.arch!r}'] * bool(file.arch) + [f'scale={scale}'] * bool(scale)
+    return f'{file.network}({", ".join(options)})'

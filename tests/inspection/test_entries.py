@@ -10,6 +10,7 @@ from torch import nn
 from denseformer.checkpoints import CheckpointError, cache, catalog
 from denseformer.checkpoints.catalog import WeightFile
 from denseformer.checkpoints.common import file_hash
+from denseformer.checkpoints.signatures import table
 from denseformer.cli import main
 from denseformer.inspection.entries import compared
 from denseformer.inspection.fits import shapes_of
@@ -41,6 +42,15 @@ def test_a_file_of_another_size_or_network_is_refused_with_both(swin, changes, o
     assert f"{swin}: holds Swin(arch='tiny'), and small_net is {other}" in str(refused.value)
 
 
+def test_a_file_of_another_scale_is_refused_with_both(tmp_path):
+    x3 = shapes_of(table()['configs']['cfsr_x3_set5']['network'])
+    torch.save({key: torch.zeros(()).expand(shape) for key, shape in x3.items()}, tmp_path / 'x3.pth')
+    entry = replace(SMALL, network='CFSR', arch='base', config='cfsr_x2_set5')
+    with pytest.raises(CheckpointError, match=r"scale=3.* and small_net is CFSR\(arch='base', scale=2\)"):
+        compared(entry, tmp_path / 'x3.pth')
+    assert 'It holds CFSR' in compared(replace(entry, config='cfsr_x3_set5'), tmp_path / 'x3.pth')
+
+
 def test_entries_of_networks_that_are_not_known_take_any_file(swin, tmp_path):
     assert compared(replace(SMALL, network='ResNet', arch='r50'), swin) == "It holds Swin(arch='tiny')."
     assert compared(replace(SMALL, task='depth estimation (head only)'), swin) == ''
@@ -48,6 +58,11 @@ def test_entries_of_networks_that_are_not_known_take_any_file(swin, tmp_path):
     assert 'none that is known here' in compared(SMALL, tmp_path / 'other.pth')
     torch.save(nn.Identity(), tmp_path / 'code.pth')
     assert 'Not compared with the entry' in compared(SMALL, tmp_path / 'code.pth')
+
+
+def test_a_model_of_the_package_is_not_replaced(swin):
+    with pytest.raises(CheckpointError, match='upernet_dinat_pico_sample comes with the package'):
+        cache.add(swin, 'upernet_dinat_pico_sample')
 
 
 def test_the_command_refuses_another_network_unless_the_hash_is_published(swin, tmp_path, monkeypatch, capsys):
