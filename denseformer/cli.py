@@ -378,7 +378,9 @@ def run_weights(options: argparse.Namespace) -> int:
     elif options.kind == 'fetch':
         command.fetch_all(options.names, commercial_only=options.commercial_only)
     elif options.kind == 'add':
-        command.add_file(options.file, options.name)
+        from denseformer.inspection.entries import compared
+
+        command.add_file(options.file, options.name, compared)
     elif options.kind == 'remove':
         command.remove_all(options.names)
     else:

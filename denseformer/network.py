@@ -29,6 +29,9 @@ TEST_DEPTHS = {'depths': (2, 2, 2, 2), 'blocks': (2, 2, 2, 2), 'groups': (1,)}
 TRAINING_OPTIONS = ('pretrained', 'init_cfg', 'finetune', 'lora')
 """Options that say how a network learns, and nothing of what it computes."""
 
+FROM_FILE = 'denseformer.Pretrained'
+"""The step of `init_cfg` that reads a file safely, out of wrappers and prefixes, and refuses one that does not fit."""
+
 Finetune = Literal['all', 'head', 'lora']
 Built = TypeVar('Built')
 
@@ -155,7 +158,7 @@ class Network(nn.Module, metaclass=Finished):
         if pretrained is not None:
             if init_cfg is not None:
                 raise ValueError(f'{type(self).__name__}: pretrained and init_cfg say the same; give one of them.')
-            init_cfg = dict(type='denseformer.Pretrained', checkpoint=self.starting_point(arch, pretrained))
+            init_cfg = dict(type=FROM_FILE, checkpoint=self.starting_point(arch, pretrained))
         if finetune not in get_args(Finetune):
             raise ValueError(f"finetune must be one of {', '.join(get_args(Finetune))}, got '{finetune}'.")
         if lora is not None and (finetune != 'lora' or not set(lora) <= {'rank', 'alpha'}):
@@ -180,19 +183,19 @@ class Network(nn.Module, metaclass=Finished):
             add_updates(self, self.lora_layers, **self.lora)
 
     def init_weights(self) -> None:
-        """Initialize this network by `init_cfg`, then its parts; what mmengine's 'Pretrained' loads comes last."""
+        """Initialize this network by `init_cfg`, then its parts; what a file holds comes last."""
         from mmengine.model import initialize
 
         if self.is_init:
             return
         steps = [self.init_cfg] if isinstance(self.init_cfg, Mapping) else self.init_cfg or []
-        files = [step for step in steps if step['type'] == 'Pretrained']
+        files = [step for step in steps if step['type'] in ('Pretrained', FROM_FILE)]
         initialize(self, [step for step in steps if step not in files])
         for part in self.children():
             initialize_part = getattr(part, 'init_weights', None)
             if initialize_part is not None and not getattr(part, 'is_init', False):
                 initialize_part()
-        initialize(self, files)
+        initialize(self, [read_here(step) for step in files])
         self.is_init = True
 
     def _heads(self) -> list[nn.Module]:
@@ -229,6 +232,11 @@ class Network(nn.Module, metaclass=Finished):
     @classmethod
     def starting_point(cls, arch: str | Mapping[str, Any], pretrained: str) -> str:
         """The path or address of a checkpoint that `pretrained` stands for."""
+        if not isinstance(pretrained, (str, Path)):
+            raise ValueError(
+                f"pretrained={pretrained!r}: name the weights, as 'imagenet1k' (`denseformer weights list` shows all), "
+                'a path or an address; None for random weights.'
+            )
         if is_address(pretrained) or Path(pretrained).suffix or Path(pretrained).is_dir():
             return pretrained
         if not isinstance(arch, str):
@@ -337,6 +345,15 @@ class Network(nn.Module, metaclass=Finished):
             elif count is not None and len(count) <= len(most):
                 known[name] = tuple(map(min, count, most))
         return known
+
+
+def read_here(step: Mapping[str, Any]) -> dict[str, Any]:
+    """A step of `init_cfg` that loads weights: `FROM_FILE` in place of mmengine's 'Pretrained', where it names a file.
+
+    mmengine's goes on with random weights where nothing of the file fits, as where they lie below 'model'.
+    """
+    is_file = Path(str(step.get('checkpoint'))).is_file()
+    return dict(type=FROM_FILE, checkpoint=step['checkpoint']) if is_file else dict(step)
 
 
 @contextmanager

@@ -1,14 +1,14 @@
 """The cache of published weights: fetched once, pinned by hash, shared by all processes of a machine.
 
 A file whose hash its authors publish must have it. Any other is pinned when it is first fetched or added: its hash goes
-into `weights.lock`, in the working directory if there is one, to be committed with a project, or else beside the cache;
-a later file with another hash is refused.
+into the `weights.lock` of the cache, and into that of the working directory where there is one, to be committed with a
+project, whose pins count; a later file with another hash is refused, and so is a cached one.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -19,13 +19,18 @@ from mmengine.logging import print_log
 
 from denseformer.checkpoints.catalog import BUNDLED, WeightFile, by_name, catalog
 from denseformer.checkpoints.common import WEIGHTS, CheckpointError, file_hash
-from denseformer.checkpoints.download import cache_folder, download
+from denseformer.checkpoints.download import cache_folder, download, make_folder
 from denseformer.checkpoints.hub import fetch_from_hub, has_client
 from denseformer.checkpoints.other_kinds import SUFFIXES, inside, other_kind, truncated
 
 LOCK_NAME = 'weights.lock'
 ARCHIVES = ('.tar', '.gz')
 """Suffixes of published files that may be archives, as of TensorFlow's checkpoints."""
+ALIKE = {'.pth', '.pt', '.bin', '.ckpt'}
+"""Suffixes of the files that `torch.save` writes."""
+
+Check = Callable[[WeightFile, Path], object]
+"""A function of an entry and the file that is said to be its, which raises CheckpointError where it is another one."""
 
 
 class Pin(NamedTuple):
@@ -40,26 +45,29 @@ def weights_folder() -> Path:
     return cache_folder() / 'weights'
 
 
-def lock_path() -> Path:
-    """The lock file of the working directory, or the cache's where there is none."""
+def lock_paths() -> list[Path]:
+    """The lock files: the cache's, and that of the working directory where there is one, whose pins count."""
     local = Path(LOCK_NAME)
-    return local if local.is_file() else weights_folder() / LOCK_NAME
+    return [weights_folder() / LOCK_NAME, *([local] if local.is_file() else [])]
 
 
-def read_pins() -> dict[str, Pin]:
-    """The pinned files by name. Raises CheckpointError where the lock file cannot be read."""
-    path = lock_path()
+def read_lock(path: Path) -> dict[str, Pin]:
+    """The pinned files of a lock file by name. Raises CheckpointError where it cannot be read."""
     if not path.is_file():
         return {}
     try:
         return {name: Pin(**pin) for name, pin in json.loads(path.read_text()).items()}
-    except (ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f'{path}: not a lock file of weights ({error}). Restore it, or delete it.') from error
 
 
-def write_pins(pins: dict[str, Pin]) -> None:
-    path = lock_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
+def pin_of(name: str) -> tuple[Pin, Path] | None:
+    """The pin of a file and the lock file that it is in, the working directory's before the cache's."""
+    found = ((read_lock(path).get(name), path) for path in reversed(lock_paths()))
+    return next(((pin, path) for pin, path in found if pin is not None), None)
+
+
+def write_lock(path: Path, pins: dict[str, Pin]) -> None:
     part = path.with_name(f'{path.name}.{os.getpid()}.part')
     part.write_text(json.dumps({name: pin._asdict() for name, pin in sorted(pins.items())}, indent=1) + '\n')
     os.replace(part, path)
@@ -68,7 +76,7 @@ def write_pins(pins: dict[str, Pin]) -> None:
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Hold the lock of `path` against the other processes of the machine."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with FileLock(f'{path}.lock'):
         yield
 
@@ -102,13 +110,22 @@ def fetch(file: WeightFile, *, commercial_only: bool = False) -> Path:
     path = path_of(file)
     if file.bundled:
         return path
+    if path.is_file() and not os.access(path.parent, os.W_OK):  # a cache that somebody else fills
+        _take_over(file, path)
+        return path
     with alone(path):
         if path.is_file():
+            _take_over(file, path)
             return path
+        pin_of(file.name)  # a lock file that cannot be read is named before anything is fetched
         print_log(f'{file.name}: license {file.license}, {commercial_note(file)}', 'current')
         if file.hub and (has_client() or not file.direct_urls):
             url = f'hf://{file.hub}'
-            shutil.copyfile(fetch_from_hub(file.hub, file.file), part := path.with_name(path.name + '.part'))
+            try:
+                found = fetch_from_hub(file.hub, file.file)
+            except CheckpointError as error:
+                raise CheckpointError(f'{file.name}: {error} {by_hand(file, " or ".join(file.urls) or url)}') from error
+            shutil.copyfile(found, part := path.with_name(path.name + '.part'))
             os.replace(part, path)
         else:
             url = _download_any(file, path)
@@ -143,7 +160,7 @@ def _download_any(file: WeightFile, path: Path) -> str:
 
 def by_hand(file: WeightFile, where: str) -> str:
     what = f"'{file.file}'" if file.file else f"the file of '{file.variant or file.name}'"
-    return f'fetch {what} from {where} in a browser, then run `denseformer weights add FILE --name {file.name}`.'
+    return f'Fetch {what} from {where} in a browser, then run `denseformer weights add FILE --name {file.name}`.'
 
 
 def _pin(file: WeightFile, path: Path, url: str) -> None:
@@ -151,21 +168,45 @@ def _pin(file: WeightFile, path: Path, url: str) -> None:
     found = file_hash(path)
     if file.sha256 and not found.startswith(file.sha256):
         raise CheckpointError(f'{url}: has the hash {found}, its authors say {file.sha256}: damaged, or another file.')
-    with alone(lock_path()):
-        pins = read_pins()
-        known = pins.get(file.name)
-        if known is not None and known.sha256 != found:
-            raise CheckpointError(
-                f'{file.name}: {url} has the hash {found}, {lock_path()} says {known.sha256}: the file was replaced. '
-                'If you trust the new one, remove its line from the lock file and fetch again.'
-            )
-        pins[file.name] = Pin(found, path.stat().st_size, url)
-        write_pins(pins)
+    pinned = pin_of(file.name)
+    if pinned is not None and pinned[0].sha256 != found:
+        raise CheckpointError(
+            f'{file.name}: {url} has the hash {found}, {pinned[1]} says {pinned[0].sha256}: the file was replaced. '
+            'If you trust the new one, remove its line from the lock file and fetch again.'
+        )
+    _note(file.name, Pin(found, path.stat().st_size, url))
 
 
-def add(source: str | Path, name: str | None = None) -> tuple[WeightFile, Path]:
+def _note(name: str, pin: Pin) -> None:
+    for lock in lock_paths():
+        if not os.access(lock.parent, os.W_OK):
+            continue
+        with alone(lock):
+            write_lock(lock, {**read_lock(lock), name: pin})
+
+
+def _take_over(file: WeightFile, path: Path) -> None:
+    """Hold a cached file against the pin that counts, and note it in a lock file that does not have it yet.
+
+    The cache's lock file says which hash it had when it came; it is hashed only where that says nothing.
+    """
+    ours, *local = (read_lock(lock).get(file.name) for lock in lock_paths())
+    if ours is None:
+        _pin(file, path, str(path))
+    elif local == [None]:
+        _note(file.name, ours)
+    elif local and local[0].sha256 != ours.sha256:
+        raise CheckpointError(
+            f'{file.name}: {path} has the hash {ours.sha256}, {LOCK_NAME} says {local[0].sha256}. To fetch the pinned '
+            f'one, run `denseformer weights remove {file.name}` first; to keep the cached one, take its line out of '
+            f'{LOCK_NAME}.'
+        )
+
+
+def add(source: str | Path, name: str | None = None, check: Check | None = None) -> tuple[WeightFile, Path]:
     """Put a file that was fetched elsewhere into the cache: recognized by hash, by file name, or named by `name`.
 
+    check: called with the entry and the file where no hash is published, to raise what is wrong with it.
     Raises CheckpointError when there is no such file, it is of another kind or not recognized, or its hash is another
     than pinned.
     """
@@ -175,13 +216,18 @@ def add(source: str | Path, name: str | None = None) -> tuple[WeightFile, Path]:
     if not source.is_file():
         raise CheckpointError(f'{source}: no such file.')
     file = by_name(name) if name else _recognize(source)
-    target = path_of(file).with_suffix(source.suffix) if source.suffix in SUFFIXES else path_of(file)
-    if target != path_of(file):
+    if file.bundled:
+        raise CheckpointError(f'{source}: {file.name} comes with the package, and is not replaced.')
+    target = path_of(file)
+    if source.suffix in SUFFIXES and source.suffix != target.suffix and not {source.suffix, target.suffix} <= ALIKE:
         raise CheckpointError(
-            f"{source}: is a '{source.suffix}' file, {file.name} is a '{path_of(file).suffix}' file; is it another one?"
+            f"{source}: is a '{source.suffix}' file, {file.name} is a '{target.suffix}' file. Name the entry that it "
+            'is with --name; `weights list` shows all.'
         )
     if target.suffix not in ARCHIVES and (kind := other_kind(source) or truncated(source)):
         raise CheckpointError(f'{source}: {kind}')
+    if check is not None and not file.sha256:
+        check(file, source)
     with alone(target):
         part = target.with_name(target.name + '.part')
         shutil.copyfile(source, part)
@@ -196,11 +242,9 @@ def add(source: str | Path, name: str | None = None) -> tuple[WeightFile, Path]:
 
 def _recognize(source: Path) -> WeightFile:
     digest = file_hash(source)
-    pins = read_pins()
+    pinned = {name for lock in lock_paths() for name, pin in read_lock(lock).items() if pin.sha256 == digest}
     by_hash = [
-        file
-        for file in catalog().values()
-        if (file.sha256 and digest.startswith(file.sha256)) or ((pin := pins.get(file.name)) and pin.sha256 == digest)
+        file for file in catalog().values() if (file.sha256 and digest.startswith(file.sha256)) or file.name in pinned
     ]
     found = by_hash or [file for file in catalog().values() if file.file == source.name]
     if len(found) == 1:
@@ -222,17 +266,18 @@ def remove(name: str) -> Path:
 
 def verify() -> dict[str, str]:
     """The fault of each cached file, by name; empty text for one that is as it was published or pinned."""
-    pins = read_pins()
     found = {}
     for file in catalog().values():
         path = present(file)
         if path is None:
             continue
-        digest, pin = file_hash(path), pins.get(file.name)
+        digest, pinned = file_hash(path), pin_of(file.name)
         if file.sha256 and not digest.startswith(file.sha256):
             found[file.name] = f'{path} has the hash {digest}, its authors say {file.sha256}: remove and fetch again'
-        elif pin is not None and pin.sha256 != digest:
-            found[file.name] = f'{path} has the hash {digest}, {lock_path()} says {pin.sha256}: remove and fetch again'
+        elif pinned and pinned[0].sha256 != digest:
+            found[file.name] = (
+                f'{path} has the hash {digest}, {pinned[1]} says {pinned[0].sha256}: remove and fetch again'
+            )
         else:
-            found[file.name] = '' if pin or file.sha256 else f'{path} was never pinned: remove it and fetch again'
+            found[file.name] = '' if pinned or file.sha256 else f'{path} was never pinned: remove it and fetch again'
     return found

@@ -21,8 +21,8 @@ BUNDLED = Path(__file__).parent / 'bundled'
 """The folder of the models that come with the package, each as `save_pretrained` writes it."""
 KINDS = ('imagenet', 'ssl', 'dense', 'restoration')
 SHARE_HOSTS = (
-    *('drive.google.com', 'pan.baidu.com', '1drv.ms', 'api.onedrive.com', 'sharepoint.com', 'box.com'),
-    'console.cloud.google.com',
+    *('drive.google.com', 'pan.baidu.com', '1drv.ms', 'api.onedrive.com', 'onedrive.live.com', 'sharepoint.com'),
+    *('box.com', 'mega.nz', 'console.cloud.google.com'),
 )
 """Hosts whose addresses open a page in a browser instead of sending the file."""
 FIRST_CHOICE = 224
@@ -92,7 +92,7 @@ class WeightFile:
 def is_share_page(url: str) -> bool:
     host = urlparse(url).hostname or ''
     of_repository = host == 'huggingface.co' and '/resolve/' not in url
-    pages = url.endswith('/') or '/releases/tag/' in url or of_repository
+    pages = url.endswith('/') or '/releases/tag/' in url or '/blob/' in urlparse(url).path or of_repository
     return pages or any(host == known or host.endswith('.' + known) for known in SHARE_HOSTS)
 
 

@@ -1,6 +1,7 @@
 """The command `denseformer weights`: the catalog as a table, and what is done with its files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -44,14 +45,16 @@ def fetch_all(names: Sequence[str], *, commercial_only: bool) -> None:
         print(fetch(file, commercial_only=commercial_only))
 
 
-def add_file(source: str, name: str | None) -> None:
-    file, path = add(source, name)
-    print(f'{source} is {file.name}: {path}')
+def add_file(source: str, name: str | None, compared: Callable[[WeightFile, Path], str]) -> None:
+    """Add a file and print what it is. compared: says what it holds, and raises where it is not the entry's."""
+    found: list[str] = []
+    file, path = add(source, name, lambda file, path: found.append(compared(file, path)))
+    print('\n'.join(filter(None, [f'{source} is {file.name}: {path}', *found])))
 
 
 def remove_all(names: Sequence[str]) -> None:
-    for name in names:
-        print(f'removed {remove(name)}')
+    for file in [by_name(name) for name in names]:
+        print(f'removed {remove(file.name)}')
 
 
 def print_faults() -> int:

@@ -12,6 +12,10 @@ class CheckpointError(ValueError):
     """A checkpoint file that cannot be used; the message names it, says why and what to do."""
 
 
+class UntrustedError(CheckpointError):
+    """A file that holds more than data, and is read only where its user trusts it."""
+
+
 def file_hash(path: str | Path) -> str:
     """SHA-256 of a file, read block by block."""
     digest = hashlib.sha256()

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from denseformer.checkpoints.common import CheckpointError, file_hash
+from denseformer.checkpoints.other_kinds import not_sent
 
 IN_NAME = re.compile(r'-([0-9a-f]{8,64})\.[^.]+$')
 GIVEN = re.compile(r'sha256=([0-9a-f]{8,64})')
@@ -50,15 +51,16 @@ def local_copy(address: str) -> Path:
 def download(url: str, path: str | Path, sha256: str = '', *, attempts: int = 4) -> Path:
     """Fetch `url` to `path`; `sha256` is the file's hash or its first digits, '' where the caller pins it afterwards.
 
-    What a broken connection left in `path.part` is completed, not fetched again. Raises CheckpointError when the file
-    cannot be fetched, is a web page, or has another hash; then nothing stands at `path`.
+    What a broken connection left in `path.part` is completed, not fetched again, unless the server has another version
+    by now. Raises CheckpointError when the file cannot be fetched, is a web page, empty or cut, or has another hash;
+    then nothing stands at `path`.
     """
     path = Path(path)
     if urlparse(url).scheme not in ('http', 'https'):
         raise CheckpointError(f'{url}: only http and https addresses are fetched.')
     if path.is_file() and file_hash(path).startswith(sha256):
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     part = path.with_name(path.name + '.part')
     for attempt in range(attempts):
         try:
@@ -67,34 +69,72 @@ def download(url: str, path: str | Path, sha256: str = '', *, attempts: int = 4)
         except (OSError, HTTPException) as error:
             permanent = isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500
             if permanent or attempt == attempts - 1:
-                raise CheckpointError(
-                    f'{url}: could not be fetched ({error}). Try again: it resumes from there.'
-                ) from error
+                mend = (
+                    'Its server has it no more, or wants a login.' if permanent else 'Try again: it resumes from there.'
+                )
+                raise CheckpointError(f'{url}: could not be fetched ({error}). {mend}') from error
             time.sleep(PAUSE * 2**attempt)
     found = file_hash(part)
     if not found.startswith(sha256):
-        part.unlink()
+        drop(part)
         raise CheckpointError(f'{url}: has the hash {found}, not {sha256}: it was changed or damaged, and is not used.')
+    if kind := not_sent(part):
+        drop(part)
+        raise CheckpointError(f'{url}: what its server sent is {kind}')
     os.replace(part, path)
+    drop(part)
     return path
 
 
-def _fetch_rest(url: str, part: Path) -> None:
-    """Append the missing bytes; restart where the server cannot resume."""
+def make_folder(folder: Path) -> None:
+    """Make a folder of the cache. Raises CheckpointError where it cannot be made or written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise CheckpointError(f'{folder}: cannot be written to. Set DENSEFORMER_CACHE to a folder that can.')
+
+
+def version_of(part: Path) -> Path:
+    """The file beside a part that keeps which version of the file its server said that it sends."""
+    return part.with_name(f'{part.name}.version')
+
+
+def drop(part: Path) -> None:
+    """Delete a part, and what is known of its version."""
+    for path in (part, version_of(part)):
+        path.unlink(missing_ok=True)
+
+
+def _headers(part: Path) -> dict[str, str]:
+    """The headers that ask for the rest of a part, or for all where the server has another version of the file."""
     have = part.stat().st_size if part.is_file() else 0
-    request = urllib.request.Request(url, headers={'Range': f'bytes={have}-'} if have else {})
+    version = version_of(part).read_text() if version_of(part).is_file() else ''
+    return {'Range': f'bytes={have}-'} | ({'If-Range': version} if version else {}) if have else {}
+
+
+def _fetch_rest(url: str, part: Path) -> None:
+    """Append the missing bytes; restart where the server cannot resume, or has another version of the file."""
+    have = part.stat().st_size if part.is_file() else 0
+    request = urllib.request.Request(url, headers=_headers(part))
     try:
         response = urllib.request.urlopen(request, timeout=60)
     except urllib.error.HTTPError as error:
         if error.code != 416:
             raise
-        part.unlink()  # the part is as long as the file, or longer: it cannot be continued
+        drop(part)  # it is as long as the file, or longer: it cannot be continued
         response = urllib.request.urlopen(url, timeout=60)
     with response:
         if response.headers.get_content_type() == 'text/html':
-            raise CheckpointError(f'{url}: answers with a web page, not with the file.')
+            mend = 'The file lies under /raw/ or /resolve/ instead of /blob/.' if '/blob/' in url else ''
+            raise CheckpointError(f'{url}: answers with a web page, not with the file. {mend}'.strip())
         continues = response.status == 206 and response.headers.get('Content-Range', '').startswith(f'bytes {have}-')
         length = response.headers.get('Content-Length')
+        version = response.headers.get('ETag') or response.headers.get('Last-Modified') or ''
+        if version and not version.startswith('W/'):  # a weak one does not tell bytes apart
+            version_of(part).write_text(version)
         with part.open('ab' if continues else 'wb') as file:
             before = file.tell()
             with progress_bar(part.stem, before, before + int(length) if length else None) as advance:

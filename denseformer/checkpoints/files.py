@@ -1,18 +1,21 @@
 """Reading checkpoint files without executing anything that stands in them.
 
 A `.safetensors` file holds tensors only. A `.pth` file is a pickle, which can run code when it is opened: it is read
-with PyTorch's restricted unpickler, never without, unless the user says that the file is trusted. What mmengine writes
-about a run beside the weights (history buffers, numpy arrays) is on the list of allowed types. A bare pickle of
-numpy arrays, as Detectron2's `.pkl` files are, is read with an unpickler that allows nothing else, numpy's own `.npz`
-without objects. The content of a file says which of these it is, whatever its suffix.
+with PyTorch's restricted unpickler, never without, unless the user says that the file is trusted. What mmengine and
+other programs write about a run beside the weights (history buffers, numpy arrays, arguments) is on the list of allowed
+types. A bare pickle of numpy arrays, as Detectron2's `.pkl` files are, is read with an unpickler that allows nothing
+else, numpy's own `.npz` without objects. The content of a file says which of these it is, whatever its suffix. A model
+in parts is read by the index that lists them.
 """
 
+import json
 import pickle
 import re
 import struct
 import zipfile
+from argparse import Namespace
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import Any
 
 import numpy as np
@@ -23,8 +26,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from denseformer.checkpoints.addresses import is_address, local_file
-from denseformer.checkpoints.common import CheckpointError
-from denseformer.checkpoints.other_kinds import begins_as_safetensors, names_in_zip, other_kind
+from denseformer.checkpoints.common import CheckpointError, UntrustedError
+from denseformer.checkpoints.other_kinds import INDEX, begins_as_safetensors, names_in_zip, other_kind, part_of_model
+from denseformer.checkpoints.quantized import quantization, quantized_types
 
 WRAPPERS = (
     *('model_ema', 'state_dict_ema', 'ema', 'state_dict', 'model', 'params_ema', 'params', 'teacher', 'models'),
@@ -46,13 +50,22 @@ def read_checkpoint(
 ) -> dict[str, Any]:
     """The content of a checkpoint file: a mapping, of tensors or of what a training run wrote.
 
-    path: a file, or an address of `denseformer.checkpoints.addresses`.
+    path: a file, the index of a model in parts, or an address of `denseformer.checkpoints.addresses`.
     trust: let the file execute code while it is read, as Python pickles do. Only for files you made yourself.
     mmap: leave tensors on the disk until they are used, to look at what else a large file says.
     Raises CheckpointError when the file is missing, broken, not a mapping, or holds more than data.
     """
     path = local_file(path)
     require_file(path)
+    if path.name.endswith(INDEX):
+        parts = (_read_file(part, map_location, trust, mmap) for part in parts_of(path))
+        return {key: value for part in parts for key, value in part.items()}
+    if part := part_of_model(path):
+        raise CheckpointError(f'{path}: {part}')
+    return _read_file(path, map_location, trust, mmap)
+
+
+def _read_file(path: Path, map_location: Any, trust: bool, mmap: bool) -> dict[str, Any]:
     start = _first_bytes(path)
     safetensors = begins_as_safetensors(start)
     if kind := other_kind(path):
@@ -71,6 +84,19 @@ def read_checkpoint(
             'the network instead.'
         )
     return dict(content)
+
+
+def parts_of(index: Path) -> list[Path]:
+    """The files of a model in parts, in the folder of the index that lists them. Raises CheckpointError."""
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding='utf-8'))['weight_map'].values()))
+        parts = [index.with_name(name) for name in names]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise CheckpointError(f'{index}: not an index of the parts of a model ({error}). Fetch it again.') from error
+    missing = [part.name for part in parts if not part.is_file()]
+    if missing or not parts:
+        raise CheckpointError(f'{index}: lists parts that do not lie beside it: {", ".join(missing[:4]) or "none"}.')
+    return parts
 
 
 def _first_bytes(path: Path) -> bytes:
@@ -149,12 +175,12 @@ def _with_tensors(content: Any) -> Any:
 
 
 def allowed_types() -> list[Any]:
-    """Types besides tensors that mmengine's own checkpoints contain, each of them plain data."""
+    """Types besides tensors that checkpoints of runs contain, mmengine's and others', each of them plain data."""
     kinds = ('?', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8')
     numbers = [type(np.dtype(kind)) for kind in kinds]
     core = np._core.multiarray  # type: ignore[attr-defined]
     arrays = [np.ndarray, np.dtype, core._reconstruct, core.scalar]
-    return [*numbers, *arrays, HistoryBuffer, (_history_method, 'builtins.getattr')]
+    return [*numbers, *arrays, Namespace, PosixPath, HistoryBuffer, (_history_method, 'builtins.getattr')]
 
 
 def _history_method(owner: Any, name: str) -> Any:
@@ -171,11 +197,21 @@ def _refusal_error(path: Path, error: Exception) -> CheckpointError:
             refused = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except Exception:  # no zip archive: the unpickler's own words name what it met
         refused = re.findall(r'GLOBAL (\S+)', str(error))[:1]
+    if kind := quantized_types(refused):
+        return CheckpointError(f'{path}: {kind}')
     reason = ', '.join(refused) or re.sub(r'(?s).*WeightsUnpickler error:\s*', '', str(error)).splitlines()[0]
-    return CheckpointError(
-        _no_checkpoint(path)
-        or f'{path}: refused, because it holds more than data: {reason}. Opening it could run code. If you made this '
-        'file yourself, pass --trust-checkpoint (trust=True); otherwise ask its author for a .safetensors file.'
+    if kind := _no_checkpoint(path):
+        return CheckpointError(kind)
+    if any(name.startswith('torch.nn.modules.') for name in refused):
+        return UntrustedError(
+            f'{path}: refused, because it holds a whole network with its code ({reason[:80]} ...), as '
+            'torch.save(network) writes it. Opening it could run code. If you trust it, save the weights alone where '
+            "its code is: torch.save(torch.load(FILE, weights_only=False).state_dict(), 'weights.pth')."
+        )
+    return UntrustedError(
+        f'{path}: refused, because it holds more than data: {reason}. Opening it could run code. If you made this '
+        'file yourself, save its weights alone, or pass --trust-checkpoint to infer, test or train (trust=True); '
+        'otherwise ask its author for a .safetensors file.'
     )
 
 
@@ -197,11 +233,13 @@ def _no_checkpoint(path: Path) -> str:
 def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     """The state dict inside a checkpoint, out of the wrappers authors use and without a leading `module.`.
 
-    Raises ValueError when there is no tensor in it.
+    Raises ValueError when there is no tensor in it, or they are quantized.
     """
     content: Any = checkpoint
-    while inner := next((content[key] for key in WRAPPERS if _holds_tensors(content.get(key))), None):
+    while inner := _wrapped(content):
         content = inner
+    if kind := quantization(content):
+        raise ValueError(kind)
     weights = {
         key.removeprefix('module.'): value
         for key, value in content.items()
@@ -212,14 +250,67 @@ def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     return weights
 
 
+def refuse_nan(weights: Mapping[str, Tensor]) -> None:
+    """Raise ValueError where weights hold NaN: whatever is computed with them is NaN, too."""
+    floats = {key: value for key, value in weights.items() if value.is_floating_point() and value.element_size() > 1}
+    bad = [key for key, value in floats.items() if value.isnan().any()]
+    if bad:
+        raise ValueError(
+            f'{len(bad)} of its {len(weights)} tensors hold NaN ({", ".join(bad[:3])}): its run had diverged. Name an '
+            'earlier checkpoint.'
+        )
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """The state dict inside a checkpoint file. Raises CheckpointError when it cannot be read, or holds none."""
+    try:
+        return weights_of(read_checkpoint(path))
+    except CheckpointError:
+        raise
+    except ValueError as error:
+        raise CheckpointError(f'{path}: {error}') from error
+
+
 def _instead_of_weights(content: Mapping[str, Any]) -> str:
     """The reason why a checkpoint has no weights, and what to do."""
     if not content:
         return 'it is empty. Save it again, as torch.save(model.state_dict(), FILE).'
     names = list(content)[:8]
-    if {'state', 'param_groups'} <= content.keys() or any(isinstance(key, str) and 'optim' in key for key in content):
+    if _is_of_optimizer(content) or any(isinstance(key, str) and 'optim' in key for key in content):
         return f'it has the state of an optimizer ({names}). The weights are in another file of its run.'
-    return f'no tensors by name, and none below {", ".join(WRAPPERS)}; it has {names}. Save them by themselves.'
+    several = _names_of_weights(content)
+    where = f'they lie below {" and ".join(several[:4])}' if several else f'it has {names}'
+    return f'no tensors by name; {where}. Save those of the network by themselves.'
+
+
+def _wrapped(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The mapping inside a wrapper: below a name of `WRAPPERS`, or below the only name with tensors where there is one.
+
+    None for a state dict, and where several names hold tensors.
+    """
+    known = next((content[key] for key in WRAPPERS if _holds_tensors(content.get(key))), None)
+    if known is not None or any(isinstance(value, Tensor) for value in content.values()):
+        return known
+    names = _names_of_weights(content)
+    return content[names[0]] if len(names) == 1 else None
+
+
+def _names_of_weights(content: Mapping[str, Any]) -> list[str]:
+    """The names in a mapping below which tensors lie by name, an optimizer's aside."""
+    if _is_of_optimizer(content):
+        return []
+    return [
+        key
+        for key, value in content.items()
+        if isinstance(key, str)
+        and 'optim' not in key
+        and isinstance(value, Mapping)
+        and (any(isinstance(inner, Tensor) for inner in value.values()) or _names_of_weights(value))
+    ]
+
+
+def _is_of_optimizer(content: Mapping[str, Any]) -> bool:
+    return {'state', 'param_groups'} <= content.keys()
 
 
 def _holds_tensors(content: Any) -> bool:

@@ -32,6 +32,11 @@ class OnnxFile:
     operators: Counter
     metadata: dict[str, str]
 
+    @property
+    def quantized(self) -> bool:
+        """Whether it computes with integers that stand for other numbers."""
+        return any('QuantizeLinear' in name or name.startswith('QLinear') for name in self.operators)
+
 
 def read_onnx(path: str | Path) -> OnnxFile:
     """Raises CheckpointError where the file is no ONNX model or is incomplete."""

@@ -23,6 +23,10 @@ BEGINNINGS = (
     (b'\x93NUMPY', 'one array without a name. Save all arrays by name as .npz.'),
     (b'GGUF', 'a GGUF file, whose weights are rounded. Ask for the .safetensors file that it was made from.'),
 )
+PART = re.compile(r'-(\d+)-of-(\d+)\.[a-z]+$')
+"""How the name of one part of a model ends."""
+INDEX = '.index.json'
+"""How the name of the file ends that lists the parts of a model."""
 TAR = 257, b'ustar'
 """Where a tar archive says that it is one."""
 
@@ -44,6 +48,24 @@ def other_kind(path: Path) -> str:
     if start.startswith(b'PK'):
         return _other_archive(names_in_zip(path))
     return next((kind for beginning, kind in BEGINNINGS if start.lstrip().startswith(beginning)), '')
+
+
+def part_of_model(path: Path) -> str:
+    """A sentence on a file whose name says that it is one of several parts of a model; empty for any other."""
+    found = PART.search(path.name)
+    if found is None or int(found[2]) == 1:
+        return ''
+    return f'part {int(found[1])} of {int(found[2])} of a model. Name the {INDEX} beside it, by which all are read.'
+
+
+def not_sent(path: Path) -> str:
+    """A sentence on what a server sent in a file's place, or of it in part; empty where it may be the file."""
+    with path.open('rb') as file:
+        start = file.read(64).lstrip()
+    if not start:
+        return 'empty. Fetch it again.'
+    in_place = (kind for beginning, kind in BEGINNINGS[:2] if start.startswith(beginning))
+    return next(in_place, '') or truncated(path)
 
 
 def truncated(path: Path) -> str:
@@ -96,7 +118,11 @@ def inside(folder: Path) -> str:
             f'DeepSpeed wrote it. Name {states[-1]}, or, where each process kept a part of the weights (ZeRO 3), what '
             'its zero_to_fp32.py makes of them.'
         )
-    parts = [file for file in files if re.search(r'-\d+-of-\d+\.', file)]
-    if parts:
-        return f'it holds a model in {len(parts)} parts ({parts[0]}, ...). Join them in one file, and name that.'
+    parts = [file for file in files if PART.search(file)]
+    if len(parts) > 1:
+        index = next((str(path.relative_to(folder)) for path in folder.rglob(f'*{INDEX}')), '')
+        mend = (
+            f'Name {index}, which lists them.' if index else f'Fetch the {INDEX} that lists them, too, and name that.'
+        )
+        return f'it holds a model in {len(parts)} parts ({parts[0]}, ...). {mend}'
     return f'name one of its files: {", ".join(files[:8])}.' if files else 'it holds no checkpoint.'

@@ -2,7 +2,7 @@
 
 `signatures.json` holds, for each network and each layout that people have of it, the names of its tensors with `#` for
 every number, one set for each choice of options that names other tensors, and for each shipped config what it builds;
-`python -m tools.docs.signatures` writes it.
+`python -m tools.docs.signatures` writes it. The names of networks in `stored_shapes` are read from there.
 """
 
 import json
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+
+from denseformer.checkpoints.stored_shapes import stored_networks
 
 TABLE = Path(__file__).with_name('signatures.json')
 DESIGN_FREE = (
@@ -46,12 +48,27 @@ def without_numbers(keys: Iterable[str]) -> set[str]:
     return {re.sub(r'\d+', '#', key) for key in keys}
 
 
+@cache
+def known_names() -> dict[str, dict[str, list[set[str]]]]:
+    """Network -> layout -> the sets of names, with `#` for numbers; those of stored shapes come last."""
+    built = {
+        network: {layout: list(map(set, sets)) for layout, sets in layouts.items()}
+        for network, layouts in table()['networks'].items()
+        if network not in stored_networks()
+    }
+    stored = {
+        network: {entry.layout: [without_numbers(shapes) for _, shapes in entry.variants]}
+        for network, entry in stored_networks().items()
+    }
+    return built | stored
+
+
 def resemblances(keys: Iterable[str]) -> list[Resemblance]:
     """Every network in every layout that shares a name with `keys`, the most alike first."""
     names = without_numbers(keys)
     found = [
-        Resemblance(network, layout, max(len(names & known) / len(names | known) for known in map(set, sets)))
-        for network, layouts in table()['networks'].items()
+        Resemblance(network, layout, max(len(names & known) / len(names | known) for known in sets))
+        for network, layouts in known_names().items()
         for layout, sets in layouts.items()
     ]
     return sorted((one for one in found if one.share), key=lambda one: -one.share)
@@ -94,6 +111,9 @@ def head_of(weights: Mapping[str, Tensor]) -> Head | None:
         classes = _less(outputs(rf'{part}\.cls_embed\.weight'), 1)
         name = 'Mask2Former' if has(rf'{part}\.pixel_decoder\.encoder\.') else 'MaskFormer'
         return Head(name, 'mmsegmentation' if part == 'decode_head' else 'mmdetection', classes, queries)
+    if has(r'(face_decoder\.mask_tokens|decode_head\.class_tokens)'):  # a token a class
+        package = 'its authors' if has(r'face_decoder\.') else 'denseformer'
+        return Head('FaceXFormer', package, outputs(r'face_decoder\.mask_tokens\.weight', r'decode_head\.class_tokens'))
     if has(r'decode_head\.'):
         classes = outputs(r'decode_head\.(\d\.)?(conv_seg|linear_pred|cls_seg)\.weight')
         classes = classes or _less(outputs(r'decode_head\.decoder\.layers\.0\.0\.predictor\.classify\.weight'), 1)
@@ -111,7 +131,9 @@ def head_of(weights: Mapping[str, Tensor]) -> Head | None:
             return Head(
                 name,
                 'mmdetection',
-                outputs(r'bbox_head\.(\w+_cls|conv_cls|fc_cls|cls_branches|classes\.0\.2)(\.0)?\.weight'),
+                outputs(
+                    r'bbox_head\.(\w+_cls|conv_cls|fc_cls|multi_level_conv_cls|cls_branches|classes\.0\.2)(\.0)?\.weight'
+                ),
             )
         boxes, scores = outputs(r'bbox_head\.retina_reg\.weight'), outputs(r'bbox_head\.retina_cls\.weight')
         return Head(name, 'mmdetection', scores * 4 // boxes if boxes and scores else None)
@@ -137,6 +159,7 @@ DENSE_DETECTORS = {
     'FCOS': r'bbox_head\.conv_centerness\.',
     'RTMDet-Ins': r'bbox_head\.rtm_kernel\.',
     'RTMDet': r'bbox_head\.rtm_cls\.',
+    'YOLOX': r'bbox_head\.multi_level_conv_cls\.',
     'RT-DETR': r'input_proj\.\d+\.conv\.',
     'DDQ': r'bbox_head\.aux_cls_branches\.',
     'DINO': r'dn_query_generator\.',

@@ -27,9 +27,10 @@ from torch import Tensor, nn
 from denseformer.attention.rotary import Rotation
 from denseformer.backbones.plain.base import PlainBackbone
 from denseformer.backbones.plain.embedding import Size, TokenEmbed
-from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of
+from denseformer.checkpoints import CheckpointError
 from denseformer.checkpoints.addresses import CATALOG, catalog_entry, local_file
 from denseformer.checkpoints.common import file_hash
+from denseformer.checkpoints.files import read_weights
 from denseformer.checkpoints.keys import StateDict, drop, rename
 from denseformer.detection.mask2former.model import Mask2FormerSemanticHead, QueryLosses
 from denseformer.layers import LayerNorm2d, Linear
@@ -184,7 +185,7 @@ class EoMT(BaseModule):
         entry = catalog_entry(base_address) if base_address.startswith(CATALOG) else None
         if entry and entry.sha256 and not found.startswith(entry.sha256):
             raise CheckpointError(f'{path}: has the hash {found}, its authors say {entry.sha256}: fetch it again.')
-        base = self.backbone.own_names(weights_of(read_checkpoint(path)))
+        base = self.backbone.own_names(read_weights(path))
         deltas = self.backbone.own_names({k.removeprefix('backbone.'): v for k, v in own.items() if in_backbone(k)})
         if {k: v.shape for k, v in base.items()} != {k: v.shape for k, v in deltas.items()}:
             raise CheckpointError(

@@ -29,6 +29,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of, write_checkpoint
+from denseformer.checkpoints.files import refuse_nan
 from denseformer.checkpoints.fitting import fit, without_prefix
 from denseformer.config.errors import ConfigError
 from denseformer.datasets.building import build_dataset, check_listed_files
@@ -311,11 +312,12 @@ def load_weights(model: nn.Module, checkpoint: dict, filename: str, *, whole: bo
 
     whole: the model is used as it then is. Otherwise it starts to learn from the weights, and may have layers of other
     classes or inputs (`checkpoints.fitting`).
-    Raises CheckpointError when nothing matches, a tensor has another shape than the model's, or, with `whole`, a
-    parameter is not set that a prediction needs.
+    Raises CheckpointError when nothing matches, a tensor has another shape than the model's or holds NaN, or, with
+    `whole`, a parameter is not set that a prediction needs.
     """
     try:
         weights = weights_of(checkpoint)
+        refuse_nan(weights)
         if whole:
             weights, prefix = without_prefix(weights, model)
             notes = [f"without their prefix '{prefix}'"] if prefix else []

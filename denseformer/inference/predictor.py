@@ -16,7 +16,7 @@ from torch import nn
 
 from denseformer.checkpoints import read_checkpoint
 from denseformer.checkpoints.addresses import is_address
-from denseformer.checkpoints.other_kinds import SUFFIXES
+from denseformer.checkpoints.other_kinds import INDEX, SUFFIXES
 from denseformer.checkpoints.sharing import save_model, saved_parts
 from denseformer.deprecation import renamed_arguments
 from denseformer.engine import load_config
@@ -35,7 +35,6 @@ from denseformer.inspection.choices import config_of
 from denseformer.inspection.fits import restores
 from denseformer.inspection.identify import identify_content
 from denseformer.options import PredictionOptions, takes_options
-from denseformer.restoration import from_checkpoint
 from denseformer.restoration.checkpoint import network_of
 from denseformer.restoration.restorer import Restorer
 
@@ -106,9 +105,10 @@ class Predictor:
     def from_pretrained(cls, name: str | Path, **options: Any) -> 'Predictor':
         """The finished model of a folder that `save_pretrained` wrote, or the one published for a shipped config.
 
-        name: the folder, or the config's name; options: as for the constructor.
+        name: the folder, or the config's name, or a checkpoint that tells what it is; options: as for the constructor.
         """
-        return cls(name, None if Path(name).is_dir() else published_checkpoint(name), **options)
+        whole = Path(name).is_dir() or holds_weights(name)
+        return cls(name, None if whole else published_checkpoint(name), **options)
 
     def save_pretrained(
         self,
@@ -169,12 +169,13 @@ def load_model(
     if checkpoint is None and not isinstance(config, Config) and Path(config).is_dir():
         saved, checkpoint = saved_parts(config)
         if saved is None:
-            return from_checkpoint(checkpoint), None
-        if 'model' not in saved:
+            config, checkpoint = checkpoint, None
+        elif 'model' not in saved:
             raise ValueError(
                 f"'{config}' holds a backbone alone, which predicts nothing: start from it, pretrained=FOLDER."
             )
-        config = saved
+        else:
+            config = saved
     suffix = '' if isinstance(config, Config) else Path(config).suffix
     if suffix in RUNNERS or holds_weights(config):
         if checkpoint is not None:
@@ -208,7 +209,7 @@ def load_model(
 
 def holds_weights(config: str | Path | Config) -> bool:
     """Whether what stands in a config's place is a checkpoint: an address, or a file with no name of a config."""
-    if isinstance(config, Config) or Path(config).suffix in CONFIGS:
+    if isinstance(config, Config) or (Path(config).suffix in CONFIGS and not str(config).endswith(INDEX)):
         return False
     return is_address(config) or Path(config).suffix in SUFFIXES or Path(config).is_file()
 

@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from denseformer.checkpoints.sharing import recorded_config
 from denseformer.checkpoints.signatures import DESIGN_FREE, Head, table
+from denseformer.checkpoints.stored_shapes import stored_networks
 from denseformer.config.loading import load_config
 from denseformer.inspection.fits import Fit, default_of, options_of, restores, shapes_of, shipped_settings
 from denseformer.inspection.identity import Identity, Settings
@@ -30,6 +31,8 @@ def open_options(fits: list[Fit]) -> dict[str, list[Any]]:
     settings = fits[0].settings
     names = dict.fromkeys(chain.from_iterable(fit.settings for fit in fits))
     found = {name: _values(name, fits) for name in names if is_open(name, fits)}
+    if settings['type'] in stored_networks():
+        return {**stored_networks()[settings['type']].open, **found}
     for name in OPEN:
         if name in options_of(settings['type']) and name not in found and not _is_told(name, settings):
             shipped = [one.get(name, default_of(one['type'], name)) for one in shipped_settings(settings['type'])]

@@ -1,5 +1,7 @@
 """Networks tried against the weights of a file: each is built on the meta device, and their shapes are compared.
 
+Those of `checkpoints.stored_shapes` are not built: their table has the shapes.
+
 A network is tried with every setting that a shipped config gives it, in its published variants, and with options that
 its own rules read from the weights.
 """
@@ -19,6 +21,7 @@ from denseformer.checkpoints.fitting import as_loaded
 from denseformer.checkpoints.keys import StateDict
 from denseformer.checkpoints.layouts import as_authors
 from denseformer.checkpoints.signatures import table
+from denseformer.checkpoints.stored_shapes import Shapes, stored_networks
 from denseformer.inspection.identity import Settings, short
 from denseformer.network import Network, without_weights
 from denseformer.registry import MODELS
@@ -100,14 +103,13 @@ def _try(settings: Settings, weights: StateDict) -> Fit | None:
 
 def fit_of(settings: Settings, weights: StateDict) -> Fit:
     """How a network with these settings takes the weights."""
-    network = built(settings)
-    own = network.state_dict()
+    own = shapes_of(settings)
     try:
-        loaded = as_loaded(network, weights)
+        loaded = weights if settings['type'] in stored_networks() else as_loaded(built(settings), weights)
     except (ValueError, RuntimeError):  # tables of sizes that the variant does not have: of another one
         loaded = {}
     both = own.keys() & loaded.keys()
-    other = tuple(key for key in sorted(both) if own[key].shape != loaded[key].shape)
+    other = tuple(key for key in sorted(both) if own[key] != loaded[key].shape)
     before = Counter(value.numel() for value in weights.values())
     after = Counter(loaded[key].numel() for key in both)
     return Fit(
@@ -132,6 +134,8 @@ def shipped_settings(network: str) -> list[Settings]:
 
 def trials(network: str) -> list[Settings]:
     """The settings that a network is tried with: those that ship, and its published variants where none does."""
+    if network in stored_networks():
+        return [{'type': network, **settings} for settings, _ in stored_networks()[network].variants]
     shipped = shipped_settings(network)
     known = [settings.get('arch') for settings in shipped] if restores(network) else []  # an arch leaves out its scale
     archs = getattr(MODELS.get(network), 'archs', ())
@@ -140,6 +144,8 @@ def trials(network: str) -> list[Settings]:
 
 def restores(network: str) -> bool:
     """Whether a network is one of restoration, which answers without a head."""
+    if network in stored_networks():
+        return False
     cls: Any = MODELS.get(network)
     return issubclass(cls, RestorationNetwork)
 
@@ -177,17 +183,23 @@ def in_channels_of(settings: Settings) -> int:
     """The input channels of the network with these settings."""
     if 'in_channels' in settings:
         return settings['in_channels']
+    if settings['type'] in stored_networks():
+        return stored_networks()[settings['type']].options.get('in_channels', 3)
     return getattr(built(settings), 'in_channels', 3)
 
 
 def options_of(network: str) -> tuple[str, ...]:
     """The names of all options that a network takes."""
+    if network in stored_networks():
+        return tuple(stored_networks()[network].options)
     cls: Any = MODELS.get(network)
     return cls.options() if issubclass(cls, Network) else tuple(signature(cls).parameters)
 
 
 def default_of(network: str, name: str) -> Any:
     """The value of an option that a config leaves out, as JSON has it; None where there is none."""
+    if network in stored_networks():
+        return stored_networks()[network].options.get(name)
     for cls in MODELS.get(network).__mro__:
         parameter = signature(vars(cls).get('__init__', object.__init__)).parameters.get(name)
         if parameter is not None:
@@ -207,6 +219,8 @@ def built(settings: Settings) -> nn.Module:
     return _BUILT[name]
 
 
-def shapes_of(settings: Settings) -> dict[str, tuple[int, ...]]:
+def shapes_of(settings: Settings) -> Shapes:
     """The names and shapes of the tensors of the network with these settings."""
+    if settings['type'] in stored_networks():
+        return stored_networks()[settings['type']].shapes(settings)
     return {key: tuple(value.shape) for key, value in built(settings).state_dict().items()}

@@ -41,11 +41,20 @@ class Identity:
     state: dict[str, Any] = field(default_factory=dict)
     onnx: OnnxFile | None = None
 
+    @property
+    def network(self) -> str:
+        """The network and its options in words; empty for an unknown one."""
+        if self.settings is None:
+            return ''
+        options = ', '.join(f'{name}={value!r}' for name, value in self.settings.items() if name != 'type')
+        kinds = ' or '.join(map(short, self.open.get('type', [self.settings['type']])))
+        return f'{kinds}({options})'
+
     def __str__(self) -> str:
         return '\n'.join(f'{name + ":":14}{text}' for name, text in self._lines() if text)
 
     def _lines(self) -> Iterator[tuple[str, str]]:
-        kind = f'ONNX, written by {self.onnx.producer or "an unknown exporter"}; ' if self.onnx else ''
+        kind = _onnx(self.onnx) if self.onnx else ''
         yield 'file', f'{self.path}: {kind}{self.tensors} tensors, {self.numbers / 1e6:.2f} M numbers'
         if self.onnx:
             for name, sizes in chain(self.onnx.inputs.items(), self.onnx.outputs.items()):
@@ -56,9 +65,7 @@ class Identity:
             share = f'{self.nearest.share:.0%} of the names and not the shapes' if self.nearest else ''
             yield 'network', f'none that is known here{near}{share}'
         else:
-            options = ', '.join(f'{name}={value!r}' for name, value in self.settings.items() if name != 'type')
-            kinds = ' or '.join(map(short, self.open.get('type', [self.settings['type']])))
-            yield 'network', f'{kinds}({options})'
+            yield 'network', self.network
             yield 'layout', f'names of {self.layout}' + (f', below {self.prefix!r}' if self.prefix else '')
         if self.in_channels:
             yield 'channels', f'{self.in_channels} of the input'
@@ -79,6 +86,11 @@ class Identity:
         if self.settings is not None:
             none = 'none; the file holds a network alone' if self.alone else 'no shipped config builds this model'
             yield 'configs', ', '.join(self.configs) or none
+
+
+def _onnx(file: OnnxFile) -> str:
+    rounded = ', quantized' if file.quantized else ''
+    return f'ONNX, written by {file.producer or "an unknown exporter"}{rounded}; '
 
 
 def short(network: str) -> str:

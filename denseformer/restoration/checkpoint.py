@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-from denseformer.checkpoints.files import read_checkpoint, weights_of
+from denseformer.checkpoints.files import read_checkpoint, refuse_nan, weights_of
 from denseformer.checkpoints.fitting import places
 from denseformer.checkpoints.keys import StateDict
 from denseformer.restoration.networks import RestorationNetwork
@@ -40,6 +40,7 @@ def weights_in(content: Mapping[str, Any], path: str | Path) -> StateDict:
     """The tensors of a file's content by name, unwrapped from what training code, ours included, nests them in."""
     try:
         weights = weights_of(content)
+        refuse_nan(weights)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from None
     own = {key.removeprefix('network.'): value for key, value in weights.items() if key.startswith('network.')}

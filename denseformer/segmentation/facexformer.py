@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denseformer.checkpoints.keys import Rule, StateDict, drop, rename
+from denseformer.checkpoints.keys import Rule, StateDict, rename
+from denseformer.checkpoints.layouts.torchvision import facexformer
 from denseformer.layers import LayerNorm2d, Linear
 from denseformer.layers.two_way import TwoWayTransformer
 from denseformer.registry import MODELS
@@ -191,9 +192,7 @@ class FaceXFormerHead(DeepSupervisionHead):
     @classmethod
     def remap_official_keys(cls, state_dict: StateDict) -> StateDict:
         """From the authors' names of the whole network, whose backbone is torchvision's Swin-B."""
-        return rename(
-            drop(state_dict, r'^backbone\.1\.', r'\.relative_position_index$'), *TORCHVISION_SWIN, *cls.official
-        )
+        return rename(facexformer(state_dict), *cls.official)
 
 
 def fact_loss(name: str, found: Tensor, known: Sequence[Mapping[str, Any]]) -> Tensor:
@@ -203,17 +202,6 @@ def fact_loss(name: str, found: Tensor, known: Sequence[Mapping[str, Any]]) -> T
         return 0 * found.sum()
     truth = torch.stack([torch.as_tensor(known[i][name], device=found.device) for i in having])
     return FACTS[name].loss(found[having], truth)
-
-
-TORCHVISION_SWIN: tuple[Rule, ...] = (
-    (r'^backbone\.0\.0\.0\.', 'backbone.swin.patch_embed.proj.'),
-    (r'^backbone\.0\.0\.2\.', 'backbone.swin.patch_embed.norm.'),
-    (r'^backbone\.0\.([1357])\.', lambda match: f'backbone.swin.layers.{int(match[1]) // 2}.blocks.'),
-    (r'^backbone\.0\.([246])\.', lambda match: f'backbone.swin.layers.{int(match[1]) // 2 - 1}.downsample.'),
-    (r'^(backbone\.swin\..*\.mlp)\.0\.', r'\1.fc1.'),
-    (r'^(backbone\.swin\..*\.mlp)\.3\.', r'\1.fc2.'),
-)
-"""From the names of torchvision's Swin, whose children are numbered, to the authors' below `UNetSwin`."""
 
 
 @MODELS.register_module()

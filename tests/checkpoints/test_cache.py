@@ -80,7 +80,7 @@ def test_a_first_fetch_pins_the_hash_and_a_replaced_file_is_refused_with_both(se
     file = entry()
     cache.fetch(file).unlink()
     pinned = hashlib.sha256(server.data).hexdigest()
-    server.data = server.data + b'changed'
+    server.data = b'changed' + server.data[7:]
     found = hashlib.sha256(server.data).hexdigest()
     with pytest.raises(CheckpointError, match=f'(?s)(?=.*{pinned})(?=.*{found})'):
         cache.fetch(file)
@@ -102,6 +102,51 @@ def test_a_broken_lock_file_is_named(server, entry, tmp_path):
         cache.fetch(entry())
 
 
+def test_a_cached_file_is_held_against_a_projects_lock_file(server, entry, tmp_path):
+    file = entry()
+    cache.fetch(file)
+    lock = tmp_path / 'weights.lock'
+    lock.write_text('{}')
+    cache.fetch(file)
+    assert json.loads(lock.read_text())['tiny_net']['sha256'] == hashlib.sha256(server.data).hexdigest()
+    assert cache.verify() == {'tiny_net': ''}
+    lock.write_text(json.dumps({'tiny_net': {'sha256': '00', 'bytes': 1, 'url': ''}}))
+    with pytest.raises(
+        CheckpointError, match=r'tiny_net: .*weights\.lock says 00\. To fetch the pinned .*weights remove'
+    ):
+        cache.fetch(file)
+    assert 'weights.lock says 00' in cache.verify()['tiny_net']
+    lock.unlink()
+    assert cache.fetch(file).is_file()
+    assert cache.verify() == {'tiny_net': ''}
+
+
+def test_a_cache_that_cannot_be_written_to_is_named_and_read(server, entry, monkeypatch, tmp_path):
+    path = cache.fetch(entry())
+    monkeypatch.setattr('os.access', lambda path, mode: False)
+    assert cache.fetch(entry()) == path
+    with pytest.raises(CheckpointError, match=r'weights: cannot be written to\. Set DENSEFORMER_CACHE'):
+        cache.fetch(entry(name='other_net'))
+    (tmp_path / 'file').touch()
+    monkeypatch.setenv('DENSEFORMER_CACHE', str(tmp_path / 'file'))
+    with pytest.raises(CheckpointError, match='cannot be written to'):
+        cache.fetch(entry())
+
+
+def test_what_a_server_sends_in_a_files_place_is_not_kept(server, entry):
+    for data, words in (
+        (b'', 'empty'),
+        (b'<!DOCTYPE html>', 'a web page'),
+        (b'version https://git-lfs.github.com', 'Git LFS'),
+        (server.data[:-100], 'not a complete file'),
+    ):
+        server.data = data
+        with pytest.raises(CheckpointError, match=rf'tiny_net: .*{words}.* Fetch .*weights add FILE --name tiny_net'):
+            cache.fetch(entry())
+        assert cache.pin_of('tiny_net') is None
+        assert cache.present(entry()) is None
+
+
 def test_a_published_hash_has_to_match(server, entry):
     with pytest.raises(CheckpointError, match='not 0000000000'):
         cache.fetch(entry(sha256='0000000000'))
@@ -120,7 +165,10 @@ def test_a_second_address_serves_where_the_first_fails(server, entry):
     assert cache.fetch(file).read_bytes() == server.data
 
 
-@pytest.mark.parametrize('page', ['https://drive.google.com/file/d/1/view', 'https://pan.baidu.com/s/1'])
+@pytest.mark.parametrize(
+    'page',
+    ['https://drive.google.com/file/d/1/view', 'https://pan.baidu.com/s/1', 'https://github.com/a/b/blob/main/x.pth'],
+)
 def test_a_share_page_says_which_file_to_fetch_and_how_to_add_it(entry, page):
     with pytest.raises(CheckpointError, match=rf"'tiny_net.pth' from {page}.*weights add FILE --name tiny_net"):
         cache.fetch(entry(page))
@@ -168,7 +216,7 @@ def test_what_is_no_whole_checkpoint_is_not_added(server, entry, tmp_path):
     entry(file='tiny_net.safetensors')
     with pytest.raises(CheckpointError, match=r'cut\.safetensors: not a complete file'):
         cache.add(tmp_path / 'cut.safetensors', 'tiny_net')
-    assert cache.read_pins() == {}
+    assert cache.pin_of('tiny_net') is None
     assert cache.add(tmp_path / 'whole.safetensors', 'tiny_net')[1].is_file()
 
 

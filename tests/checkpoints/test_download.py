@@ -24,6 +24,7 @@ class Handler(BaseHTTPRequestHandler):
         server = self.server
         data = server.files.get(self.path)
         first = int((self.headers.get('Range') or 'bytes=0-')[6:-1]) if server.ranges else 0
+        first = first if self.headers.get('If-Range') in (None, server.version) else 0
         server.asked.append(first)
         if data is None or first >= len(data):
             self.send_error(404 if data is None else 416)
@@ -32,6 +33,8 @@ class Handler(BaseHTTPRequestHandler):
         if first:
             self.send_header('Content-Range', f'bytes {first}-{len(data) - 1}/{len(data)}')
         self.send_header('Content-Length', str(len(data) - first))
+        if server.version:
+            self.send_header('ETag', server.version)
         self.end_headers()
         cut = server.cuts > 0
         server.cuts -= cut
@@ -47,7 +50,7 @@ def server(monkeypatch, tmp_path):
     monkeypatch.setenv('DENSEFORMER_CACHE', str(tmp_path / 'cache'))
     monkeypatch.setenv('no_proxy', '*')
     server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-    server.files, server.cuts, server.ranges, server.asked = {'/w.bin': DATA}, 0, True, []
+    server.files, server.cuts, server.ranges, server.asked, server.version = {'/w.bin': DATA}, 0, True, [], ''
     server.url = f'http://127.0.0.1:{server.server_port}'
     threading.Thread(target=server.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True).start()
     yield server
@@ -76,6 +79,15 @@ def test_what_an_earlier_run_left_is_continued(server, tmp_path):
     (tmp_path / 'w.bin.part').write_bytes(DATA[:1000])
     assert fetch(server, tmp_path).read_bytes() == DATA
     assert server.asked == [1000]
+
+
+def test_a_part_of_another_version_is_fetched_from_scratch(server, tmp_path):
+    server.cuts, server.version = 1, '"one"'
+    with pytest.raises(CheckpointError):
+        download.download(f'{server.url}/w.bin', tmp_path / 'w.bin', attempts=1)
+    server.files['/w.bin'], server.version = DATA[::-1], '"two"'
+    assert fetch(server, tmp_path, '').read_bytes() == DATA[::-1]
+    assert [path.name for path in tmp_path.iterdir()] == ['w.bin']
 
 
 def test_a_server_that_cannot_continue_sends_all_again(server, tmp_path):

@@ -1,16 +1,22 @@
 """Checkpoints are data: nothing in them runs, and what is broken is named."""
 
 import gzip
+import json
 import pickle
 import zipfile
+from argparse import Namespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import MessageHub
 from safetensors.torch import save_file
+from torch import nn
 
 from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of
+from denseformer.checkpoints.common import UntrustedError
+from denseformer.checkpoints.files import read_weights
 from denseformer.checkpoints.other_kinds import other_kind
 
 WEIGHTS = {'a.weight': torch.arange(6.0).view(2, 3)}
@@ -167,6 +173,52 @@ def test_a_folder_of_another_program_says_which_file_to_name(tmp_path):
     ):
         with pytest.raises(CheckpointError, match=words):
             read_checkpoint(tmp_path / folder)
+
+
+def test_a_model_in_parts_is_read_by_its_index(tmp_path):
+    parts = [f'net-0000{i}-of-00002.bin' for i in (1, 2)]
+    for i, name in enumerate(parts):
+        torch.save({f'{i}.weight': torch.full((2,), float(i))}, tmp_path / name)
+    index = tmp_path / 'net.bin.index.json'
+    index.write_text(json.dumps({'weight_map': {'0.weight': parts[0], '1.weight': parts[1]}}))
+    assert read_weights(index)['1.weight'].tolist() == [1, 1]
+    with pytest.raises(CheckpointError, match=r'00001-of-00002\.bin: part 1 of 2 of a model\. Name the \.index\.json'):
+        read_checkpoint(tmp_path / parts[0])
+    with pytest.raises(CheckpointError, match=r'in 2 parts .*Name net\.bin\.index\.json'):
+        read_checkpoint(tmp_path)
+    (tmp_path / parts[1]).unlink()
+    with pytest.raises(CheckpointError, match=r'index\.json: lists parts that do not lie beside it: net-00002'):
+        read_checkpoint(index)
+    index.write_text('{"weight_map": {"w": "../secret.bin"}}')
+    with pytest.raises(CheckpointError, match=r'index\.json: not an index'):
+        read_checkpoint(index)
+    (tmp_path / 'one-00001-of-00001.bin').write_bytes((tmp_path / parts[0]).read_bytes())
+    assert list(read_checkpoint(tmp_path / 'one-00001-of-00001.bin')) == ['0.weight']
+
+
+def test_the_arguments_of_a_run_are_data(tmp_path):
+    torch.save({'model': WEIGHTS, 'args': Namespace(lr=1e-3, output_dir=Path('runs'))}, tmp_path / 'w.pth')
+    assert read_checkpoint(tmp_path / 'w.pth')['args'].lr == 1e-3
+
+
+def test_a_whole_network_is_refused_with_the_way_to_its_weights(tmp_path):
+    for content in (nn.Linear(1, 1), {'model': nn.Linear(1, 1)}):
+        torch.save(content, tmp_path / 'net.pt')
+        with pytest.raises(UntrustedError, match=r'net\.pt: refused.*whole network.*state_dict\(\)'):
+            read_checkpoint(tmp_path / 'net.pt')
+
+
+@pytest.mark.parametrize('path', ['checkpoint.model', 'ema_params', 'run.last.weights'])
+def test_weights_below_any_name_are_found_where_it_is_the_only_one(path):
+    content = WEIGHTS
+    for name in reversed(path.split('.')):
+        content = {name: content, 'epoch': 3, 'optimizer': {'state': {0: {'exp_avg': torch.ones(2)}}}}
+    assert weights_of(content).keys() == WEIGHTS.keys()
+
+
+def test_weights_of_several_networks_are_named():
+    with pytest.raises(ValueError, match='they lie below g_ema and d'):
+        weights_of({'g_ema': WEIGHTS, 'd': WEIGHTS})
 
 
 @pytest.mark.parametrize('wrapper', ['state_dict', 'model', 'params', 'params_ema'])

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from denseformer.backbones import Swin
+from denseformer.checkpoints import CheckpointError
 from denseformer.checkpoints.fitting import fit, inflate_input, places
 from denseformer.engine.initializers import Pretrained
 
@@ -68,6 +69,18 @@ def test_a_backbone_starts_from_a_whole_model(tmp_path):
     torch.save({'state_dict': source.state_dict()}, tmp_path / 'whole.pth')
     Pretrained(str(tmp_path / 'whole.pth'))(target)
     assert torch.equal(target.patch_embed.proj.weight, source.backbone.patch_embed.proj.weight)
+
+
+def test_mmengines_pretrained_finds_the_weights_of_a_file_or_refuses_it(tmp_path):
+    source = Swin(arch=ARCH)
+    torch.save({'model': source.state_dict()}, tmp_path / 'swin.pth')
+    target = Swin(arch=ARCH, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'swin.pth')))
+    target.init_weights()
+    assert torch.equal(target.patch_embed.proj.weight, source.patch_embed.proj.weight)
+    torch.save({'model': {'other.weight': torch.ones(3)}}, tmp_path / 'other.pth')
+    other = Swin(arch=ARCH, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'other.pth')))
+    with pytest.raises(CheckpointError, match=r'other\.pth: none of its 1 tensors belongs to this model'):
+        other.init_weights()
 
 
 def test_a_model_of_other_classes_starts_from_all_but_its_class_layers(tmp_path):

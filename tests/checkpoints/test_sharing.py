@@ -46,6 +46,37 @@ def test_a_folder_without_weights_is_refused_by_name(tmp_path):
         Predictor.from_pretrained(tmp_path)
 
 
+def test_a_folder_whose_config_is_gone_is_read_as_its_weights_are(tmp_path):
+    folder = Predictor(load_config('upernet_dinat_nano_sample'), device='cpu').save_pretrained(tmp_path / 'model')
+    (folder / 'config.py').unlink()
+    for source in (folder, folder / 'model.safetensors'):
+        with pytest.raises(ValueError, match=r'model\.safetensors: no tensor tells dilations'):
+            Predictor.from_pretrained(source, device='cpu')
+
+
+def test_weights_of_a_diverged_run_are_refused(tmp_path):
+    weights = CFSR(arch={'dim': 16, 'groups': 1, 'blocks': 1, 'kernel_size': 7}, scale=2).state_dict()
+    weights['conv_first.bias'][3] = float('nan')
+    save_file(weights, tmp_path / 'last.safetensors')
+    with pytest.raises(ValueError, match=r'last\.safetensors: 1 of its \d+ tensors hold NaN \(conv_first\.bias\)'):
+        Predictor(tmp_path / 'last.safetensors', device='cpu')
+
+
+@pytest.mark.parametrize(
+    ('name', 'hint'),
+    [('upernet_dinat_ade2k', "Did you mean 'upernet_dinat_ade20k'"), ('swin_tiny_imagenet1k', 'weights:swin_tiny')],
+)
+def test_a_name_that_no_config_has_comes_with_the_nearest(name, hint):
+    with pytest.raises(ValueError, match=hint):
+        Predictor.from_pretrained(name)
+
+
+@pytest.mark.parametrize('pretrained', [True, False, 3])
+def test_pretrained_is_a_name(pretrained):
+    with pytest.raises(ValueError, match=f'pretrained={pretrained}: name the weights'):
+        DiNAT(arch='mini', pretrained=pretrained)
+
+
 def test_a_bare_backbone_is_saved_and_another_one_starts_from_its_folder(tmp_path):
     arch = {'width': 8, 'depths': (1, 1, 1, 1), 'heads': (1, 1, 2, 2), 'mlp_ratio': 2}
     network = DiNAT(arch=arch, dilations=((2,), (1,), (1,), (1,)))

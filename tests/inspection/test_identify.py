@@ -12,16 +12,19 @@ import torch
 from mmengine.config import Config
 
 from denseformer.checkpoints import CheckpointError, read_checkpoint
+from denseformer.checkpoints.keys import rename
 from denseformer.checkpoints.onnx_file import read_onnx
 from denseformer.checkpoints.sharing import recorded_config
 from denseformer.checkpoints.signatures import head_of, resemblances, table, training_state
+from denseformer.checkpoints.stored_shapes import expanded, folded, stored_networks
 from denseformer.config.loading import load_config
 from denseformer.config.shipped import config_names
 from denseformer.inference.predictor import build_model
 from denseformer.inspection.choices import config_of
-from denseformer.inspection.fits import shapes_of
+from denseformer.inspection.fits import shapes_of, trials
 from denseformer.inspection.identify import identify, identify_weights, weights_like
-from denseformer.network import on_meta, without_weights
+from denseformer.network import SkipInit, on_meta, without_weights
+from denseformer.registry import MODELS
 from denseformer.restoration import from_checkpoint
 from denseformer.restoration.networks import CFSR
 
@@ -47,7 +50,7 @@ SYSTEMS = [  # with heads that they alone have
         'linear_dinov2_small_camvid',
         'fashionformer_dinat_nano_sample',
     ),
-    *('mamba_yolo_sample', 'git_sample', 'isomer_mit_b0_davis'),
+    *('mamba_yolo_sample', 'git_sample', 'isomer_mit_b0_davis', 'facexformer_dinat_nano_sample'),
 ]
 
 
@@ -83,6 +86,24 @@ def test_a_system_with_a_head_of_its_own_is_identified_as_its_config(name):
     found = identify_weights(model_weights(name))
     assert name in found.configs
     assert {CONFIGS[one]['network']['type'] for one in found.configs} == {kind(name)}
+
+
+def test_facexformers_own_file_tells_its_backbone_and_classes():
+    swin = shapes_of({'type': 'denseformer.UNetSwin', 'arch': 'base'})
+    rules = [  # from our names to torchvision's
+        (r'^swin\.patch_embed\.proj\.', 'backbone.0.0.0.'),
+        (r'^swin\.patch_embed\.norm\.', 'backbone.0.0.2.'),
+        (r'^swin\.stages\.(\d)\.blocks\.', lambda match: f'backbone.0.{2 * int(match[1]) + 1}.'),
+        (r'^swin\.stages\.(\d)\.downsample\.', lambda match: f'backbone.0.{2 * int(match[1])}.'),
+        (r'\.mlp\.fc1\.', '.mlp.0.'),
+        (r'\.mlp\.fc2\.', '.mlp.3.'),
+        (r'\.bias\.table$', '.relative_position_bias_table'),
+    ]
+    decoder = json.loads((REFERENCES / 'facexformer' / 'decoder.json').read_text())['shapes']
+    found = identify_weights(weights_like(rename(swin, *rules) | {'backbone.1.weight': (1024,)} | decoder))
+    assert found.settings == {'type': 'denseformer.UNetSwin', 'arch': 'base'}
+    assert (found.head.name, found.head.classes, found.unknown) == ('FaceXFormer', 11, ())
+    assert 'facexformer_swin_base_celebamaskhq' in found.configs
 
 
 def test_a_backbone_alone_is_of_no_config():
@@ -172,18 +193,47 @@ def test_a_foreign_network_whose_names_resemble_a_known_one_is_named_foreign(tmp
 
 def test_the_command_imports_no_model_package_and_no_compiler(tmp_path):
     torch.save(CFSR(arch='base', scale=2).state_dict(), tmp_path / 'cfsr.pth')
+    resnet = shapes_of({'type': 'mmdet.ResNet', 'depth': 50, 'in_channels': 4})
+    torch.save(
+        {'state_dict': {f'backbone.{key}': torch.zeros(()).expand(resnet[key]) for key in resnet}}, tmp_path / 'r50'
+    )
     heavy = ('mmengine.model', 'mmcv', 'mmdet', 'mmseg', 'torch._dynamo')
     drawn = ['ConViT', 'DINOv3Adapter', 'MobileMamba', 'SGFormer', 'VSSD', 'ViTAdapter']  # by arithmetic
     code = (
         'import sys; from denseformer.cli import main; from denseformer.network import without_weights\n'
-        f"main(['identify', {str(tmp_path / 'cfsr.pth')!r}])\n"
+        f"for name in ('cfsr.pth', 'r50'): main(['identify', {str(tmp_path)!r} + '/' + name])\n"
         'from denseformer.inspection.fits import trials\n'
         f'for name in {drawn}: without_weights(trials("denseformer." + name)[-1])\n'
         f'print([name for name in {heavy} if name in sys.modules])'
     )
     said = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout
     assert "CFSR(arch='base', scale=2" in said
+    assert 'mmdet.ResNet or mmseg.ResNet or KMaXResNet(depth=50, in_channels=4)' in said
     assert said.splitlines()[-1] == '[]'
+
+
+def test_stored_shapes_are_those_of_the_networks():
+    of_configs = [CONFIGS[name]['network'] for name in FIRST_OF_EACH]
+    usual = [
+        {'type': 'mmdet.CSPNeXt', 'deepen_factor': 0.33, 'widen_factor': 0.5},
+        {'type': 'mmseg.ResNet', 'depth': 18},
+    ]
+    for settings in [*usual, *(one for one in of_configs if one['type'] in stored_networks())]:
+        with SkipInit():
+            built = {key: tuple(value.shape) for key, value in MODELS.build({**settings}).state_dict().items()}
+        assert shapes_of(settings) == built
+        assert expanded(folded(built)) == built
+
+
+def test_stored_variants_are_those_that_configs_build():
+    for name in CONFIGS:
+        assert kind(name) not in stored_networks() or CONFIGS[name]['network'] in trials(kind(name))
+
+
+def test_a_network_of_openmmlab_is_identified_with_its_open_options():
+    found = identify_weights(weights_like(shapes_of({'type': 'mmseg.ResNetV1c', 'depth': 101})))
+    assert found.settings == {'type': 'mmseg.ResNetV1c', 'depth': 101}
+    assert found.open['dilations'] == [[1, 1, 1, 1], [1, 1, 2, 4]]
 
 
 def test_the_content_of_a_file_decides_how_it_is_read(tmp_path):
@@ -217,6 +267,9 @@ def test_low_rank_updates_are_told_and_refused_without_the_weights_that_they_cha
         ({'bbox_head.retina_cls.weight': (720, 8), 'bbox_head.retina_reg.weight': (36, 8)}, 'RetinaNet', 80),
         ({'roi_head.bbox_head.0.fc_cls.weight': (81, 8), 'roi_head.mask_head.0.w': (1,)}, 'Cascade Mask R-CNN', 80),
         ({'roi_head.bbox_head.fc_cls.weight': (21, 8)}, 'Faster R-CNN', 20),
+        ({'face_decoder.mask_tokens.weight': (11, 8)}, 'FaceXFormer', 11),
+        ({'decode_head.class_tokens': (8, 8), 'decode_head.fuse.weight': (8,)}, 'FaceXFormer', 8),
+        ({'bbox_head.multi_level_conv_cls.0.weight': (80, 8, 1, 1)}, 'YOLOX', 80),
         ({'roi_heads.box_predictor.cls_score.weight': (81, 8), 'roi_heads.mask_head.w': (1,)}, 'Mask R-CNN', 80),
         ({'sem_seg_head.predictor.class_embed.weight': (151, 8)}, 'Mask2Former', 150),
     ],
@@ -244,6 +297,11 @@ def test_weights_and_maps_of_an_onnx_file_are_read_without_its_package(tmp_path)
     assert found.inputs == {'image': (1, 'H')}
     assert (found.producer, found.operators) == ('me', {'Conv': 1})
     assert '(1, H)' in str(identify(tmp_path / 'a.onnx'))
+    assert not found.quantized
+    (tmp_path / 'int8.onnx').write_bytes(
+        field(2, b'me') + field(7, field(1, field(4, b'QLinearConv')) + field(5, weight))
+    )
+    assert 'written by me, quantized' in str(identify(tmp_path / 'int8.onnx'))
 
 
 def test_a_truncated_onnx_file_is_refused_by_name(tmp_path):

@@ -1,23 +1,28 @@
-"""The table by which checkpoints are recognized: key names of every network and layout, and what each config builds.
+"""The tables by which checkpoints are recognized: key names of every network and layout, and what each config builds.
 
-`python -m tools.docs.signatures denseformer/checkpoints/signatures.json` writes it: our names from the networks on the
-meta device, the authors' from `tests/references`, those of other packages from `tests/references/layouts`.
+`python -m tools.docs.signatures denseformer/checkpoints/signatures.json` writes it, with our names from the networks on
+the meta device, the authors' from `tests/references`, those of other packages from `tests/references/layouts`; and
+beside it `shapes.json`, with the names and shapes of networks that are not built to recognize a file.
 """
 
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from inspect import signature as parameters_of
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from torch import nn
 
 import denseformer.backbones  # noqa: F401 (registers)
 from denseformer.checkpoints.signatures import DESIGN_FREE, without_numbers
+from denseformer.checkpoints.stored_shapes import folded
 from denseformer.config.loading import load_config
 from denseformer.config.shipped import base_names, config_folder, config_names
-from denseformer.network import Network, without_weights
+from denseformer.network import Network, SkipInit, without_weights
+from denseformer.registry import MODELS
 from denseformer.restoration import networks  # noqa: F401 (registers)
 
 REFERENCES = Path(__file__).parents[2] / 'tests' / 'references'
@@ -37,7 +42,32 @@ HEADS = {
     'heads/mask2former': 'Mask2Former',
     'heads/mask2former_panoptic': 'Mask2Former',
     'heads/mask2former_semantic': 'Mask2Former',
+    'systems/facexformer': 'FaceXFormer',
 }
+RESNETS = [{'depth': depth} for depth in (50, 18, 34, 101, 152)]
+RESNEXTS = [
+    {'depth': depth, 'groups': groups, 'base_width': width}
+    for depth, groups, width in ((101, 64, 4), (50, 32, 4), (101, 32, 4), (101, 32, 8))
+]
+CSP = [
+    {'deepen_factor': deepen, 'widen_factor': widen}
+    for deepen, widen in ((1, 1), (0.33, 0.5), (0.67, 0.75), (1.33, 1.25))
+]
+OPENMMLAB = {
+    'mmdet.ResNet': RESNETS,
+    'mmseg.ResNet': RESNETS,
+    'mmseg.ResNetV1c': RESNETS,
+    'mmdet.ResNeXt': RESNEXTS,
+    'mmdet.CSPNeXt': [*CSP, {'deepen_factor': 0.167, 'widen_factor': 0.375}],
+    'mmdet.CSPDarknet': [*CSP, {'deepen_factor': 0.33, 'widen_factor': 0.375}],
+}
+"""Networks that people's files of OpenMMLab hold, in the variants of its model zoos."""
+OF_RESNETS = {
+    'strides': [[1, 2, 2, 2], [1, 2, 1, 1]],
+    'dilations': [[1, 1, 1, 1], [1, 1, 2, 4]],
+    'style': ['pytorch', 'caffe'],
+}
+"""Options of OpenMMLab's ResNets that no tensor tells, with the values of its model zoos."""
 
 
 def plain(value: Any) -> Any:
@@ -82,17 +112,72 @@ def row(name: str) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value is not None}
 
 
+def is_stored(network: nn.Module) -> bool:
+    """Whether a file is recognized by stored shapes: no part of the network has rules that rename an authors' file."""
+    return not any(hasattr(module, 'own_names') for module in network.modules())
+
+
+def is_openmmlab(name: str) -> bool:
+    return not name.startswith('denseformer.')
+
+
+def shapes_of(settings: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    with SkipInit():
+        return {key: tuple(value.shape) for key, value in MODELS.build({**settings}).state_dict().items()}
+
+
+def defaults(cls: type) -> dict[str, Any]:
+    """Arguments of a component and its bases, with their defaults."""
+    found = {}
+    for base in reversed(cls.__mro__):
+        parameters = parameters_of(vars(base)['__init__']).parameters if '__init__' in vars(base) else {}
+        kept = (p for p in parameters.values() if p.name != 'self' and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
+        found |= {p.name: None if p.default is p.empty else plain(p.default) for p in kept}
+    return {name: value for name, value in found.items() if name not in DESIGN_FREE}
+
+
+def stored_table(shipped: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The content of `shapes.json`. shipped: the settings of configs whose networks are stored."""
+    tensors: dict[str, Any] = {}
+    found: dict[str, Any] = {}
+    usual = [{'type': name, **settings} for name, variants in OPENMMLAB.items() for settings in variants]
+    for settings in sorted([*usual, *shipped], key=lambda settings: not is_openmmlab(settings['type'])):
+        network, shapes = settings['type'], folded(shapes_of(settings))
+        name = next((name for name, known in tensors.items() if known == shapes), f'{network} {len(tensors)}')
+        tensors[name] = shapes
+        entry = found.setdefault(
+            network,
+            {
+                'layout': 'OpenMMLab' if is_openmmlab(name) else 'denseformer',
+                'options': defaults(MODELS.get(network)),
+                'open': OF_RESNETS if is_openmmlab(network) and '.ResNe' in network else {},
+                'variants': [],
+            },
+        )
+        variant = [{key: value for key, value in settings.items() if key != 'type'}, name]
+        if variant not in entry['variants']:
+            entry['variants'].append(variant)
+    return {'tensors': tensors, 'networks': found}
+
+
+def write(table: Mapping[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(table, separators=(',', ':')).replace('"},"', '"},\n"').replace(']},"', ']},\n"') + '\n')
+
+
 def main(out: str) -> None:
     configs = {name: row(name) for name in config_names()}
     layouts: dict[str, dict[str, set[tuple[str, ...]]]] = defaultdict(lambda: defaultdict(set))
+    stored: list[Mapping[str, Any]] = []
     for cls in Network.families():
         name = f'denseformer.{cls.registered_name()}'
         for arch in getattr(cls, 'archs', ()):
             layouts[name]['denseformer'].add(signature(cls.on_meta_device(arch=arch).state_dict()))
     for settings in {repr(config['network']): config['network'] for config in configs.values()}.values():
         network = without_weights(settings)
-        layout = 'denseformer' if type(network).__module__.startswith('denseformer.') else 'OpenMMLab'
-        layouts[settings['type']][layout].add(signature(network.state_dict()))
+        if is_stored(network):
+            stored.append(settings)
+        else:
+            layouts[settings['type']]['denseformer'].add(signature(network.state_dict()))
     index = json.loads((REFERENCES / 'index.json').read_text())
     for path, network in index.items():
         shapes = json.loads((REFERENCES / f'{path}.json').read_text())['shapes']
@@ -107,7 +192,8 @@ def main(out: str) -> None:
         },
         'configs': configs,
     }
-    Path(out).write_text(json.dumps(table, separators=(',', ':')).replace('"},"', '"},\n"') + '\n')
+    write(table, Path(out))
+    write(stored_table(stored), Path(out).with_name('shapes.json'))
 
 
 if __name__ == '__main__':

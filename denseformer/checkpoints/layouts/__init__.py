@@ -4,10 +4,10 @@ A network asks for its family whenever weights are loaded into it; weights in no
 """
 
 from denseformer.checkpoints.keys import StateDict
-from denseformer.checkpoints.layouts import detectron2, openmmlab, timm, transformers, transformers_plain
+from denseformer.checkpoints.layouts import detectron2, openmmlab, timm, torchvision, transformers, transformers_plain
 from denseformer.checkpoints.layouts.layout import Layout
 
-SYSTEMS = (transformers.SYSTEM, detectron2.DETECTOR, openmmlab.BEIT_SEGMENTOR)
+SYSTEMS = (transformers.SYSTEM, detectron2.DETECTOR, openmmlab.BEIT_SEGMENTOR, torchvision.FACEXFORMER)
 """Layouts of whole models, whose heads have other names, too."""
 PACKAGES = {
     'timm': timm.LAYOUTS,

@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from denseformer.checkpoints import read_checkpoint
-from denseformer.checkpoints.files import weights_of
+from denseformer.checkpoints.files import read_weights
 from denseformer.registry import MODELS
 
 STAGES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
@@ -56,7 +55,7 @@ class PerceptualLoss(BaseModule):
 
     def init_weights(self) -> None:
         """Read VGG19's weights; raises ValueError for a file that is missing or holds something else."""
-        weights = weights_of(read_checkpoint(self.weights))
+        weights = read_weights(self.weights)
         for name, position in zip(self.names, positions(), strict=False):
             for kind in ('weight', 'bias'):
                 value, buffer = weights.get(f'features.{position}.{kind}'), getattr(self, f'{name}_{kind}')

@@ -11,8 +11,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from torch import nn
 
-from denseformer.checkpoints import read_checkpoint
-from denseformer.checkpoints.files import weights_of
+from denseformer.checkpoints.files import read_weights
 from denseformer.registry import METRICS
 from denseformer.restoration.metrics.image_quality import PEAK, to_byte_range
 
@@ -64,7 +63,7 @@ def build_distance(net: str, path: str) -> nn.Module:
     except ImportError as error:
         raise ValueError(f'LPIPS needs the packages lpips and torchvision: pip install lpips. ({error})') from error
     distance = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
-    given = weights_of(read_checkpoint(path))
+    given = read_weights(path)
     own = distance.net.state_dict()
     features = {name: given.get(f'features.{name.partition(".")[2]}') for name in own}  # from 'slice1.0.weight'
     wrong = [name for name, value in features.items() if value is None or value.shape != own[name].shape]
