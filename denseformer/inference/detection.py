@@ -241,7 +241,7 @@ class DetectionTask(Task):
 
     def _test(self, samples: Sequence[dict[str, Any]]) -> list[Any]:
         batch = {key: [sample[key] for sample in samples] for key in ('inputs', 'data_samples')}
-        with self.autocast():
+        with self.running():
             return self.model.test_step(batch)
 
     def _result(
