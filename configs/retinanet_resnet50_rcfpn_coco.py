@@ -6,6 +6,7 @@ _base_ = [
     './_base_/runtime/epochs.py',
 ]
 _norm = dict(type='BN', requires_grad=True)
-model = dict(neck=dict(_delete_=True, type='denseformer.RCFPN', in_channels='${channels}', norm_cfg=_norm))
+_strides = dict(in_strides='${strides}', out_strides='${pyramid_strides}')
+model = dict(neck=dict(_delete_=True, type='denseformer.RCFPN', in_channels='${channels}', norm_cfg=_norm, **_strides))
 batch_size = 4
 published = dict(metric='bbox_mAP', value=40.2, source='TempleX98/RCNet, README.md')

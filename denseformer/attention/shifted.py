@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from denseformer.attention.softmax import segmented_attention
-from denseformer.attention.windows import Size, shift_mask, window_partition
+from denseformer.attention.windows import Shift, Size, shift_mask, window_partition
 from denseformer.caching import cached_constant
 from denseformer.dynamic_shapes import is_symbolic, needs_padding, padding_to_multiple
 
@@ -35,17 +35,17 @@ class WindowPlan:
 
 
 @cached_constant(maxsize=32)
-def plan_windows(batch: int, size: Size, window: Size, shift: Size, device: torch.device) -> WindowPlan:
+def plan_windows(batch: int, size: Size, window: Size, shift: Shift, device: torch.device) -> WindowPlan:
     """The plan that cuts (B, H, W, C) maps, padded to a multiple of the window, into windows after a cyclic shift."""
     wh, ww = window
     padding = padding_to_multiple(size[0], wh), padding_to_multiple(size[1], ww)
     H, W = size[0] + padding[0], size[1] + padding[1]
     positions = torch.arange(batch * H * W, device=device).view(batch, H, W, 1)
-    positions = positions.roll((-shift[0], -shift[1]), (1, 2))
+    positions = rolled(positions, shift)
     positions = window_partition(positions, window).view(batch, H // wh, W // ww, wh * ww)
     parts: list[Tensor] = [positions]
     masks: list[Tensor | None] = [None]
-    if any(shift) and is_symbolic(batch, *size):
+    if is_symbolic(batch, *size) and (isinstance(shift[0], Tensor) or any(shift)):
         masks = [shift_mask((H, W), window, shift, device, torch.float32)[:, 0].repeat(batch, 1, 1)]
     elif any(shift):
         last = (slice(None, -1), slice(-1, None))
@@ -60,6 +60,18 @@ def plan_windows(batch: int, size: Size, window: Size, shift: Size, device: torc
     inverse = inverse.view(batch, H, W)[:, : size[0], : size[1]].flatten()
     segments = tuple((n, mask) for n, mask in zip(sizes, masks, strict=True) if is_symbolic(n) or n)
     return WindowPlan(order, inverse, padding, segments)
+
+
+def rolled(x: Tensor, shift: Shift) -> Tensor:
+    """Roll (B, H, W, C) maps to the top and to the left."""
+    rows, columns = shift
+    if not isinstance(rows, Tensor) or not isinstance(columns, Tensor):
+        return x.roll((-rows, -columns), (1, 2))
+    for axis, step in ((1, rows), (2, columns)):
+        side = x.shape[axis]
+        source = torch.arange(side, device=x.device) + step
+        x = x.index_select(axis, torch.where(source >= side, source - side, source))
+    return x
 
 
 def gather_windows(x: Tensor, plan: WindowPlan, tokens: int) -> Tensor:

@@ -11,6 +11,8 @@ from denseformer.attention.softmax import window_softmax_attention
 from denseformer.caching import cached_constant
 
 Size = tuple[int, int]
+Shift = Size | tuple[Tensor, Tensor]
+"""Rows and columns; tensors where they depend on sides that are symbols."""
 CPU = torch.device('cpu')
 
 
@@ -45,7 +47,7 @@ def window_attention(qkv: Tensor, heads: int, bias: Tensor | None = None) -> Ten
 
 
 @cached_constant(32)
-def shift_mask(size: Size, window: Size, shift: Size, device: torch.device, dtype: torch.dtype) -> Tensor:
+def shift_mask(size: Size, window: Size, shift: Shift, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(n, 1, N, N): 0 between tokens that were neighbors before a cyclic shift by `shift`, -100 between the others.
 
     size: (H, W) of the map, already a multiple of the window. Shared by all callers; do not write to it.
@@ -58,7 +60,7 @@ def shift_mask(size: Size, window: Size, shift: Size, device: torch.device, dtyp
     return apart.to(dtype).mul(-100.0)[:, None]
 
 
-def _regions(position: Tensor, side: int, window: int, shift: int) -> Tensor:
+def _regions(position: Tensor, side: int, window: int, shift: int | Tensor) -> Tensor:
     """0 outside the last window of an axis, 1 in it before what the shift brought in, 2 from there on."""
     return (position >= side - window).long() + (position >= side - shift)
 

@@ -19,6 +19,7 @@ from pycocotools import mask as rle
 from denseformer.detection.instances import Instances, View, encoded, merge_views
 from denseformer.registry import MODELS
 
+TURN = ('flip', 'flip_direction')
 AXES = {'horizontal': (-1,), 'vertical': (-2,), 'diagonal': (-2, -1)}
 """The axes of a map that a flip turns."""
 Steps = Sequence[Mapping[str, Any]]
@@ -32,6 +33,11 @@ class DetectorTTA(BaseTTAModel):
         module: the detector, built or as a config.
         data_preprocessor: in place of the detector's own.
     """
+
+    def test_step(self, data: Mapping[str, Any]) -> list[DetDataSample]:
+        """mmengine's, by `predict_copies`."""
+        copies = ({key: value[i] for key, value in data.items()} for i in range(len(data['inputs'])))
+        return self.merge_preds(list(zip(*(predict_copies(self.module, batch) for batch in copies), strict=True)))
 
     def merge_preds(self, data_samples_list: Sequence[Sequence[DetDataSample]]) -> list[DetDataSample]:
         """The predictions on each image's copies as one."""
@@ -48,6 +54,22 @@ def mirrored(steps: Steps) -> list[dict[str, Any]]:
     flips = [{'type': 'RandomFlip', 'prob': chance} for chance in (0.0, 1.0)]
     copies = {'type': 'TestTimeAug', 'transforms': [*([step] for step in others), flips, [packing]]}
     return [*loading, copies]
+
+
+def predict_copies(detector: Any, batch: Mapping[str, Any]) -> list[DetDataSample]:
+    """The detector's predictions on copies of images, one of each, which does not see how they are turned.
+
+    mmdetection's cascades turn masks back before they are pasted into the image, and fail at it.
+    """
+    turns = [{key: value for key, value in sample.metainfo.items() if key in TURN} for sample in batch['data_samples']]
+    hidden = [
+        sample.new(metainfo={key: value for key, value in sample.metainfo.items() if key not in TURN})
+        for sample in batch['data_samples']
+    ]
+    found = detector.test_step({**batch, 'data_samples': hidden})
+    for sample, turn in zip(found, turns, strict=True):
+        sample.set_metainfo(turn)
+    return found
 
 
 def merge_copies(samples: Sequence[DetDataSample], num_classes: int) -> DetDataSample:

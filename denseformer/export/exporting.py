@@ -8,7 +8,8 @@ Legend: B batch, H W image, K classes, Q queries, h w their masks.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 import torch
 from mmdet.models import DetDataPreprocessor
 from mmseg.models import SegDataPreProcessor
+from mmseg.models.utils import resize
 from torch import Tensor, nn
 
 from denseformer.export.runtime import Sizes
@@ -191,6 +193,17 @@ class PixelGraph(nn.Module):
         return pad_image_to_multiple((images[:, self.order] - self.mean) / self.std, self.multiple)
 
 
+@contextmanager
+def sizes_unread() -> Iterator[None]:
+    """Keeps mmsegmentation's `resize` from its warning about aligned corners, which reads sizes as known numbers."""
+    defaults = resize.__defaults__
+    resize.__defaults__ = (*defaults[:-1], False)  # its last argument, `warning`
+    try:
+        yield
+    finally:
+        resize.__defaults__ = defaults
+
+
 class SegmentationGraph(PixelGraph):
     """A model of mmsegmentation: pixels (B, 3, H, W), B, G, R, 0 .. 255, to class scores (B, K, H, W)."""
 
@@ -199,7 +212,8 @@ class SegmentationGraph(PixelGraph):
         inputs = self.inputs(images)
         size = inputs.shape[2:]
         meta = {'ori_shape': (H, W), 'img_shape': size, 'pad_shape': size}
-        return self.model.encode_decode(inputs, [meta])[..., :H, :W]
+        with sizes_unread():
+            return self.model.encode_decode(inputs, [meta])[..., :H, :W]
 
 
 class QueryGraph(PixelGraph):

@@ -24,10 +24,9 @@ def read_flo(path: str | Path) -> np.ndarray:
     Raises ValueError for a file that is none, or cut off.
     """
     data = read_bytes(path, 'flow')
-    head = np.frombuffer(data[:12], '<f4', 1), np.frombuffer(data[4:12], '<i4')
-    if len(data) < 12 or head[0][0] != FLO_MAGIC:
+    if len(data) < 12 or np.frombuffer(data[:4], '<f4')[0] != FLO_MAGIC:
         raise ValueError(f"'{path}' is no .flo file of optical flow: it does not begin with {FLO_MAGIC}.")
-    W, H = (int(side) for side in head[1])
+    W, H = np.frombuffer(data[4:12], '<i4').tolist()
     if len(data) != 12 + 8 * H * W:
         raise ValueError(f"'{path}' has {len(data)} bytes; a flow of {H} x {W} (H x W) takes {12 + 8 * H * W}.")
     return np.frombuffer(data[12:], '<f4').reshape(H, W, 2)

@@ -21,8 +21,8 @@ CACHED = 2
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """values: (Z, H, W) as the file scales them; range: the least and the greatest; image: nibabel's, which knows the
-    place in the scanner."""
+    """values: (Z, H, W) as the file scales them; range: the least and the greatest finite one; image: nibabel's, which
+    knows the place in the scanner."""
 
     values: np.ndarray
     range: tuple[float, float]
@@ -66,13 +66,19 @@ def open_volume(path: str | Path) -> Any:
 
 @lru_cache(CACHED)
 def read_volume(path: str | Path) -> Volume:
-    """The values of a volume; raises what `open_volume` does, and ValueError for a file that is damaged."""
+    """The values of a volume; raises what `open_volume` does, and ValueError for a file that is damaged, or that holds
+    no finite real numbers."""
     image = open_volume(path)
     try:
         values = np.asarray(image.dataobj)  # (W, H, Z)
     except Exception as error:  # gzip, zlib and nibabel have errors of their own
         raise ValueError(f"The volume '{path}' cannot be read to its end: {error}.") from error
-    return Volume(values.transpose(2, 1, 0), (float(values.min()), float(values.max())), image)
+    if values.dtype.kind not in 'iuf':
+        raise ValueError(f"The volume '{path}' holds {values.dtype} values; real numbers are legal.")
+    finite = values[np.isfinite(values)] if values.dtype.kind == 'f' else values
+    if not finite.size:
+        raise ValueError(f"The volume '{path}', {values.shape}, has no finite value.")
+    return Volume(values.transpose(2, 1, 0), (float(finite.min()), float(finite.max())), image)
 
 
 def spacing_of(image: Any) -> tuple[float, float, float]:
@@ -82,11 +88,12 @@ def spacing_of(image: Any) -> tuple[float, float, float]:
 
 
 def as_gray(values: np.ndarray, window: Sequence[float]) -> np.ndarray:
-    """Values as 0 .. 255 uint8; window: the two that become 0 and 255, beyond which others are clipped."""
+    """Values as 0 .. 255 uint8; window: the two that become 0 and 255, beyond which others are clipped. NaN is 0."""
     low, high = window
     if not low < high:
         return np.zeros(values.shape, np.uint8)
-    return np.round(255 * (np.clip(values, low, high).astype(np.float64) - low) / (high - low)).astype(np.uint8)
+    clipped = np.nan_to_num(np.clip(values, low, high).astype(np.float64), nan=low)
+    return np.round(255 * (clipped - low) / (high - low)).astype(np.uint8)
 
 
 def write_labels(path: str | Path, labels: np.ndarray, like: Volume) -> None:

@@ -21,7 +21,7 @@ from torch import nn
 
 from denseformer.detection.instances import Instances, View, encoded, merge_views, moved
 from denseformer.detection.mask2former import MaskFusion
-from denseformer.detection.test_time import merge_copies, mirrored
+from denseformer.detection.test_time import merge_copies, mirrored, predict_copies
 from denseformer.export import Exportable, exportable_query_model
 from denseformer.images.drawing import LegendEntry, draw_instances, tinted, with_legend
 from denseformer.images.picture import Picture
@@ -241,8 +241,8 @@ class DetectionTask(Task):
 
     def _test(self, samples: Sequence[dict[str, Any]]) -> list[Any]:
         batch = {key: [sample[key] for sample in samples] for key in ('inputs', 'data_samples')}
-        with self.autocast():
-            return self.model.test_step(batch)
+        with self.running():
+            return predict_copies(self.model, batch) if self.settings.tta else self.model.test_step(batch)
 
     def _result(
         self, prepared: PreparedItem, instances: Instances, panoptic: np.ndarray | None, segments: Sequence[int]

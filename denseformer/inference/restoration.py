@@ -93,7 +93,7 @@ class RestorationTask(Task):
     def restore(self, images: Tensor) -> Tensor:
         """(B, C, H, W) in [0, 1], R, G, B -> (B, C, sH, sW) in [0, 1]."""
         images = images.to(self.device)
-        with self.autocast():
+        with self.running():
             restored = self_ensemble(self._channels, images) if self.settings.tta else self._channels(images)
         return restored.float().clamp(0, 1)
 

@@ -101,7 +101,7 @@ class SegmentationTask(Task):
         """The model's facts about an image; the padding of its inputs lies outside of the picture."""
         inputs = self._inputs(prepared.inputs[None].to(self.device))
         (H, W), (h, w) = prepared.source.size, prepared.inputs.shape[1:]
-        with self.autocast():
+        with self.running():
             (facts,) = self.model.describe(inputs, [(H * inputs.shape[2] / h, W * inputs.shape[3] / w)])
         return facts
 
@@ -157,7 +157,7 @@ class SegmentationTask(Task):
         h, w = images.shape[2:]
         inputs = self._inputs(images)
         metas = [{'ori_shape': (h, w), 'img_shape': inputs.shape[2:], 'pad_shape': inputs.shape[2:]} for _ in images]
-        with self.autocast():
+        with self.running():
             if self.settings.tile:
                 scores = self.model.encode_decode(inputs, metas)
             else:

@@ -5,6 +5,7 @@ Legend: B batch, H W image, C channels, K channels of the prediction.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -33,6 +34,12 @@ from denseformer.storage import is_local, read_bytes
 PIXELS_TRIED_WHOLE = 1 << 20
 """Images of up to so many pixels are predicted whole before the free memory is measured."""
 LOADERS = ('LoadImage', 'LoadFlow', 'LoadSegmentation', 'LoadAnnotations', 'LoadImageFromFile')
+TOO_SMALL = (
+    "Kernel size can't be greater than actual input size",
+    'Output size is too small',
+    'selected index k out of range',
+)
+"""Of PyTorch's messages about maps in which a convolution, a pooling or all queries find no place."""
 RESIZERS = ('Resize', 'ResizeImage', 'ResizeShortestEdge', 'ResizeToMultiple')
 
 
@@ -78,9 +85,22 @@ class Task(ABC):
         self.settings = settings
         self.device = torch.device(settings.device)
 
-    def autocast(self) -> torch.autocast:
-        """The precision that the network predicts in: bfloat16 with `amp`, else that of its weights."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.amp)
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """What the network runs in: the precision, bfloat16 with `amp`, else that of its weights.
+
+        Raises ValueError for an image that is too small for it.
+        """
+        try:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.amp):
+                yield
+        except RuntimeError as error:
+            if not any(said in str(error) for said in TOO_SMALL):
+                raise
+            raise ValueError(
+                'The image is too small for the network: its patches, coarser maps or queries find no place in it. '
+                f'Enlarge the image, or predict at the size of the config, without native. PyTorch says: {error}'
+            ) from error
 
     def prepare(self, item: SourceItem) -> PreparedItem:
         """Read an item; this needs no network and may run beside it. Raises ValueError naming a file it cannot read."""

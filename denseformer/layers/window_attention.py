@@ -1,9 +1,11 @@
 """Self-attention in shifted windows, as Swin introduced it."""
 
+import torch
 from torch import Tensor, nn
 
 from denseformer.attention.shifted import gather_windows, plan_windows, planned_attention, scatter_windows
-from denseformer.attention.windows import Size
+from denseformer.attention.windows import Shift, Size
+from denseformer.dynamic_shapes import is_symbolic
 from denseformer.layers.linear import Linear
 from denseformer.layers.position_bias import RelativePositionBias
 
@@ -36,9 +38,15 @@ class ShiftedWindowAttention(nn.Module):
         self.bias = RelativePositionBias(self.window, heads) if position_bias else None
         self.proj = Linear(dim, dim)
 
-    def shift_of(self, size: Size) -> Size:
-        """The shift of a map of `size`."""
-        return self.shift if self.shift_small_maps or min(size) > self.window[0] else (0, 0)
+    def shift_of(self, size: Size) -> Shift:
+        """The shift of a map of `size`; as tensors where it depends on sides that are symbols."""
+        if self.shift_small_maps or not any(self.shift):
+            return self.shift
+        if is_symbolic(*size):
+            height, width = (torch.scalar_tensor(side, dtype=torch.int64) for side in size)
+            large = torch.minimum(height, width) > self.window[0]
+            return large * self.shift[0], large * self.shift[1]
+        return self.shift if min(size) > self.window[0] else (0, 0)
 
     def forward(self, x: Tensor) -> Tensor:
         B, H, W, _ = x.shape

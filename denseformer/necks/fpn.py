@@ -110,6 +110,21 @@ def check_strides(in_channels: Sequence[int], in_strides: Sequence[int], out_str
         )
 
 
+def first_of(in_strides: Sequence[int], out_strides: Sequence[int]) -> int:
+    """The number of the map at the stride of the finest level, for a neck whose levels are its maps and coarser ones.
+
+    Raises ValueError where the maps from there on do not lie at the strides of the levels.
+    """
+    first = sum(stride < out_strides[0] for stride in in_strides)
+    used = tuple(in_strides[first:])
+    if not used or used != tuple(out_strides[: len(used)]):
+        raise ValueError(
+            f'Levels at strides {tuple(out_strides)} need maps at the first of them, and these lie at strides '
+            f'{tuple(in_strides)}: ask for levels (pyramid_strides of a config) that begin at one of those.'
+        )
+    return first
+
+
 def conv_module(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Module:
     """A convolution that keeps the size up to its stride, under the name that mmcv's `ConvModule` gives it."""
     conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from denseformer.checkpoints.keys import Rule, StateDict, rename
 from denseformer.checkpoints.layouts.torchvision import facexformer
+from denseformer.dynamic_shapes import same_size
 from denseformer.layers import LayerNorm2d, Linear
 from denseformer.layers.two_way import TwoWayTransformer
 from denseformer.registry import MODELS
@@ -179,7 +180,7 @@ class FaceXFormerHead(DeepSupervisionHead):
         levels = [
             lateral(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2) for lateral, x in zip(self.laterals, maps, strict=True)
         ]
-        levels = [F.interpolate(x, size, mode='bilinear') if x.shape[2:] != size else x for x in levels]
+        levels = [x if same_size(x.shape[2:], size) else F.interpolate(x, size, mode='bilinear') for x in levels]
         return self.fuse(torch.cat(levels[::-1], 1))
 
     def loss(self, inputs: Sequence[Tensor], batch_data_samples: list, train_cfg: Any) -> dict[str, Tensor]:

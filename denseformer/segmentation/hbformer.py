@@ -152,7 +152,8 @@ class HBFormerHead(DeepSupervisionHead):
         *finer, coarsest = self._transform_inputs(inputs)
         skips = [finer[-1]]
         for lateral, x in zip(reversed(self.laterals), reversed(finer), strict=True):
-            skips.append(F.interpolate(lateral(x), scale_factor=2, mode='bilinear', align_corners=True))
+            size = [2 * side for side in x.shape[2:]]
+            skips.append(F.interpolate(lateral(x), size, mode='bilinear', align_corners=True))
         x = coarsest
         for block, skip in zip(self.blocks, skips, strict=True):
             x = block(x, skip)

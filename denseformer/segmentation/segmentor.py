@@ -15,6 +15,7 @@ from mmseg.models.utils import resize
 from torch import Tensor, nn
 
 from denseformer.checkpoints.keys import RenamesKeys, Rule, StateDict, rename
+from denseformer.dynamic_shapes import same_size
 from denseformer.registry import MODELS
 
 
@@ -103,7 +104,7 @@ class DeepSupervisionHead(SystemHead, RenamesKeys, BaseDecodeHead):
 
 def fitted(x: Tensor, like: Tensor) -> Tensor:
     """A map at the size of another that is about as large: odd sides of maps do not double exactly."""
-    if x.shape[2:] == like.shape[2:]:
+    if same_size(x.shape[2:], like.shape[2:]):
         return x
     return nn.functional.interpolate(x, like.shape[2:], mode='bilinear')
 

@@ -8,7 +8,8 @@ Legend: Z slices, H W slice, K classes.
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import PurePath
 from typing import Any
 
@@ -28,8 +29,8 @@ EMPTY = {'transunet': (1.0, 0.0), 'strict': (0.0, 1.0)}
 class VolumeMetric(BaseMetric):
     """Means over cases, then over classes but the first, the background: `Dice` in percent, and `HD95`.
 
-    Slices belong to the case of their volume, or, in files of their own, of the name before 'slice' and a number. A
-    class that is only in the truth of a case scores 0 and 0.
+    Slices belong to the case of their volume, or, in files of their own, of the path before 'slice' and a number. A
+    class that is only in the truth of a case scores 0 and 0. Voxels labelled `ignore_index` belong to no class.
 
     per_class: class name -> {'Dice', 'HD95'}; per_case: case -> the same, over its classes.
 
@@ -38,15 +39,27 @@ class VolumeMetric(BaseMetric):
             where it is found, 0 and 0 where it is not; 'strict': Dice 0 where it is found, 1 where it is not.
         millimeters: measure distances by the spacing of the samples, which needs it among the pipeline's meta keys;
             the papers count voxels.
+        ignore_index: the label of voxels that do not count.
         collect_device: where results of several processes meet, 'cpu' or 'gpu'.
+
+    Raises ValueError for images that are no slices by their names, and for slices of one case that have the same number
+    or different sizes.
     """
 
-    def __init__(self, *, empty: str = 'transunet', millimeters: bool = False, collect_device: str = 'cpu'):
+    def __init__(
+        self,
+        *,
+        empty: str = 'transunet',
+        millimeters: bool = False,
+        ignore_index: int = 255,
+        collect_device: str = 'cpu',
+    ):
         if empty not in EMPTY:
             raise ValueError(f"VolumeMetric has no convention '{empty}' for empty masks. Known: {', '.join(EMPTY)}.")
         super().__init__(collect_device)
         self.empty = empty
         self.millimeters = millimeters
+        self.ignore_index = ignore_index
         self.per_class: dict[str, dict[str, float]] = {}
         self.per_case: dict[str, dict[str, float]] = {}
 
@@ -59,6 +72,7 @@ class VolumeMetric(BaseMetric):
             found, true = (
                 sample[name]['data'][0].cpu().numpy().astype(np.uint16) for name in ('pred_sem_seg', 'gt_sem_seg')
             )
+            found[true == self.ignore_index] = true[true == self.ignore_index] = 0
             packed = [zlib.compress(labels.tobytes(), 1) for labels in (found, true)]
             self.results.append((case, number, found.shape, spacing, *packed))
 
@@ -66,12 +80,14 @@ class VolumeMetric(BaseMetric):
         cases = defaultdict(list)
         for case, *rest in results:
             cases[case].append(rest)
+        for case, slices in cases.items():
+            check_slices(case, slices)
         classes = self.dataset_meta['classes'][1:]
         scores = np.array(
             [score_case(slices, len(classes), self.empty) for slices in cases.values()]
         )  # (cases, K - 1, 2)
         self.per_class = {name: named(pair) for name, pair in zip(classes, scores.mean(0), strict=True)}
-        self.per_case = {case: named(pair) for case, pair in zip(cases, scores.mean(1), strict=True)}
+        self.per_case = {name: named(pair) for name, pair in zip(short_names(cases), scores.mean(1), strict=True)}
         return named(scores.mean((0, 1)))
 
 
@@ -87,7 +103,25 @@ def place_of(sample: Mapping[str, Any]) -> tuple[str, int]:
     match = SLICE.match(path.stem)
     if match is None:
         raise ValueError(f"'{path}' is no slice by its name, such as case0008_slice012: VolumeMetric scores volumes.")
-    return match[1], int(match[2])
+    return str(path.with_name(match[1])), int(match[2])
+
+
+def check_slices(case: str, slices: Sequence[Sequence]) -> None:
+    """Raise ValueError unless the slices of a case, (number, (H, W), ...), are one volume."""
+    numbers = sorted(number for number, *_ in slices)
+    twice = [number for number, following in pairwise(numbers) if number == following]
+    if twice:
+        raise ValueError(f"Slice {twice[0]} of '{case}' comes twice: give each case a name of its own.")
+    sizes = sorted({size for _, size, *_ in slices})
+    if len(sizes) > 1:
+        raise ValueError(f"The slices of '{case}' have different sizes, {sizes[0]} and {sizes[-1]} (H, W).")
+
+
+def short_names(cases: Iterable[str]) -> list[str]:
+    """Names of cases without their folders, where these tell nothing."""
+    paths = list(map(PurePath, cases))
+    names = [path.name for path in paths]
+    return names if len(set(names)) == len(names) else list(map(str, paths))
 
 
 def score_case(slices: list, classes: int, empty: str) -> list[tuple[float, float]]:

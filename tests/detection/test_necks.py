@@ -84,6 +84,19 @@ def test_rcfpn_begins_with_the_average_of_neighbors_and_refuses_what_makes_no_fi
             MODELS.build(dict(type='denseformer.RCFPN', in_channels=NARROW, **options))
 
 
+@pytest.mark.parametrize('neck', ['RCFPN', 'AttFPN'])
+def test_levels_lie_at_the_strides_that_the_head_counts_on_or_are_refused(neck):
+    strides = dict(in_strides=(8, 16, 32, 64), out_strides=(8, 16, 32, 64, 128))
+    options = dict(type=f'denseformer.{neck}', in_channels=NARROW, out_channels=16, num_outs=5)
+    maps = [
+        torch.rand(2, width, 64 // stride, 96 // stride) for width, stride in zip(NARROW, (1, 2, 4, 8), strict=True)
+    ]
+    levels = MODELS.build({**options, **strides})(maps)
+    assert [level.shape[2] for level in levels] == [64, 32, 16, 8, 4]
+    with pytest.raises(ValueError, match=r'maps at the first of them, and these lie at strides \(8, 16, 32, 64\)'):
+        MODELS.build({**options, **strides, 'out_strides': (4, 8, 16, 32, 64)})
+
+
 def test_attfpn_takes_the_maxima_of_finer_levels_that_are_as_high():
     levels = [torch.randn(1, 2, 2, 4), torch.randn(1, 2, 1, 2), torch.randn(1, 2, 1, 1)]
     gathered = AttFPN.gathered(levels, 2)[0, :, :, 0, 0]  # (L, C)

@@ -106,6 +106,7 @@ class Left(BaseModel):
 
     def forward(self, inputs, data_samples, mode):
         for sample in data_samples:
+            assert 'flip' not in sample  # mmdetection's cascades would turn masks back themselves
             h = sample.ori_shape[0]
             box = torch.tensor([[0.0, 0.0, h / 2, h]])
             sample.pred_instances = InstanceData(bboxes=box, scores=torch.ones(1), labels=torch.zeros(1).long())

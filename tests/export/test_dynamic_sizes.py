@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from mmseg.models.utils import resize
 from torch import Tensor, nn
 from torch.export import Dim
 
@@ -14,8 +15,11 @@ from denseformer.backbones.global_attention.favit import window_summary
 from denseformer.backbones.global_attention.transnext import ContinuousPositionBias, GlobalCosineAttention
 from denseformer.backbones.linear_attention.inline import convolve_each
 from denseformer.backbones.windows.maxvit import SameConv
+from denseformer.export.exporting import sizes_unread
 from denseformer.export.tracing import TorchExport
 from denseformer.kernels import dynamic_conv as dynamic_conv_kernel
+from denseformer.layers import ShiftedWindowAttention
+from denseformer.segmentation.segmentor import fitted
 
 C = 4
 
@@ -55,9 +59,16 @@ def in_parts(x: Tensor) -> Tensor:
     return significance.attention_received(tokens, tokens)
 
 
+def enlarged_by_corners(x: Tensor) -> Tensor:
+    with sizes_unread():
+        size = (2 * x.shape[1], 3 * x.shape[2])
+        return resize(x.permute(0, 3, 1, 2), size, mode='bilinear', align_corners=True)
+
+
 def parts() -> dict[str, Part]:
     torch.manual_seed(0)
     conv = SameConv(C, C, 3, 2)
+    windows = ShiftedWindowAttention(C, 1, window=10, shift=5, shift_small_maps=False)
     attention = GlobalCosineAttention(12 * C, 2, ContinuousPositionBias(2, pretrained=7, trained=(7, 7)))
     return {
         'patches at equal steps': Part(lambda x: in_patches(x, lambda side: stepped_starts(side, 8, 6))),
@@ -68,6 +79,9 @@ def parts() -> dict[str, Part]:
         'a kernel for each image': Part(lambda x: convolve_each(x, x.sum((1, 2)).repeat(1, 9)[..., None])),
         'windows that summarize a map': Part(lambda x: window_summary(x, 2, 2)),
         'padding by a remainder': Part(lambda x: conv(x.permute(0, 3, 1, 2)), conv),
+        'windows that shift on maps of several alone': Part(windows, windows),
+        'maps fitted to one another': Part(lambda x: fitted(x[:, :, 1:], x)),
+        'corners that mmsegmentation aligns': Part(enlarged_by_corners),
         'logits that know how many keys there are': Part(lambda x: attention(x.repeat(1, 1, 1, 12)), attention),
     }
 

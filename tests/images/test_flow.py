@@ -19,9 +19,10 @@ def test_reads_what_a_flo_file_holds_and_refuses_others(tmp_path):
     (tmp_path / 'b.flo').write_bytes((tmp_path / 'a.flo').read_bytes()[:-8])
     with pytest.raises(ValueError, match=r'124 bytes; a flow of 3 x 5 .* takes 132'):
         read_flo(tmp_path / 'b.flo')
-    (tmp_path / 'c.flo').write_bytes(b'nothing of the kind')
-    with pytest.raises(ValueError, match=r'is no \.flo file'):
-        read_flo(tmp_path / 'c.flo')
+    for content in (b'nothing of the kind', b'abc', b'seven b'):
+        (tmp_path / 'c.flo').write_bytes(content)
+        with pytest.raises(ValueError, match=r'c\.flo. is no \.flo file'):
+            read_flo(tmp_path / 'c.flo')
 
 
 def test_colors_tell_direction_and_length():

@@ -72,3 +72,14 @@ def test_what_is_no_volume_is_refused(tmp_path):
     whole.write_bytes(whole.read_bytes()[:30_000])
     with pytest.raises(ValueError, match='to its end'):
         read_volume(whole)
+    with pytest.raises(ValueError, match=r'complex\.nii\.gz. holds complex64 values'):
+        read_volume(write(tmp_path / 'complex.nii.gz', np.zeros((2, 2, 2), np.complex64)))
+    with pytest.raises(ValueError, match=r'nothing\.nii\.gz., \(2, 2, 2\), has no finite value'):
+        read_volume(write(tmp_path / 'nothing.nii.gz', np.full((2, 2, 2), np.nan, np.float32)))
+
+
+def test_what_is_no_number_is_black_and_leaves_the_range_alone(tmp_path):
+    values = np.array([[[np.nan, np.inf, -np.inf, 10, 30]]], np.float32)
+    volume = read_volume(write(tmp_path / 'masked.nii.gz', values))
+    assert volume.range == (10, 30)
+    assert volume.gray(None).ravel().tolist() == [0, 255, 0, 0, 255]

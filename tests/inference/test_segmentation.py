@@ -11,6 +11,7 @@ from PIL import Image
 from predicting import CONFIG, UTM, image_of, record
 from torch.nn.functional import interpolate
 
+from denseformer.config.loading import load_config
 from denseformer.inference import Predictor, predict_folder
 from denseformer.inference.segmentation import augmented_ratios, upsampled
 
@@ -158,6 +159,13 @@ def test_amp_predicts_under_autocast_and_nearly_the_same(short_sighted):
     (result,), (expected,) = fast(picture), exact(picture)
     assert seen == [torch.bfloat16]
     assert np.mean(result.mask != expected.mask) < 0.1
+
+
+def test_an_image_smaller_than_a_patch_is_refused_with_the_way_out():
+    patches = {'_delete_': True, 'type': 'denseformer.ConvNeXt', 'arch': {'width': 8, 'depths': (1, 1, 1, 1)}}
+    predictor = Predictor(load_config(CONFIG, {'backbone': patches}), device='cpu', native=True)
+    with pytest.raises(ValueError, match=r'too small for the network.*Enlarge the image'):
+        list(predictor(np.zeros((40, 1, 3), np.uint8)))
 
 
 def test_compiled_networks_are_called_compiled(short_sighted):

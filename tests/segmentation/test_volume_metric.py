@@ -91,3 +91,22 @@ def test_images_that_are_no_slices_and_unknown_spacings_are_refused():
         evaluate([sample('a_slice1.jpg', labels, labels)], millimeters=True)
     with pytest.raises(ValueError, match='no convention'):
         evaluate([], empty='nan')
+
+
+def test_cases_of_one_name_in_two_folders_are_two():
+    labels = np.zeros((3, 4), int)
+    labels[1, 1:3] = 1
+    samples = [sample(f'{folder}/a_slice{z}.png', labels, labels) for folder in ('x', 'y') for z in range(2)]
+    _, metric = evaluate(samples)
+    assert sorted(metric.per_case) == ['x/a', 'y/a']
+    with pytest.raises(ValueError, match=r"Slice 1 of 'x/a' comes twice"):
+        evaluate([*samples, samples[1]])
+    with pytest.raises(ValueError, match=r"slices of 'y/a' have different sizes, \(3, 3\) and \(3, 4\)"):
+        evaluate([*samples, sample('y/a_slice2.png', labels[:, :3], labels[:, :3])])
+
+
+def test_ignored_voxels_count_for_no_class():
+    found, true = np.ones((4, 4), int), np.full((4, 4), 255)
+    true[:2, :2] = 1
+    _, metric = evaluate([sample('a_slice0.png', found, true)])
+    assert metric.per_class['spleen'] == {'Dice': 100.0, 'HD95': 0.0}

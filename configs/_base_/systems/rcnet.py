@@ -1,14 +1,18 @@
 # RCNet, https://arxiv.org/abs/2110.12130: its pyramid before the head of Generalized Focal Loss,
-# https://arxiv.org/abs/2006.04388. Needs of the other bases: backbone of maps at strides 4 to 32, num_classes.
+# https://arxiv.org/abs/2006.04388. Needs of the other bases: backbone with a map at stride 8 (channels and strides follow
+# from it), num_classes.
 _base_ = '../heads/parts/detector.py'
 pyramid = 256  # channels of every level
+pyramid_strides = [8, 16, 32, 64, 128]
 find_unused_parameters = True  # the pyramid leaves out the map at stride 4
 model = dict(
     type='GFL',
     neck=dict(
         type='denseformer.RCFPN',
         in_channels='${channels}',
+        in_strides='${strides}',
         out_channels='${pyramid}',
+        out_strides='${pyramid_strides}',
         norm_cfg=dict(type='BN', requires_grad=True),
     ),
     bbox_head=dict(
@@ -23,7 +27,7 @@ model = dict(
             ratios=[1.0],
             octave_base_scale=8,
             scales_per_octave=1,
-            strides=[8, 16, 32, 64, 128],
+            strides='${pyramid_strides}',
         ),
         loss_cls=dict(type='QualityFocalLoss', use_sigmoid=True, beta=2.0, loss_weight=1.0),
         loss_dfl=dict(type='DistributionFocalLoss', loss_weight=0.25),

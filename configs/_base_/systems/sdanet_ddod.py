@@ -1,7 +1,9 @@
 # SDANet, https://arxiv.org/abs/2211.10763, of one stage: DDOD, https://arxiv.org/abs/2107.02963, with its pyramid, which
-# tells first whether an image holds anything. Needs of the other bases: backbone of maps at strides 4 to 32, num_classes.
+# tells first whether an image holds anything. Needs of the other bases: backbone with a map at stride 8 (channels and
+# strides follow from it), num_classes.
 _base_ = '../heads/parts/detector.py'
 pyramid = 256  # channels of every level
+pyramid_strides = [8, 16, 32, 64, 128]
 find_unused_parameters = True  # the pyramid leaves out the map at stride 4
 model = dict(
     type='denseformer.PresenceDDOD',
@@ -11,8 +13,9 @@ model = dict(
     neck=dict(
         type='denseformer.AttFPN',
         in_channels='${channels}',
+        in_strides='${strides}',
         out_channels='${pyramid}',
-        start_level=1,
+        out_strides='${pyramid_strides}',
         add_extra_convs='on_output',
         num_outs=5,
     ),
@@ -27,7 +30,7 @@ model = dict(
             ratios=[1.0],
             octave_base_scale=8,
             scales_per_octave=1,
-            strides=[8, 16, 32, 64, 128],
+            strides='${pyramid_strides}',
         ),
         bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_stds=[0.1, 0.1, 0.2, 0.2]),
         loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0),

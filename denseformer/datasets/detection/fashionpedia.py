@@ -53,7 +53,7 @@ class AttributeDataset(CocoDataset):
 
     def indices(self, row: dict) -> list[int]:
         try:
-            return sorted(self.attribute_index[each] for each in row.get('attribute_ids', ()))
+            return sorted(self.attribute_index[each] for each in row.get('attribute_ids') or ())
         except KeyError as error:
             raise ValueError(
                 f"'{self.ann_file}': annotation {row['id']} has attribute {error}, which is not in 'attributes'."

@@ -3,12 +3,14 @@
 Left and right are the person's, so a mirrored image needs its sides exchanged: `swap_seg_labels` of `RandomFlip`.
 """
 
+import re
 from pathlib import Path
 from typing import Any, ClassVar
 
 from mmengine.fileio import list_dir_or_file
 from mmseg.datasets import BaseSegDataset
 
+from denseformer.datasets.segmentation.listed_names import folders_named
 from denseformer.images.reading import read_bytes
 from denseformer.registry import DATASETS
 
@@ -24,6 +26,12 @@ LAPA = (
 )
 LAPA_PARTS = dict(skin=1, l_brow=2, r_brow=3, l_eye=4, r_eye=5, nose=6, u_lip=7, mouth=8, l_lip=9, hair=10)
 """CelebAMask-HQ's parts -> LaPa's class; the others are its background."""
+MASK = re.compile(rf'(\d+)_({"|".join(PARTS)})')
+"""Name of a mask: the image's number, the part."""
+MAPPED = re.compile(r'(\d+)\s+(\d+)\s+\S+')
+"""Line of the mapping: numbers of an image here and in CelebA, its file there."""
+DESCRIBED = re.compile(r'(\d+)\.jpg((?:\s+-?1)+)')
+"""Line of attributes: an image's number, 1 or -1 for each."""
 SPLITS = {'train': range(162_771), 'val': range(162_771, 182_638), 'test': range(182_638, 202_600)}
 """Numbers that CelebA gives the images of its splits, from 0."""
 
@@ -53,7 +61,8 @@ class CelebAMaskHQDataset(BaseSegDataset):
         split: 'train', 'val' or 'test'.
         options: of mmsegmentation's `BaseSegDataset`; `data_root` is the folder that the archive unpacks to.
 
-    Raises ValueError for a split that there is not, and for an image without masks.
+    Raises ValueError for a split that there is not, an image without masks or attributes, and a mask or a line of a
+    table that is not as published.
     """
 
     METAINFO: ClassVar[dict] = dict(classes=('background', *PARTS))
@@ -76,6 +85,8 @@ class CelebAMaskHQDataset(BaseSegDataset):
             parts = masks.get(number)
             if not parts:
                 raise ValueError(f"'{path}' has no masks below CelebAMask-HQ-mask-anno: unpack the archive again.")
+            if number not in attributes:
+                raise ValueError(f"'{path}' has no line in CelebAMask-HQ-attribute-anno.txt: unpack the archive again.")
             infos.append(
                 {
                     'img_path': path,
@@ -92,14 +103,16 @@ class CelebAMaskHQDataset(BaseSegDataset):
 
     def numbers(self, path: str) -> list[int]:
         """The images of the split, by a table of their numbers here and in CelebA below a line of titles."""
-        rows = (line.split() for line in self.lines(path)[1:])
-        return [int(row[0]) for row in rows if int(row[1]) in SPLITS[self.split]]
+        rows = [fields(line, MAPPED, path) for line in self.lines(path)[1:]]
+        return [int(number) for number, original in rows if int(original) in SPLITS[self.split]]
 
     def masks(self, root: str) -> dict[int, list[tuple[int, str]]]:
         """Number of an image -> the classes and files of its parts, in the order in which they cover one another."""
         found: dict[int, dict[str, str]] = {}
-        for name in list_dir_or_file(root, list_dir=False, suffix='.png', recursive=True):
-            number, _, part = Path(name).stem.partition('_')
+        with folders_named():
+            names = list(list_dir_or_file(root, list_dir=False, suffix='.png', recursive=True))
+        for name in names:
+            number, part = fields(Path(name).stem, MASK, f'{root}/{name}')
             found.setdefault(int(number), {})[part] = f'{root}/{name}'
         return {
             number: [(self.labels.get(part, 0), parts[part]) for part in PARTS if part in parts]
@@ -108,9 +121,18 @@ class CelebAMaskHQDataset(BaseSegDataset):
 
     def attributes(self, path: str) -> dict[int, list[int]]:
         """Number of an image -> 1 or 0 for each attribute, from rows of 1 and -1 below their number and names."""
-        _, names, *rows = self.lines(path)
-        self.attribute_names = tuple(names.split())
-        return dict(attribute_row(row) for row in rows)
+        _, *lines = self.lines(path)
+        self.attribute_names = tuple(lines[0].split()) if lines else ()
+        found = {}
+        for line in lines[1:]:
+            number, values = fields(line, DESCRIBED, path)
+            marks = [int(value == '1') for value in values.split()]
+            if len(marks) != len(self.attribute_names):
+                raise ValueError(
+                    f"'{path}' names {len(self.attribute_names)} attributes; {number}.jpg has {len(marks)}."
+                )
+            found[int(number)] = marks
+        return found
 
     def lines(self, path: str) -> list[str]:
         return [line for line in read_bytes(path, 'list', self.backend_args).decode().splitlines() if line.strip()]
@@ -124,6 +146,9 @@ class MergedCelebAMaskHQDataset(CelebAMaskHQDataset):
     labels: ClassVar[dict[str, int]] = LAPA_PARTS
 
 
-def attribute_row(row: str) -> tuple[int, list[int]]:
-    name, *values = row.split()
-    return int(Path(name).stem), [int(value == '1') for value in values]
+def fields(text: str, form: re.Pattern[str], path: str) -> tuple[str, ...]:
+    """The parts of a line or name; raises ValueError, naming its file, for one of another form."""
+    match = form.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"'{path}': '{text[:60]}' is not as published in CelebAMask-HQ. Unpack the archive again.")
+    return match.groups()

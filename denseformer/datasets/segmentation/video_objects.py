@@ -8,7 +8,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.datasets import BaseSegDataset
 
 from denseformer.images.flow import dis_flow, flow_colors, read_flo
-from denseformer.images.reading import read_image
+from denseformer.images.reading import read_bytes, read_image
 from denseformer.registry import DATASETS, TRANSFORMS
 
 FRAME_SUFFIXES = ('.jpg', '.jpeg', '.png')
@@ -49,7 +49,7 @@ class VideoObjects(BaseSegDataset):
         return found
 
     def _videos(self) -> list[str]:
-        lines = [line for line in Path(self.ann_file).read_text().splitlines() if line.strip()]
+        lines = [line for line in read_bytes(self.ann_file, 'list of videos').decode().splitlines() if line.strip()]
         if not lines:
             raise ValueError(f"'{self.ann_file}' lists no video.")
         return list(dict.fromkeys(map(video_of, lines)))
@@ -74,11 +74,9 @@ def neighbor(frames: list[Path], number: int) -> str:
 def flow_files(folder: Path, frames: list[Path]) -> list[Path]:
     """The file of each frame's flow; the last one may lack, as nothing follows it, and has the one before."""
     stored = {path.stem: path for path in folder.glob('*') if path.suffix.lower() in FLOW_SUFFIXES}
-    missing = [path.name for path in frames[:-1] if path.stem not in stored]
-    if missing or not stored:
-        raise ValueError(
-            f"'{folder}' has no flow of {len(missing) or len(frames)} frames, of {missing[:3]} among them."
-        )
+    missing = [path.name for path in frames[:-1] or frames if path.stem not in stored]
+    if missing:
+        raise ValueError(f"'{folder}' has no flow of {len(missing)} frames, of {missing[:3]} among them.")
     files = [stored.get(path.stem) for path in frames]
     return [each or files[-2] for each in files]  # type: ignore[misc]
 
@@ -90,7 +88,7 @@ class LoadFlow(BaseTransform):
     Flow comes from `flow_path`, a .flo file or an image of its colors, where the dataset names one; else it is computed
     from the image to `next_path` by OpenCV's dense inverse search.
 
-    Raises ValueError for flow of another size than the image, and for a frame that names neither.
+    Raises ValueError for flow or a next frame of another size than the image, and for a frame that names neither.
     """
 
     def transform(self, results: dict) -> dict:
@@ -108,7 +106,13 @@ def with_flow(frame: np.ndarray, flow: str | None, following: str | None) -> np.
     elif flow is not None:
         colors = flow_colors(read_flo(flow))
     elif following is not None:
-        colors = flow_colors(dis_flow(frame, read_image(following).as_bgr8()))
+        after = read_image(following).as_bgr8()
+        if after.shape != frame.shape:
+            raise ValueError(
+                f"'{following}' is {after.shape[:2]}, the frame beside it {frame.shape[:2]} (H, W): all frames of a "
+                'video need one size.'
+            )
+        colors = flow_colors(dis_flow(frame, after))
     else:
         raise ValueError('A frame has neither flow_path nor next_path: use the dataset denseformer.VideoObjects.')
     if colors.shape != frame.shape:

@@ -22,7 +22,8 @@ from denseformer.registry import DATASETS, TRANSFORMS
 class VolumeDataset(BaseSegDataset):
     """The slices of volumes and of their labels; `LoadImageSlice` and `LoadLabelSlice` read them.
 
-    A sample knows `slice`, its number in its volume, and `spacing`, the millimeters between voxels along Z, H, W.
+    A sample knows `slice`, its number among the `slices` of its volume, and `spacing`, the millimeters between voxels
+    along Z, H, W.
 
     Args:
         img_suffix, seg_map_suffix: what the names of a volume and of its labels end in.
@@ -43,7 +44,8 @@ class VolumeDataset(BaseSegDataset):
 
 def slices_of(volume: dict) -> list[dict]:
     image = open_volume(volume['img_path'])
-    return [{**volume, 'slice': z, 'spacing': spacing_of(image)} for z in range(image.shape[2])]
+    facts = {'slices': image.shape[2], 'spacing': spacing_of(image)}
+    return [{**volume, **facts, 'slice': z} for z in range(image.shape[2])]
 
 
 @DATASETS.register_module()
@@ -108,7 +110,13 @@ class LoadLabelSlice(LoadSegmentation):
     """Read the slice `slice` of the labels `seg_map_path`, as strictly as `LoadSegmentation` reads label maps."""
 
     def _indices(self, path: str, results: dict) -> np.ndarray:
-        values = read_volume(path).values[results['slice']]
+        volume = read_volume(path).values
+        if len(volume) != results['slices']:
+            raise ValueError(
+                f"The labels '{path}' have {len(volume)} slices, their volume '{results.get('img_path')}' "
+                f'{results["slices"]}. Pair the right files.'
+            )
+        values = volume[results['slice']]
         labels = np.round(values).astype(np.int64)
         if not np.array_equal(labels, values):
             raise ValueError(f"The labels '{path}' hold fractions; whole numbers are legal.")

@@ -146,7 +146,7 @@ class DescribedEvaluation(COCOeval):
         """The attributes of true objects, (G, A) bool, with A as the detections have it."""
         marks = np.zeros((len(truth), len(found[0]['attributes'])), bool)
         for mark, row in zip(marks, truth, strict=True):
-            mark[[self.index[each] for each in row.get('attribute_ids', ())]] = True
+            mark[[self.index[each] for each in row.get('attribute_ids') or ()]] = True
         return marks
 
 

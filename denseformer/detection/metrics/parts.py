@@ -15,6 +15,8 @@ from denseformer.registry import METRICS
 class CocoPartsMetric(BaseMetric):
     """`CocoMetric` of each part of a test, as `easy_bbox_mAP`, and the means over parts, as `bbox_mAP`; 0 .. 1.
 
+    A mean is over the parts that have true objects to score, -1 where none has, as for a size of objects.
+
     per_class: class name -> the parts' scores, under the same names.
     confusion: the sum of the parts' `CocoMetric.confusion`.
 
@@ -23,7 +25,7 @@ class CocoPartsMetric(BaseMetric):
         data_root: of all parts.
         metric, score, collect_device: `CocoMetric`'s.
 
-    Raises ValueError for an image of no part.
+    Raises ValueError for an image of no part, and for a part without images.
     """
 
     def __init__(
@@ -65,11 +67,21 @@ class CocoPartsMetric(BaseMetric):
         self.per_class = {name: {} for name in self.classes}
         for name, metric in self.parts.items():
             metric.dataset_meta = self.dataset_meta
-            found = metric.compute_metrics([each for part, each in results if part == name])
+            own = [each for part, each in results if part == name]
+            if not own:
+                raise ValueError(
+                    f"No image of the part '{name}' was predicted: the test's dataset needs images of "
+                    f'{", ".join(self.parts)}, or the evaluator fewer parts.'
+                )
+            found = metric.compute_metrics(own)
             scores |= {f'{name}_{key}': value for key, value in found.items()}
             for row, of_part in zip(self.per_class.values(), metric.per_class.values(), strict=True):
                 row |= {f'{name}_{key}': value for key, value in of_part.items()}
         counts = [metric.confusion for metric in self.parts.values() if metric.confusion is not None]
         self.confusion = np.sum(counts, 0)
-        means = {key: float(np.mean([scores[f'{name}_{key}'] for name in self.parts])) for key in found}
-        return {**scores, **means}
+        return {**scores, **{key: mean_of_known([scores[f'{name}_{key}'] for name in self.parts]) for key in found}}
+
+
+def mean_of_known(scores: Sequence[float]) -> float:
+    known = [score for score in scores if score >= 0]
+    return float(np.mean(known)) if known else -1.0

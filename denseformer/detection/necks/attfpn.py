@@ -19,6 +19,7 @@ from mmdet.models.necks import FPN
 from torch import Tensor, nn
 
 from denseformer.checkpoints.keys import RenamesKeys, Rule
+from denseformer.necks.fpn import first_of
 from denseformer.registry import MODELS
 
 NAMES: tuple[Rule, ...] = (
@@ -54,12 +55,25 @@ class Selection(nn.Module):
 class AttFPN(RenamesKeys, FPN):
     """mmdetection's `FPN`, whose levels add what they select from all of them; same arguments.
 
-    out_channels: a multiple of 16.
+    out_channels: a multiple of 16. in_strides, out_strides: of the maps and the levels, in place of start_level.
+
+    Raises ValueError for strides that do not fit each other.
     """
 
     names = NAMES
 
-    def __init__(self, in_channels: Sequence[int], out_channels: int, num_outs: int, **options: Any):
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        out_channels: int,
+        num_outs: int,
+        *,
+        in_strides: Sequence[int] | None = None,
+        out_strides: Sequence[int] | None = None,
+        **options: Any,
+    ):
+        if in_strides is not None and out_strides is not None:
+            options['start_level'] = first_of(in_strides, out_strides)
         super().__init__(list(in_channels), out_channels, num_outs, **options)
         self.selections = nn.ModuleList(Selection(out_channels, num_outs) for _ in range(num_outs))
 

@@ -15,6 +15,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from denseformer.checkpoints.keys import RenamesKeys, Rule
+from denseformer.necks.fpn import first_of
 from denseformer.registry import MODELS
 
 LEVELS = 5
@@ -146,11 +147,13 @@ class RCFPN(RenamesKeys, BaseModule):
         in_channels: of the backbone's maps, finest first.
         out_channels: of every level, a multiple of 16.
         start_level: the first map that is taken; the published detectors leave out stride 4.
+        in_strides, out_strides: of the maps and the levels, in place of start_level.
         num_outs: the number of levels, 5, as mmdetection's configs give it to every neck.
         norm_cfg: mmcv's, of the convolutions; None for none.
         out_conv_cfg: mmcv's, of the 3 x 3 convolutions; published with modulated deformable ones.
 
-    Raises ValueError for maps that do not make five levels, and for another number of levels.
+    Raises ValueError for maps that do not make five levels, for another number of levels, and for strides that do not
+    fit each other.
     """
 
     names = NAMES
@@ -162,11 +165,15 @@ class RCFPN(RenamesKeys, BaseModule):
         out_channels: int = 256,
         start_level: int = 1,
         num_outs: int = LEVELS,
+        in_strides: Sequence[int] | None = None,
+        out_strides: Sequence[int] | None = None,
         norm_cfg: dict | None = None,
         out_conv_cfg: dict | None = None,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg or dict(type='Xavier', layer='Conv2d', distribution='uniform'))
+        if in_strides is not None and out_strides is not None:
+            start_level = first_of(in_strides, out_strides)
         used = in_channels[start_level:]
         if not 2 <= len(used) <= LEVELS or out_channels % 16 or num_outs != LEVELS:
             raise ValueError(

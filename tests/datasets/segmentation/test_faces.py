@@ -87,6 +87,26 @@ def test_an_image_without_masks_is_named(root):
         load(root, 'CelebAMaskHQDataset', 'train')
 
 
+@pytest.mark.parametrize(
+    ('file', 'text', 'message'),
+    [
+        ('CelebA-HQ-to-CelebA-mapping.txt', 'titles\n3;100;a.jpg', "mapping.txt': '3;100;a.jpg' is not as published"),
+        ('CelebAMask-HQ-attribute-anno.txt', '2\nBald Smiling\n3.jpg 1', 'names 2 attributes; 3.jpg has 1'),
+        (
+            'CelebAMask-HQ-attribute-anno.txt',
+            '2\nBald Smiling\n4.jpg 1 1',
+            r'3\.jpg. has no line in CelebAMask-HQ-attr',
+        ),
+        ('CelebAMask-HQ-attribute-anno.txt', '2', r'3\.jpg. has no line in CelebAMask-HQ-attr'),
+        ('CelebAMask-HQ-mask-anno/0/00003_tongue.png', '', r'00003_tongue\.png.* is not as published'),
+    ],
+)
+def test_what_is_not_as_published_is_named(root, file, text, message):
+    (root / file).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load(root, 'CelebAMaskHQDataset', 'train')
+
+
 def test_lapa_is_read_as_it_is_published(tmp_path):
     for folder in ('images', 'labels'):
         (tmp_path / 'train' / folder).mkdir(parents=True)

@@ -50,6 +50,13 @@ def test_an_image_that_is_not_there_is_named_with_its_list(root):
         dataset(root, 'more\\c\n')
 
 
+def test_a_folder_that_is_not_there_or_empty_is_named(root):
+    with pytest.raises(ValueError, match=r"no folder '.*photos'. Check data_root"):
+        dataset(root, None, data_prefix={'img_path': 'photos'})
+    with pytest.raises(ValueError, match=r"BaseSegDataset has no image of '.*images'.* names end in '\.tif'"):
+        dataset(root, None, img_suffix='.tif')
+
+
 def test_datasets_of_the_package_read_lists_so_too(root):
     init_default_scope('mmseg')
     (root / 'list.txt').write_text('a.jpg\n\n')

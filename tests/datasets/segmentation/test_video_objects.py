@@ -75,5 +75,16 @@ def test_what_is_missing_is_named(tmp_path):
         dataset(tmp_path, 'cat')
     with pytest.raises(ValueError, match='has no flow of 2 frames'):
         dataset(tmp_path, 'bear', flow_path='Flow')
+    (tmp_path / 'Flow/dog').mkdir()
+    write_videos(tmp_path, {'dog': 1})
+    (tmp_path / 'Flow/dog/00007.flo').touch()
+    with pytest.raises(ValueError, match='has no flow of 1 frames'):
+        dataset(tmp_path, 'dog', flow_path='Flow')
+    (tmp_path / 'list.txt').unlink()
+    with pytest.raises(ValueError, match=r"list of videos '.*list\.txt' cannot be read"):
+        VideoObjects(ann_file=str(tmp_path / 'list.txt'), data_prefix=dict(img_path='JPEGImages'))
+    Image.new('RGB', (16, 32)).save(tmp_path / 'JPEGImages/bear/00001.png')
+    with pytest.raises(ValueError, match=r"00001\.png' is \(32, 16\), the frame beside it \(32, 32\)"):
+        LoadFlow()(LoadImage()(dataset(tmp_path, 'bear')[0]))
     with pytest.raises(ValueError, match='VideoObjects'):
         LoadFlow()(dict(img=np.zeros((8, 8, 3), np.uint8)))

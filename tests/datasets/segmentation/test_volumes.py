@@ -77,7 +77,21 @@ def test_labels_beyond_the_classes_and_fractions_are_refused(hearts):
         LoadLabelSlice(num_classes=2)({**dataset[0], 'ori_shape': (5, 6)})
     write(hearts / 'half.nii.gz', np.full((6, 5, 3), 0.5, np.float32))
     with pytest.raises(ValueError, match='fractions'):
-        LoadLabelSlice(num_classes=2)({'seg_map_path': str(hearts / 'half.nii.gz'), 'slice': 0})
+        LoadLabelSlice(num_classes=2)({'seg_map_path': str(hearts / 'half.nii.gz'), 'slice': 0, 'slices': 3})
+
+
+def test_labels_of_another_number_of_slices_are_refused(hearts):
+    dataset = ACDCDataset(split='train', data_root=str(hearts), pipeline=loading())
+    write(hearts / 'patient001/patient001_frame01_gt.nii.gz', np.zeros((6, 5, 4), np.int16))
+    with pytest.raises(ValueError, match=r'frame01_gt\.nii\.gz. have 4 slices, their volume .*frame01\.nii\.gz. 3'):
+        dataset[0]
+
+
+def test_a_part_without_patients_is_named(hearts):
+    for volume in (hearts / 'patient002').iterdir():
+        volume.unlink()
+    with pytest.raises(ValueError, match=rf"ACDCDataset has no image of '{hearts}"):
+        ACDCDataset(split='test', data_root=str(hearts), pipeline=[])
 
 
 def test_any_folder_of_volumes_is_a_dataset(tmp_path):

@@ -8,6 +8,7 @@ import torch
 from pycocotools import mask as rle
 
 from denseformer.datasets.sample import THING_CLASSES, ensure_sample_set
+from denseformer.detection.metrics.parts import mean_of_known
 from denseformer.registry import METRICS
 
 ANNOTATIONS = 'instances_validation.json'
@@ -196,5 +197,12 @@ def test_parts_of_a_test_are_scored_by_themselves_and_on_average(root, samples):
     assert metric.per_class['star']['easy_bbox_mAP'] == 1.0
     assert (metric.confusion.diagonal()[:-1] == objects(samples)).all()
     assert metric.confusion.sum() == 2 * objects(samples).sum()
+    with pytest.raises(ValueError, match="No image of the part 'easy' was predicted"):
+        metric.compute_metrics([])
     with pytest.raises(ValueError, match='no folder of the parts easy, hidden'):
         metric.part_of('data/elsewhere/1.png')
+
+
+def test_a_part_without_objects_of_a_size_leaves_the_mean_to_the_others():
+    assert mean_of_known([-1.0, 0.4, 0.2]) == pytest.approx(0.3)
+    assert mean_of_known([-1.0, -1.0]) == -1.0
