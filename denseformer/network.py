@@ -5,6 +5,7 @@ from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from functools import cache
 from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Never, Self, TypedDict, TypeVar, get_args
@@ -320,6 +321,7 @@ class Network(nn.Module, metaclass=Finished):
             return cls(**options)
 
     @classmethod
+    @cache
     def smallest(cls) -> str:
         """The name of the variant with the fewest parameters."""
         networks = {arch: cls.on_meta_device(arch=arch) for arch in cls.archs}
