@@ -7,6 +7,8 @@ from tuning import check_finetuning
 
 from denseformer.backbones import Backbone
 
+pytestmark = pytest.mark.usefixtures('short_hash_learning')
+
 FAMILIES = Backbone.families()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from denseformer.backbones import Backbone
+from denseformer.backbones.base import MapNetwork
 from denseformer.network import Network
 
 WIDTHS = ('width', 'widths', 'dim', 'dims', 'hidden', 'stem', 'conv_widths', 'word_width', 'neck_width')
@@ -34,12 +34,12 @@ def divided(channels: Any, divisor: int) -> Any:
 @torch.no_grad()
 def computes(cls: type[Network], arch: dict[str, Any]) -> bool:
     """Whether a network of these channels can be built, and takes an image."""
-    size = (64, 96) if issubclass(cls, Backbone) else (12, 16)
+    size = (64, 96) if issubclass(cls, MapNetwork) else (12, 16)
     with torch.random.fork_rng(devices=()), warnings.catch_warnings():
         warnings.filterwarnings('error', 'Initializing zero-element tensors')
         try:
             network = cls(arch=arch).eval()
-            network(torch.zeros(1, network.in_channels, *size))
+            network(torch.zeros(1, getattr(network, 'in_channels', 3), *size))
         except (ValueError, RuntimeError, ZeroDivisionError, UserWarning):
             return False
     return True
