@@ -314,8 +314,11 @@ class Network(nn.Module, metaclass=Finished):
     @classmethod
     def describe(cls, arch: Any, **options: Any) -> Description:
         """Parameters and source of a variant, and what its task adds; nothing is allocated."""
-        network = cls.on_meta_device(arch=arch, **options)
-        return network._describe(f'{cls.__name__}-{arch}' if isinstance(arch, str) else cls.__name__)
+        asked = cls, repr((arch, sorted(options.items())))
+        if asked not in DESCRIBED:
+            network = cls.on_meta_device(arch=arch, **options)
+            DESCRIBED[asked] = network._describe(f'{cls.__name__}-{arch}' if isinstance(arch, str) else cls.__name__)
+        return DESCRIBED[asked]
 
     def _describe(self, name: str) -> Description:
         parameters = sum(parameter.numel() for parameter in self.parameters())
@@ -330,8 +333,7 @@ class Network(nn.Module, metaclass=Finished):
     @classmethod
     def smallest(cls) -> str:
         """The name of the variant with the fewest parameters."""
-        networks = {arch: cls.on_meta_device(arch=arch) for arch in cls.archs}
-        return min(networks, key=lambda arch: sum(p.numel() for p in networks[arch].parameters()))
+        return min(cls.archs, key=lambda arch: cls.describe(arch).parameters)
 
     @classmethod
     def truncated_arch(cls) -> dict[str, Any]:
@@ -345,6 +347,10 @@ class Network(nn.Module, metaclass=Finished):
             elif count is not None and len(count) <= len(most):
                 known[name] = tuple(map(min, count, most))
         return known
+
+
+DESCRIBED: dict[tuple[type[Network], str], Description] = {}
+"""Descriptions by family, arch and options: one takes as long as making all modules of the network."""
 
 
 def read_here(step: Mapping[str, Any]) -> dict[str, Any]:

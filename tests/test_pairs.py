@@ -17,10 +17,13 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
+from narrow import narrow_arch
 
 from denseformer.backbones.plain.base import PlainBackbone
 from denseformer.config.loading import load_config
 from denseformer.registry import MODELS as OWN_MODELS
+
+pytestmark = pytest.mark.usefixtures('short_hash_learning')
 
 BASE = Path(__file__).parents[1] / 'configs/_base_'
 BACKBONES, NECKS, HEADS = (sorted((BASE / folder).glob('*.py')) for folder in ('backbones', 'necks', 'heads'))
@@ -78,7 +81,7 @@ FIRST_MAP = (
 
 
 def pair(backbone: Path, neck: Path | None, head: Path, folder: Path) -> Config:
-    """The config of a pair, with a few blocks of the smallest variant of the backbone and narrow heads."""
+    """The config of a pair, with a few blocks and channels of the smallest variant of the backbone and narrow heads."""
     path = folder / 'pair.py'
     (folder / 'data.py').write_text(DATA)
     bases = [str(base) for base in (backbone, neck, head, folder / 'data.py') if base]
@@ -93,7 +96,7 @@ def shallow_backbone(path: Path) -> dict[str, Any]:
         return {}
     kind = OWN_MODELS.get(backbone.type)
     plain = dict(blocks=len(HEADS_STRIDES), width=48, heads=3, hidden=0) if issubclass(kind, PlainBackbone) else {}
-    return {'backbone.arch': {'_delete_': True, **kind.truncated_arch(), **plain}}
+    return {'backbone.arch': {'_delete_': True, **narrow_arch(kind), **plain}}
 
 
 @cache

@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from narrow import narrow_arch
 
 from denseformer.backbones.plain.base import PlainBackbone
 
@@ -19,7 +20,7 @@ def family(request) -> type[PlainBackbone]:
 @pytest.fixture(scope='module', params=FAMILIES, ids=lambda cls: cls.__name__)
 def network(request) -> PlainBackbone:
     """One of each family, shared by the tests that only predict with it."""
-    return request.param(arch=request.param.truncated_arch()).eval()
+    return request.param(arch=narrow_arch(request.param)).eval()
 
 
 @pytest.mark.no_cover
@@ -44,7 +45,7 @@ def test_takes_any_size_and_returns_maps_at_one_stride(network, size):
 
 
 def test_tokens_are_handed_over_on_request(network):
-    build = partial(type(network), arch=network.truncated_arch(), output_tokens=True)
+    build = partial(type(network), arch=narrow_arch(type(network)), output_tokens=True)
     if not network.patch_embed.prefix:
         with pytest.raises(ValueError, match='no tokens besides patches'):
             build()
@@ -60,7 +61,7 @@ def test_tokens_are_handed_over_on_request(network):
 
 def test_computes_in_double_precision(network):
     image = torch.randn(1, 3, 64, 96)
-    double = type(network)(arch=network.truncated_arch()).eval()
+    double = type(network)(arch=narrow_arch(type(network))).eval()
     double.load_state_dict(network.state_dict())
     with torch.no_grad():
         for single, exact in zip(network(image), double.double()(image.double()), strict=True):
@@ -70,7 +71,7 @@ def test_computes_in_double_precision(network):
 
 @pytest.mark.no_cover
 def test_exports_once_for_all_sizes(family):
-    network = family(arch=family.truncated_arch()).eval()
+    network = family(arch=narrow_arch(family)).eval()
     sides = {2: torch.export.Dim('rows', min=2, max=64), 3: torch.export.Dim('columns', min=2, max=64)}
     patch = network.patch_size
     shapes = {'image': {axis: patch * side for axis, side in sides.items()}}
@@ -105,7 +106,7 @@ def test_frozen_blocks_take_no_gradient_and_stay_in_eval_mode(family):
 
 
 def test_a_wholly_frozen_backbone_has_nothing_to_train(family):
-    network = family.on_meta_device(arch=family.truncated_arch(), frozen_stages=2)
+    network = family.on_meta_device(arch=narrow_arch(family), frozen_stages=2)
     assert not any(p.requires_grad for p in network.parameters())
 
 

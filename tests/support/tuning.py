@@ -1,6 +1,7 @@
 """Checks of fine-tuning for every network: updates that learn and are merged where they are saved, frozen weights."""
 
 import torch
+from narrow import narrow_arch
 from torch import nn
 
 from denseformer.lora import updated_layers
@@ -8,7 +9,7 @@ from denseformer.lora import updated_layers
 
 def check_finetuning(plain: nn.Module, size: int = 32) -> None:
     """Build a network as small as `plain` for 'head' and 'lora', learn for a step, merge into `plain` and undo it."""
-    family, arch = type(plain), plain.truncated_arch()
+    family, arch = type(plain), narrow_arch(type(plain))
     heads = tuple(f'{name}.' for name in family.head_layers)
     frozen = family.on_meta_device(arch=arch, finetune='head')
     assert all(parameter.requires_grad == name.startswith(heads) for name, parameter in frozen.named_parameters())

@@ -14,6 +14,7 @@ PAGE = (ROOT / 'docs/zoo.md').read_text()
 SECTIONS = {part.split('\n', 1)[0]: part for part in PAGE.split('\n## ')[1:]}
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize('cls', MapNetwork.families(), ids=lambda cls: cls.registered_name())
 def test_every_variant_has_a_row_with_its_size(cls):
     rows = {line.split(' | ')[0].removeprefix('| '): line for line in SECTIONS[cls.registered_name()].splitlines()}

@@ -163,14 +163,14 @@ SYSTEMS = {
         [CONVNEXT, 'systems/p2at'],
         {**PYRAMID, 'model.decode_head.channels': 32},
         rate=1e-2,
-        steps=200,
+        steps=120,
     ),
     'UNetFormer': System(
         LABELS,
         [CONVNEXT, 'systems/unetformer'],
         {**PYRAMID, 'model.decode_head.channels': 32},
         rate=1e-2,
-        steps=200,
+        steps=120,
     ),
     'HBFormer': System(
         LABELS,
@@ -192,7 +192,7 @@ SYSTEMS = {
             'model.decode_head.channels': 16,
         },
         rate=1e-2,
-        steps=200,
+        steps=90,
     ),
     'GiT, label maps': System(
         LABELS,
@@ -260,6 +260,7 @@ SYSTEMS = {
         BOXES,
         ['backbones/mamba_yolo', 'systems/mamba_yolo'],
         {'backbone.arch': dict(_delete_=True, widths=(16, 32, 64, 128), depths=(1, 1, 1, 1))},
+        steps=60,
     ),
     'RT-DETR': System(
         BOXES,
@@ -296,7 +297,7 @@ SYSTEMS = {
             'backbone.image_size': SIDE,
             'pyramid': 32,
         },
-        steps=150,
+        steps=90,
     ),
     'FashionFormer': System(
         DESCRIBED,
