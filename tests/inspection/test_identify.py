@@ -217,6 +217,11 @@ def test_low_rank_updates_are_told_and_refused_without_the_weights_that_they_cha
         ({'bbox_head.retina_cls.weight': (720, 8), 'bbox_head.retina_reg.weight': (36, 8)}, 'RetinaNet', 80),
         ({'roi_head.bbox_head.0.fc_cls.weight': (81, 8), 'roi_head.mask_head.0.w': (1,)}, 'Cascade Mask R-CNN', 80),
         ({'roi_head.bbox_head.fc_cls.weight': (21, 8)}, 'Faster R-CNN', 20),
+        (
+            {'roi_head.bbox_head.0.inst_interactive_conv.x': (1,), 'roi_head.bbox_head.0.fc_cls.weight': (80, 8)},
+            'Sparse R-CNN',
+            80,
+        ),
         ({'roi_heads.box_predictor.cls_score.weight': (81, 8), 'roi_heads.mask_head.w': (1,)}, 'Mask R-CNN', 80),
         ({'sem_seg_head.predictor.class_embed.weight': (151, 8)}, 'Mask2Former', 150),
     ],
