@@ -136,3 +136,9 @@ def test_blocks_that_are_no_quarters_are_refused():
         ViTAdapter(arch={**TINY, 'cls_token': True}, windows=[2, None, 2, None])
     with pytest.raises(ValueError, match='cls_token must be True'):
         ViTAdapter(arch={**TINY, 'relative_positions': True})
+
+
+def test_the_variant_on_mae_has_no_gains_and_no_further_extractors():
+    base, mae = (ViTAdapter.describe(arch).parameters for arch in ('base', 'mae_base'))
+    extractors = ViTAdapter.describe(dict(vars(ViTAdapter.archs['base']), extra_extractors=1)).parameters
+    assert mae == base - 2 * (base - extractors) - 2 * 12 * 768

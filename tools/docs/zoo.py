@@ -70,6 +70,7 @@ LIGHT = ' at 512 x 512'
 """The end of titles of the light benchmark that begin with the network alone."""
 DATA = {
     'ade20k': 'ADE20K',
+    'chasedb1': 'CHASE_DB1',
     'cityscapes': 'Cityscapes',
     'coco': 'COCO',
     'context59': 'Pascal Context',

@@ -230,12 +230,14 @@ class AdapterArch:
     """deform_heads, deform_ratio: heads of deformable attention, and the share of the channels that its values have.
 
     hidden_convs: width of the first convolutions; mlp_ratio: of the extractors' MLPs.
+    extra_extractors: how many more of them stand behind the last one.
     """
 
     deform_heads: int
     deform_ratio: float = 1.0
     hidden_convs: int = 64
     mlp_ratio: float = 0.25
+    extra_extractors: int = 2
 
 
 class Adapter(Checkpointing, MapNetwork):
@@ -261,7 +263,8 @@ class Adapter(Checkpointing, MapNetwork):
         self.encoder = encoder
         self.spm = SpatialPrior(encoder.in_channels, record.hidden_convs, dim)
         self.interactions = nn.ModuleList(
-            Interaction(extractor, injector() if injectors else None, 2 if i == last else 0) for i in range(last + 1)
+            Interaction(extractor, injector() if injectors else None, record.extra_extractors if i == last else 0)
+            for i in range(last + 1)
         )
         self.up = nn.ConvTranspose2d(dim, dim, 2, 2)
         self.out_norms = nn.ModuleList(nn.BatchNorm2d(dim) for _ in STRIDES)
@@ -496,6 +499,9 @@ ViTAdapter.archs = {
     'small': Arch(width=384, blocks=12, heads=6, deform_heads=6),
     'base': Arch(width=768, blocks=12, heads=12, deform_heads=12, deform_ratio=0.5),
     'large': Arch(width=1024, blocks=24, heads=16, deform_heads=16, deform_ratio=0.5),
+    'mae_base': Arch(
+        width=768, blocks=12, heads=12, deform_heads=12, deform_ratio=0.5, layer_scale=None, extra_extractors=0
+    ),
     'beit_base': beit(width=768, blocks=12, heads=12),
     'beit_large': beit(width=1024, blocks=24, heads=16),
     'dinov2_small': dinov2(width=384, blocks=12, heads=6, deform_ratio=1.0),
