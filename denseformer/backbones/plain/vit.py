@@ -99,6 +99,11 @@ class RelativeBias(CachesInEval):
         if table.shape[0] == self.table.shape[0]:
             return table
         side = (round((table.shape[0] - 3) ** 0.5) + 1) // 2
+        if (2 * side - 1) ** 2 != table.shape[0] - 3:
+            raise ValueError(
+                f'A table of {table.shape[0]} offsets belongs to an image that is not square, of a size unknown here. '
+                'Build the network with the image_size that the checkpoint was trained at.'
+            )
         offsets = table[:-3].double().T.unflatten(1, (2 * side - 1, 2 * side - 1))  # (h, 2 side - 1, 2 side - 1)
         rows, columns = (stretched(side, new).to(table.device) for new in self.grid)
         offsets = (rows @ offsets @ columns.T).flatten(1).T  # ((2 H - 1) * (2 W - 1), h)
