@@ -3,6 +3,7 @@
 import pytest
 import refkit
 import torch
+import torch.nn.functional as F
 
 from denseformer.backbones import DINOv2, ViT, ViTAdapter
 from denseformer.checkpoints.keys import rename
@@ -142,3 +143,19 @@ def test_the_variant_on_mae_has_no_gains_and_no_further_extractors():
     base, mae = (ViTAdapter.describe(arch).parameters for arch in ('base', 'mae_base'))
     extractors = ViTAdapter.describe(dict(vars(ViTAdapter.archs['base']), extra_extractors=1)).parameters
     assert mae == base - 2 * (base - extractors) - 2 * 12 * 768
+
+
+def test_detectors_add_the_last_map_to_all_levels_and_segmentors_each_its_own():
+    each, last = (ViTAdapter(arch=TINY, last_map=flag).eval() for flag in (False, True))
+    last.load_state_dict(each.state_dict())
+    tokens = []
+    for block in each.encoder.blocks:
+        block.register_forward_hook(lambda module, inputs, out: tokens.append(out))
+    image = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        pairs = zip(each(image), last(image), tokens, (4, 2, 1, 0.5), strict=True)
+    for own, shared, x, scale in pairs:  # BatchNorm is almost the identity at first
+        difference = (tokens[-1] - x).transpose(1, 2).unflatten(2, (4, 6))
+        if scale != 1:
+            difference = F.interpolate(difference, scale_factor=scale, mode='bilinear')
+        torch.testing.assert_close(shared - own, difference, rtol=1e-3, atol=1e-4)

@@ -4,7 +4,8 @@ Paper: "Vision Transformer Adapter for Dense Predictions", https://arxiv.org/abs
 Official code: https://github.com/czczup/ViT-Adapter (Apache-2.0).
 
 Before each quarter of the blocks the tokens read from the pyramid's three coarser maps by deformable attention
-(injector), behind it the maps read from the tokens (extractor). The pyramid and the tokens' maps are added in the end.
+(injector), behind it the maps read from the tokens (extractor). The pyramid and the tokens' maps are added in the end:
+in segmentors each quarter's map to a level, in detectors the last one to all (`last_map`).
 
 The transformer is a DeiT without its class token, a BEiT with it, whose attention has a bias per offset in place of a
 table of positions, or a DINOv2 with it, as DINOv2's authors have it under Mask2Former
@@ -388,6 +389,8 @@ class ViTAdapter(Adapter):
     Args:
         windows: by block the side of the windows that it attends in, in tokens, None for all tokens; None for no
             windows at all. The authors' detectors have 14 in two of three blocks.
+        last_map: whether the transformer's last map is added to all levels of the pyramid, as in the authors'
+            detectors, in place of the map behind each level's own part of the blocks, as in their segmentors.
         patch_size, image_size: as in `PlainBackbone`; None for the variant's own.
         drop_path_rate: stochastic depth of the last block, and of all MLPs of extractors.
         in_channels, with_cp, pretrained, init_cfg, finetune: as in `Backbone`. Weights of a DeiT, a BEiT or a DINOv2
@@ -408,6 +411,7 @@ class ViTAdapter(Adapter):
         *,
         arch: str | Mapping[str, Any] = 'tiny',
         windows: Sequence[int | None] | None = None,
+        last_map: bool = False,
         patch_size: int | None = None,
         image_size: int | Size | None = None,
         drop_path_rate: float = 0.0,
@@ -418,6 +422,7 @@ class ViTAdapter(Adapter):
         super().__init__(arch=arch, **common)
         record = self.arch
         self.with_cp = with_cp
+        self.last_map = last_map
         if record.blocks % len(STRIDES):
             raise ValueError(f'The blocks are divided among {len(STRIDES)} interactions: {record.blocks} cannot be.')
         if record.relative_positions and not record.cls_token:
@@ -455,7 +460,7 @@ class ViTAdapter(Adapter):
             out = x[:, tokens:].unflatten(1, size).permute(0, 3, 1, 2)  # (B, C, H, W)
             maps = self.read(interaction, maps, sizes, out)
             outs.append(out)
-        return self.fused(image, finest, maps, sizes, outs)
+        return self.fused(image, finest, maps, sizes, outs[-1:] * len(outs) if self.last_map else outs)
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'ViTAdapter') -> StateDict:
