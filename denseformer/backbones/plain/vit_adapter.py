@@ -397,8 +397,7 @@ class Encoder(PlainBackbone):
     def attention(self, window: int | None) -> SelfAttention:
         dim, heads = self.arch.width, self.arch.heads
         if self.arch.relative_positions:
-            whole = window is None
-            return RelativeAttention(dim, heads, self.grid) if whole else RelativeWindowAttention(dim, heads, window)
+            return RelativeWindowAttention(dim, heads, window) if window else RelativeAttention(dim, heads, self.grid)
         return TokenAttention(dim, heads) if window is None else PaddedWindowAttention(dim, heads, window)
 
     def context(self, x: Tensor, size: Size) -> tuple[Any, ...]:
