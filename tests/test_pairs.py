@@ -27,7 +27,10 @@ BACKBONES, NECKS, HEADS = (sorted((BASE / folder).glob('*.py')) for folder in ('
 HEADS_STRIDES = (4, 8, 16, 32)
 PLAIN_HEADS = ('dpt', 'eomt', 'linear', 'setr')
 """Beginnings of the names of heads that take maps of one stride as they are."""
-SAMPLED_HEADS = ('atss', 'ddq', 'deformable_detr', 'dino', 'gfl', 'rtdetr', 'rtmdet', 'rtmdet_ins', 'sparse_rcnn')
+SAMPLED_HEADS = (
+    *('atss', 'ddq', 'deformable_detr', 'dino', 'gfl', 'htc', 'rtdetr', 'rtmdet', 'rtmdet_ins'),
+    'sparse_rcnn',
+)
 KINDS = ('swin', 'convnext', 'vit', 'lsnet')
 """Windows, convolutions, one stride, coarse maps: they stand for all before those heads, whose pairs take a second."""
 

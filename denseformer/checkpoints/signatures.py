@@ -102,6 +102,8 @@ def head_of(weights: Mapping[str, Tensor]) -> Head | None:
     if has(r'roi_head\.bbox_head\.0\.inst_interactive_conv\.'):
         boxes = outputs(r'rpn_head\.init_proposal_bboxes\.weight')
         return Head('Sparse R-CNN', 'mmdetection', outputs(r'roi_head\.bbox_head\.0\.fc_cls\.weight'), boxes)
+    if has(r'roi_head\.semantic_head\.'):
+        return Head('HTC', 'mmdetection', _less(outputs(r'roi_head\.bbox_head\.0\.fc_cls\.weight'), 1))
     if has(r'roi_head\.'):
         cascade = has(r'roi_head\.bbox_head\.0\.')
         name = _rcnn(cascade=cascade, masks=has(r'roi_head\.mask_head\.'))

@@ -222,6 +222,7 @@ def test_low_rank_updates_are_told_and_refused_without_the_weights_that_they_cha
             'Sparse R-CNN',
             80,
         ),
+        ({'roi_head.bbox_head.0.fc_cls.weight': (81, 8), 'roi_head.semantic_head.x': (1,)}, 'HTC', 80),
         ({'roi_heads.box_predictor.cls_score.weight': (81, 8), 'roi_heads.mask_head.w': (1,)}, 'Mask R-CNN', 80),
         ({'sem_seg_head.predictor.class_embed.weight': (151, 8)}, 'Mask2Former', 150),
     ],

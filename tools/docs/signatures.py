@@ -35,6 +35,7 @@ HEADS = {
     'heads/rtdetr': 'RT-DETR',
     'heads/rtmdet': 'RTMDet',
     'heads/rtmdet_ins': 'RTMDet-Ins',
+    'heads/htc': 'HTC',
     'heads/cascade_mask_rcnn': 'Cascade Mask R-CNN',
     'heads/mask_rcnn': 'Mask R-CNN',
     'heads/mask2former': 'Mask2Former',

@@ -56,6 +56,7 @@ SYSTEMS = {
     'sparse_rcnn': 'Sparse R-CNN',
     'mask_rcnn': 'Mask R-CNN',
     'cascade_mask_rcnn': 'Cascade Mask R-CNN',
+    'htc': 'HTC++',
     'deformable_detr': 'Deformable DETR',
     'dino': 'DINO',
     'ddq': 'DDQ',
