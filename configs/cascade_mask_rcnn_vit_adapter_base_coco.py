@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/vit_adapter_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='base', pretrained='vit_base_deit_imagenet1k', windows=[14, 14, None] * 4, drop_path_rate=0.3)
+backbone = dict(arch='base', last_map=True, pretrained='vit_base_deit_imagenet1k', windows=[14, 14, None] * 4, drop_path_rate=0.3)
 published = dict(metric='bbox_mAP', value=52.1, segm_mAP=44.8, source='czczup/ViT-Adapter, detection/README.md')

@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/vit_adapter_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='small', pretrained='vit_small_deit_imagenet1k', windows=[14, 14, None] * 4, drop_path_rate=0.2)
+backbone = dict(arch='small', last_map=True, pretrained='vit_small_deit_imagenet1k', windows=[14, 14, None] * 4, drop_path_rate=0.2)
 published = dict(metric='bbox_mAP', value=51.5, segm_mAP=44.3, source='czczup/ViT-Adapter, detection/README.md')

@@ -1,4 +1,4 @@
-# The authors published neither rates nor the head's sizes: these are ViT-Adapter's shares, and Mask2Former's rates.
+# Rates and sizes of the head stand in no repository of the authors: they are ViT-Adapter's shares, Mask2Former's rates.
 _base_ = [
     './_base_/backbones/vit_adapter.py',
     './_base_/heads/mask2former_semantic.py',

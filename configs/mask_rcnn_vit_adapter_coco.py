@@ -5,5 +5,5 @@ _base_ = [
     './_base_/schedules/vit_adapter_3x.py',
     './_base_/runtime/epochs.py',
 ]
-backbone = dict(arch='tiny', pretrained='vit_tiny_deit_imagenet1k', windows=[14, 14, None] * 4, drop_path_rate=0.1)
+backbone = dict(arch='tiny', last_map=True, pretrained='vit_tiny_deit_imagenet1k', windows=[14, 14, None] * 4, drop_path_rate=0.1)
 published = dict(metric='bbox_mAP', value=46.0, segm_mAP=41.0, source='czczup/ViT-Adapter, detection/README.md')

@@ -6,6 +6,6 @@ _base_ = [
     './_base_/runtime/epochs.py',
 ]
 _windows = [14, 14, None] * 4
-backbone = dict(arch='base', pretrained='dinov2_base_lvd142m_518', image_size=592, drop_path_rate=0.3, windows=_windows)
+backbone = dict(arch='base', last_map=True, pretrained='dinov2_base_lvd142m_518', image_size=592, drop_path_rate=0.3, windows=_windows)
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.6))
 published = dict(metric='bbox_mAP', value=54.1, segm_mAP=47.8, source='czczup/ViT-Adapter, detection/configs/mask_rcnn/dinov2/README.md')

@@ -6,7 +6,7 @@ _base_ = [
     './_base_/runtime/epochs.py',
 ]
 _windows = [14, 14, 14, 14, 14, None] * 4
-backbone = dict(arch='large', pretrained='dinov2_large_lvd142m_518', image_size=592, drop_path_rate=0.4, windows=_windows)
+backbone = dict(arch='large', last_map=True, pretrained='dinov2_large_lvd142m_518', image_size=592, drop_path_rate=0.4, windows=_windows)
 image_mean = image_std = [127.5] * 3
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.65))
 published = dict(metric='bbox_mAP', value=55.3, segm_mAP=49.0, source='czczup/ViT-Adapter, detection/configs/mask_rcnn/dinov2/README.md')

@@ -1,4 +1,4 @@
-# Published without its rates: they are mmsegmentation's for the base, with BEiT's decay; biases per offset are left out.
+# Its authors do not say the rate: it is mmsegmentation's for the base, with BEiT's decay; biases per offset are left out.
 _base_ = [
     './_base_/backbones/vit.py',
     './_base_/necks/deconv_pyramid.py',

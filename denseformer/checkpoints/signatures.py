@@ -76,7 +76,7 @@ def resemblances(keys: Iterable[str]) -> list[Resemblance]:
 
 @dataclass(frozen=True)
 class Head:
-    """A head. classes: how many it tells apart; queries: of Mask2Former; package: whose names its tensors have."""
+    """A head. classes: how many it tells apart; queries: of those with learned ones; package: whose names it has."""
 
     name: str
     package: str
@@ -119,6 +119,11 @@ def head_of(weights: Mapping[str, Tensor]) -> Head | None:
         classes = classes or _less(outputs(r'decode_head\.decoder\.layers\.0\.0\.predictor\.classify\.weight'), 1)
         name = next((name for name, pattern in DECODE_HEADS.items() if has(pattern)), 'a decode head of its own')
         return Head(name, 'mmsegmentation', classes)
+    if has(r'roi_head\.bbox_head\.0\.inst_interactive_conv\.'):
+        boxes = outputs(r'rpn_head\.init_proposal_bboxes\.weight')
+        return Head('Sparse R-CNN', 'mmdetection', outputs(r'roi_head\.bbox_head\.0\.fc_cls\.weight'), boxes)
+    if has(r'roi_head\.semantic_head\.'):
+        return Head('HTC', 'mmdetection', _less(outputs(r'roi_head\.bbox_head\.0\.fc_cls\.weight'), 1))
     if has(r'roi_head\.'):
         cascade = has(r'roi_head\.bbox_head\.0\.')
         name = _rcnn(cascade=cascade, masks=has(r'roi_head\.mask_head\.'))

@@ -155,7 +155,8 @@ def class_counts(config: Config) -> Iterator[Finding]:
         if classes is not None and palette is not None and len(palette) != len(classes):
             yield Finding(f'{key}.metainfo.palette', f'has {len(palette)} colors for {len(classes)} classes.')
     for key, part in walk(config.get('model') or {}, 'model'):
-        if isinstance(part, Mapping) and part.get('num_classes', count) != count:
+        is_head = isinstance(part, Mapping) and not key.endswith('.semantic_head')  # HTC's, which learns label maps
+        if is_head and part.get('num_classes', count) != count:
             yield Finding(
                 f'{key}.num_classes', f"is {part['num_classes']}, the dataset has {count}: write '${{num_classes}}'."
             )

@@ -34,6 +34,7 @@ TASKS = {
 METRICS = {
     'mIoU': 'mIoU',
     'multi_scale': 'multi-scale',
+    'mDice': 'Dice',
     'mIoU (multi-scale)': 'multi-scale mIoU',
     'bbox_mAP': 'box AP',
     'segm_mAP': 'mask AP',

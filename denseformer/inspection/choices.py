@@ -16,7 +16,7 @@ from denseformer.inspection.identity import Identity, Settings
 
 OPEN = (
     *('dilations', 'windows', 'windows_per_side', 'window_size', 'group_sizes', 'intervals', 'image_size', 'agents'),
-    *('extrapolate', 'cells', 'kernel_size', 'pretrained_windows'),
+    *('extrapolate', 'cells', 'kernel_size', 'pretrained_windows', 'last_map'),
 )
 """Options of networks that change what they compute, and in some families no shape."""
 NOT_OPEN = ('in_channels', 'layer_scale')

@@ -9,6 +9,7 @@ Legend: B batch, C channels, H W map.
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Literal
 
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -36,7 +37,8 @@ class FPN(BaseModule):
         out_strides: of the levels, finest first, each twice the one before; they reach down to the coarsest of
             `in_strides` at least.
         extra_convs: make levels coarser than the backbone's by strided 3 x 3 convolutions, of its coarsest map and then
-            of each other, as RetinaNet does; else by leaving out every other row and column.
+            of each other, as RetinaNet does; with 'of_level' of the level made of that map, as ATSS does; else by
+            leaving out every other row and column.
         init_cfg: mmengine's.
 
     Raises ValueError for strides that no levels can be made at.
@@ -49,10 +51,12 @@ class FPN(BaseModule):
         in_strides: Sequence[int],
         out_channels: int,
         out_strides: Sequence[int],
-        extra_convs: bool = False,
+        extra_convs: bool | Literal['of_level'] = False,
         init_cfg: dict | list[dict] | None = None,
     ):
         super().__init__(INIT if init_cfg is None else init_cfg)
+        if extra_convs not in (False, True, 'of_level'):
+            raise ValueError(f"extra_convs is False, True or 'of_level', not {extra_convs!r}.")
         check_strides(in_channels, in_strides, out_strides)
         self.in_channels = tuple(in_channels)
         self.out_strides = tuple(out_strides)
@@ -64,7 +68,8 @@ class FPN(BaseModule):
         self.lateral_convs = nn.ModuleList(conv_module(channels, out_channels, 1) for channels in used)
         self.fpn_convs = nn.ModuleList(conv_module(out_channels, out_channels, 3) for _ in used)
         if extra_convs:
-            sources = [used[-1], *[out_channels] * self.coarser][: self.coarser]
+            first = out_channels if extra_convs == 'of_level' else used[-1]
+            sources = [first, *[out_channels] * self.coarser][: self.coarser]
             self.fpn_convs.extend(conv_module(source, out_channels, 3, stride=2) for source in sources)
         self.extra_trans_convs = nn.ModuleList(double_module(out_channels) for _ in range(self.finer))
         self.extra_fpn_convs = nn.ModuleList(conv_module(out_channels, out_channels, 3) for _ in range(self.finer))
@@ -90,7 +95,7 @@ class FPN(BaseModule):
     def coarser_levels(self, last_map: Tensor, last_level: Tensor) -> list[Tensor]:
         """Levels coarser than the backbone's coarsest map, and than the level made of it."""
         levels: list[Tensor] = []
-        x = last_map if self.extra_convs else last_level
+        x = last_map if self.extra_convs is True else last_level
         for i in range(self.coarser):
             x = self.fpn_convs[len(self.lateral_convs) + i](x) if self.extra_convs else F.max_pool2d(x, 1, 2)
             levels.append(x)

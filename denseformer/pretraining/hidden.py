@@ -51,14 +51,27 @@ def embedded_width(backbone: Backbone) -> int:
     return embedding(torch.zeros(1, backbone.in_channels, 64, 64)).shape[axis]
 
 
+@torch.no_grad()
+def embedded_side(backbone: Backbone) -> int:
+    """The side of a patch in pixels, which is the stride of their map."""
+    if isinstance(backbone, PlainBackbone):
+        return backbone.patch_size
+    return 64 // backbone.patch_embed(torch.zeros(1, backbone.in_channels, 64, 64)).shape[2]
+
+
 def map_without(backbone: Backbone, image: Tensor, hidden: Tensor, token: Tensor) -> Tensor:
-    """The last map (B, C, h, w) of an image whose hidden pixels, (B, H, W), are embedded as `token`, (C,)."""
+    """The last map (B, C, h, w) of an image whose hidden pixels, (B, H, W), are embedded as `token`, (C,).
+
+    Patches are hidden as a whole.
+    """
     embedding, axis = embedding_of(backbone)
+    side = embedded_side(backbone)
 
     def hide(module: nn.Module, inputs: Any, embedded: Tensor) -> Tensor:
         size = embedded.shape[2:] if axis == 1 else embedded.shape[1:3]
-        mask = F.interpolate(hidden[:, None], size, mode='nearest')  # (B, 1, h, w)
-        mask = mask if axis == 1 else mask.permute(0, 2, 3, 1)
+        corners = hidden[:, ::side, ::side]  # of patches, whose pixels are hidden all or none
+        beyond = [b - a for a, b in zip(corners.shape[1:], size, strict=True)]  # what is padded, or left out
+        mask = F.pad(corners, (0, beyond[1], 0, beyond[0])).unsqueeze(axis)  # (B, 1, h, w) or (B, h, w, 1)
         return embedded * (1 - mask) + token.view([-1 if i == axis else 1 for i in range(4)]) * mask
 
     handle = embedding.register_forward_hook(hide)

@@ -90,8 +90,8 @@ class RegisterDistillation(BaseModel):
         largest_shift: of a view, as a share of the map's sides.
         data_preprocessor, init_cfg: mmengine's.
 
-    Labels of the images are not read. The frozen network is the same one without registers, and the student starts
-    from its weights. Raises ValueError for what has no registers.
+    Labels of the images are not read, nor what does not fill a patch. The frozen network is the same one without
+    registers, and the student starts from its weights. Raises ValueError for what has no registers.
     """
 
     def __init__(
@@ -107,6 +107,8 @@ class RegisterDistillation(BaseModel):
         kind = MODELS.get(backbone['type'])
         if not (isinstance(kind, type) and issubclass(kind, PlainBackbone) and backbone.get('registers')):
             raise ValueError('PH-Reg trains registers: backbone must be a plain one with `registers`, such as DINOv2.')
+        if backbone.get('in_channels', 3) != 3:
+            raise ValueError('PH-Reg fills what an image leaves open with white: it takes images of three channels.')
         last = kind.resolve_arch(backbone['arch']).blocks - 1
         settings = {**backbone, 'out_indices': (last,), 'norm_outputs': True}
         self.teacher = MODELS.build({**settings, 'registers': 0}).requires_grad_(False)
@@ -134,10 +136,13 @@ class RegisterDistillation(BaseModel):
 
     def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor') -> Any:
         """inputs: (B, 3, height, width), normalised -> losses in mode 'loss', else the map of the student."""
-        (found,) = self.backbone(inputs)
+        patch = self.teacher.patch_size
+        H, W = (side // patch * patch for side in inputs.shape[2:])
+        image = inputs[..., :H, :W]  # a flipped view of parts of patches would have its map at other places
+        (found,) = self.backbone(image)
         if mode != 'loss':
             return found
-        cosine, squared = distance(*(x.flatten(2).transpose(1, 2) for x in (found, self.target(inputs))))
+        cosine, squared = distance(*(x.flatten(2).transpose(1, 2) for x in (found, self.target(image))))
         return {'loss_cosine': cosine, 'loss_squared': squared}
 
     @torch.no_grad()

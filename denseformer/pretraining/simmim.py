@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from denseformer.backbones.plain.base import PlainBackbone
 from denseformer.checkpoints.keys import rename
 from denseformer.layers.initializers import INIT_STD
-from denseformer.pretraining.hidden import embedded_width, last_map_backbone, map_without
+from denseformer.pretraining.hidden import embedded_side, embedded_width, last_map_backbone, map_without
 from denseformer.registry import MODELS
 
 TINY = 1e-5
@@ -33,12 +33,13 @@ class SimMIM(BaseModel):
 
     Args:
         backbone: config of a backbone; its last map alone is built.
-        cell: side of the square cells that are hidden, in pixels.
+        cell: side of the square cells that are hidden, in pixels: a multiple of the side of the embedded patches.
         share: of the cells of an image that are hidden, rounded up.
         data_preprocessor, init_cfg: mmengine's.
 
     Labels of the images are not read. `loss` is the mean absolute error of the hidden pixels, which are normalised as
-    the backbone takes them. Raises ValueError for what is no backbone of this project.
+    the backbone takes them. Raises ValueError for what is no backbone of this project and
+    for cells of parts of patches.
     """
 
     def __init__(
@@ -52,6 +53,12 @@ class SimMIM(BaseModel):
     ):
         super().__init__(data_preprocessor, init_cfg)
         self.backbone, self.last_stage = last_map_backbone(backbone, 'SimMIM')
+        side = embedded_side(self.backbone)
+        if cell % side:
+            raise ValueError(
+                f'SimMIM hides whole patches: cell must be a multiple of their {side} pixels, such as {2 * side}, '
+                f'got {cell}.'
+            )
         self.cell = cell
         self.share = share
         channels, stride = self.backbone.in_channels, self.backbone.out_strides[-1]

@@ -14,6 +14,7 @@ PROBE = dict(width=32, blocks=2, heads=2)
         (DINOv2, 'small', 22_056_576),
         (DINOv2, 'base', 86_580_480),
         (DINOv2, 'giant', 1_136_480_768),
+        (DINOv2, 'webdino_7b', 6_454_729_728),
         (TIPS, 'small', 21_924_480),
     ],
 )

@@ -53,6 +53,8 @@ def test_a_speed_chooses_the_costliest_route_that_is_fast_enough():
     assert network.speeds[0] == 1
     with pytest.raises(ValueError, match=r'at most 11\.5'):
         SNNet.on_meta_device(speed=20)
+    with pytest.raises(ValueError, match='above 0'):
+        SNNet.on_meta_device(speed=0)
     with pytest.raises(ValueError, match=r'route must be 0\.\.134'):
         SNNet.on_meta_device(route=135)
 

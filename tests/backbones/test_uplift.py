@@ -5,6 +5,8 @@ import refkit
 import torch
 
 from denseformer.backbones import UPLiFT
+from denseformer.backbones.plain.uplift import BACKBONES
+from denseformer.checkpoints.catalog import starting_weights
 
 ONE_BLOCK = dict(type='denseformer.DINOv2', arch=dict(width=384, heads=6, blocks=1))
 SMALL = dict(width=8, patch_size=16, encoder=(4, 4), decoder=20)
@@ -31,6 +33,23 @@ def test_maps_double_and_lie_between_the_backbones_features():
     assert network.out_strides == (2, 4, 8, 16)
     low, high = maps[-1].amin((2, 3)), maps[-1].amax((2, 3))
     assert all(((low <= m.amin((2, 3)) + 1e-5) & (m.amax((2, 3)) <= high + 1e-5)).all() for m in maps)
+
+
+@pytest.mark.parametrize(('kind', 'shown'), [('ViT', (32, 48)), ('DINOv3', (16, 32))])
+def test_the_guide_is_the_part_of_the_image_that_the_map_shows(kind, shown):
+    network = UPLiFT(arch=SMALL, backbone={**VIT, 'type': f'denseformer.{kind}', 'in_channels': 4}).eval()
+    image = torch.randn(1, 4, 30, 40)
+    whole = torch.zeros(1, 4, 32, 48)
+    whole[:, :, :30, :40] = image
+    with torch.no_grad():
+        for a, b in zip(network(image), network(whole[:, :, : shown[0], : shown[1]]), strict=True):
+            torch.testing.assert_close(a, b)
+
+
+def test_the_published_upsamplers_have_the_weights_of_the_backbones_they_were_trained_with():
+    for arch, backbone in BACKBONES.items():
+        kind = backbone['type'].removeprefix('denseformer.')
+        assert starting_weights(kind, backbone['arch'], backbone['pretrained']).is_whole, arch
 
 
 def test_only_the_upsampler_is_trained_unless_asked():

@@ -26,6 +26,25 @@ def test_agrees_with_timm_raw_and_normed():
     assert refkit.deviation([*raw, *normed], run['outputs']) < 1e-4
 
 
+def test_an_official_table_is_of_a_square_image_even_if_it_has_as_many_rows_as_a_wide_one():
+    square, wide = (ViT(arch=PROBE, image_size=size) for size in (96, (64, 144)))  # 6 x 6 and 4 x 9 patches
+    own = square.state_dict()
+    table = own['patch_embed.positions.table']
+    official = {**{k: v for k, v in own.items() if 'positions' not in k}, 'pos_embed': table}
+    expected = square.patch_embed.positions.resize(table, (6, 6), (4, 9))
+    wide.load_state_dict(official)
+    torch.testing.assert_close(wide.patch_embed.positions.table.data, expected)
+    saved = wide.state_dict()
+    wide.load_state_dict(saved)
+    torch.testing.assert_close(wide.patch_embed.positions.table.data, expected)
+
+
+def test_offsets_of_an_image_that_is_not_square_are_refused_at_another_size():
+    wide, square = (ViT(arch=dict(**PROBE, relative_positions=True), image_size=size) for size in ((64, 96), 64))
+    with pytest.raises(ValueError, match='not square, of a size unknown'):
+        square.load_state_dict(wide.state_dict())
+
+
 def test_relative_positions_agree_with_beit_and_its_pyramid_of_transposed_convolutions():
     reference = refkit.load_reference('vit/probe_beit_64x96')
     run, state = reference['runs'][0], refkit.fill_state_dict(reference['shapes'])

@@ -1,10 +1,15 @@
 """ViT-Adapter: the authors' numbers, sizes they refuse, a start that leaves the transformer alone, DINOv2 and BEiT."""
 
+from itertools import product
+
 import pytest
 import refkit
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from denseformer.backbones import DINOv2, ViT, ViTAdapter
+from denseformer.backbones.plain.vit_adapter import RelativeWindowAttention
 from denseformer.checkpoints.keys import rename
 
 PROBE = dict(width=96, blocks=4, heads=3, deform_heads=6, deform_ratio=0.5, hidden_convs=16, layer_scale=None)
@@ -136,3 +141,78 @@ def test_blocks_that_are_no_quarters_are_refused():
         ViTAdapter(arch={**TINY, 'cls_token': True}, windows=[2, None, 2, None])
     with pytest.raises(ValueError, match='cls_token must be True'):
         ViTAdapter(arch={**TINY, 'relative_positions': True})
+
+
+def test_the_variant_on_mae_has_no_gains_and_no_further_extractors():
+    base, mae = (ViTAdapter.describe(arch).parameters for arch in ('base', 'mae_base'))
+    extractors = ViTAdapter.describe(dict(vars(ViTAdapter.archs['base']), extra_extractors=1)).parameters
+    assert mae == base - 2 * (base - extractors) - 2 * 12 * 768
+
+
+def test_detectors_add_the_last_map_to_all_levels_and_segmentors_each_its_own():
+    each, last = (ViTAdapter(arch=TINY, last_map=flag).eval() for flag in (False, True))
+    last.load_state_dict(each.state_dict())
+    tokens = []
+    for block in each.encoder.blocks:
+        block.register_forward_hook(lambda module, inputs, out: tokens.append(out))
+    image = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        pairs = zip(each(image), last(image), tokens, (4, 2, 1, 0.5), strict=True)
+    for own, shared, x, scale in pairs:  # BatchNorm is almost the identity at first
+        difference = (tokens[-1] - x).transpose(1, 2).unflatten(2, (4, 6))
+        if scale != 1:
+            difference = F.interpolate(difference, scale_factor=scale, mode='bilinear')
+        torch.testing.assert_close(shared - own, difference, rtol=1e-3, atol=1e-4)
+
+
+BEIT = dict(TINY, cls_token=True, relative_positions=True, layer_scale=1e-6)
+
+
+def test_a_beit_in_windows_weighs_pairs_by_their_offset_in_the_window():
+    attention = RelativeWindowAttention(8, 2, 3)
+    for parameter in attention.parameters():
+        nn.init.normal_(parameter)
+    x = torch.randn(1, 4 * 5, 8)
+    padded = F.pad(x.view(4, 5, 8), (0, 0, 0, 1, 0, 2))  # (6, 6, 8)
+    expected = torch.zeros(6, 6, 8)
+    for top, left in ((0, 0), (0, 3), (3, 0), (3, 3)):
+        q, k, v = attention.qkv(padded[top : top + 3, left : left + 3].reshape(1, 9, 8))[0].view(9, 3, 2, 4).unbind(1)
+        for i, j in product(range(9), range(2)):
+            offsets = [(i // 3 - m // 3 + 2) * 5 + i % 3 - m % 3 + 2 for m in range(9)]
+            weights = (k[:, j] @ q[i, j] / 2 + attention.bias.table[offsets, j]).softmax(0)
+            expected[top + i // 3, left + i % 3, 4 * j : 4 * j + 4] = weights @ v[:, j]
+    torch.testing.assert_close(attention(x, (4, 5)), attention.proj(expected[:4, :5].reshape(1, 20, 8)))
+
+
+def test_a_beit_in_windows_starts_from_one_without_them_and_leaves_its_class_token_out():
+    network = ViTAdapter(arch=BEIT, windows=[4, 4, 4, 6], image_size=64).eval()
+    vit = ViT(arch=dict(width=24, blocks=4, heads=2, relative_positions=True, layer_scale=1e-6), image_size=64)
+    for block in vit.blocks:
+        nn.init.normal_(block.attn.bias.table)
+    state = rename(
+        vit.state_dict(),
+        (r'\.bias\.table$', '.relative_position_bias_table'),
+        (r'^patch_embed\.cls_token$', 'cls_token'),
+        (r'^patch_embed\.patches\.', 'patch_embed.'),
+    )
+    left = network.load_state_dict(state, strict=False)
+    assert not [key for key in (*left.missing_keys, *left.unexpected_keys) if key.startswith(('encoder.', 'cls_token'))]
+    tables = [block.attn.bias.table for block in network.encoder.blocks]
+    assert torch.equal(tables[0], vit.blocks[0].attn.bias.table[:-3])
+    assert tables[3].shape == (121, 2)
+    assert tables[3].abs().sum() > 0
+    with torch.no_grad():
+        assert len(network(torch.randn(1, 3, 65, 97))) == 4
+
+
+@pytest.mark.parametrize(
+    ('arch', 'windows', 'message'),
+    [
+        (BEIT, [2, None, 2, 2], 'one in each'),
+        (TINY, [2, 2], 'for each of 4'),
+        ({**TINY, 'cls_token': True}, [2] * 4, 'class'),
+    ],
+)
+def test_windows_that_a_transformer_cannot_have_are_refused(arch, windows, message):
+    with pytest.raises(ValueError, match=message):
+        ViTAdapter(arch=arch, windows=windows)

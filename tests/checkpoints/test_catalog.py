@@ -85,6 +85,7 @@ def test_an_unknown_label_lists_the_known_ones_and_how_to_do_without():
     [
         ('DINOv2', 'small', 'lvd142m', 'dinov2_small_lvd142m_518'),
         ('DINOv2', 'large', 'reg4_lvd142m', 'dinov2_large_reg4_lvd142m_518'),
+        ('DINOv2', 'webdino_7b', 'mc2b', 'dinov2_webdino_7b_mc2b_224'),
         ('DINOv3', 'base', 'lvd1689m', 'dinov3_base_lvd1689m'),
         ('ConvNeXt', 'tiny', 'dinov3_lvd1689m', 'convnext_tiny_dinov3_lvd1689m'),
         ('Hiera', 'base_plus', 'imagenet1k', 'hiera_base_plus_imagenet1k'),

@@ -270,6 +270,12 @@ def test_low_rank_updates_are_told_and_refused_without_the_weights_that_they_cha
         ({'face_decoder.mask_tokens.weight': (11, 8)}, 'FaceXFormer', 11),
         ({'decode_head.class_tokens': (8, 8), 'decode_head.fuse.weight': (8,)}, 'FaceXFormer', 8),
         ({'bbox_head.multi_level_conv_cls.0.weight': (80, 8, 1, 1)}, 'YOLOX', 80),
+        (
+            {'roi_head.bbox_head.0.inst_interactive_conv.x': (1,), 'roi_head.bbox_head.0.fc_cls.weight': (80, 8)},
+            'Sparse R-CNN',
+            80,
+        ),
+        ({'roi_head.bbox_head.0.fc_cls.weight': (81, 8), 'roi_head.semantic_head.x': (1,)}, 'HTC', 80),
         ({'roi_heads.box_predictor.cls_score.weight': (81, 8), 'roi_heads.mask_head.w': (1,)}, 'Mask R-CNN', 80),
         ({'sem_seg_head.predictor.class_embed.weight': (151, 8)}, 'Mask2Former', 150),
     ],

@@ -22,6 +22,7 @@ def maps(channels=CHANNELS, strides=STRIDES, size=(75, 101)) -> list[Tensor]:
     [
         ((4, 8, 16, 32, 64), False, dict(num_outs=5)),
         ((8, 16, 32, 64, 128), True, dict(num_outs=5, start_level=1, add_extra_convs='on_input')),
+        ((8, 16, 32, 64, 128), 'of_level', dict(num_outs=5, start_level=1, add_extra_convs='on_output')),
         ((4, 8, 16, 32), False, dict(num_outs=4)),
     ],
 )

@@ -71,6 +71,19 @@ def test_trains_registers_positions_embedding_and_the_last_block():
     assert model(torch.randn(1, 3, 56, 56)).shape == (1, 24, 4, 4)
 
 
-def test_a_backbone_without_registers_is_refused():
+def test_what_does_not_fill_a_patch_takes_no_part():
+    model = RegisterDistillation(backbone=DINOV2, views=1)
+    model.init_weights()
+    image = torch.randn(1, 3, 60, 80)
+    losses = []
+    for x in (image, image[..., :56, :70]):
+        torch.manual_seed(0)
+        losses.append(model(x, mode='loss'))
+    assert losses[0] == losses[1]
+
+
+def test_a_backbone_without_registers_or_of_other_channels_is_refused():
+    with pytest.raises(ValueError, match='three channels'):
+        RegisterDistillation(backbone={**DINOV2, 'in_channels': 4})
     with pytest.raises(ValueError, match='with `registers`'):
         RegisterDistillation(backbone=dict(type='denseformer.DINOv2', arch='small'))

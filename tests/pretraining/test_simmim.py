@@ -65,6 +65,24 @@ def test_hidden_pixels_alone_count_and_do_not_reach_the_backbone():
     torch.testing.assert_close(model.loss(image, elsewhere, hidden), model.loss(image, painted, hidden))
 
 
+@pytest.mark.parametrize('size', [(64, 500), (70, 333)])
+def test_hidden_pixels_do_not_reach_the_backbone_where_parts_of_patches_are_left(size):
+    torch.manual_seed(0)
+    model = SimMIM(backbone=VIT).eval()
+    image = torch.randn(1, 3, *size)
+    hidden = model.draw(image)
+    with torch.no_grad():
+        painted = model.reconstruct(image, hidden)[1]
+        torch.testing.assert_close(model.reconstruct(image + hidden[:, None], hidden)[1], painted)
+
+
+def test_cells_of_parts_of_patches_are_refused():
+    dino = dict(type='denseformer.DINOv2', arch=dict(width=24, blocks=1, heads=2))
+    assert SimMIM(backbone=dino, cell=28).cell == 28
+    with pytest.raises(ValueError, match='a multiple of their 14 pixels, such as 28'):
+        SimMIM(backbone=dino)
+
+
 @pytest.mark.parametrize('kind', ['VAN', 'DINOv3', 'Hiera', 'SAM'])
 def test_any_backbone_trains_and_keeps_no_hook(kind):
     from denseformer.registry import MODELS

@@ -51,8 +51,12 @@ SYSTEMS = {
     'unetformer': 'UNetFormer',
     'mask2former': 'Mask2Former',
     'retinanet': 'RetinaNet',
+    'atss': 'ATSS',
+    'gfl': 'GFL',
+    'sparse_rcnn': 'Sparse R-CNN',
     'mask_rcnn': 'Mask R-CNN',
     'cascade_mask_rcnn': 'Cascade Mask R-CNN',
+    'htc': 'HTC++',
     'deformable_detr': 'Deformable DETR',
     'dino': 'DINO',
     'ddq': 'DDQ',
@@ -67,6 +71,7 @@ LIGHT = ' at 512 x 512'
 """The end of titles of the light benchmark that begin with the network alone."""
 DATA = {
     'ade20k': 'ADE20K',
+    'chasedb1': 'CHASE_DB1',
     'cityscapes': 'Cityscapes',
     'coco': 'COCO',
     'context59': 'Pascal Context',

@@ -183,8 +183,10 @@ class PlainBackbone(Checkpointing, Backbone):
     def remap_official_keys(state_dict: StateDict, network: Any) -> StateDict:
         """From the names that the families' official code and timm share, and from mmsegmentation's.
 
-        Position tables and kernels come at `network`'s sizes.
+        Position tables and kernels come at `network`'s sizes; those under official names are of square images.
         """
+        table, kernel = 'patch_embed.positions.table', 'patch_embed.patches.proj.weight'
+        square = table not in state_dict
         state_dict = rename(
             drop(state_dict, r'(^|\.)mask_token$', r'^(head|head_dist|fc_norm|decoder\w*)\.', r'^decoder_pos_embed$'),
             (r'^(encoder|backbone)\.', ''),
@@ -203,10 +205,9 @@ class PlainBackbone(Checkpointing, Backbone):
             (r'\.(ls|gamma_)([12])(\.gamma)?$', r'.gamma\2'),
             (r'\.attn\.([qv]_bias)$', r'.attn.qkv.\1'),
         )
-        table, kernel = 'patch_embed.positions.table', 'patch_embed.patches.proj.weight'
         positions = network.patch_embed.positions
         if table in state_dict and isinstance(positions, PositionTable):
-            state_dict[table] = positions.fit(state_dict[table])
+            state_dict[table] = positions.fit(state_dict[table], square=square)
         if kernel in state_dict:
             state_dict[kernel] = resize_patch_kernel(state_dict[kernel], network.patch_size)
         return state_dict

@@ -2,11 +2,12 @@
 
 Papers: "DINOv2: Learning Robust Visual Features without Supervision", https://arxiv.org/abs/2304.07193; registers:
 "Vision Transformers Need Registers", https://arxiv.org/abs/2309.16588.
-Official code: https://github.com/facebookresearch/dinov2 (Apache-2.0, code and weights).
+Official code: https://github.com/facebookresearch/dinov2 (Apache-2.0, code and weights), and
+https://github.com/facebookresearch/webssl (CC BY-NC 4.0, what is not DINOv2's).
 
-Both branches of a block are scaled; the giant's MLPs are SwiGLU. Position tables are of 37 x 37 patches. For other
-maps the networks without registers sample them as if the map had 0.1 patches more, as they were trained; those with
-registers by the sizes, averaging where the table shrinks.
+Both branches of a block are scaled; MLPs of the giant and of Web-DINO are SwiGLU. Position tables are of 37 x 37
+patches. For other maps the networks without registers sample them as if the map had 0.1 patches more, as they were
+trained; those with registers by the sizes, averaging where the table shrinks.
 
 Legend: B batch, C channels, N tokens.
 """
@@ -111,4 +112,5 @@ DINOv2.archs = {
     'base': Arch(width=768, blocks=12, heads=12),
     'large': Arch(width=1024, blocks=24, heads=16, out_indices=(4, 11, 17, 23)),
     'giant': Arch(width=1536, blocks=40, heads=24, hidden=4096, swiglu=True),
+    'webdino_7b': Arch(width=4096, blocks=32, heads=32, hidden=10928, swiglu=True),
 }

@@ -103,11 +103,14 @@ class PositionTable(CachesInEval):
         )
         return rows @ places @ columns.T
 
-    def fit(self, table: Tensor) -> Tensor:
-        """The table of a checkpoint, of any square grid and with or without the fixed rows, as one of this grid."""
+    def fit(self, table: Tensor, *, square: bool = False) -> Tensor:
+        """The table of a checkpoint, of any square grid and with or without the fixed rows, as one of this grid.
+
+        square: whether it is of a square grid even if it has as many rows as this one, as 18 x 32 and 24 x 24 have.
+        """
         table = table.view(1, -1, table.shape[-1])
         count = table.shape[1]
-        if count == self.table.shape[1]:
+        if count == self.table.shape[1] and not (square and math.isqrt(count - self.rows) ** 2 == count - self.rows):
             return table
         if self.rows and math.isqrt(count) ** 2 == count:  # positions of the patches alone
             table = torch.cat([table.new_zeros(1, self.rows, table.shape[2]), table], 1)

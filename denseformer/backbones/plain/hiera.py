@@ -57,11 +57,10 @@ class PooledAttention(nn.Module):
         if self.window is None:
             return self.proj(self.attend(self.qkv(x)))
         B, H, W, _ = x.shape
-        x = pad_to_multiple(x, self.window)
+        x, side = pad_to_multiple(x, self.window), self.window
         size = x.shape[1], x.shape[2]
-        qkv = window_partition(self.qkv(x), (self.window, self.window)).flatten(0, 1)  # (n, w * w, 3D)
-        out = self.attend(qkv.unflatten(1, (self.window, self.window))).flatten(1, 2)
-        side = self.window
+        qkv = self.qkv(window_partition(x, (side, side))).flatten(0, 1)  # (n, w * w, 3D), which is larger than x
+        out = self.attend(qkv.unflatten(1, (side, side))).flatten(1, 2)
         if self.pool:
             side, size, H, W = side // 2, (size[0] // 2, size[1] // 2), H // 2, W // 2
         out = window_reverse(out.unflatten(0, (B, -1)), (side, side), size)

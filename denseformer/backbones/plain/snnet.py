@@ -247,6 +247,8 @@ class SNNet(MapNetwork):
 
     @speed.setter
     def speed(self, speed: float) -> None:
+        if speed <= 0:
+            raise ValueError(f'speed must be above 0: 1 is that of the large anchor, got {speed}.')
         budget = self.cost(self.routes[1]) / speed
         affordable = [i for i in self.drawn if self.cost(self.routes[i]) <= budget * (1 + 1e-9)]
         if not affordable:

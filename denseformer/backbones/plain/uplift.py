@@ -121,7 +121,8 @@ class UPLiFT(MapNetwork):
     """A plain backbone and the upsampler of its last map: a pyramid with the finest map first.
 
     Args:
-        backbone: config of a plain backbone, of the width and the patches of `arch`.
+        backbone: config of a plain backbone, of the width and the patches of `arch`, with its weights (`pretrained`);
+            None for the published one that the upsampler was trained with.
         steps: doublings; 2 make maps at a quarter of the patch, half of it, and the patch itself.
         freeze: whether the backbone is kept as it is, as in the authors' training.
         pretrained, init_cfg: as in `Backbone`, for the upsampler.
@@ -156,7 +157,7 @@ class UPLiFT(MapNetwork):
                 f'The upsampler is made for {record.width} channels and patches of {record.patch_size} pixels, the '
                 f'backbone has {self.backbone.out_channels[-1]} and {self.backbone.patch_size}.'
             )
-        widths = (3, *record.encoder)
+        widths = (self.backbone.in_channels, *record.encoder)
         self.encoder = nn.ModuleList(ConvBlock(a, b, 1) for a, b in pairwise(widths))
         self.decoder = Upsampler(record.width, record.decoder, (record.encoder[-1], record.encoder[-2]))
         self.attender = LocalAttender(record.decoder)
@@ -167,10 +168,15 @@ class UPLiFT(MapNetwork):
             raise ValueError("UPLiFT: finetune='lora' updates the backbone, which freeze=True keeps as it is.")
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """image: (B, 3, height, width), normalised -> maps (B, C, H, W) at `out_strides`."""
+        """image: (B, in_channels, height, width), normalised -> maps (B, C, H, W) at `out_strides`."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             (x,) = self.backbone(image)
-        return (*reversed(self.upsample(image, x)), x)
+        return (*reversed(self.upsample(self.seen(image, x), x)), x)
+
+    def seen(self, image: Tensor, x: Tensor) -> Tensor:
+        """The part of the image that a map (B, C, H, W) shows, which may end before the border or, in zeros, behind."""
+        H, W = (side * self.arch.patch_size for side in x.shape[2:])
+        return F.pad(image, (0, W - image.shape[3], 0, H - image.shape[2]))
 
     def upsample(self, image: Tensor, x: Tensor) -> list[Tensor]:
         """The map (B, C, H, W) of an image, doubled once, twice and so on."""
@@ -219,8 +225,8 @@ def last_block(backbone: Mapping[str, Any]) -> tuple[int]:
 
 
 BACKBONES: dict[str, dict[str, Any]] = {
-    'dinov2-s14': dict(type='denseformer.DINOv2', arch='small'),
-    'dinov3-splus16': dict(type='denseformer.DINOv3', arch='small_plus'),
+    'dinov2-s14': dict(type='denseformer.DINOv2', arch='small', pretrained='lvd142m'),
+    'dinov3-splus16': dict(type='denseformer.DINOv3', arch='small_plus', pretrained='lvd1689m'),
 }
 """The backbones that the published upsamplers were trained with."""
 UPLiFT.archs = {

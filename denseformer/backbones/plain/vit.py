@@ -14,6 +14,7 @@ has, in place of a table of positions, a bias per head and offset in each block'
 Legend: B batch, H W the map in patches, C channels, h heads, P tokens in front of the patches, N = P + H * W.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -69,6 +70,22 @@ def stretched(old: int, new: int) -> Tensor:
     return torch.from_numpy(spline(wanted))
 
 
+def stretch_offsets(offsets: Tensor, grid: Size) -> Tensor:
+    """A bias by offset of a square map of side s as one of another map, by BEiT's rule.
+
+    ((2 s - 1) ** 2, h) -> ((2 H - 1) * (2 W - 1), h). Raises ValueError for those of a map that is not square.
+    """
+    side = (math.isqrt(len(offsets)) + 1) // 2
+    if (2 * side - 1) ** 2 != len(offsets):
+        raise ValueError(
+            f'A table of {len(offsets)} offsets belongs to an image that is not square, of a size unknown here. Build '
+            'the network with the image_size that the checkpoint was trained at.'
+        )
+    square = offsets.double().T.unflatten(1, (2 * side - 1, 2 * side - 1))  # (h, 2 side - 1, 2 side - 1)
+    rows, columns = (stretched(side, new).to(offsets.device) for new in grid)
+    return (rows @ square @ columns.T).flatten(1).T.to(offsets.dtype)
+
+
 class RelativeBias(CachesInEval):
     """A bias per head and offset between patches, and three for the class token: (H, W) -> (1, h, N, N)."""
 
@@ -95,14 +112,10 @@ class RelativeBias(CachesInEval):
         return torch.cat([offsets[0].flatten(1).T, table[-3:]])
 
     def fit(self, table: Tensor) -> Tensor:
-        """The table of a checkpoint, of a square image, as one of this grid: by BEiT's rule, `stretched`."""
+        """The table of a checkpoint, of a square image, as one of this grid."""
         if table.shape[0] == self.table.shape[0]:
             return table
-        side = (round((table.shape[0] - 3) ** 0.5) + 1) // 2
-        offsets = table[:-3].double().T.unflatten(1, (2 * side - 1, 2 * side - 1))  # (h, 2 side - 1, 2 side - 1)
-        rows, columns = (stretched(side, new).to(table.device) for new in self.grid)
-        offsets = (rows @ offsets @ columns.T).flatten(1).T  # ((2 H - 1) * (2 W - 1), h)
-        return torch.cat([offsets.to(table.dtype), table[-3:]])
+        return torch.cat([stretch_offsets(table[:-3], self.grid), table[-3:]])
 
 
 class RelativeAttention(SelfAttention):

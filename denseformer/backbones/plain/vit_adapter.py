@@ -4,7 +4,8 @@ Paper: "Vision Transformer Adapter for Dense Predictions", https://arxiv.org/abs
 Official code: https://github.com/czczup/ViT-Adapter (Apache-2.0).
 
 Before each quarter of the blocks the tokens read from the pyramid's three coarser maps by deformable attention
-(injector), behind it the maps read from the tokens (extractor). The pyramid and the tokens' maps are added in the end.
+(injector), behind it the maps read from the tokens (extractor). The pyramid and the tokens' maps are added in the end:
+in segmentors each quarter's map to a level, in detectors the last one to all (`last_map`).
 
 The transformer is a DeiT without its class token, a BEiT with it, whose attention has a bias per offset in place of a
 table of positions, or a DINOv2 with it, as DINOv2's authors have it under Mask2Former
@@ -27,11 +28,11 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.attention.softmax import window_softmax_attention
-from denseformer.attention.windows import window_partition, window_reverse
+from denseformer.attention.windows import position_bias, window_attention, window_partition, window_reverse
 from denseformer.backbones.base import MapNetwork
 from denseformer.backbones.plain.base import PlainArch, PlainBackbone
 from denseformer.backbones.plain.embedding import Patches, PositionTable, Size, TokenEmbed
-from denseformer.backbones.plain.vit import RelativeAttention, ViT
+from denseformer.backbones.plain.vit import RelativeAttention, ViT, stretch_offsets
 from denseformer.caching import cached_constant
 from denseformer.checkpoints.keys import StateDict, drop, join, rename
 from denseformer.dynamic_shapes import as_tensor, ceil_div
@@ -70,6 +71,38 @@ class PaddedWindowAttention(SelfAttention):
         q, k, v = qkv.flatten(0, 1).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (B * n, h, T, d)
         out = window_softmax_attention(q, k, v).view(*qkv.shape[:3], -1)
         out = window_reverse(out, window, padded)[:, : size[0], : size[1]]
+        return self.proj(out.flatten(1, 2))
+
+
+class WindowBias(nn.Module):
+    """A bias per head and offset inside a window of `side` x `side` tokens: () -> (h, N, N)."""
+
+    def __init__(self, heads: int, side: int):
+        super().__init__()
+        self.window = (side, side)
+        self.table = nn.Parameter(torch.zeros((2 * side - 1) ** 2, heads))
+
+    def forward(self) -> Tensor:
+        return position_bias(self.table, self.window)
+
+    def fit(self, table: Tensor) -> Tensor:
+        """The table of a checkpoint, of a square image and perhaps with three rows for a class token, as this one."""
+        offsets = table if isqrt(len(table)) ** 2 == len(table) else table[:-3]
+        return offsets if offsets.shape == self.table.shape else stretch_offsets(offsets, self.window)
+
+
+class RelativeWindowAttention(SelfAttention):
+    """BEiT's attention inside windows, padded with zeros before all else: (B, N, C), no class token -> the same."""
+
+    def __init__(self, dim: int, heads: int, window: int):
+        super().__init__(dim, heads, qkv_bias='qv')
+        self.bias = WindowBias(heads, window)
+
+    def forward(self, x: Tensor, size: Size) -> Tensor:
+        window = self.bias.window
+        x = pad_to_multiple(x.unflatten(1, size), window[0])  # (B, H', W', C)
+        out = window_attention(self.qkv(window_partition(x, window)), self.heads, self.bias())
+        out = window_reverse(out, window, (x.shape[1], x.shape[2]))[:, : size[0], : size[1]]
         return self.proj(out.flatten(1, 2))
 
 
@@ -230,12 +263,14 @@ class AdapterArch:
     """deform_heads, deform_ratio: heads of deformable attention, and the share of the channels that its values have.
 
     hidden_convs: width of the first convolutions; mlp_ratio: of the extractors' MLPs.
+    extra_extractors: how many more of them stand behind the last one.
     """
 
     deform_heads: int
     deform_ratio: float = 1.0
     hidden_convs: int = 64
     mlp_ratio: float = 0.25
+    extra_extractors: int = 2
 
 
 class Adapter(Checkpointing, MapNetwork):
@@ -261,7 +296,8 @@ class Adapter(Checkpointing, MapNetwork):
         self.encoder = encoder
         self.spm = SpatialPrior(encoder.in_channels, record.hidden_convs, dim)
         self.interactions = nn.ModuleList(
-            Interaction(extractor, injector() if injectors else None, 2 if i == last else 0) for i in range(last + 1)
+            Interaction(extractor, injector() if injectors else None, record.extra_extractors if i == last else 0)
+            for i in range(last + 1)
         )
         self.up = nn.ConvTranspose2d(dim, dim, 2, 2)
         self.out_norms = nn.ModuleList(nn.BatchNorm2d(dim) for _ in STRIDES)
@@ -305,6 +341,16 @@ def enlarged(x: Tensor, scale: float) -> Tensor:
     return x if scale == 1 else F.interpolate(x, scale_factor=scale, mode='bilinear', align_corners=False)
 
 
+def check_windows(windows: Sequence[int | None], record: 'Arch') -> None:
+    """Raise ValueError unless `windows` can be those of the transformer that `record` describes."""
+    if len(windows) != record.blocks:
+        raise ValueError(f'windows must be one number or None for each of {record.blocks} blocks, not {len(windows)}.')
+    if record.relative_positions and any(windows) and not all(windows):
+        raise ValueError('A BEiT has no windows or one in each block: windows holds None beside numbers.')
+    if record.cls_token and not record.relative_positions and any(windows):
+        raise ValueError('A class token cannot attend in windows: windows must be None.')
+
+
 @dataclass(frozen=True, kw_only=True)
 class Arch(AdapterArch, PlainArch):
     """layer_scale: where the gains on the blocks' branches start, None for none.
@@ -328,10 +374,11 @@ class Encoder(PlainBackbone):
         super().__init__(**common)
         record, dim = self.arch, self.arch.width
         mlp = SwiGLU if record.swiglu else Mlp
-        table = None if record.relative_positions else PositionTable(dim, self.grid, rows=int(record.cls_token))
+        cls_token = record.cls_token and not any(windows)
+        table = None if record.relative_positions else PositionTable(dim, self.grid, rows=int(cls_token))
         self.build(
             patch_embed=TokenEmbed(
-                Patches(self.in_channels, dim, self.patch_size), dim, cls_token=record.cls_token, positions=table
+                Patches(self.in_channels, dim, self.patch_size), dim, cls_token=cls_token, positions=table
             ),
             blocks=[
                 PreNormBlock(
@@ -350,7 +397,7 @@ class Encoder(PlainBackbone):
     def attention(self, window: int | None) -> SelfAttention:
         dim, heads = self.arch.width, self.arch.heads
         if self.arch.relative_positions:
-            return RelativeAttention(dim, heads, self.grid)
+            return RelativeWindowAttention(dim, heads, window) if window else RelativeAttention(dim, heads, self.grid)
         return TokenAttention(dim, heads) if window is None else PaddedWindowAttention(dim, heads, window)
 
     def context(self, x: Tensor, size: Size) -> tuple[Any, ...]:
@@ -365,7 +412,7 @@ class Encoder(PlainBackbone):
         """
         state_dict = {key: value for key, value in state_dict.items() if key != 'dist_token'}
         table = state_dict.get('pos_embed')
-        if not network.arch.cls_token:
+        if network.patch_embed.cls_token is None:
             state_dict.pop('cls_token', None)
             if table is not None and isqrt(table.shape[1]) ** 2 != table.shape[1]:
                 state_dict['pos_embed'] = table[:, 1:]
@@ -384,7 +431,10 @@ class ViTAdapter(Adapter):
 
     Args:
         windows: by block the side of the windows that it attends in, in tokens, None for all tokens; None for no
-            windows at all. The authors' detectors have 14 in two of three blocks.
+            windows at all. The authors' detectors have 14 in two of three blocks. A BEiT has none or
+            one in each block, and then no class token.
+        last_map: whether the transformer's last map is added to all levels of the pyramid, as in the authors'
+            detectors, in place of the map behind each level's own part of the blocks, as in their segmentors.
         patch_size, image_size: as in `PlainBackbone`; None for the variant's own.
         drop_path_rate: stochastic depth of the last block, and of all MLPs of extractors.
         in_channels, with_cp, pretrained, init_cfg, finetune: as in `Backbone`. Weights of a DeiT, a BEiT or a DINOv2
@@ -405,6 +455,7 @@ class ViTAdapter(Adapter):
         *,
         arch: str | Mapping[str, Any] = 'tiny',
         windows: Sequence[int | None] | None = None,
+        last_map: bool = False,
         patch_size: int | None = None,
         image_size: int | Size | None = None,
         drop_path_rate: float = 0.0,
@@ -415,15 +466,13 @@ class ViTAdapter(Adapter):
         super().__init__(arch=arch, **common)
         record = self.arch
         self.with_cp = with_cp
+        self.last_map = last_map
         if record.blocks % len(STRIDES):
             raise ValueError(f'The blocks are divided among {len(STRIDES)} interactions: {record.blocks} cannot be.')
         if record.relative_positions and not record.cls_token:
             raise ValueError('Relative positions are defined for patches and one class token: cls_token must be True.')
-        if windows is not None and (len(windows) != record.blocks or (record.cls_token and any(windows))):
-            raise ValueError(
-                f'windows must be one number or None for each of {record.blocks} blocks, and None where a class token '
-                'goes along.'
-            )
+        if windows is not None:
+            check_windows(windows, record)
         encoder = Encoder(
             arch=vars(record),
             windows=[None] * record.blocks if windows is None else windows,
@@ -452,7 +501,7 @@ class ViTAdapter(Adapter):
             out = x[:, tokens:].unflatten(1, size).permute(0, 3, 1, 2)  # (B, C, H, W)
             maps = self.read(interaction, maps, sizes, out)
             outs.append(out)
-        return self.fused(image, finest, maps, sizes, outs)
+        return self.fused(image, finest, maps, sizes, outs[-1:] * len(outs) if self.last_map else outs)
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'ViTAdapter') -> StateDict:
@@ -496,6 +545,9 @@ ViTAdapter.archs = {
     'small': Arch(width=384, blocks=12, heads=6, deform_heads=6),
     'base': Arch(width=768, blocks=12, heads=12, deform_heads=12, deform_ratio=0.5),
     'large': Arch(width=1024, blocks=24, heads=16, deform_heads=16, deform_ratio=0.5),
+    'mae_base': Arch(
+        width=768, blocks=12, heads=12, deform_heads=12, deform_ratio=0.5, layer_scale=None, extra_extractors=0
+    ),
     'beit_base': beit(width=768, blocks=12, heads=12),
     'beit_large': beit(width=1024, blocks=24, heads=16),
     'dinov2_small': dinov2(width=384, blocks=12, heads=6, deform_ratio=1.0),

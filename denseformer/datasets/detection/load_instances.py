@@ -17,13 +17,14 @@ class LoadInstances(LoadAnnotations):
 
     Args:
         with_mask: read masks besides boxes, as bitmaps.
+        with_seg: read the image's label map, too, where the dataset says it lies.
 
     Raises ValueError where the image is not as large as its annotations say, an object has no mask, or a mask is not
     as large as the image, or run lengths do not fill it.
     """
 
-    def __init__(self, *, with_mask: bool = False):
-        super().__init__(with_mask=with_mask)
+    def __init__(self, *, with_mask: bool = False, with_seg: bool = False):
+        super().__init__(with_mask=with_mask, with_seg=with_seg)
 
     def transform(self, results: dict) -> dict:
         check_size(results)

@@ -5,6 +5,7 @@ batch_size = 2  # per GPU
 num_workers = 4
 key_metric = 'segm_mAP'  # by which the best checkpoint is chosen
 with_mask = True
+with_seg = False  # label maps of whole images (`data_prefix.seg`), for heads that learn them besides
 keep_ratio = True  # test images keep their shape; False stretches them to image_scale
 scored = ['bbox', 'segm']
 copy_paste = 0.0  # share of the training images into which objects of another one are pasted; needs masks
@@ -14,7 +15,7 @@ train_sampler = dict(type='DefaultSampler', shuffle=True)
 
 train_pipeline = [
     dict(type='denseformer.LoadImage'),
-    dict(type='denseformer.LoadInstances', with_mask='${with_mask}'),
+    dict(type='denseformer.LoadInstances', with_mask='${with_mask}', with_seg='${with_seg}'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomChoice', transforms='${augmentation}'),
     dict(type='denseformer.CopyPaste', prob='${copy_paste}'),

@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/backbones/vit_adapter.py',
+    './_base_/heads/parts/mask_rcnn_norms.py',
+    './_base_/datasets/coco_instance.py',
+    './_base_/schedules/vit_adapter_lsj.py',
+    './_base_/runtime/epochs.py',
+]
+backbone = dict(arch='mae_base', last_map=True, pretrained='vit_base_mae_imagenet1k', windows=[14, 14, None] * 4, drop_path_rate=0.2)
+epochs = 50
+published = dict(metric='bbox_mAP', value=50.8, segm_mAP=45.1, source='czczup/ViT-Adapter, detection/README.md')
