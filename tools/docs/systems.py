@@ -170,7 +170,7 @@ SYSTEMS = {
         [CONVNEXT, 'systems/unetformer'],
         {**PYRAMID, 'model.decode_head.channels': 32},
         rate=1e-2,
-        steps=120,
+        steps=200,
     ),
     'HBFormer': System(
         LABELS,
