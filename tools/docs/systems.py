@@ -297,7 +297,7 @@ SYSTEMS = {
             'backbone.image_size': SIDE,
             'pyramid': 32,
         },
-        steps=90,
+        steps=150,
     ),
     'FashionFormer': System(
         DESCRIBED,
