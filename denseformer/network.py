@@ -356,10 +356,11 @@ DESCRIBED: dict[tuple[type[Network], str], Description] = {}
 def read_here(step: Mapping[str, Any]) -> dict[str, Any]:
     """A step of `init_cfg` that loads weights: `FROM_FILE` in place of mmengine's 'Pretrained', where it names a file.
 
-    mmengine's goes on with random weights where nothing of the file fits, as where they lie below 'model'.
+    mmengine's goes on with random weights where nothing of the file fits, as where they lie below 'model'. One that
+    names the prefix of its weights stays mmengine's, which refuses a file without it.
     """
-    is_file = Path(str(step.get('checkpoint'))).is_file()
-    return dict(type=FROM_FILE, checkpoint=step['checkpoint']) if is_file else dict(step)
+    replaced = Path(str(step.get('checkpoint'))).is_file() and 'prefix' not in step
+    return dict(type=FROM_FILE, checkpoint=step['checkpoint']) if replaced else dict(step)
 
 
 @contextmanager
