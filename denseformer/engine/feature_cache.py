@@ -33,7 +33,7 @@ READS_FROM_WHAT_LEARNS = (
 
 
 class FeatureCache:
-    """In place of a backbone's `forward`: reads the maps that are there, computes and writes the others.
+    """Stands for a backbone's `forward`: reads the maps that are there, computes and writes the others.
 
     backbone: a frozen one (`frozen_backbone`); folder: of all caches; settings: of the backbone.
     """

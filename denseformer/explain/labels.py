@@ -71,7 +71,7 @@ def region_means(numbers: np.ndarray, probabilities: np.ndarray, regions: int) -
 def object_probabilities(
     overlaps: np.ndarray, found: np.ndarray, scores: np.ndarray, classes: int, true: int
 ) -> np.ndarray:
-    """For each true object and class, the score of the surest found object there: (n, K), 0 for none.
+    """The score of the surest found object at each true object, by class: (n, K), 0 for none.
 
     overlaps: (m, n); found, scores: (m,).
     """

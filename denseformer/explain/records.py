@@ -4,10 +4,9 @@ Legend: H W map, K classes, m found objects, n true ones, B bins, P pairs of cla
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -212,9 +211,19 @@ def restoration_record(restored: np.ndarray, target: np.ndarray, psnr: float, gi
 
 def same_images(first: Records, second: Records) -> None:
     """Raise ValueError where two runs were not validated on the same images, or for the same task."""
-    names: Sequence[Any] = [[Path(file).name for file in records.files] for records in (first, second)]
-    if first.task != second.task or names[0] != names[1] or first.classes != second.classes:
-        raise ValueError(
-            f'The runs cannot be compared image by image: {first.task} of {len(names[0])} images and '
-            f'{len(first.classes)} classes, {second.task} of {len(names[1])} and {len(second.classes)}, or other names.'
-        )
+    reason = difference(first, second)
+    if reason:
+        raise ValueError(f'The runs cannot be compared image by image: {reason}. Validate both on the same data.')
+
+
+def difference(first: Records, second: Records) -> str:
+    """The difference between the data of two runs, in words; '' for nothing."""
+    if first.task != second.task:
+        return f'one is of {first.task}, the other of {second.task}'
+    if first.classes != second.classes:
+        return f'the classes of one are {", ".join(first.classes)}, those of the other {", ".join(second.classes)}'
+    images, others = ([Path(file).name for file in records.files] for records in (first, second))
+    strange = sorted({*images} ^ {*others})
+    if strange:
+        return f'{len(strange)} images were seen by one of them alone ({", ".join(strange[:3])} ...)'
+    return 'they have the same images in another order' if images != others else ''

@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 from denseformer.inference.tiling import Network, Tiling, assemble, predict_tiles, reader_of
 
 GROUP = Path('/sys/fs/cgroup')
-"""Where Linux tells a process of its control group."""
+"""The folder in which Linux tells a process of its control group."""
 MEMORY_SHARE = 0.5
 """The share of the free memory that a prediction may take; the rest is for reading and writing meanwhile."""
 

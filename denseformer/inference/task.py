@@ -39,7 +39,7 @@ TOO_SMALL = (
     'Output size is too small',
     'selected index k out of range',
 )
-"""Of PyTorch's messages about maps in which a convolution, a pooling or all queries find no place."""
+"""Parts of PyTorch's messages about maps in which a convolution, a pooling or all queries find no place."""
 RESIZERS = ('Resize', 'ResizeImage', 'ResizeShortestEdge', 'ResizeToMultiple')
 
 
@@ -87,7 +87,7 @@ class Task(ABC):
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """What the network runs in: the precision, bfloat16 with `amp`, else that of its weights.
+        """The context that the network runs in: bfloat16 with `amp`, else the precision of its weights.
 
         Raises ValueError for an image that is too small for it.
         """

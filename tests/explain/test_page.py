@@ -9,7 +9,7 @@ import pytest
 
 from denseformer.explain.collect import digest_of, records_of, resolved_config
 from denseformer.explain.page import explain
-from denseformer.explain.records import Records, restoration_record, segmentation_record
+from denseformer.explain.records import Records, difference, restoration_record, segmentation_record
 from denseformer.options import LaunchOptions
 
 NAMES = ['sky', 'road <wide>']
@@ -87,9 +87,20 @@ def test_runs_of_other_images_are_not_compared(runs, tmp_path):
     image = np.random.default_rng(0).random((16, 16, 3))
     records.add('a.png', restoration_record(image, image / 2, 9.0, np.nan))
     other = as_run(tmp_path / 'other', records)
-    with pytest.raises(ValueError, match='cannot be compared image by image'):
+    with pytest.raises(ValueError, match='image by image: one is of segmentation, the other of restoration'):
         explain(runs[0], other, options=LaunchOptions())
     assert 'PSNR' in explain(other, options=LaunchOptions()).read_text()
+
+
+def test_what_tells_two_runs_apart_is_said():
+    runs = [Records('restoration') for _ in range(3)]
+    image = np.zeros((16, 16, 3))
+    for records, names in zip(runs, (('a', 'b'), ('b', 'a'), ('a', 'c')), strict=True):
+        for name in names:
+            records.add(f'{name}.png', restoration_record(image, image + 0.1, 9.0, np.nan))
+    assert difference(runs[0], runs[0]) == ''
+    assert 'another order' in difference(*runs[:2])
+    assert '2 images were seen by one of them alone (b.png, c.png ...)' in difference(runs[0], runs[2])
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):

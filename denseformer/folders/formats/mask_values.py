@@ -15,7 +15,7 @@ from denseformer.images.reading import read_bytes
 VOID = frozenset(('void', 'ignore', 'ignored', 'unlabeled', 'unlabelled', "don't care", 'dont_care', 'dontcare'))
 """Names in legends of what does not count."""
 VOID_16 = 65535
-"""What stands for 255 in masks of 16 bits."""
+"""The value that stands for 255 in masks of 16 bits."""
 READ = 2000
 """The most masks that are read to learn their values."""
 MOST_COLORS = 64
