@@ -163,7 +163,7 @@ SYSTEMS = {
         [CONVNEXT, 'systems/p2at'],
         {**PYRAMID, 'model.decode_head.channels': 32},
         rate=1e-2,
-        steps=120,
+        steps=150,
     ),
     'UNetFormer': System(
         LABELS,
@@ -192,7 +192,7 @@ SYSTEMS = {
             'model.decode_head.channels': 16,
         },
         rate=1e-2,
-        steps=90,
+        steps=120,
     ),
     'GiT, label maps': System(
         LABELS,
