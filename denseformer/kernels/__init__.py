@@ -17,7 +17,7 @@ A `forward` states its definition in plain PyTorch and hands over in one line wh
 `kernels.disabled()` or `DENSEFORMER_KERNELS=off` computes everything by the definitions.
 """
 
-from denseformer.kernels import attention, depthwise, dynamic_conv, linear, mlp, padded_heads, rest
+from denseformer.kernels import attention, depthwise, dynamic_conv, linear, mlp, padded_heads, products, rest
 from denseformer.kernels.switch import disabled, enabled, is_tracing, use
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     'linear',
     'mlp',
     'padded_heads',
+    'products',
     'rest',
     'use',
 ]

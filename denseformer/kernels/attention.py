@@ -1,8 +1,8 @@
 """Softmax attention over many windows in explicit products, a few windows at a time, and its gradient.
 
-PyTorch's fused kernel is slow in bfloat16 on CPU, and has no gradient for the bias there. Exponentials are taken
-without the maximum subtracted, and their sums divide the outcome instead of the probabilities: faster than PyTorch's
-softmax, and in bfloat16 nearer to the exact result.
+PyTorch's fused kernel has no gradient for the bias on CPU, and is slow there in bfloat16 where the CPU computes in it.
+Exponentials are taken without the maximum subtracted, and their sums divide the outcome instead of the probabilities:
+faster than PyTorch's softmax, and in bfloat16 nearer to the exact result.
 
 Windows come in segments: successive windows that share a bias.
 
@@ -25,16 +25,23 @@ from denseformer.kernels.switch import use
 
 SCORE_BYTES = 1 << 21
 """Memory of the scores of one chunk of windows: they stay in the L2 cache."""
+MOST_BYTES = 1 << 25
+"""Memory of the scores of one window above which it is left to the fused kernel, which keeps none."""
 SAFE_SUM = 1e30
 """Sums of exponentials between this and its inverse have neither overflowed nor vanished."""
 LOG2_E = math.log2(math.e)
 
 
-def applies(q: Tensor, biases: Sequence[Tensor | None]) -> bool:
-    """Whether PyTorch's fused kernel is the slower one for queries (n, h, N, d) and these biases."""
+def applies(q: Tensor, k: Tensor, biases: Sequence[Tensor | None]) -> bool:
+    """Whether PyTorch's fused kernel is the slower one for queries (n, h, N, d), keys (n, h, M, d) and these biases."""
     learned = any(bias is not None and bias.requires_grad for bias in biases) and torch.is_grad_enabled()
-    unfused = q.dtype == torch.bfloat16 or (learned and q.dtype != torch.float16)
-    return unfused and use(q)
+    slow = q.dtype is torch.bfloat16 and product_dtype(q) is q.dtype and window_bytes(q, k) <= MOST_BYTES
+    return (slow or (learned and q.dtype is not torch.float16)) and use(q)
+
+
+def window_bytes(q: Tensor, k: Tensor) -> int:
+    """Memory of the scores of one window."""
+    return q.shape[1] * q.shape[2] * k.shape[2] * product_dtype(q).itemsize
 
 
 def chunked_attention(
@@ -139,7 +146,7 @@ class Segment:
 
 def chunks(q: Tensor, k: Tensor, sizes: Sequence[int]) -> Iterator[tuple[slice, list[Segment]]]:
     """Some windows at a time: which of all they are, and the segments in them."""
-    size = max(1, SCORE_BYTES // (q[0, :, :, 0].numel() * k.shape[2] * product_dtype(q).itemsize))
+    size = max(1, SCORE_BYTES // window_bytes(q, k))
     starts = list(accumulate(sizes, initial=0))
     for start in range(0, starts[-1], size):
         stop = min(start + size, starts[-1])

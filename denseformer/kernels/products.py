@@ -4,8 +4,12 @@ A CPU without arithmetic for bfloat16 or float16 multiplies their matrices sever
 to which they are converted here.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+from denseformer.kernels.switch import use
 
 HAS_BFLOAT16 = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 """Whether this CPU has arithmetic for bfloat16; few have it for float16."""
@@ -26,3 +30,13 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
 def for_products(x: Tensor) -> Tensor:
     """`x`, or on a CPU that lacks arithmetic for its dtype a copy in float32."""
     return x.to(product_dtype(x))
+
+
+def applies(x: Tensor) -> bool:
+    return product_dtype(x) is not x.dtype and use(x)
+
+
+def converted(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """function(*tensors), computed in the dtype of their products, in their own."""
+    with torch.autocast('cpu', enabled=False):
+        return function(*map(for_products, tensors)).to(tensors[0].dtype)

@@ -55,10 +55,11 @@ def test_an_mlp_trains_as_its_layers_do():
     assert_same_gradients(mlp, step_by_step, x, mlp, frozen='nothing', dtype=torch.bfloat16)
 
 
-def test_attention_is_nearer_to_float32_than_its_inputs_are_rounded():
+@pytest.mark.parametrize('learned', [True, False])
+def test_attention_is_nearer_to_float32_than_its_inputs_are_rounded(learned):
     torch.manual_seed(0)
     q, k, v = (torch.randn(3, 2, 10, 8, requires_grad=True) for _ in range(3))
-    bias = torch.randn(2, 10, 10)
+    bias = torch.randn(2, 10, 10).bfloat16().float().requires_grad_(learned)
     found, expected = [], []
     for places, dtype in ((found, torch.bfloat16), (expected, torch.float32)):
         with torch.autocast('cpu', torch.bfloat16, enabled=dtype is torch.bfloat16):
