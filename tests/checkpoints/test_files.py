@@ -105,7 +105,7 @@ def test_a_call_beside_arrays_is_refused_by_name(tmp_path):
         (b'\n<!DOCTYPE html>', 'a web page'),
         (b'# Weights\n', 'neither a zip archive nor a pickle'),
         (b'{"weight_map": {}}', 'a text in JSON'),
-        (gzip.compress(b'weights'), 'gunzip'),
+        (gzip.compress(b'weights', mtime=0), 'gunzip'),
         (bytes(257) + b'ustar', 'tar -xf'),
         (b'\x89HDF\r\n', r'\.npz'),
     ],
