@@ -17,6 +17,9 @@ from denseformer.backbones.plain.embedding import TokenEmbed
 from denseformer.layers import Linear, Mlp, PreNormBlock, SelfAttention
 from denseformer.registry import MODELS
 
+PROBED = 64
+"""Side of the image that tells the sizes of embedded patches."""
+
 
 def last_map_backbone(backbone: Mapping[str, Any], method: str) -> tuple[Backbone, int]:
     """The backbone of a config with its last map alone, normed where it has a final norm, and the map's index.
@@ -45,27 +48,21 @@ def embedding_of(backbone: Backbone) -> tuple[nn.Module, int]:
 
 
 @torch.no_grad()
-def embedded_width(backbone: Backbone) -> int:
-    """C of the embedded patches."""
+def embedding_sizes(backbone: Backbone) -> tuple[int, int]:
+    """C of the embedded patches, and their side in pixels, the stride of their map. Norms keep their statistics."""
     embedding, axis = embedding_of(backbone)
-    return embedding(torch.zeros(1, backbone.in_channels, 64, 64)).shape[axis]
+    training = embedding.training
+    shape = embedding.eval()(torch.zeros(1, backbone.in_channels, PROBED, PROBED)).shape
+    embedding.train(training)
+    return shape[axis], backbone.patch_size if isinstance(backbone, PlainBackbone) else PROBED // shape[2]
 
 
-@torch.no_grad()
-def embedded_side(backbone: Backbone) -> int:
-    """The side of a patch in pixels, which is the stride of their map."""
-    if isinstance(backbone, PlainBackbone):
-        return backbone.patch_size
-    return 64 // backbone.patch_embed(torch.zeros(1, backbone.in_channels, 64, 64)).shape[2]
-
-
-def map_without(backbone: Backbone, image: Tensor, hidden: Tensor, token: Tensor) -> Tensor:
+def map_without(backbone: Backbone, image: Tensor, hidden: Tensor, token: Tensor, side: int) -> Tensor:
     """The last map (B, C, h, w) of an image whose hidden pixels, (B, H, W), are embedded as `token`, (C,).
 
-    Patches are hidden as a whole.
+    Patches of `side` x `side` pixels are hidden as a whole.
     """
     embedding, axis = embedding_of(backbone)
-    side = embedded_side(backbone)
 
     def hide(module: nn.Module, inputs: Any, embedded: Tensor) -> Tensor:
         size = embedded.shape[2:] if axis == 1 else embedded.shape[1:3]

@@ -25,7 +25,7 @@ from denseformer.backbones.plain.embedding import PositionTable, Size, sine_posi
 from denseformer.checkpoints.keys import drop, rename
 from denseformer.layers import Linear
 from denseformer.layers.initializers import INIT_STD
-from denseformer.pretraining.hidden import TokenDecoder, embedded_width, last_map_backbone, map_without
+from denseformer.pretraining.hidden import TokenDecoder, embedding_sizes, last_map_backbone, map_without
 from denseformer.registry import MODELS
 
 EPS = 1e-6
@@ -90,8 +90,8 @@ class MAE(BaseModel):
         self.sees_visible_alone = self.takes_some_tokens()
         if self.sees_visible_alone:
             self.fix_positions()
-        hidden_width = decoder_width if self.sees_visible_alone else embedded_width(self.backbone)
-        self.mask_token = nn.Parameter(INIT_STD * torch.randn(hidden_width))
+        width, self.side = embedding_sizes(self.backbone)
+        self.mask_token = nn.Parameter(INIT_STD * torch.randn(decoder_width if self.sees_visible_alone else width))
         self.embed = Linear(self.backbone.out_channels[-1], decoder_width)
         pixels = self.stride**2 * self.backbone.in_channels
         self.decoder = TokenDecoder(decoder_width, pixels, blocks=decoder_blocks, heads=decoder_heads, eps=EPS)
@@ -137,7 +137,8 @@ class MAE(BaseModel):
         else:
             pixels = hidden.view(-1, *size).to(image.dtype)
             pixels = pixels.repeat_interleave(self.stride, 1).repeat_interleave(self.stride, 2)
-            x = self.embed(map_without(self.backbone, image, pixels, self.mask_token).flatten(2).transpose(1, 2))
+            x = map_without(self.backbone, image, pixels, self.mask_token, self.side)
+            x = self.embed(x.flatten(2).transpose(1, 2))
         prefix = x.shape[1] - hidden.shape[1]
         places = sine_positions(size, x.shape[2], x.device, x.dtype)[:, 1:]
         x = torch.cat([x[:, :prefix], x[:, prefix:] + places], 1)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from denseformer.backbones.plain.base import PlainBackbone
 from denseformer.checkpoints.keys import rename
 from denseformer.layers.initializers import INIT_STD
-from denseformer.pretraining.hidden import embedded_side, embedded_width, last_map_backbone, map_without
+from denseformer.pretraining.hidden import embedding_sizes, last_map_backbone, map_without
 from denseformer.registry import MODELS
 
 TINY = 1e-5
@@ -38,8 +38,8 @@ class SimMIM(BaseModel):
         data_preprocessor, init_cfg: mmengine's.
 
     Labels of the images are not read. `loss` is the mean absolute error of the hidden pixels, which are normalised as
-    the backbone takes them. Raises ValueError for what is no backbone of this project and
-    for cells of parts of patches.
+    the backbone takes them. Raises ValueError for what is no backbone of this project, and for cells of parts of
+    patches.
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class SimMIM(BaseModel):
     ):
         super().__init__(data_preprocessor, init_cfg)
         self.backbone, self.last_stage = last_map_backbone(backbone, 'SimMIM')
-        side = embedded_side(self.backbone)
-        if cell % side:
+        width, self.side = embedding_sizes(self.backbone)
+        if cell % self.side:
             raise ValueError(
-                f'SimMIM hides whole patches: cell must be a multiple of their {side} pixels, such as {2 * side}, '
-                f'got {cell}.'
+                f'SimMIM hides whole patches: cell must be a multiple of their {self.side} pixels, such as '
+                f'{2 * self.side}, got {cell}.'
             )
         self.cell = cell
         self.share = share
         channels, stride = self.backbone.in_channels, self.backbone.out_strides[-1]
-        self.mask_token = nn.Parameter(INIT_STD * torch.randn(1, 1, embedded_width(self.backbone)))
+        self.mask_token = nn.Parameter(INIT_STD * torch.randn(1, 1, width))
         self.decoder = nn.Sequential(
             nn.Conv2d(self.backbone.out_channels[-1], stride**2 * channels, 1), nn.PixelShuffle(stride)
         )
@@ -87,7 +87,7 @@ class SimMIM(BaseModel):
 
     def reconstruct(self, image: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """The backbone's last map (B, C, h, w) and the painted image, for hidden pixels (B, H, W)."""
-        out = map_without(self.backbone, image, hidden, self.mask_token)
+        out = map_without(self.backbone, image, hidden, self.mask_token, self.side)
         return out, self.decoder(out)
 
     def loss(self, image: Tensor, painted: Tensor, hidden: Tensor) -> Tensor:

@@ -76,6 +76,15 @@ def test_hidden_pixels_do_not_reach_the_backbone_where_parts_of_patches_are_left
         torch.testing.assert_close(model.reconstruct(image + hidden[:, None], hidden)[1], painted)
 
 
+def test_statistics_of_norms_are_of_the_images_alone():
+    model = SimMIM(backbone=dict(type='denseformer.EfficientViT', arch='m0')).train()
+    counts = [module.num_batches_tracked for module in model.modules() if hasattr(module, 'num_batches_tracked')]
+    assert counts
+    assert all(count == 0 for count in counts)
+    model(torch.randn(2, 3, 64, 64), mode='loss')
+    assert all(count == 1 for count in counts)
+
+
 def test_cells_of_parts_of_patches_are_refused():
     dino = dict(type='denseformer.DINOv2', arch=dict(width=24, blocks=1, heads=2))
     assert SimMIM(backbone=dino, cell=28).cell == 28
