@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from denseformer.kernels.double_backward import gradients_of
-from denseformer.kernels.products import for_products, product_dtype
+from denseformer.kernels.products import for_products, product_dtype, without_autocast
 from denseformer.kernels.switch import use
 
 SCORE_BYTES = 1 << 21
@@ -52,6 +52,7 @@ def chunked_attention(
     q: (n, h, N, d); k, v: (n, h, M, d); sizes: how many windows each segment has; biases: of the segments,
     broadcastable to (size, h, N, M), with 1 or size as their first side, or None -> (n, h, N, d).
     """
+    k, v = k.to(q.dtype), v.to(q.dtype)
     if torch.is_grad_enabled():
         return ChunkedAttention.apply(q, k, v, scale, sizes, *biases)
     return predict(q, k, v, scale, sizes, biases)
@@ -72,7 +73,7 @@ class ChunkedAttention(torch.autograd.Function):
         return out
 
     @staticmethod
-    @torch.autocast('cpu', enabled=False)
+    @without_autocast
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, *biases = ctx.saved_tensors
         biases, kept = biases[: len(ctx.sizes)], biases[len(ctx.sizes) :]
@@ -102,7 +103,7 @@ class ChunkedAttention(torch.autograd.Function):
         return grad_q, grad_k, grad_v, None, None, *grad_biases
 
 
-@torch.autocast('cpu', enabled=False)
+@without_autocast
 def predict(
     q: Tensor,
     k: Tensor,

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer.kernels.products import HAS_BFLOAT16, for_products, matmul, product_dtype
+from denseformer.kernels.products import HAS_BFLOAT16, for_products, matmul, product_dtype, without_autocast
 from denseformer.kernels.switch import use
 
 ONEDNN: Any = getattr(torch.ops.mkldnn, '_linear_pointwise', None) if torch.backends.mkldnn.is_available() else None
@@ -24,7 +24,7 @@ if ONEDNN and HAS_BFLOAT16:
     ONEDNN_DTYPES.add(torch.bfloat16)
 AUTOCAST_DTYPES = {torch.float32, torch.bfloat16, torch.float16}
 """The dtypes that autocast converts; it leaves float64 and integers as they are."""
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 """Numbers that are converted to float32 at a time."""
 MANY_ROWS = 1024
 """From how many rows on a float32 gradient gains by oneDNN's product, which wants the weight transposed first."""
@@ -88,7 +88,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None, act: str = 'none') -
     return F.gelu(out) if act == 'gelu' else out
 
 
-@torch.autocast('cpu', enabled=False)
+@without_autocast
 def converted_product(x: Tensor, weight: Tensor, bias: Tensor | None, act: str) -> Tensor:
     """`product` in float32, some rows at a time."""
     weight, bias = for_products(weight), None if bias is None else for_products(bias)

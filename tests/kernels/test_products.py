@@ -1,12 +1,14 @@
 """Products of half precision on CPUs without arithmetic for it: computed in float32, and rounded once."""
 
+from threading import Thread
+
 import pytest
 import torch
 from gradients import assert_same_gradients
 from torch import nn
 
 from denseformer.attention.softmax import window_softmax_attention
-from denseformer.kernels import linear, products
+from denseformer.kernels import attention, linear, products
 from denseformer.layers import Linear, Mlp
 
 
@@ -67,3 +69,32 @@ def test_attention_is_nearer_to_float32_than_its_inputs_are_rounded(learned):
             places += [out.float(), *torch.autograd.grad(out.float().square().sum(), (q, k, v))]
     for ours, exact in zip(found, expected, strict=True):
         assert (ours - exact).abs().max() < 2**-7 * exact.abs().max()
+
+
+def test_autocast_of_one_thread_does_not_reach_another():
+    layer, x = Linear(7, 9), torch.randn(400, 7)
+    found = []
+
+    def predict(dtype):
+        with torch.no_grad(), torch.autocast('cpu', torch.bfloat16, enabled=dtype is torch.bfloat16):
+            for _ in range(50):
+                linear.product(x.bfloat16(), layer.weight, None)
+            found.append((torch.is_autocast_enabled('cpu'), dtype is torch.bfloat16))
+
+    threads = [Thread(target=predict, args=(dtype,)) for dtype in (torch.bfloat16, torch.float32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 2
+    assert all(is_on == wanted for is_on, wanted in found)
+
+
+@pytest.mark.parametrize('odd', ['k', 'v'])
+def test_attention_takes_queries_in_another_precision_than_keys_or_values(odd, monkeypatch):
+    monkeypatch.setattr(products, 'HAS_BFLOAT16', True)
+    maps = {name: torch.randn(2, 1, 5, 8).bfloat16() for name in 'qkv'}
+    maps[odd] = maps[odd].float()
+    out = attention.chunked_attention(*maps.values(), 0.5, [2], [None])
+    expected = nn.functional.scaled_dot_product_attention(*(x.float() for x in maps.values()), scale=0.5)
+    torch.testing.assert_close(out.float(), expected, rtol=0.05, atol=0.05)
