@@ -314,7 +314,8 @@ class Network(nn.Module, metaclass=Finished):
     @classmethod
     def describe(cls, arch: Any, **options: Any) -> Description:
         """Parameters and source of a variant, and what its task adds; nothing is allocated."""
-        asked = cls, repr((arch, sorted(options.items())))
+        record = cls.archs.get(arch) if isinstance(arch, str) else arch
+        asked = cls, repr((arch, record, sorted(options.items())))
         if asked not in DESCRIBED:
             network = cls.on_meta_device(arch=arch, **options)
             DESCRIBED[asked] = network._describe(f'{cls.__name__}-{arch}' if isinstance(arch, str) else cls.__name__)

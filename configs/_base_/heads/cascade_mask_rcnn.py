@@ -19,6 +19,7 @@ _train_objects = dict(
 )
 # Each stage refines the boxes of the one before: a stricter overlap makes a box positive, a smaller error counts.
 _overlaps = 0.5, 0.6, 0.7
+match_low_quality = False  # whether an object without such a box takes the best one
 _scales = [0.1, 0.1, 0.2, 0.2], [0.05, 0.05, 0.1, 0.1], [0.033, 0.033, 0.067, 0.067]
 model = dict(
     type='CascadeRCNN',
@@ -42,7 +43,7 @@ model = dict(
                     neg_iou_thr=overlap,
                     pos_iou_thr=overlap,
                     min_pos_iou=overlap,
-                    match_low_quality=False,
+                    match_low_quality='${match_low_quality}',
                 ),
             )
             for overlap in _overlaps

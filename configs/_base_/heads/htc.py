@@ -3,6 +3,7 @@
 # from it), num_classes, a dataset with label maps beside its masks (`with_seg`).
 _base_ = './cascade_mask_rcnn.py'
 stuff_classes = 183  # of the label maps
+match_low_quality = True
 _box_head = dict(
     type='Shared4Conv1FCBBoxHead',
     in_channels='${pyramid}',

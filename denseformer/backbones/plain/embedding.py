@@ -3,10 +3,12 @@
 Legend: B batch, H W the map in patches, C channels, P tokens in front of the patches (class, registers), N = P + H * W.
 """
 
+import logging
 import math
 
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from denseformer.caching import CachesInEval, cached_constant
@@ -114,6 +116,13 @@ class PositionTable(CachesInEval):
             return table
         if self.rows and math.isqrt(count) ** 2 == count:  # positions of the patches alone
             table = torch.cat([table.new_zeros(1, self.rows, table.shape[2]), table], 1)
+        if count == self.table.shape[1]:
+            print_log(
+                f'A position table of {count} rows is read as that of a square image. One that was trained at '
+                f'{self.grid[0]} x {self.grid[1]} patches is kept as it is under the names of this package.',
+                'current',
+                logging.WARNING,
+            )
         side = math.isqrt(table.shape[1] - self.rows)
         if side**2 != table.shape[1] - self.rows:
             raise ValueError(
