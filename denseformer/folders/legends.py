@@ -16,13 +16,14 @@ NUMBER = re.compile(r'^\d+$')
 class Legend:
     """names: stored value -> class; colors: color -> class; file: where they stand, '' for nowhere.
 
-    numbered: whether the file says the values, which are 0, 1, 2 ... otherwise.
+    numbered: whether the file says the values, which are 0, 1, 2 ... otherwise; ignored: values that do not count.
     """
 
     file: str = ''
     names: dict[int, str] = field(default_factory=dict)
     colors: dict[Color, str] = field(default_factory=dict)
     numbered: bool = False
+    ignored: frozenset[int] = frozenset()
 
 
 def read_legend(listing: Listing) -> Legend:
