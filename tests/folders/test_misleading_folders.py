@@ -94,6 +94,53 @@ def beside_a_folder_that_is_left_out(root):
     return written(root, 'data.yaml', f'train: images/train\nval: images/valid\nnames: [{", ".join(CLASSES)}]\n')
 
 
+def two_sets_of_one_name(root, write):
+    """Images of the same names in two folders, and what `write` makes of the path of each."""
+    for i, scene in enumerate(formats.scenes()):
+        name = f'set{i % 2}/{i // 2}.jpg'
+        formats.write_image(root / name, scene.image)
+        write(root, i, name)
+    return root
+
+
+def studio_of_two_sets(root):
+    tasks = json.loads((formats.label_studio_min(root) / 'export.json').read_text())
+    shutil.rmtree(root / 'images')
+
+    def write(root, i, name):
+        tasks[i]['image'] = f'/data/local-files/?d={name}'
+
+    return written(two_sets_of_one_name(root, write), 'export.json', json.dumps(tasks))
+
+
+def voc_of_two_sets(root):
+    def write(root, i, name):
+        text = formats.voc_text(i).replace(f'{formats.stem(i)}.jpg', name)
+        formats.write(root / f'xml{i % 2}' / f'{i // 2}.xml', text)
+
+    return two_sets_of_one_name(root, write)
+
+
+def studio_with_labels_apart(root):
+    def change(content):
+        for task in content:
+            parts = task['annotations'][0]['result']
+            for number, part in enumerate(parts):
+                labels = part['value'].pop('rectanglelabels')
+                part |= {'id': str(number), 'type': 'rectangle'}
+                parts[number] = [part, {**part, 'type': 'labels', 'value': {**part['value'], 'labels': labels}}]
+            task['annotations'][0]['result'] = [row for pair in parts for row in pair]
+
+    return edited(formats.label_studio(root), 'export.json', change)
+
+
+def labels_of_no_images(root):
+    """Texts beside labels that hold no objects, and labels of images that are elsewhere."""
+    (formats.yolo(root) / 'train/labels/README.txt').write_bytes(b'caf\xe9')
+    written(root, 'train/labels/predefined_classes.txt', 'dog\nperson\n')
+    return written(root, 'old/labels/1.txt', '0 0.5 0.5 0.1 0.1\n')
+
+
 def same_names_in_both_splits(root):
     content = json.loads((formats.coco(root) / 'all.json').read_text())
     (root / 'all.json').unlink()
@@ -292,6 +339,32 @@ MEANT = {
     'four corners': (lambda r: rectangles(r, 4), formats.THINGS),
     'addresses with escapes': (studio_with_blanks, formats.THINGS),
     'plain labels': (studio_with_plain_labels, formats.THINGS),
+    'labels apart from shapes': (studio_with_labels_apart, formats.THINGS),
+    'folders in addresses': (studio_of_two_sets, formats.THINGS),
+    'folders in names of files': (voc_of_two_sets, formats.THINGS),
+    'other texts beside YOLO': (labels_of_no_images, formats.THINGS),
+    'accents of maps in two characters': (
+        lambda r: written(
+            moved(formats.coco_panoptic(r), 'scene', unicodedata.normalize('NFD', 'scéne')),
+            'panoptic.json',
+            (r / 'panoptic.json').read_text().replace('scene', 'scéne'),
+        ),
+        CLASSES,
+    ),
+    'a list of images beside masks': (
+        lambda r: written(masks(r, three), 'filenames.txt', 'scene0\nscene1\n'),
+        ('class 0', 'class 1', 'class 2'),
+    ),
+    'test images without targets': (
+        lambda r: formats.write_image(formats.pairs(r) / 'test/input/9.png', formats.scenes()[0].image) or r,
+        (),
+    ),
+    'numbers of classes as text': (
+        lambda r: written(
+            formats.yolo(r), 'data.yaml', f"nc: '{len(formats.THINGS)}'\nnames: [{', '.join(formats.THINGS)}]"
+        ),
+        formats.THINGS,
+    ),
     'an earlier run': (with_an_earlier_run, formats.THINGS),
     'other pictures beside YOLO': (
         lambda r: formats.write_image(formats.yolo(r) / 'runs/curve.png', formats.scenes()[0].image) or r,
@@ -348,6 +421,22 @@ def test_the_classes_of_palettes_and_lists_are_learned_where_they_are_drawn(tmp_
     write, _ = MEANT['palettes that differ, and 255']
     scene, labels = first_labels(write(tmp_path / 'g'), tmp_path / 'g')
     assert np.array_equal(labels == 255, three(scene) == 2)
+
+
+def test_what_is_stored_twice_is_not_counted_as_left_out(tmp_path):
+    assert not any('left out' in note for note in understand(str(studio_with_labels_apart(tmp_path)))[0].notes)
+
+
+def test_files_of_labels_in_folders_without_images_are_noted(tmp_path):
+    notes = understand(str(labels_of_no_images(tmp_path)))[0].notes
+    assert any('1 files of labels are in folders to which no image belongs' in note for note in notes)
+
+
+def test_mild_images_are_read_with_their_targets(tmp_path):
+    root = moved(formats.scaled_pairs(tmp_path / 'data'), 'x2', 'x2m')
+    config = load_config(write_dataset(*understand(str(root)), tmp_path / 'dataset'))
+    images = build_dataset({**config.train_dataloader.dataset, 'pipeline': []})
+    assert all(info['img_path'].endswith('x2m.png') for info in map(images.get_data_info, range(len(images))))
 
 
 def test_palettes_that_differ_are_noted(tmp_path):
@@ -459,6 +548,14 @@ REFUSED = {
             lambda c: c['annotations'][0]['segments_info'][0].update(category_id=99),
         ),
         r"segments of 'scene0.png' have categories that are not listed: 99",
+    ),
+    'segments of a text for a number': (
+        lambda r: edited(
+            formats.coco_panoptic(r),
+            'panoptic.json',
+            lambda c: c['annotations'][0]['segments_info'][0].update(category_id='1'),
+        ),
+        "categories that are not listed: '1'",
     ),
     'objects without a name': (
         lambda r: written(formats.voc(r), 'Annotations/scene0.xml', formats.voc_text(0).replace('name>', 'title>')),
