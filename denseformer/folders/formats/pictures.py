@@ -18,7 +18,7 @@ TARGET = frozenset('target targets gt clean clear sharp hq hr high groundtruth o
 ROLES = DEGRADED | TARGET | frozenset(SPLIT_WORDS)
 SCALE_FOLDER = re.compile(r'^[xX]\d$')
 SCALE_SUFFIX = re.compile(r'x[2348][dm]?$')
-"""What DIV2K adds to the names of degraded images; see `degraded_names`."""
+"""Ends that DIV2K adds to the names of degraded images; see `degraded_names`."""
 PREFERRED_SCALE = 4
 LABEL_SUFFIXES = (
     '.json',
