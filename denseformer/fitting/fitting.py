@@ -99,7 +99,7 @@ def facts_of(found: Found, listing: Listing, device: str, model: str | None) -> 
         object_side=median(min(thing.box[2:]) for thing in things) if things else 0.0,
         objects=max(max(len(sample.things), len(sample.segments)) for sample in found.samples),
         scale=found.scale,
-        smallest=min((min(s.size) for s in found.samples if s.labels and s.size), default=0),
+        smallest=min((min(s.size) for s in found.of('train') if s.labels and s.size), default=0),
         device='cuda' if on_gpu else 'cpu',
         memory=torch.cuda.get_device_properties(0).total_memory / 2**30 if on_gpu else 0.0,
         cores=len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1,

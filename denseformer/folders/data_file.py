@@ -83,20 +83,25 @@ def read_data_file(file: str | Path) -> DataFile:
         raise FolderError(f"'{file}' holds no keys; see docs/own_data.md.")
     if 'kpt_shape' in content:
         raise FolderError(f"'{file}' describes keypoints, which are not learned here. Export boxes or polygons.")
-    count, names = content.get('nc'), content.get('names') or ()
-    if names and not isinstance(names, str) and count not in (None, len(names)):
-        raise FolderError(f"'{file}': nc is {count}, but names lists {len(names)} classes. Correct one of them.")
     known = {each.name for each in fields(DataFile)}
     for key in content.keys() - known - IGNORED_KEYS:
         raise FolderError(f"'{file}': nothing reads the key '{key}'.{did_you_mean(str(key), known)}")
-    try:
-        values = {key: READERS[key](value) for key, value in content.items() if key in READERS and value is not None}
-    except (TypeError, ValueError, AttributeError) as error:
-        raise FolderError(f"'{file}': {error}") from error
+    values = {key: read_value(file, key, value) for key, value in content.items() if key in READERS}
+    values = {key: value for key, value in values.items() if value is not None}
+    count, names = content.get('nc'), values.get('names')
+    if names and count is not None and str(count) != str(len(names)):
+        raise FolderError(f"'{file}': nc is {count}, but names lists {len(names)} classes. Correct one of them.")
     if values.get('task', 'auto') not in ('auto', *TASKS):
         raise FolderError(f"'{file}': task is one of {', '.join(TASKS)}, not '{values['task']}'.")
     root = folder_of(file, str(content.get('path') or '.'))
     return DataFile(root, **values)
+
+
+def read_value(file: Path, key: str, value: Any) -> Any:
+    try:
+        return None if value is None else READERS[key](value)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise FolderError(f"'{file}': {key}: {error}.") from error
 
 
 def folder_of(file: Path, said: str) -> Path:
@@ -120,9 +125,7 @@ def names_in(value: Any) -> tuple[str, ...]:
     if isinstance(value, Mapping):
         numbers = sorted(int(key) for key in value)
         if numbers != list(range(len(numbers))):
-            raise ValueError(
-                f'names: the indices are {numbers}, not 0, 1, 2 ...; write map: {{stored: index}} besides.'
-            )
+            raise ValueError(f'the indices are {numbers}, not 0, 1, 2 ...; write map: {{stored: index}} besides')
         return tuple(str(value[key]) for key in sorted(value, key=int))
     return texts(value)
 
@@ -135,7 +138,7 @@ def colors(value: Any) -> tuple[Color, ...]:
     rows = [tuple(int(part) for part in row) for row in value]
     wrong = [row for row in rows if len(row) != 3 or not all(0 <= part <= 255 for part in row)]
     if wrong:
-        raise ValueError(f'palette: {wrong[0]} is no color of three numbers from 0 to 255.')
+        raise ValueError(f'{wrong[0]} is no color of three numbers from 0 to 255')
     return tuple((r[0], r[1], r[2]) for r in rows)
 
 

@@ -2,11 +2,13 @@
 
 import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from denseformer.folders.found import Color
 from denseformer.folders.listing import Listing
+from denseformer.images.folders import IMAGES
 
 LEGEND = re.compile(r'(class|label|color|colour|palette|name|legend|map|codes)', re.IGNORECASE)
 NUMBER = re.compile(r'^\d+$')
@@ -16,13 +18,14 @@ NUMBER = re.compile(r'^\d+$')
 class Legend:
     """names: stored value -> class; colors: color -> class; file: where they stand, '' for nowhere.
 
-    numbered: whether the file says the values, which are 0, 1, 2 ... otherwise.
+    numbered: whether the file says the values, which are 0, 1, 2 ... otherwise; ignored: values that do not count.
     """
 
     file: str = ''
     names: dict[int, str] = field(default_factory=dict)
     colors: dict[Color, str] = field(default_factory=dict)
     numbered: bool = False
+    ignored: frozenset[int] = frozenset()
 
 
 def read_legend(listing: Listing) -> Legend:
@@ -34,9 +37,16 @@ def read_legend(listing: Listing) -> Legend:
     for file in listing.ending('.txt', '.csv', '.names'):
         if LEGEND.search(PurePosixPath(file).stem) or file.endswith('.names'):
             legend = parse(file, listing.text(file))
-            if legend.names or legend.colors:
+            names = [*legend.names.values(), *legend.colors.values()]
+            if names and not are_images(listing, names):
                 return legend
     return Legend()
+
+
+def are_images(listing: Listing, names: Sequence[str]) -> bool:
+    """Whether a list is one of images, by their suffix or without."""
+    by_suffix = any(PurePosixPath(name).suffix.lower() in IMAGES for name in names)
+    return by_suffix or all(listing.images_called(name) for name in names)
 
 
 def parse(file: str, text: str) -> Legend:

@@ -4,7 +4,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,8 +23,9 @@ MASK_WORDS = frozenset(
     'mask masks label labels annotation annotations annot ann anns gt groundtruth truth seg segmentation '  # noqa: SIM905
     'segmentations labelmap labelmaps'.split()
 )
+"""Words in names of folders of label maps."""
 IMAGE_WORDS = frozenset('image images img imgs imgdir photo photos picture pictures jpeg input inputs rgb'.split())  # noqa: SIM905
-"""Words in names of folders that tell label maps from images."""
+"""Words in names of folders of images."""
 RUN = '/dataset/data.py'
 """End of the path of a file that `fit` writes into the folder of a run."""
 JOINED = re.compile(r'^(train|val|test)(?=annot|mask|label|img|image)')
@@ -81,26 +82,21 @@ class Listing:
         Raises FolderError where this leaves several.
         """
         tail = PurePosixPath(said.replace('\\', '/'))
-        candidates = self.images_called(tail.name) or self.images_called(tail.stem)
-        if len(candidates) < 2:
-            return candidates[0] if candidates else None
+        left = self.images_called(tail.name) or self.images_called(tail.stem)
         folder, parts, split = PurePosixPath(near).parent.parts, tail.parts, split_of(near)
-        ranks = {
-            name: (
-                ending_shared(name, parts),
-                split_of(name) == split,
-                beginning_shared(name, folder),
-                image_words(name),
-            )
-            for name in candidates
-        }
-        best = [name for name in candidates if ranks[name] == max(ranks.values())]
-        if len(best) > 1:
+        for rank in (
+            lambda name: ending_shared(name, parts),
+            lambda name: split_of(name) == split,
+            lambda name: beginning_shared(name, folder),
+            image_words,
+        ):
+            left = best(left, rank)
+        if len(left) > 1:
             raise FolderError(
-                f"'{self.root}': {near} speaks of '{said}', which may be {' or '.join(best[:3])}. Write the folder "
+                f"'{self.root}': {near} speaks of '{said}', which may be {' or '.join(left[:3])}. Write the folder "
                 'before the name there, or move the others elsewhere.'
             )
-        return best[0]
+        return left[0] if left else None
 
     def text(self, name: str) -> str:
         """Raises FolderError for a file that is no text."""
@@ -137,6 +133,15 @@ class Listing:
             f'{folder}: {len(names)} {suffix or "without suffix"} ({names[0]}{" ..." * (len(names) > 1)})'
             for (folder, suffix), names in kinds.items()
         ] or ['nothing']
+
+
+def best(names: list[str], rank: Callable[[str], int]) -> list[str]:
+    """The names of the highest rank."""
+    if len(names) < 2:
+        return names
+    ranks = [rank(name) for name in names]
+    highest = max(ranks)
+    return [name for name, own in zip(names, ranks, strict=True) if own == highest]
 
 
 def composed(name: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from denseformer.folders.data_file import DataFile, data_file_of
 from denseformer.folders.formats import coco, cvat, label_studio, labelme, layouts, masks, pictures, videos, voc, yolo
+from denseformer.folders.formats.mask_values import Said, with_meaning
 from denseformer.folders.found import IGNORED, TASKS, Found, Sample, without_outlines
 from denseformer.folders.listing import FolderError, Listing, some
 from denseformer.folders.splitting import with_splits
@@ -16,7 +17,7 @@ FEW = 5
 MEASURED = 200
 """Images whose size is compared with the one in their annotations."""
 Recognize = Callable[[Listing, tuple[str, ...]], Found | None]
-FORMATS: tuple[tuple[str, tuple[str, ...], Recognize | None], ...] = (
+FORMATS: tuple[tuple[str, tuple[str, ...], Recognize], ...] = (
     (coco.EXPECTED, ('instances', 'detection'), coco.recognize),
     ("COCO panoptic: the same with 'segments_info', and a folder of maps", ('panoptic',), coco.recognize_panoptic),
     (cvat.EXPECTED, ('instances', 'detection'), cvat.recognize),
@@ -27,12 +28,12 @@ FORMATS: tuple[tuple[str, tuple[str, ...], Recognize | None], ...] = (
     (layouts.EXPECTED, ('segmentation',), layouts.recognize_cityscapes),
     ('', ('segmentation',), layouts.recognize_ade20k),
     (pictures.EXPECTED_PAIRS, ('restoration', 'super-resolution'), pictures.recognize_pairs),
-    (masks.EXPECTED, ('segmentation',), None),
+    (masks.EXPECTED, ('segmentation',), masks.recognize),
     (pictures.EXPECTED_ALONE, ('super-resolution',), pictures.recognize_alone),
     (videos.EXPECTED, ('video',), videos.recognize),
 )
-"""(how the format looks, tasks it serves, its function), the most telling first; masks take more of a data
-file, and come before the videos that they may be frames of."""
+"""(how the format looks, tasks it serves, its function), the most telling first; masks come before the
+videos that they may be frames of."""
 
 
 def understand(data: str, task: str = 'auto') -> tuple[Found, Listing]:
@@ -47,7 +48,10 @@ def understand(data: str, task: str = 'auto') -> tuple[Found, Listing]:
     if task not in ('auto', *TASKS):
         raise FolderError(f"There is no task '{task}'; there are {', '.join(TASKS)}.{did_you_mean(task, TASKS)}")
     listing = Listing(file.path)
-    found = recognize(listing, task, file)
+    found = with_places(recognize(listing, task, file), file)
+    if found.task == 'segmentation' and not found.classes:
+        numbers = frozenset(value for value in file.ignore if isinstance(value, int))
+        found = with_meaning(found, listing, Said(file.names, file.palette, file.map, numbers))
     check_files(found, listing)
     found = with_data_file(found, file)
     if task in ('detection', 'instances') and found.task != task:
@@ -103,11 +107,7 @@ def recognize(listing: Listing, task: str, file: DataFile) -> Found:
     for _, tasks, function in FORMATS:
         if task != 'auto' and task not in tasks:
             continue
-        if function is None:
-            numbers = [value for value in file.ignore if isinstance(value, int)]
-            found = masks.recognize(listing, file.names, file.palette, file.map, numbers)
-        else:
-            found = function(listing, file.names)
+        found = function(listing, file.names)
         if found is not None and task == 'auto' and function is pictures.recognize_alone:
             doubtful = pictures.signs_of_labels(listing, file.names)
         if found is not None and not doubtful:
@@ -124,7 +124,7 @@ def recognize(listing: Listing, task: str, file: DataFile) -> Found:
 
 
 def with_data_file(found: Found, file: DataFile) -> Found:
-    """`found` with the splits, the classes and their order that a data file asks for.
+    """`found` without the classes that a data file merges, drops or ignores.
 
     Raises FolderError for what the data file says and the format has no use for.
     """
@@ -134,13 +134,18 @@ def with_data_file(found: Found, file: DataFile) -> Found:
         raise FolderError(f"'{file.path}' is {found.format}: {known}; names lists {', '.join(strange)}.")
     if found.task != 'segmentation' and (file.palette or file.map or any(isinstance(v, int) for v in file.ignore)):
         raise FolderError(f"'{file.path}' is {found.format}: palette, map and ignored values are for masks of classes.")
-    if file.train or file.val or file.test:
-        samples = tuple(split_by(found.samples, file))
-        left_out = len(found.samples) - len(samples)
-        note = f'{left_out} labelled images are in no folder or list that the data file names, and are left out'
-        found = replace(found, samples=samples, notes=(*found.notes, *([note] if left_out else [])))
     ignored = [str(name) for name in file.ignore if isinstance(name, str)]
     return relabelled(found, file.merge, (*file.drop, *ignored)) if file.merge or file.drop or ignored else found
+
+
+def with_places(found: Found, file: DataFile) -> Found:
+    """`found` with the images in folders and lists that a data file names, where it names any, and their splits."""
+    if not (file.train or file.val or file.test):
+        return found
+    samples = tuple(split_by(found.samples, file))
+    left_out = len(found.samples) - len(samples)
+    note = f'{left_out} labelled images are in no folder or list that the data file names, and are left out'
+    return replace(found, samples=samples, notes=(*found.notes, *([note] if left_out else [])))
 
 
 def split_by(samples: Sequence[Sample], file: DataFile) -> list[Sample]:

@@ -1,10 +1,11 @@
 """A split where a folder has none: by class, the same each time, near-duplicates on one side."""
 
+import filecmp
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from denseformer.folders.found import Found, Sample
 from denseformer.folders.listing import FolderError, Listing
@@ -14,8 +15,8 @@ SHARE = 0.2
 """Share of the images that is held out for validation."""
 MOST = 1000
 """Images held out from large sets."""
-COMPARED = 1 << 18
-"""Bytes of files of one size that are compared."""
+COMPARED = 1 << 14
+"""Bytes at the beginning and the end of files of one size that are hashed before the whole of two is compared."""
 LARGEST_GROUP = 0.2
 """Share of the images from which a group of near-duplicates is divided: one side could not hold it."""
 
@@ -44,32 +45,30 @@ def with_splits(found: Found, listing: Listing) -> Found:
 
 
 def copies(samples: Sequence[Sample], listing: Listing) -> list[str]:
-    """A note where validation images are copies of training images: of one size in bytes, and alike as far as read.
+    """A note where the files of validation images are copies of those of training images.
 
     At most `MOST` validation images are looked at. The doctor finds near-duplicates, too.
     """
-    val = [sample.image for sample in samples if sample.split == 'val']
-    size = {name: (listing.root / name).stat().st_size for name in val[:: -(-len(val) // MOST)]}
-    train: dict[int, list[str]] = {number: [] for number in size.values()}
-    for name in (sample.image for sample in samples if sample.split == 'train'):
-        number = (listing.root / name).stat().st_size
-        if number in train:
-            train[number].append(name)
-    known = {number: {beginning(listing, name): name for name in names} for number, names in train.items()}
-    found = {
-        name: known[number][mark]
-        for name, number in size.items()
-        if known[number] and (mark := beginning(listing, name)) in known[number]
-    }
+    train = [listing.root / sample.image for sample in samples if sample.split == 'train']
+    val = [listing.root / sample.image for sample in samples if sample.split == 'val']
+    looked = val[:: -(-len(val) // MOST)]
+    sizes = {path.stat().st_size for path in looked}
+    known = {both_ends(path): path for path in train if path.stat().st_size in sizes}
+    found = [(path, other) for path in looked if (other := known.get(both_ends(path)))]
+    found = [pair for pair in found if filecmp.cmp(*pair, shallow=False)]
     if not found:
         return []
-    name, other = next(iter(found.items()))
-    return [f'{len(found)} of {len(size)} validation images looked at are copies of training images ({name} = {other})']
+    example = ' = '.join(path.relative_to(listing.root).as_posix() for path in found[0])
+    return [f'{len(found)} of {len(looked)} validation images looked at are copies of training images ({example})']
 
 
-def beginning(listing: Listing, name: str) -> bytes:
-    with (listing.root / name).open('rb') as file:
-        return hashlib.sha1(file.read(COMPARED), usedforsecurity=False).digest()
+def both_ends(path: Path) -> bytes:
+    """A hash of the size, the beginning and the end of a file."""
+    size = path.stat().st_size
+    with path.open('rb') as file:
+        beginning = file.read(COMPARED)
+        file.seek(max(COMPARED, size - COMPARED))
+        return hashlib.sha1(b'%d ' % size + beginning + file.read(COMPARED), usedforsecurity=False).digest()
 
 
 def videos(samples: Sequence[Sample], listing: Listing) -> list[list[Sample]]:

@@ -16,6 +16,7 @@ from typing import Any
 from filelock import FileLock
 
 from denseformer.checkpoints.download import cache_folder
+from denseformer.datasets.restoration.image_folders import degraded_names
 from denseformer.folders.data_file import DataFile, read_data_file
 from denseformer.folders.formats.videos import FRAMES, MASKS, flow_folder, frames_folder, video_name
 from denseformer.folders.found import Found, Sample
@@ -50,9 +51,17 @@ def digest(file: Path, described: DataFile) -> str:
     """A hash of a data file and of the names, sizes and times of the files it is about."""
     state = hashlib.sha1(file.read_bytes() + str(described.path).encode(), usedforsecurity=False)
     for name in Listing(described.path).names:
-        status = (described.path / name).stat()
+        status = status_of(described.path / name)
         state.update(f'{name} {status.st_size} {status.st_mtime_ns}\n'.encode())
     return state.hexdigest()[:16]
+
+
+def status_of(path: Path) -> os.stat_result:
+    """The status of a file, or of the link itself where it leads to nothing."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return path.lstat()
 
 
 def write_dataset(found: Found, listing: Listing, folder: Path) -> Path:
@@ -336,7 +345,7 @@ def check_names(samples: Sequence[Sample], prefix: dict[str, str], scale: int) -
     """Raise FolderError for a degraded image that does not lie in its folder as its target does in the other."""
     for sample in samples:
         target = relative_stem(sample.image, prefix['gt_path'])
-        if relative_stem(sample.labels[0], prefix['img_path']) not in (target, f'{target}x{scale}'):
+        if relative_stem(sample.labels[0], prefix['img_path']) not in degraded_names(target, scale):
             raise FolderError(
                 f"'{sample.labels[0]}' and its target '{sample.image}' lie in different sub-folders: arrange both alike"
             )

@@ -45,13 +45,21 @@ def test_sizes_follow_from_the_images():
     assert keys(train=3)['batch_size'] == 3
 
 
-def test_patches_fit_the_smallest_image_of_pairs(tmp_path):
+def test_patches_fit_the_smallest_training_image_of_pairs(tmp_path):
     root = formats.pairs(tmp_path)
     for folder in ('input', 'target'):
         formats.write_image(root / folder / 'small.png', formats.scenes()[0].image[:20, :30])
-    facts = facts_of(*understand(str(root)), 'cpu', None)
-    assert (facts.short, facts.smallest) == (64, 20)
-    assert choose(facts).keys['patch_size'] == 16
+    found, listing = understand(str(root))
+    others = [dataclasses.replace(sample, split='train') for sample in found.samples if 'small' not in sample.image]
+    (small,) = (sample for sample in found.samples if 'small' in sample.image)
+    sizes = {}
+    for split in ('train', 'val'):
+        samples = (*others, dataclasses.replace(small, split=split))
+        facts = facts_of(dataclasses.replace(found, samples=samples), listing, 'cpu', None)
+        sizes[split] = facts.short, facts.smallest, choose(facts).keys['patch_size']
+    assert sizes['train'] == (64, 20, 16)
+    assert sizes['val'][:2] == (64, 64)
+    assert sizes['val'][2] > 16
 
 
 def test_the_run_grows_with_the_images_between_bounds():

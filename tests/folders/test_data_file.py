@@ -74,6 +74,8 @@ def test_objects_of_names_that_the_file_does_not_list_are_refused(tmp_path):
     [
         ('nmaes: [a]\n', "nothing reads the key 'nmaes'.* Did you mean 'names'"),
         ('names: {1: a, 2: b}\n', r'names: the indices are \[1, 2\]'),
+        ('names: 5\n', "names: 'int' object"),
+        ("nc: '2'\nnames: [a, b, c]\n", 'nc is 2, but names lists 3'),
         ('palette: [[1, 2]]\n', r'palette: \(1, 2\) is no color'),
         ('task: guess\n', "task is one of .* not 'guess'"),
         ('train: nowhere\n', "there is no folder 'nowhere'"),
@@ -113,6 +115,10 @@ def test_a_config_takes_a_data_file_as_the_base_of_its_dataset(tmp_path, monkeyp
     formats.write_image(root / 'images' / 'scene9.jpg', formats.scenes()[0].image)
     formats.write_image(root / 'masks' / 'scene9.png', formats.scenes()[0].semantic)
     assert load_config(config).train_dataloader.dataset.ann_file != written
+    (root / 'masks' / 'scene9.png').unlink()
+    (root / 'masks' / 'scene9.png').symlink_to(root / 'gone.png')
+    with pytest.raises(ValueError, match=r'scene9\.png'):
+        load_config(config)
 
 
 @pytest.mark.parametrize(

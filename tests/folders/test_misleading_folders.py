@@ -34,6 +34,10 @@ def counted_from_1(scene, last=3):
     return np.minimum(np.where(scene.semantic == 255, 0, scene.semantic) + 1, last).astype(np.uint8)
 
 
+def three(scene):
+    return counted_from_1(scene) - 1
+
+
 def edited(root, file, change):
     content = json.loads((root / file).read_text())
     change(content)
@@ -53,6 +57,7 @@ def moved(root, old, new):
     return root
 
 
+RED, BLUE = (255, 0, 0), (0, 0, 255)
 PAINTED = tuple(zip(CLASSES, PALETTE, strict=True))
 
 
@@ -67,6 +72,73 @@ def palettes_of_their_own(root):
     for path in (root / 'masks').iterdir():
         Image.open(path).quantize(32).save(path)
     return root
+
+
+def in_palettes(root, draw, *palettes):
+    """Masks of indices, with these palettes, {index: color}, in turn; 0 where an index has no color."""
+    for i, scene in enumerate(formats.scenes()):
+        palette, labels = palettes[i % len(palettes)], draw(scene)
+        colors = np.zeros((256, 3), np.uint8)
+        colors[[*palette]] = [*palette.values()]
+        labels = np.where(np.isin(labels, [*palette]), labels, 0).astype(np.uint8)
+        formats.write_image(formats.images(root) / 'masks' / f'{formats.stem(i)}.png', labels, colors.ravel().tolist())
+    return root
+
+
+def beside_a_folder_that_is_left_out(root):
+    for i, scene in enumerate(formats.scenes()):
+        formats.write_image(root / 'images' / formats.split(i) / f'{i}.jpg', scene.image)
+        formats.write_image(root / 'masks' / formats.split(i) / f'{i}.png', scene.semantic)
+    formats.write_image(root / 'images' / 'old' / '9.jpg', formats.scenes()[0].image)
+    formats.write_image(root / 'masks' / 'old' / '9.png', np.zeros((32, 32), np.uint8))
+    return written(root, 'data.yaml', f'train: images/train\nval: images/valid\nnames: [{", ".join(CLASSES)}]\n')
+
+
+def two_sets_of_one_name(root, write):
+    """Images of the same names in two folders, and what `write` makes of the path of each."""
+    for i, scene in enumerate(formats.scenes()):
+        name = f'set{i % 2}/{i // 2}.jpg'
+        formats.write_image(root / name, scene.image)
+        write(root, i, name)
+    return root
+
+
+def studio_of_two_sets(root):
+    tasks = json.loads((formats.label_studio_min(root) / 'export.json').read_text())
+    shutil.rmtree(root / 'images')
+
+    def write(root, i, name):
+        tasks[i]['image'] = f'/data/local-files/?d={name}'
+
+    return written(two_sets_of_one_name(root, write), 'export.json', json.dumps(tasks))
+
+
+def voc_of_two_sets(root):
+    def write(root, i, name):
+        text = formats.voc_text(i).replace(f'{formats.stem(i)}.jpg', name)
+        formats.write(root / f'xml{i % 2}' / f'{i // 2}.xml', text)
+
+    return two_sets_of_one_name(root, write)
+
+
+def studio_with_labels_apart(root):
+    def change(content):
+        for task in content:
+            parts = task['annotations'][0]['result']
+            for number, part in enumerate(parts):
+                labels = part['value'].pop('rectanglelabels')
+                part |= {'id': str(number), 'type': 'rectangle'}
+                parts[number] = [part, {**part, 'type': 'labels', 'value': {**part['value'], 'labels': labels}}]
+            task['annotations'][0]['result'] = [row for pair in parts for row in pair]
+
+    return edited(formats.label_studio(root), 'export.json', change)
+
+
+def labels_of_no_images(root):
+    """Texts beside labels that hold no objects, and labels of images that are elsewhere."""
+    (formats.yolo(root) / 'train/labels/README.txt').write_bytes(b'caf\xe9')
+    written(root, 'train/labels/predefined_classes.txt', 'dog\nperson\n')
+    return written(root, 'old/labels/1.txt', '0 0.5 0.5 0.1 0.1\n')
 
 
 def same_names_in_both_splits(root):
@@ -207,13 +279,54 @@ MEANT = {
         lambda r: color_legend(formats.color_masks(r), [('void', PALETTE[0]), *PAINTED[1:]]),
         CLASSES[1:],
     ),
+    'a numbered list without the background': (
+        lambda r: written(masks(r, three), 'labels.csv', '1,cat\n2,dog\n'),
+        ('background', 'cat', 'dog'),
+    ),
+    'one class and void': (
+        lambda r: written(masks(r, lambda s: s.instances > 0), 'classes.txt', 'unlabeled\ncrack\n'),
+        ('unlabeled', 'crack'),
+    ),
+    'void in names, in another order': (
+        lambda r: written(
+            color_legend(formats.color_masks(r), [('void', PALETTE[0]), *PAINTED[1:]]),
+            'data.yaml',
+            f'names: [{", ".join(CLASSES[:0:-1])}, void]',
+        ),
+        (*CLASSES[:0:-1], 'void'),
+    ),
+    'a folder that the data file leaves out': (beside_a_folder_that_is_left_out, CLASSES),
     'a palette for each file': (palettes_of_their_own, CLASSES),
+    'entries of palettes that are not used': (
+        lambda r: color_legend(
+            in_palettes(r, three, {1: RED}, {2: BLUE}), [('ground', (0, 0, 0)), ('red', RED), ('blue', BLUE)]
+        ),
+        ('ground', 'red', 'blue'),
+    ),
+    'palettes of gray beside ones of colors': (
+        lambda r: in_palettes(r, three, {i: (i, i, i) for i in range(256)}, {1: RED, 2: BLUE}),
+        ('class 0', 'class 1', 'class 2'),
+    ),
+    'palettes that differ, and 255': (
+        lambda r: in_palettes(
+            r, lambda s: np.array([0, 1, 255], np.uint8)[three(s)], {1: RED, 255: (9, 9, 9)}, {1: BLUE, 255: (9, 9, 9)}
+        ),
+        ('#000000', '#0000ff', '#ff0000'),
+    ),
+    'a palette with black that no class has': (
+        lambda r: color_legend(in_palettes(r, three, {1: RED, 2: BLUE}), [('red', RED), ('blue', BLUE)]),
+        ('red', 'blue'),
+    ),
     'a palette and a legend in another order': (
         lambda r: color_legend(formats.palette_masks(r), PAINTED[::-1]),
         CLASSES,
     ),
     'capitals in the suffix of masks': (lambda r: moved(formats.binary_masks(r), '_mask', '_Mask'), TWO),
     'masks of 16 bits': (sixteen_bits, CLASSES),
+    'masks of 16 bits with names': (
+        lambda r: written(sixteen_bits(r), 'data.yaml', f'names: [{", ".join(CLASSES)}]'),
+        CLASSES,
+    ),
     'suffixes of several cases and kinds': (mixed_suffixes, CLASSES),
     'linked folders': (linked, CLASSES),
     'other xml files': (lambda r: written(formats.index_masks(r), 'a.aux.xml', '<PAMDataset/>'), CLASSES),
@@ -226,6 +339,32 @@ MEANT = {
     'four corners': (lambda r: rectangles(r, 4), formats.THINGS),
     'addresses with escapes': (studio_with_blanks, formats.THINGS),
     'plain labels': (studio_with_plain_labels, formats.THINGS),
+    'labels apart from shapes': (studio_with_labels_apart, formats.THINGS),
+    'folders in addresses': (studio_of_two_sets, formats.THINGS),
+    'folders in names of files': (voc_of_two_sets, formats.THINGS),
+    'other texts beside YOLO': (labels_of_no_images, formats.THINGS),
+    'accents of maps in two characters': (
+        lambda r: written(
+            moved(formats.coco_panoptic(r), 'scene', unicodedata.normalize('NFD', 'scéne')),
+            'panoptic.json',
+            (r / 'panoptic.json').read_text().replace('scene', 'scéne'),
+        ),
+        CLASSES,
+    ),
+    'a list of images beside masks': (
+        lambda r: written(masks(r, three), 'filenames.txt', 'scene0\nscene1\n'),
+        ('class 0', 'class 1', 'class 2'),
+    ),
+    'test images without targets': (
+        lambda r: formats.write_image(formats.pairs(r) / 'test/input/9.png', formats.scenes()[0].image) or r,
+        (),
+    ),
+    'numbers of classes as text': (
+        lambda r: written(
+            formats.yolo(r), 'data.yaml', f"nc: '{len(formats.THINGS)}'\nnames: [{', '.join(formats.THINGS)}]"
+        ),
+        formats.THINGS,
+    ),
     'an earlier run': (with_an_earlier_run, formats.THINGS),
     'other pictures beside YOLO': (
         lambda r: formats.write_image(formats.yolo(r) / 'runs/curve.png', formats.scenes()[0].image) or r,
@@ -276,6 +415,34 @@ def test_the_classes_of_palettes_and_lists_are_learned_where_they_are_drawn(tmp_
     write, _ = MEANT['masks of 16 bits']
     scene, labels = first_labels(write(tmp_path / 'e'), tmp_path / 'e')
     assert np.array_equal(labels, scene.semantic)
+    write, _ = MEANT['a palette with black that no class has']
+    scene, labels = first_labels(write(tmp_path / 'f'), tmp_path / 'f')
+    assert np.array_equal(labels, np.array([255, 0, 1])[three(scene)])
+    write, _ = MEANT['palettes that differ, and 255']
+    scene, labels = first_labels(write(tmp_path / 'g'), tmp_path / 'g')
+    assert np.array_equal(labels == 255, three(scene) == 2)
+
+
+def test_what_is_stored_twice_is_not_counted_as_left_out(tmp_path):
+    assert not any('left out' in note for note in understand(str(studio_with_labels_apart(tmp_path)))[0].notes)
+
+
+def test_files_of_labels_in_folders_without_images_are_noted(tmp_path):
+    notes = understand(str(labels_of_no_images(tmp_path)))[0].notes
+    assert any('1 files of labels are in folders to which no image belongs' in note for note in notes)
+
+
+def test_mild_images_are_read_with_their_targets(tmp_path):
+    root = moved(formats.scaled_pairs(tmp_path / 'data'), 'x2', 'x2m')
+    config = load_config(write_dataset(*understand(str(root)), tmp_path / 'dataset'))
+    images = build_dataset({**config.train_dataloader.dataset, 'pipeline': []})
+    assert all(info['img_path'].endswith('x2m.png') for info in map(images.get_data_info, range(len(images))))
+
+
+def test_palettes_that_differ_are_noted(tmp_path):
+    assert any(
+        'palettes differ from mask to mask' in n for n in understand(str(palettes_of_their_own(tmp_path)))[0].notes
+    )
 
 
 def exif(root):
@@ -322,6 +489,10 @@ REFUSED = {
     'a legend that lacks values': (
         lambda r: written(masks(r, lambda s: s.semantic), 'classes.txt', 'a\nb\n'),
         r'values \[2, 3, 4, 5, 6, 7\] that classes.txt does not list',
+    ),
+    'a list that begins with the background, and one value more': (
+        lambda r: written(masks(r, lambda s: counted_from_1(s, 4) - 1), 'classes.txt', 'background\ncat\ndog\n'),
+        r'values \[3\] that classes.txt does not list',
     ),
     'names for colors': (
         lambda r: written(without(formats.color_masks(r), 'class_dict.csv'), 'data.yaml', 'names: [a, b]'),
@@ -377,6 +548,14 @@ REFUSED = {
             lambda c: c['annotations'][0]['segments_info'][0].update(category_id=99),
         ),
         r"segments of 'scene0.png' have categories that are not listed: 99",
+    ),
+    'segments of a text for a number': (
+        lambda r: edited(
+            formats.coco_panoptic(r),
+            'panoptic.json',
+            lambda c: c['annotations'][0]['segments_info'][0].update(category_id='1'),
+        ),
+        "categories that are not listed: '1'",
     ),
     'objects without a name': (
         lambda r: written(formats.voc(r), 'Annotations/scene0.xml', formats.voc_text(0).replace('name>', 'title>')),

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from denseformer.folders import Found, Listing, Sample, Thing, understand
-from denseformer.folders.splitting import choose, with_splits
+from denseformer.folders.splitting import COMPARED, choose, copies, with_splits
 from tests.support import formats
 
 
@@ -40,6 +40,18 @@ def test_copies_of_training_images_in_the_validation_split_are_noted(tmp_path):
         shutil.copy(root / 'train' / folder / f'scene0{suffix}', root / 'valid' / folder / f'again{suffix}')
     notes = understand(str(root))[0].notes
     assert any('1 of 3 validation images looked at are copies' in note and 'scene0.jpg' in note for note in notes)
+
+
+def test_files_of_one_size_that_differ_in_their_middle_are_no_copies(tmp_path):
+    content = np.zeros((3, COMPARED), np.uint8)
+    for place, middle in (('train/0.ppm', 0), ('val/1.ppm', 1), ('val/2.ppm', 0)):
+        content[1] = middle
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_bytes(content.tobytes())
+    samples = [Sample(name, name.split('/')[0]) for name in ('train/0.ppm', 'val/1.ppm', 'val/2.ppm')]
+    (note,) = copies(samples, Listing(tmp_path))
+    assert note.startswith('1 of 2 ')
+    assert '(val/2.ppm = train/0.ppm)' in note
 
 
 def test_near_duplicates_stay_on_one_side(tmp_path):

@@ -17,8 +17,8 @@ class RestorationImages(BaseDataset):
     """Images of one folder as targets, and of another, where there is one, as what they are to be restored from.
 
     A degraded image has the path of its target, suffixes aside; its name may end in `x2` besides, the scale, as those
-    of DIV2K and Set5 do. Every target needs one. Folders are searched with all that is below them; one whose name ends
-    in `.lmdb` is a database, as `denseformer prepare lmdb` makes it.
+    of DIV2K and Set5 do, or in DIV2K's `x4m` and `x4d`. Every target needs one. Folders are searched with all that is
+    below them; one whose name ends in `.lmdb` is a database, as `denseformer prepare lmdb` makes it.
 
     Args:
         data_root: folder that the others are in.
@@ -82,7 +82,7 @@ class RestorationImages(BaseDataset):
         ]
 
     def _partner(self, name: str, degraded: Mapping[str, Path]) -> Path | None:
-        return degraded.get(name) or degraded.get(f'{name}x{self.scale}')
+        return next((degraded[each] for each in degraded_names(name, self.scale) if each in degraded), None)
 
     def _chosen(self, files: dict[str, Path]) -> dict[str, Path]:
         named = {*(self.only or ()), *self.without}
@@ -91,6 +91,11 @@ class RestorationImages(BaseDataset):
             raise ValueError(f"There is no image of these names in '{self.data_prefix['gt_path']}': {absent}.")
         chosen = set(files if self.only is None else self.only) - set(self.without)
         return {name: path for name, path in files.items() if name in chosen}
+
+
+def degraded_names(target: str, scale: int) -> tuple[str, ...]:
+    """Names that the degraded image of a target may have: DIV2K adds the scale, and 'm' for mild, 'd' for difficult."""
+    return (target, *(f'{target}x{scale}{kind}' for kind in ('', 'm', 'd')))
 
 
 def image_files(folder: str, suffixes: Collection[str] = IMAGES) -> dict[str, Path]:

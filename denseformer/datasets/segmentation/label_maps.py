@@ -164,10 +164,11 @@ def decode_labels(path: str, data: bytes, in_colors: bool = False) -> np.ndarray
 
 
 def palette_of(data: bytes) -> list[tuple[int, int, int]]:
-    """The colors of the indices of an image with a palette; none for other images."""
+    """The colors of the indices of an image with a palette; none for other images, and where they are gray levels."""
     with Image.open(BytesIO(data)) as image:
         values = (image.getpalette() or []) if image.mode == 'P' else []
-    return list(zip(values[::3], values[1::3], values[2::3], strict=True))
+    colors = list(zip(values[::3], values[1::3], values[2::3], strict=True))
+    return [] if all(color == (i, i, i) for i, color in enumerate(colors)) else colors
 
 
 def as_colors(labels: np.ndarray) -> np.ndarray:

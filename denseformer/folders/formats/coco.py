@@ -7,7 +7,7 @@ from typing import Any
 
 from denseformer.detection.coco_content import has_outline, is_box, outline_box, outline_fault
 from denseformer.folders.found import Found, Sample, Thing, found_things
-from denseformer.folders.listing import FolderError, Listing, is_rows, some, split_of
+from denseformer.folders.listing import FolderError, Listing, composed, is_rows, some, split_of
 
 EXPECTED = "COCO: json files with 'images', 'annotations' and 'categories', images where file_name says"
 
@@ -53,7 +53,7 @@ def recognize_panoptic(listing: Listing, names: tuple[str, ...] = ()) -> Found |
         known = {row['id']: str(row['name']).strip() for row in content['categories']}
         for row in content['categories']:
             (things if row.get('isthing', 1) else stuff)[known[row['id']]] = None
-        segments = {row['image_id']: row for row in content['annotations']}
+        segments = {row.get('image_id'): row for row in content['annotations']}
         for image in content['images']:
             try:
                 samples.append(panoptic_sample(listing, file, image, segments.get(image['id'], {}), known))
@@ -77,14 +77,16 @@ def panoptic_sample(
     if path is None:
         raise ValueError(f"'{image['file_name']}' is not there")
     said = str(row.get('file_name'))
-    maps = [name for name in listing.images_called(PurePosixPath(said).name) if f'/{name}'.endswith(f'/{said}')]
-    maps = [name for name in maps if name != path]
+    end = composed(f'/{said}')
+    called = listing.images_called(PurePosixPath(said).name)
+    maps = [name for name in called if composed(f'/{name}').endswith(end) and name != path]
     if not maps:
         raise ValueError(f"the panoptic map of '{image['file_name']}' is not there")
-    lost = sorted({str(part.get('category_id')) for part in row['segments_info']} - {*map(str, known)})
+    parts = row.get('segments_info') or ()
+    lost = sorted({repr(part.get('category_id')) for part in parts if part.get('category_id') not in known})
     if lost:
         raise ValueError(f"segments of '{said}' have categories that are not listed: {', '.join(lost)}")
-    rows = tuple({**part, 'category': known[part['category_id']]} for part in row['segments_info'])
+    rows = tuple({**part, 'category': known[part['category_id']]} for part in parts)
     label = max(maps, key=lambda name: PurePosixPath(file).stem in name)
     return Sample(path, split_of(file) or split_of(path), (label,), segments=rows, size=image_size(image))
 

@@ -1,7 +1,7 @@
 """Label Studio's json exports, the full one and JSON-MIN: rectangles and polygons as percent of width and height."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -52,22 +52,32 @@ def image_of(row: Mapping[str, Any]) -> str:
 
 def find(listing: Listing, said: str, near: str) -> str | None:
     said = unquote(said.partition('?')[0] if '?d=' not in said else said.partition('?d=')[2])
-    name = PurePosixPath(said).name
-    return listing.find_image(name, near) or listing.find_image(UPLOADED.sub('', name), near)
+    path = PurePosixPath(said)
+    return listing.find_image(said, near) or listing.find_image(f'{path.parent}/{UPLOADED.sub("", path.name)}', near)
 
 
 def shapes_of(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The values of what was drawn: of the last annotation that was not cancelled, or of JSON-MIN's lists of them."""
+    """The values of what was drawn: of the last annotation that was not cancelled, or of JSON-MIN's lists of them.
+
+    Projects with tools and labels apart store a shape once with its label and once, under the same id, without.
+    """
     if 'annotations' in row:
         kept = [work for work in row['annotations'] if not work.get('was_cancelled')]
-        yield from (drawn.get('value', {}) for drawn in (kept[-1].get('result') or () if kept else ()))
+        drawn = (kept[-1].get('result') or ()) if kept else ()
+        labelled = {part['id'] for part in drawn if 'id' in part and labels_of(part.get('value', {}))}
+        values = ((part.get('id'), part.get('value', {})) for part in drawn)
+        yield from (value for number, value in values if labels_of(value) or number not in labelled)
     else:
         yield from (shape for part in row.values() if is_rows(part) for shape in part)
 
 
+def labels_of(value: Mapping[str, Any]) -> Sequence[str]:
+    return next((value[kind] for kind in SHAPES if value.get(kind)), ())
+
+
 def thing_of(value: Mapping[str, Any], size: tuple[int, int]) -> Thing | None:
     """The object of a rectangle or polygon; None for other shapes, and for rectangles that are turned."""
-    labels = next((value[kind] for kind in SHAPES if value.get(kind)), None)
+    labels = labels_of(value)
     if not labels or value.get('rotation') or not ('points' in value or 'width' in value):
         return None
     width, height = size[0] / 100, size[1] / 100

@@ -14,6 +14,8 @@ from denseformer.images.reading import read_bytes
 
 VOID = frozenset(('void', 'ignore', 'ignored', 'unlabeled', 'unlabelled', "don't care", 'dont_care', 'dontcare'))
 """Names in legends of what does not count."""
+BACKGROUND = frozenset(('background', 'bg', '_background_'))
+BLACK = (0, 0, 0)
 VOID_16 = 65535
 """The value that stands for 255 in masks of 16 bits."""
 READ = 2000
@@ -75,43 +77,45 @@ class Meaning:
         return self.values.get(value, value)
 
 
-def with_meaning(listing: Listing, samples: Sequence[Sample], said: Said) -> Found:
-    """The dataset of these label maps, whose values are learned from up to `READ` of them.
+def with_meaning(found: Found, listing: Listing, said: Said) -> Found:
+    """`found` with the classes of its label maps, whose values are learned from up to `READ` of them.
 
     Raises FolderError for files that are no masks or of another size than their image, and for values that a legend or
     the data file does not list.
     """
     legend = read_legend(listing)
-    masks = read_masks(listing, spread(samples, READ))
-    if not are_in_colors(masks.values(), said, legend):
-        said, legend = by_palette([*masks.values()], said, legend)
-        indices = sorted({value for mask in masks.values() for value in mask.values if isinstance(value, int)})
-        meaning = of_indices(listing, indices, said, legend)
-        present = {image: meaning.present(mask.values) for image, mask in masks.items()}
-        palette = said.palette
-    else:
-        colors = sorted({color for mask in masks.values() for color in mask.colors})
-        void = frozenset(mask.shown[IGNORED] for mask in masks.values() if IGNORED in mask.shown)
-        meaning = of_colors(listing, colors, said, legend, void)
-        present = {image: meaning.present(mask.colors) for image, mask in masks.items()}
+    by_image = read_masks(listing, spread(found.samples, READ))
+    masks = [*by_image.values()]
+    if are_in_colors(masks, said, legend):
+        colors = sorted({color for mask in masks for color in mask.colors})
+        meaning = of_colors(listing, colors, said, legend, void_colors(masks))
         shown = {label: color for color, label in reversed([*meaning.colors.items()])}
         palette = tuple(shown.get(i, (0, 0, 0)) for i in range(len(meaning.classes)))
+    else:
+        said, legend = by_palette(masks, said, legend)
+        indices = sorted({value for mask in masks for value in mask.values if isinstance(value, int)})
+        meaning = of_indices(listing, indices, said, legend)
+        palette = said.palette
     if len(meaning.classes) < 2:
         raise FolderError(
             f"'{listing.root}': the masks show {', '.join(meaning.classes) or 'nothing'} alone. Two classes are "
             'needed, of which one may be the background; transparency is not read.'
         )
-    partly = f'{len(masks)} of {len(samples)} masks were read to learn their values'
-    return Found(
-        meaning.format,
-        'segmentation',
-        tuple(samples),
-        meaning.classes,
+    partly = f'{len(masks)} of {len(found.samples)} masks were read to learn their values'
+    differ = 'palettes differ from mask to mask: classes are told by their colors, not by indices'
+    notes = [
+        *([partly] if len(masks) < len(found.samples) else []),
+        *([differ] if meaning.colors and all(mask.palette for mask in masks) else []),
+    ]
+    return replace(
+        found,
+        format=meaning.format,
+        classes=meaning.classes,
         palette=palette if len(palette) == len(meaning.classes) else (),
         values=meaning.values,
         colors=meaning.colors,
-        present=present,
-        notes=(*([partly] if len(masks) < len(samples) else []), *meaning.notes),
+        present={i: meaning.present(m.colors if meaning.colors else m.values) for i, m in by_image.items()},
+        notes=(*found.notes, *notes, *meaning.notes),
     )
 
 
@@ -156,18 +160,29 @@ def are_in_colors(masks: Iterable[Stored], said: Said, legend: Legend) -> bool:
     return False
 
 
+def void_colors(masks: Iterable[Stored]) -> frozenset[Color]:
+    """Colors that the index 255 has, and no other one."""
+    shown = {row for mask in masks for row in mask.shown.items()}
+    return frozenset(color for index, color in shown if index == IGNORED) - {c for i, c in shown if i != IGNORED}
+
+
 def by_palette(masks: Sequence[Stored], said: Said, legend: Legend) -> tuple[Said, Legend]:
-    """(said, legend) with what a table of colors says of indices, where all masks have a palette of its colors."""
+    """(said, legend) with what a table of colors says of indices, where all masks have a palette of its colors.
+
+    Black that is not in the table does not count.
+    """
     table = said.palette or tuple(legend.colors)
-    used = {color for mask in masks for index, color in mask.shown.items() if index != IGNORED}
-    if not table or not used <= {*table} or not all(mask.palette for mask in masks):
+    used = sorted({row for mask in masks for row in mask.shown.items() if row[0] != IGNORED})
+    if not table or not {color for _, color in used} <= {*table, BLACK} or not all(mask.palette for mask in masks):
         return said, legend
+    void = frozenset(index for index, color in used if color not in table)
     colors = {index: color for mask in masks for index, color in enumerate(mask.palette) if index != IGNORED}
-    known = {index: color for index, color in sorted(colors.items()) if color in table}
+    known = {index: color for index, color in sorted({**colors, **dict(used)}.items()) if color in table}
     if said.palette:
-        return replace(said, values={**{i: table.index(color) for i, color in known.items()}, **said.values}), legend
+        values = {**dict.fromkeys(void, IGNORED), **{index: table.index(color) for index, color in known.items()}}
+        return replace(said, values={**values, **said.values}), legend
     names = {index: legend.colors[color] for index, color in known.items()}
-    return said, legend if legend.names else replace(legend, names=names, numbered=True)
+    return said, legend if legend.names else replace(legend, names=names, numbered=True, ignored=void)
 
 
 def as_color(value: Value) -> Color:
@@ -217,24 +232,27 @@ def of_colors(
                 f'palette has {len(said.palette)} colors and names {len(classes)}: write one for each name.'
             )
     elif legend.colors:
-        classes, where = tuple(dict.fromkeys(legend.colors.values())), legend.file
+        listed, where = {*legend.colors.values()}, legend.file
+        classes = tuple(dict.fromkeys(name for name in (*said.names, *legend.colors.values()) if name in listed))
         table = {color: classes.index(name) for color, name in legend.colors.items()}
-        classes, table, notes = without_void(classes, table, legend.file)
+        classes, table, notes = without_void(classes, table, legend.file, said.names)
     elif said.names:
         raise FolderError(
             f"'{listing.root}': the masks are in colors, and names alone does not say which is whose: write palette, "
             f'colors in the order of names. The colors are {", ".join(map(str, colors[:12]))}.'
         )
     elif len(colors) <= MOST_COLORS:
-        names = tuple('#{:02x}{:02x}{:02x}'.format(*color) for color in colors)
+        counted = [color for color in colors if color not in void]
+        names = tuple('#{:02x}{:02x}{:02x}'.format(*color) for color in counted)
         notes = ('the colors have no names: add class_dict.csv, lines of name,red,green,blue',)
-        return Meaning(kind, names, colors={color: i for i, color in enumerate(colors)}, notes=notes)
+        table = {**{color: i for i, color in enumerate(counted)}, **dict.fromkeys(void, IGNORED)}
+        return Meaning(kind, names, colors=table, notes=notes)
     else:
         raise FolderError(
             f"'{listing.root}': the masks have {len(colors)} colors; list name,red,green,blue in class_dict.csv."
         )
     unknown = [color for color in colors if color not in table]
-    if {*unknown} <= {(0, 0, 0), *void}:
+    if {*unknown} <= {BLACK, *void}:
         table |= dict.fromkeys(unknown, IGNORED)
     else:
         text = ', '.join(map(str, unknown[:8]))
@@ -243,11 +261,16 @@ def of_colors(
 
 
 def without_void(
-    classes: tuple[str, ...], table: Mapping[Any, int], file: str
+    classes: tuple[str, ...], table: Mapping[Any, int], file: str, wanted: Sequence[str] = ()
 ) -> tuple[tuple[str, ...], dict[Any, int], tuple[str, ...]]:
-    """(classes, table, notes) where classes of names such as 'void' do not count."""
-    void = [name for name in classes if name.lower() in VOID]
+    """(classes, table, notes) where classes of names such as 'void' do not count.
+
+    They do where they are `wanted`, and where they are what a single class is told from.
+    """
+    void = [name for name in classes if name.lower() in VOID and name not in wanted]
     kept = tuple(name for name in classes if name not in void)
+    if len(kept) < 2:
+        return classes, dict(table), ()
     label = [IGNORED if name in void else kept.index(name) for name in classes]
     notes = (f'{file} lists {", ".join(void)}: pixels of it do not count',) if void else ()
     return kept, {value: label[old] for value, old in table.items()}, notes
@@ -256,12 +279,12 @@ def without_void(
 def of_indices(listing: Listing, found: Sequence[int], said: Said, legend: Legend) -> Meaning:
     """The classes of stored indices, ascending. Raises FolderError for those that no name fits."""
     kind = 'masks of class indices'
-    if said.names or said.values or said.ignore:
-        return as_said(found, said, kind)
-    if VOID_16 in found and len(found) > 2:
+    if VOID_16 in found and len(found) > 2 and VOID_16 not in {*said.values, *said.ignore, *legend.names}:
         meaning = of_indices(listing, [value for value in found if value != VOID_16], said, legend)
         note = f'pixels of {VOID_16} do not count'
         return replace(meaning, values={**meaning.values, VOID_16: IGNORED}, notes=(*meaning.notes, note))
+    if said.names or said.values or said.ignore:
+        return as_said(found, said, kind)
     if list(found) == [0, IGNORED]:
         return Meaning('masks of 0 and 255', names_of_two(legend), {IGNORED: 1})
     used = [value for value in found if value != IGNORED]
@@ -295,21 +318,11 @@ def names_of_two(legend: Legend) -> tuple[str, str]:
 
 
 def of_legend(listing: Listing, found: Sequence[int], legend: Legend) -> Meaning:
-    """The classes of stored indices by a legend that names values, or lists names in order.
-
-    A list may leave the background out, which is 0 then, or count from 1. Raises FolderError for other values.
-    """
+    """The classes of stored indices by a legend. Raises FolderError for values that it does not list."""
     kind = 'masks of class indices'
-    names, notes, void = legend.names, [], {}
     used = [value for value in found if value != IGNORED]
-    if not legend.numbered and max(used, default=0) == len(names):
-        names = {value + 1: name for value, name in names.items()}
-        if 0 in used:
-            names = {0: 'background', **names}
-            notes.append(f'{legend.file} lists {len(names) - 1} names for 0 to {len(names) - 1}: 0 is the background')
-        else:
-            void = {0: IGNORED}
-            notes.append(f'the masks count the classes of {legend.file} from 1: 0 is taken for pixels without class')
+    names, ignored, notes = named_values(used, legend)
+    void = dict.fromkeys(ignored, IGNORED)
     unknown = [value for value in used if value not in {**names, **void}]
     if unknown:
         raise FolderError(
@@ -320,8 +333,32 @@ def of_legend(listing: Listing, found: Sequence[int], legend: Legend) -> Meaning
     classes, table, more = without_void(
         classes, {value: classes.index(name) for value, name in names.items()}, legend.file
     )
+    table = {**void, **table}
     changed = any(value != label for value, label in table.items())
-    return Meaning(kind, classes, {**void, **table} if changed else {}, notes=(*notes, *more))
+    return Meaning(kind, classes, table if changed else {}, notes=(*notes, *more))
+
+
+def named_values(used: Sequence[int], legend: Legend) -> tuple[dict[int, str], frozenset[int], tuple[str, ...]]:
+    """(names of stored values, values that do not count, notes) by a legend that names values, or lists names.
+
+    Either may leave out the background, which is 0 then, unless it lists one; a list may count from 1.
+    """
+    names, file = legend.names, legend.file
+    lists_background = any(name.lower() in BACKGROUND for name in names.values())
+    if legend.numbered:
+        if 0 not in used or lists_background or 0 in (*names, *legend.ignored):
+            return names, legend.ignored, ()
+        return {0: 'background', **names}, legend.ignored, (f'{file} does not list 0: it is the background',)
+    if max(used, default=0) != len(names):
+        return names, frozenset(), ()
+    from_1 = {value + 1: name for value, name in names.items()}
+    if 0 not in used:
+        note = f'the masks count the classes of {file} from 1: 0 is taken for pixels without class'
+        return from_1, frozenset({0}), (note,)
+    if lists_background or names[0].lower() in VOID:
+        return names, frozenset(), ()
+    note = f'{file} lists {len(names)} names for 0 to {len(names)}: 0 is the background'
+    return {0: 'background', **from_1}, frozenset(), (note,)
 
 
 def as_said(found: Sequence[int], said: Said, kind: str) -> Meaning:

@@ -2,12 +2,11 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from denseformer.folders.formats.mask_values import Said, with_meaning
-from denseformer.folders.found import Color, Found, Sample
+from denseformer.folders.found import Found, Sample
 from denseformer.folders.listing import (
     IMAGE_WORDS,
     MASK_WORDS,
@@ -29,14 +28,8 @@ LOSSLESS = ('.png', '.bmp', '.tif', '.tiff', '.gif', '.webp', '.pgm')
 Key = tuple[str, ...]
 
 
-def recognize(
-    listing: Listing,
-    names: tuple[str, ...] = (),
-    palette: Sequence[Color] = (),
-    values: Mapping[int, int] | None = None,
-    ignore: Iterable[int] = (),
-) -> Found | None:
-    """Label maps, and what their values mean: as the data file says, or a legend, or the values themselves."""
+def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
+    """Images with their masks; without classes, which `with_meaning` adds, unless each class has files of its own."""
     names_there = [name for name in listing.images if OBJECT_FOLDER not in PurePosixPath(name).parts]
     around = len(common_folder(names_there))  # a folder around all files says nothing of one
     masks = [name for name in names_there if is_mask(name[around:])]
@@ -66,8 +59,7 @@ def recognize(
         classes, samples = in_order_of(names, classes, samples)
         present = {s.image: frozenset(classes[i] for i in (0, *s.label_classes)) for s in samples}
         return Found('one mask file per class', 'segmentation', tuple(samples), tuple(classes), present=present)
-    said = Said(names, tuple(palette), dict(values or {}), frozenset(ignore))
-    return with_meaning(listing, samples, said)
+    return Found('masks', 'segmentation', tuple(samples))
 
 
 def is_mask(name: str) -> bool:

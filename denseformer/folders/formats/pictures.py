@@ -17,7 +17,8 @@ DEGRADED = frozenset(
 TARGET = frozenset('target targets gt clean clear sharp hq hr high groundtruth original norain ground'.split())  # noqa: SIM905
 ROLES = DEGRADED | TARGET | frozenset(SPLIT_WORDS)
 SCALE_FOLDER = re.compile(r'^[xX]\d$')
-SCALES = (2, 3, 4, 8)
+SCALE_SUFFIX = re.compile(r'x[2348][dm]?$')
+"""Ends that DIV2K adds to the names of degraded images; see `degraded_names`."""
 PREFERRED_SCALE = 4
 LABEL_SUFFIXES = (
     '.json',
@@ -48,12 +49,12 @@ def recognize_pairs(listing: Listing, names: tuple[str, ...] = ()) -> Found | No
     faults: list[str] = []
     used: set[str] = set()
     by_key: dict[tuple[str, ...], list[str]] = {}
+    keys = {key_of(name) for name in targets}
     for name in inputs:
-        by_key.setdefault(key_of(name), []).append(name)
+        *folders, stem = key = key_of(name)
+        by_key.setdefault(key if key in keys else (*folders, SCALE_SUFFIX.sub('', stem)), []).append(name)
     for name in targets:
-        *folders, stem = key_of(name)
-        stems = (stem, *(f'{stem}x{scale}' for scale in SCALES))
-        found = [image for each in stems for image in by_key.get((*folders, each), ())]
+        found = by_key.get(key_of(name), [])
         used.update(found)
         if not found:
             faults.append(f'{name}: is a target without an image of its name')
@@ -65,7 +66,9 @@ def recognize_pairs(listing: Listing, names: tuple[str, ...] = ()) -> Found | No
                 )
             else:
                 scales.setdefault(scale, []).append(Sample(name, split_of(name), (image,), size=listing.size(name)))
-    faults += [f'{name}: is an image without a target of its name' for name in inputs if name not in used]
+    # Test images are often published without targets.
+    missing = [name for name in inputs if name not in used and split_of(name) != 'test']
+    faults += [f'{name}: is an image without a target of its name' for name in missing]
     if faults:
         raise FolderError(f"'{listing.root}' seems to hold pairs of images, but:\n{some(faults)}")
     scale = PREFERRED_SCALE if PREFERRED_SCALE in scales else min(scales)

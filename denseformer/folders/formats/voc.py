@@ -27,10 +27,10 @@ def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
         except (ElementTree.ParseError, ValueError) as error:
             faults.append(f'{file}: {error}')
             continue
-        said = (root.findtext('filename') or '').strip()
-        suffix = PurePosixPath(said).suffix  # the rest of what is said is often wrong
-        image = listing.find_image(stem + suffix, file) or listing.find_image(said, file) if said else None
-        image = image or listing.find_image(stem, file)
+        said = (root.findtext('filename') or '').strip().replace('\\', '/')
+        path = PurePosixPath(said)
+        first = said if path.stem == stem else stem + path.suffix  # what is said is often the name of another file
+        image = listing.find_image(first, file) or listing.find_image(said, file)
         if image is None:
             faults.append(f'{file}: there is no image {stem}.*')
             continue

@@ -1,12 +1,14 @@
 """YOLO's text files: a line for each object, its class and its box or polygon as shares of width and height."""
 
+import re
 from collections.abc import Collection
 from pathlib import PurePosixPath
 
 from denseformer.folders.found import Found, Sample, Thing, found_things, polygon_thing
-from denseformer.folders.listing import SPLIT_WORDS, Listing, listed_splits, split_of
+from denseformer.folders.listing import FolderError, Listing, listed_splits, split_of
 
 EXPECTED = 'YOLO: labels/NAME.txt for images/NAME.jpg, or beside it, with lines of numbers; names in data.yaml'
+OBJECT = re.compile(r'\s*\d+(\s+[-+.\de]+){4}')
 NAME_LISTS = ('classes.txt', 'obj.names', 'names.txt', 'labels.txt')
 
 
@@ -19,7 +21,7 @@ def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
     lists = listed_splits(listing)
     names = names or names_in_list(listing)
     samples: list[Sample] = []
-    faults = [f'{file}: there is no image of this name' for file in without_image(listing, paired)]
+    faults, notes = without_image(listing, paired)
     labelled: set[str] = set()
     for file, image in pairs:
         labelled.add(image)
@@ -31,20 +33,27 @@ def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
         for image in listing.images
         if image not in labelled and (PurePosixPath(image).parent in folders or 'images' in key_folders(image))
     ]
-    notes = [] if names else ['the classes have no names: add classes.txt, a name a line']
+    if not names:
+        notes.append('the classes have no names: add classes.txt, a name a line')
     return found_things('YOLO txt', listing, samples, names, faults, notes)
 
 
-def without_image(listing: Listing, paired: Collection[str]) -> list[str]:
-    """The files in folders of labels that belong to no image; lists of names and of images lie there, too."""
-    return [
-        file
-        for file in listing.ending('.txt')
-        if 'labels' in key_folders(file)
-        and file not in paired
-        and PurePosixPath(file).name.lower() not in NAME_LISTS
-        and PurePosixPath(file).stem.lower() not in SPLIT_WORDS
-    ]
+def without_image(listing: Listing, paired: Collection[str]) -> tuple[list[str], list[str]]:
+    """(faults, notes) of files of objects that belong to no image: beside ones that do, and in other folders."""
+    files = [file for file in listing.ending('.txt') if 'labels' in key_folders(file) and file not in paired]
+    alone = [file for file in files if holds_objects(listing, file)]
+    folders = {PurePosixPath(file).parent for file in paired}
+    beside = [file for file in alone if PurePosixPath(file).parent in folders]
+    elsewhere = len(alone) - len(beside)
+    note = f'{elsewhere} files of labels are in folders to which no image belongs, and are left out'
+    return [f'{file}: there is no image of this name' for file in beside], [note] if elsewhere else []
+
+
+def holds_objects(listing: Listing, file: str) -> bool:
+    try:
+        return bool(OBJECT.match(listing.text(file)))
+    except FolderError:
+        return False
 
 
 def key_folders(name: str) -> list[str]:
