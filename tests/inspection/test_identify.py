@@ -324,6 +324,16 @@ def test_nothing_open_finds_the_config_and_something_open_asks_for_it():
         config_of(dinat, {})
 
 
+@pytest.mark.parametrize('name', ['upernet_vit_adapter_beit_large_ade20k', 'htc_vit_adapter_beitv2_large_coco'])
+def test_the_map_that_an_adapter_adds_follows_from_the_head(name):
+    settings = CONFIGS[name]['network']
+    bare = identify_weights(weights_like({f'backbone.{key}': shape for key, shape in shapes_of(settings).items()}))
+    assert bare.open['last_map'] == [False, True]
+    whole = identify_weights(model_weights(name))
+    assert name in whole.configs
+    assert 'last_map' not in whole.open
+
+
 def test_the_config_that_a_run_recorded_is_read_and_never_run():
     config = Config({'model': {'type': 'X', 'parts': [{'a': (1, 2)}]}, 'default_scope': 'mmseg'})
     assert recorded_config(config.pretty_text).model.parts == [{'a': (1, 2)}]
