@@ -236,6 +236,14 @@ def test_a_network_of_openmmlab_is_identified_with_its_open_options():
     assert found.open['dilations'] == [[1, 1, 1, 1], [1, 1, 2, 4]]
 
 
+def test_input_channels_are_left_to_networks_that_have_the_option():
+    settings = {'type': 'mmdet.CSPDarknet', 'deepen_factor': 1, 'widen_factor': 1}
+    first, (outputs, channels, *kernel) = next((key, shape) for key, shape in shapes_of(settings).items() if shape[2:])
+    assert channels == 12  # its stem reads four pixels of three channels at a time
+    found = identify_weights(weights_like({**shapes_of(settings), first: (outputs, 24, *kernel)}))
+    assert (found.in_channels, found.other) == (3, (first,))
+
+
 def test_the_content_of_a_file_decides_how_it_is_read(tmp_path):
     torch.save({'a.weight': torch.ones(2)}, tmp_path / 'archive.pkl')
     assert read_checkpoint(tmp_path / 'archive.pkl')['a.weight'].tolist() == [1, 1]
