@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlparse
 
@@ -34,7 +34,10 @@ Check = Callable[[WeightFile, Path], object]
 
 
 class Pin(NamedTuple):
-    """A file as it was when it was first seen. sha256: the whole hash; bytes: its size; url: where it came from."""
+    """A file as it was when it was first seen.
+
+    sha256: the whole hash; bytes: its size; url: where it came from, the bare name of a file that was added by hand.
+    """
 
     sha256: str
     bytes: int
@@ -117,7 +120,8 @@ def fetch(file: WeightFile, *, commercial_only: bool = False) -> Path:
         if path.is_file():
             _take_over(file, path)
             return path
-        pin_of(file.name)  # a lock file that cannot be read is named before anything is fetched
+        for lock in lock_paths():
+            read_lock(lock)  # one that cannot be read is named before anything is fetched
         print_log(f'{file.name}: license {file.license}, {commercial_note(file)}', 'current')
         if file.hub and (has_client() or not file.direct_urls):
             url = f'hf://{file.hub}'
@@ -174,25 +178,33 @@ def _pin(file: WeightFile, path: Path, url: str) -> None:
             f'{file.name}: {url} has the hash {found}, {pinned[1]} says {pinned[0].sha256}: the file was replaced. '
             'If you trust the new one, remove its line from the lock file and fetch again.'
         )
-    _note(file.name, Pin(found, path.stat().st_size, url))
+    source = url if '://' in url else PurePath(url).name  # a lock file is committed, and folders are of one machine
+    _note(file.name, Pin(found, path.stat().st_size, source))
 
 
 def _note(name: str, pin: Pin) -> None:
-    for lock in lock_paths():
-        if not os.access(lock.parent, os.W_OK):
-            continue
+    """Write a pin into each lock file that does not have its hash; one that has it keeps what it says of it."""
+    for lock in _writable_locks():
         with alone(lock):
-            write_lock(lock, {**read_lock(lock), name: pin})
+            pins = read_lock(lock)
+            if name not in pins or pins[name].sha256 != pin.sha256:
+                write_lock(lock, {**pins, name: pin})
+
+
+def _writable_locks() -> list[Path]:
+    return [lock for lock in lock_paths() if os.access(lock.parent, os.W_OK)]
 
 
 def _take_over(file: WeightFile, path: Path) -> None:
     """Hold a cached file against the pin that counts, and note it in a lock file that does not have it yet.
 
-    The cache's lock file says which hash it had when it came; it is hashed only where that says nothing.
+    The cache's lock file says which hash it had when it came; it is hashed only where that says nothing, and there is a
+    hash to hold it against or a lock file to note it in.
     """
     ours, *local = (read_lock(lock).get(file.name) for lock in lock_paths())
     if ours is None:
-        _pin(file, path, str(path))
+        if file.sha256 or any(local) or _writable_locks():
+            _pin(file, path, str(path))
     elif local == [None]:
         _note(file.name, ours)
     elif local and local[0].sha256 != ours.sha256:

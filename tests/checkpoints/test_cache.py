@@ -121,6 +121,44 @@ def test_a_cached_file_is_held_against_a_projects_lock_file(server, entry, tmp_p
     assert cache.verify() == {'tiny_net': ''}
 
 
+def test_a_lock_file_keeps_what_it_says_of_a_file_and_learns_no_folder_of_the_machine(server, entry, tmp_path):
+    file, lock = entry(), tmp_path / 'weights.lock'
+    cache.fetch(file)
+    committed = json.dumps({'tiny_net': cache.pin_of('tiny_net')[0]._asdict() | {'url': 'https://authors.org/net'}})
+    lock.write_text(committed)
+    caches = cache.weights_folder() / 'weights.lock'
+    caches.unlink()
+    cache.fetch(file)
+    assert lock.read_text() == committed
+    assert json.loads(caches.read_text())['tiny_net']['url'] == 'tiny_net.pth'
+    lock.write_text('{}')
+    cache.add(tmp_path / 'source.pth', 'tiny_net')
+    assert json.loads(lock.read_text())['tiny_net']['url'] == 'source.pth'
+
+
+def test_a_broken_lock_file_of_the_cache_costs_no_download(server, entry, tmp_path):
+    file = entry()
+    cache.fetch(file).unlink()
+    (tmp_path / 'weights.lock').write_text((cache.weights_folder() / 'weights.lock').read_text())
+    (cache.weights_folder() / 'weights.lock').write_text('{"tiny_net": 3')
+    server.asked.clear()
+    with pytest.raises(CheckpointError, match=r'cache.weights.weights\.lock: not a lock file'):
+        cache.fetch(file)
+    assert server.asked == []
+
+
+def test_a_cache_that_cannot_be_written_to_hashes_nothing_that_it_cannot_compare(server, entry, monkeypatch):
+    path = cache.fetch(entry())
+    (cache.weights_folder() / 'weights.lock').unlink()
+    monkeypatch.setattr('os.access', lambda path, mode: False)
+    hashed = []
+    monkeypatch.setattr(cache, 'file_hash', lambda path: hashed.append(path) or '0' * 64)
+    assert cache.fetch(entry()) == path
+    assert hashed == []
+    with pytest.raises(CheckpointError, match='its authors say 12345678'):
+        cache.fetch(entry(sha256='12345678'))
+
+
 def test_a_cache_that_cannot_be_written_to_is_named_and_read(server, entry, monkeypatch, tmp_path):
     path = cache.fetch(entry())
     monkeypatch.setattr('os.access', lambda path, mode: False)
