@@ -71,8 +71,10 @@ def not_sent(path: Path) -> str:
 def truncated(path: Path) -> str:
     """A sentence on a zip archive or safetensors file whose end is missing, as after a broken transfer."""
     with path.open('rb') as file:
-        archive = file.read(2) == b'PK'
-    safetensors = path.suffix == '.safetensors' and not archive
+        start = file.read(16)
+    archive = start.startswith(b'PK')
+    named_so = path.name.removesuffix('.part').endswith('.safetensors')
+    safetensors = begins_as_safetensors(start) or (named_so and not archive)
     broken = (archive and not names_in_zip(path)) or (safetensors and not _is_safetensors(path))
     return 'not a complete file. Fetch it again.' if broken else ''
 
