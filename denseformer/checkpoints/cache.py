@@ -7,6 +7,7 @@ project, whose pins count; a later file with another hash is refused, and so is 
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,13 +22,21 @@ from denseformer.checkpoints.catalog import BUNDLED, WeightFile, by_name, catalo
 from denseformer.checkpoints.common import WEIGHTS, CheckpointError, file_hash
 from denseformer.checkpoints.download import cache_folder, download, make_folder
 from denseformer.checkpoints.hub import fetch_from_hub, has_client
-from denseformer.checkpoints.other_kinds import SUFFIXES, inside, other_kind, truncated
+from denseformer.checkpoints.other_kinds import (
+    INDEX,
+    SUFFIXES,
+    inside,
+    is_archive,
+    other_kind,
+    part_of_model,
+    truncated,
+)
 
 LOCK_NAME = 'weights.lock'
 ARCHIVES = ('.tar', '.gz')
-"""Suffixes of published files that may be archives, as of TensorFlow's checkpoints."""
-ALIKE = {'.pth', '.pt', '.bin', '.ckpt'}
-"""Suffixes of the files that `torch.save` writes."""
+"""Suffixes of published files that are archives, as of TensorFlow's checkpoints."""
+ALIKE = {'.pth', '.pt', '.bin', '.ckpt', '.tar'}
+"""Suffixes of the files that `torch.save` writes, `.pth.tar` among them."""
 
 Check = Callable[[WeightFile, Path], object]
 """A function of an entry and the file that is said to be its, which raises CheckpointError where it is another one."""
@@ -89,6 +98,7 @@ def path_of(file: WeightFile) -> Path:
     if file.bundled:
         return BUNDLED / file.name / WEIGHTS
     named = file.file or (PurePosixPath(unquote(urlparse(file.urls[0]).path)).name if file.urls else '')
+    named = re.sub(r'\.pth\.tar$', '.pth', named)  # no archive, but what torch.save wrote
     suffix = next((suffix for suffix in SUFFIXES if named.endswith(suffix)), '.pth' if not file.hub else '.safetensors')
     return weights_folder() / f'{file.name}{suffix}'
 
@@ -227,6 +237,11 @@ def add(source: str | Path, name: str | None = None, check: Check | None = None)
         raise CheckpointError(f'{source}: a folder; {inside(source)}')
     if not source.is_file():
         raise CheckpointError(f'{source}: no such file.')
+    if source.name.endswith(INDEX) or part_of_model(source):
+        raise CheckpointError(
+            f'{source}: of a model in parts, and the cache keeps single files. Name its {INDEX} where the weights are '
+            'used, as in pretrained=FILE.'
+        )
     file = by_name(name) if name else _recognize(source)
     if file.bundled:
         raise CheckpointError(f'{source}: {file.name} comes with the package, and is not replaced.')
@@ -236,7 +251,8 @@ def add(source: str | Path, name: str | None = None, check: Check | None = None)
             f"{source}: is a '{source.suffix}' file, {file.name} is a '{target.suffix}' file. Name the entry that it "
             'is with --name; `weights list` shows all.'
         )
-    if target.suffix not in ARCHIVES and (kind := other_kind(source) or truncated(source)):
+    published_archive = target.suffix in ARCHIVES and is_archive(source)
+    if not published_archive and (kind := other_kind(source) or truncated(source)):
         raise CheckpointError(f'{source}: {kind}')
     if check is not None and not file.sha256:
         check(file, source)

@@ -1,5 +1,6 @@
 """Published weights in the cache: fetched once, pinned by hash, added by hand."""
 
+import gzip
 import hashlib
 import json
 import subprocess
@@ -256,6 +257,31 @@ def test_what_is_no_whole_checkpoint_is_not_added(server, entry, tmp_path):
         cache.add(tmp_path / 'cut.safetensors', 'tiny_net')
     assert cache.pin_of('tiny_net') is None
     assert cache.add(tmp_path / 'whole.safetensors', 'tiny_net')[1].is_file()
+
+
+def test_the_content_of_a_file_says_whether_it_is_an_archive(server, entry, tmp_path):
+    file = entry(file='tiny_net.pth.tar')
+    (tmp_path / 'page.pth.tar').write_text('<!DOCTYPE html>')
+    (tmp_path / 'packed.tar.gz').write_bytes(gzip.compress(b'weights', mtime=0))
+    (tmp_path / 'page.tar.gz').write_text('<!DOCTYPE html>')
+    (tmp_path / 'source.pth.tar').write_bytes(server.data)
+    with pytest.raises(CheckpointError, match=r'page\.pth\.tar: a web page'):
+        cache.add(tmp_path / 'page.pth.tar', 'tiny_net')
+    for source in ('source.pth.tar', 'source.pth'):
+        assert cache.add(tmp_path / source, 'tiny_net')[1].name == 'tiny_net.pth'
+    assert cache.fetch(file).read_bytes() == server.data
+    entry(file='tf_net.tar.gz', name='tf_net')
+    with pytest.raises(CheckpointError, match=r'page\.tar\.gz: a web page'):
+        cache.add(tmp_path / 'page.tar.gz', 'tf_net')
+    assert cache.add(tmp_path / 'packed.tar.gz', 'tf_net')[1].is_file()
+
+
+@pytest.mark.parametrize('name', ['net.safetensors.index.json', 'net-00001-of-00002.safetensors'])
+def test_a_model_in_parts_is_not_added_and_read_where_it_is(entry, tmp_path, name):
+    entry(file='tiny_net.safetensors')
+    (tmp_path / name).write_text('{"weight_map": {}}')
+    with pytest.raises(CheckpointError, match=r'of a model in parts.* Name its \.index\.json where .* pretrained=FILE'):
+        cache.add(tmp_path / name)
 
 
 def test_verify_names_what_changed_on_the_disk(server, entry):

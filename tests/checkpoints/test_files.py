@@ -196,6 +196,14 @@ def test_a_model_in_parts_is_read_by_its_index(tmp_path):
     assert list(read_checkpoint(tmp_path / 'one-00001-of-00001.bin')) == ['0.weight']
 
 
+def test_a_fold_is_no_part_of_a_model(tmp_path):
+    for fold in (1, 2):
+        torch.save(WEIGHTS, tmp_path / f'model-fold-{fold}-of-2.pth')
+    assert read_weights(tmp_path / 'model-fold-1-of-2.pth').keys() == WEIGHTS.keys()
+    with pytest.raises(CheckpointError, match=r'name one of its files: model-fold-1-of-2\.pth'):
+        read_checkpoint(tmp_path)
+
+
 def test_the_arguments_of_a_run_are_data(tmp_path):
     torch.save({'model': WEIGHTS, 'args': Namespace(lr=1e-3, output_dir=Path('runs'))}, tmp_path / 'w.pth')
     assert read_checkpoint(tmp_path / 'w.pth')['args'].lr == 1e-3
