@@ -212,8 +212,17 @@ def test_the_arguments_of_a_run_are_data(tmp_path):
 def test_a_whole_network_is_refused_with_the_way_to_its_weights(tmp_path):
     for content in (nn.Linear(1, 1), {'model': nn.Linear(1, 1)}):
         torch.save(content, tmp_path / 'net.pt')
-        with pytest.raises(UntrustedError, match=r'net\.pt: refused.*whole network.*state_dict\(\)'):
+        with pytest.raises(
+            UntrustedError, match=r'net\.pt: refused.*whole network.*state_dict\(\).*--trust-checkpoint'
+        ):
             read_checkpoint(tmp_path / 'net.pt')
+
+
+def test_a_loss_beside_the_weights_is_no_network(tmp_path):
+    torch.save({'state_dict': WEIGHTS, 'criterion': nn.CrossEntropyLoss()}, tmp_path / 'run.pth')
+    with pytest.raises(UntrustedError, match=r'more than data: torch\.nn\.modules\.loss\..*--trust-checkpoint'):
+        read_checkpoint(tmp_path / 'run.pth')
+    assert weights_of(read_checkpoint(tmp_path / 'run.pth', trust=True)).keys() == WEIGHTS.keys()
 
 
 @pytest.mark.parametrize('path', ['checkpoint.model', 'ema_params', 'run.last.weights'])
@@ -227,6 +236,14 @@ def test_weights_below_any_name_are_found_where_it_is_the_only_one(path):
 def test_weights_of_several_networks_are_named():
     with pytest.raises(ValueError, match='they lie below g_ema and d'):
         weights_of({'g_ema': WEIGHTS, 'd': WEIGHTS})
+
+
+@pytest.mark.parametrize('name', ['scaler', 'grad_scaler', 'lr_scheduler', 'rng_states', 'optimizer'])
+def test_the_state_of_a_run_is_no_network(name):
+    state = {name: {'scale': torch.ones(1)}, 'epoch': 3}
+    with pytest.raises(ValueError, match='found no weights'):
+        weights_of(state)
+    assert weights_of(state | {'upscaler': WEIGHTS}).keys() == WEIGHTS.keys()
 
 
 @pytest.mark.parametrize('wrapper', ['state_dict', 'model', 'params', 'params_ema'])
