@@ -7,10 +7,11 @@ project, whose pins count; a later file with another hash is refused, and so is 
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlparse
 
@@ -21,20 +22,31 @@ from denseformer.checkpoints.catalog import BUNDLED, WeightFile, by_name, catalo
 from denseformer.checkpoints.common import WEIGHTS, CheckpointError, file_hash
 from denseformer.checkpoints.download import cache_folder, download, make_folder
 from denseformer.checkpoints.hub import fetch_from_hub, has_client
-from denseformer.checkpoints.other_kinds import SUFFIXES, inside, other_kind, truncated
+from denseformer.checkpoints.other_kinds import (
+    INDEX,
+    SUFFIXES,
+    inside,
+    is_archive,
+    other_kind,
+    part_of_model,
+    truncated,
+)
 
 LOCK_NAME = 'weights.lock'
 ARCHIVES = ('.tar', '.gz')
-"""Suffixes of published files that may be archives, as of TensorFlow's checkpoints."""
-ALIKE = {'.pth', '.pt', '.bin', '.ckpt'}
-"""Suffixes of the files that `torch.save` writes."""
+"""Suffixes of published files that are archives, as of TensorFlow's checkpoints."""
+ALIKE = {'.pth', '.pt', '.bin', '.ckpt', '.tar'}
+"""Suffixes of the files that `torch.save` writes, `.pth.tar` among them."""
 
 Check = Callable[[WeightFile, Path], object]
 """A function of an entry and the file that is said to be its, which raises CheckpointError where it is another one."""
 
 
 class Pin(NamedTuple):
-    """A file as it was when it was first seen. sha256: the whole hash; bytes: its size; url: where it came from."""
+    """A file as it was when it was first seen.
+
+    sha256: the whole hash; bytes: its size; url: where it came from, the bare name of a file that was added by hand.
+    """
 
     sha256: str
     bytes: int
@@ -86,6 +98,7 @@ def path_of(file: WeightFile) -> Path:
     if file.bundled:
         return BUNDLED / file.name / WEIGHTS
     named = file.file or (PurePosixPath(unquote(urlparse(file.urls[0]).path)).name if file.urls else '')
+    named = re.sub(r'\.pth\.tar$', '.pth', named)  # no archive, but what torch.save wrote
     suffix = next((suffix for suffix in SUFFIXES if named.endswith(suffix)), '.pth' if not file.hub else '.safetensors')
     return weights_folder() / f'{file.name}{suffix}'
 
@@ -117,7 +130,8 @@ def fetch(file: WeightFile, *, commercial_only: bool = False) -> Path:
         if path.is_file():
             _take_over(file, path)
             return path
-        pin_of(file.name)  # a lock file that cannot be read is named before anything is fetched
+        for lock in lock_paths():
+            read_lock(lock)  # one that cannot be read is named before anything is fetched
         print_log(f'{file.name}: license {file.license}, {commercial_note(file)}', 'current')
         if file.hub and (has_client() or not file.direct_urls):
             url = f'hf://{file.hub}'
@@ -174,25 +188,33 @@ def _pin(file: WeightFile, path: Path, url: str) -> None:
             f'{file.name}: {url} has the hash {found}, {pinned[1]} says {pinned[0].sha256}: the file was replaced. '
             'If you trust the new one, remove its line from the lock file and fetch again.'
         )
-    _note(file.name, Pin(found, path.stat().st_size, url))
+    source = url if '://' in url else PurePath(url).name  # a lock file is committed, and folders are of one machine
+    _note(file.name, Pin(found, path.stat().st_size, source))
 
 
 def _note(name: str, pin: Pin) -> None:
-    for lock in lock_paths():
-        if not os.access(lock.parent, os.W_OK):
-            continue
+    """Write a pin into each lock file that does not have its hash; one that has it keeps what it says of it."""
+    for lock in _writable_locks():
         with alone(lock):
-            write_lock(lock, {**read_lock(lock), name: pin})
+            pins = read_lock(lock)
+            if name not in pins or pins[name].sha256 != pin.sha256:
+                write_lock(lock, {**pins, name: pin})
+
+
+def _writable_locks() -> list[Path]:
+    return [lock for lock in lock_paths() if os.access(lock.parent, os.W_OK)]
 
 
 def _take_over(file: WeightFile, path: Path) -> None:
     """Hold a cached file against the pin that counts, and note it in a lock file that does not have it yet.
 
-    The cache's lock file says which hash it had when it came; it is hashed only where that says nothing.
+    The cache's lock file says which hash it had when it came; it is hashed only where that says nothing, and there is a
+    hash to hold it against or a lock file to note it in.
     """
     ours, *local = (read_lock(lock).get(file.name) for lock in lock_paths())
     if ours is None:
-        _pin(file, path, str(path))
+        if file.sha256 or any(local) or _writable_locks():
+            _pin(file, path, str(path))
     elif local == [None]:
         _note(file.name, ours)
     elif local and local[0].sha256 != ours.sha256:
@@ -215,6 +237,11 @@ def add(source: str | Path, name: str | None = None, check: Check | None = None)
         raise CheckpointError(f'{source}: a folder; {inside(source)}')
     if not source.is_file():
         raise CheckpointError(f'{source}: no such file.')
+    if source.name.endswith(INDEX) or part_of_model(source):
+        raise CheckpointError(
+            f'{source}: of a model in parts, and the cache keeps single files. Name its {INDEX} where the weights are '
+            'used, as in pretrained=FILE.'
+        )
     file = by_name(name) if name else _recognize(source)
     if file.bundled:
         raise CheckpointError(f'{source}: {file.name} comes with the package, and is not replaced.')
@@ -224,7 +251,8 @@ def add(source: str | Path, name: str | None = None, check: Check | None = None)
             f"{source}: is a '{source.suffix}' file, {file.name} is a '{target.suffix}' file. Name the entry that it "
             'is with --name; `weights list` shows all.'
         )
-    if target.suffix not in ARCHIVES and (kind := other_kind(source) or truncated(source)):
+    published_archive = target.suffix in ARCHIVES and is_archive(source)
+    if not published_archive and (kind := other_kind(source) or truncated(source)):
         raise CheckpointError(f'{source}: {kind}')
     if check is not None and not file.sha256:
         check(file, source)

@@ -24,6 +24,8 @@ GIVEN = re.compile(r'sha256=([0-9a-f]{8,64})')
 BLOCK = 1 << 20
 PAUSE = 1.0
 """Seconds before the second attempt; doubled for each further one."""
+PASSING = (408, 429)
+"""Answers of a server that was too slow, or asked too often."""
 
 
 def cache_folder() -> Path:
@@ -67,10 +69,12 @@ def download(url: str, path: str | Path, sha256: str = '', *, attempts: int = 4)
             _fetch_rest(url, part)
             break
         except (OSError, HTTPException) as error:
-            permanent = isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500
+            permanent = _is_permanent(error)
             if permanent or attempt == attempts - 1:
                 mend = (
-                    'Its server has it no more, or wants a login.' if permanent else 'Try again: it resumes from there.'
+                    'The server no longer has it, or wants a login.'
+                    if permanent
+                    else 'Try again later: it resumes from there.'
                 )
                 raise CheckpointError(f'{url}: could not be fetched ({error}). {mend}') from error
             time.sleep(PAUSE * 2**attempt)
@@ -84,6 +88,11 @@ def download(url: str, path: str | Path, sha256: str = '', *, attempts: int = 4)
     os.replace(part, path)
     drop(part)
     return path
+
+
+def _is_permanent(error: Exception) -> bool:
+    """Whether a server would give the same answer again."""
+    return isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500 and error.code not in PASSING
 
 
 def make_folder(folder: Path) -> None:

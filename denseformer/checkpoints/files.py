@@ -36,6 +36,10 @@ WRAPPERS = (
     'state_dict_backbone',
 )
 """Keys that authors nest the weights under, the preferred one first: averaged weights are what was published."""
+STATE_OF_A_RUN = re.compile(r'optim|sched|(^|_)(scaler|rng)')
+"""Names of what training code keeps beside the weights, which may hold tensors, too."""
+LOSSES = 'torch.nn.modules.loss.'
+"""The module of PyTorch's losses, which training code saves beside the weights."""
 ZIP = b'PK'
 """The beginning of what `torch.save` writes."""
 BROKEN = (
@@ -202,11 +206,13 @@ def _refusal_error(path: Path, error: Exception) -> CheckpointError:
     reason = ', '.join(refused) or re.sub(r'(?s).*WeightsUnpickler error:\s*', '', str(error)).splitlines()[0]
     if kind := _no_checkpoint(path):
         return CheckpointError(kind)
-    if any(name.startswith('torch.nn.modules.') for name in refused):
+    if any(name.startswith('torch.nn.modules.') and not name.startswith(LOSSES) for name in refused):
         return UntrustedError(
             f'{path}: refused, because it holds a whole network with its code ({reason[:80]} ...), as '
             'torch.save(network) writes it. Opening it could run code. If you trust it, save the weights alone where '
-            "its code is: torch.save(torch.load(FILE, weights_only=False).state_dict(), 'weights.pth')."
+            "its code is: torch.save(torch.load(FILE, weights_only=False).state_dict(), 'weights.pth'). Where FILE is "
+            'a dictionary, take the network out of it by its name; where that has the weights, too, pass '
+            '--trust-checkpoint.'
         )
     return UntrustedError(
         f'{path}: refused, because it holds more than data: {reason}. Opening it could run code. If you made this '
@@ -296,14 +302,14 @@ def _wrapped(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _names_of_weights(content: Mapping[str, Any]) -> list[str]:
-    """The names in a mapping below which tensors lie by name, an optimizer's aside."""
+    """The names in a mapping below which tensors lie by name, the state of a run aside."""
     if _is_of_optimizer(content):
         return []
     return [
         key
         for key, value in content.items()
         if isinstance(key, str)
-        and 'optim' not in key
+        and not STATE_OF_A_RUN.search(key)
         and isinstance(value, Mapping)
         and (any(isinstance(inner, Tensor) for inner in value.values()) or _names_of_weights(value))
     ]

@@ -10,11 +10,12 @@ from safetensors import SafetensorError, safe_open
 
 SUFFIXES = ('.safetensors', '.pth', '.pt', '.pkl', '.bin', '.ckpt', '.npz', '.onnx', '.tar', '.gz')
 """How the names of published files end."""
+GZIP = b'\x1f\x8b'
 BEGINNINGS = (
     (b'version https://git-lfs', 'a pointer of Git LFS, not the file itself. Fetch it with: git lfs pull'),
     (b'<', 'a web page, not a checkpoint. Open its address in a browser and save the file itself.'),
     (b'{', 'a text in JSON, not a checkpoint. Name the file with the weights that lies beside it.'),
-    (b'\x1f\x8b', 'compressed. Unpack it with gunzip, and name what comes out.'),
+    (GZIP, 'compressed. Unpack it with gunzip, and name what comes out.'),
     (b'BZh', 'compressed. Unpack it with bunzip2, and name what comes out.'),
     (b'\xfd7zXZ', 'compressed. Unpack it with unxz, and name what comes out.'),
     (b'(\xb5/\xfd', 'compressed. Unpack it with unzstd, and name what comes out.'),
@@ -23,8 +24,8 @@ BEGINNINGS = (
     (b'\x93NUMPY', 'one array without a name. Save all arrays by name as .npz.'),
     (b'GGUF', 'a GGUF file, whose weights are rounded. Ask for the .safetensors file that it was made from.'),
 )
-PART = re.compile(r'-(\d+)-of-(\d+)\.[a-z]+$')
-"""How the name of one part of a model ends."""
+PART = re.compile(r'-(\d{5})-of-(\d{5})\.[a-z]+$')
+"""How the name of one part of a model ends; fewer digits count folds or stages."""
 INDEX = '.index.json'
 """How the name of the file ends that lists the parts of a model."""
 TAR = 257, b'ustar'
@@ -42,12 +43,23 @@ def other_kind(path: Path) -> str:
         start = file.read(512)
     if begins_as_safetensors(start):
         return ''
-    at, mark = TAR
-    if start[at : at + len(mark)] == mark:
+    if _begins_as_tar(start):
         return 'a tar archive. Unpack it with tar -xf, and name the checkpoint that comes out.'
     if start.startswith(b'PK'):
         return _other_archive(names_in_zip(path))
     return next((kind for beginning, kind in BEGINNINGS if start.lstrip().startswith(beginning)), '')
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is a tar archive, or compressed with gzip, as such archives are."""
+    with path.open('rb') as file:
+        start = file.read(512)
+    return _begins_as_tar(start) or start.startswith(GZIP)
+
+
+def _begins_as_tar(start: bytes) -> bool:
+    at, mark = TAR
+    return start[at : at + len(mark)] == mark
 
 
 def part_of_model(path: Path) -> str:
@@ -71,8 +83,10 @@ def not_sent(path: Path) -> str:
 def truncated(path: Path) -> str:
     """A sentence on a zip archive or safetensors file whose end is missing, as after a broken transfer."""
     with path.open('rb') as file:
-        archive = file.read(2) == b'PK'
-    safetensors = path.suffix == '.safetensors' and not archive
+        start = file.read(16)
+    archive = start.startswith(b'PK')
+    named_so = path.name.removesuffix('.part').endswith('.safetensors')
+    safetensors = begins_as_safetensors(start) or (named_so and not archive)
     broken = (archive and not names_in_zip(path)) or (safetensors and not _is_safetensors(path))
     return 'not a complete file. Fetch it again.' if broken else ''
 

@@ -34,9 +34,10 @@ class StoredNetwork:
     def shapes(self, settings: Mapping[str, Any]) -> Shapes:
         """The names and shapes of the variant with these settings, for any number of input channels.
 
-        Raises LookupError for settings of no variant.
+        Raises LookupError for settings of no variant, and for channels of a network without that option.
         """
-        plain = {name: value for name, value in settings.items() if name not in ('type', 'in_channels')}
+        free = ('type', 'in_channels') if 'in_channels' in self.options else ('type',)
+        plain = {name: value for name, value in settings.items() if name not in free}
         shapes = next((shapes for known, shapes in self.variants if known == plain), None)
         if shapes is None:
             raise LookupError(f'no variant of the table has the settings {plain}')

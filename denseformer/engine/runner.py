@@ -312,18 +312,18 @@ def load_weights(model: nn.Module, checkpoint: dict, filename: str, *, whole: bo
 
     whole: the model is used as it then is. Otherwise it starts to learn from the weights, and may have layers of other
     classes or inputs (`checkpoints.fitting`).
-    Raises CheckpointError when nothing matches, a tensor has another shape than the model's or holds NaN, or, with
-    `whole`, a parameter is not set that a prediction needs.
+    Raises CheckpointError when nothing matches, a tensor that the model takes has another shape there or holds NaN, or,
+    with `whole`, a parameter is not set that a prediction needs.
     """
     try:
         weights = weights_of(checkpoint)
-        refuse_nan(weights)
         if whole:
             weights, prefix = without_prefix(weights, model)
             notes = [f"without their prefix '{prefix}'"] if prefix else []
         else:
             weights, notes = fit(model, weights)
         left = model.load_state_dict(weights, strict=False)
+        refuse_nan({key: value for key, value in weights.items() if key not in left.unexpected_keys})
     except ValueError as error:
         raise CheckpointError(f'{filename}: {error}') from error
     except RuntimeError as error:

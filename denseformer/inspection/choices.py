@@ -1,6 +1,6 @@
 """Choices that the tensors of a file leave open, and the shipped configs that it may be of."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain
 from typing import Any
@@ -22,18 +22,26 @@ OPEN = (
 NOT_OPEN = ('in_channels', 'layer_scale')
 """Options whose values in several settings are one thing: the usual channels, by name or not, and an initial value."""
 
+TOLD_BY_HEAD = ('last_map',)
+"""Options that follow from the head in front of which a network stands, as an adapter's of detectors and segmentors."""
+
 WHOLE = {'num_classes', 'class_names'}
 """Options of networks that answer without a head."""
 
 
-def open_options(fits: list[Fit]) -> dict[str, list[Any]]:
-    """Option -> its usual values, for each that the shapes leave open: seen in several that fit, or known to be."""
+def open_options(fits: list[Fit], configs: Sequence[str]) -> dict[str, list[Any]]:
+    """Option -> its usual values, for each that the shapes leave open: seen in several that fit, or known to be.
+
+    configs: the shipped ones that fit, head and all. An option that follows from the head is not open where they agree.
+    """
     settings = fits[0].settings
     names = dict.fromkeys(chain.from_iterable(fit.settings for fit in fits))
     found = {name: _values(name, fits) for name in names if is_open(name, fits)}
     if settings['type'] in stored_networks():
         return {**stored_networks()[settings['type']].open, **found}
     for name in OPEN:
+        if name in TOLD_BY_HEAD and len(_values_in(configs, name)) == 1:
+            continue
         if name in options_of(settings['type']) and name not in found and not _is_told(name, settings):
             shipped = [one.get(name, default_of(one['type'], name)) for one in shipped_settings(settings['type'])]
             usual = [default_of(settings['type'], name), *shipped]
@@ -52,6 +60,12 @@ def _values(name: str, fits: list[Fit]) -> list[Any]:
         if value not in found and (name in fit.settings or name in options_of(fit.settings['type'])):
             found.append(value)
     return found
+
+
+def _values_in(configs: Sequence[str], name: str) -> set[Any]:
+    """The values that these shipped configs give to an option."""
+    networks = [table()['configs'][config]['network'] for config in configs]
+    return {network.get(name, default_of(network['type'], name)) for network in networks}
 
 
 def _is_told(name: str, settings: Settings) -> bool:

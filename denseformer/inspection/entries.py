@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from denseformer.checkpoints.cache import ARCHIVES
 from denseformer.checkpoints.catalog import WeightFile
 from denseformer.checkpoints.common import CheckpointError, UntrustedError
+from denseformer.checkpoints.other_kinds import is_archive
 from denseformer.checkpoints.signatures import known_names, table
 from denseformer.inspection.fits import trials
 from denseformer.inspection.identify import identify
@@ -17,8 +17,10 @@ def compared(file: WeightFile, path: Path) -> str:
     Raises CheckpointError where it is another network or variant than the entry's, or holds no weights. Nothing is
     compared with an entry that is no whole network, or none that is known here.
     """
-    if not file.is_whole or path.suffix in ARCHIVES:
-        return ''
+    if is_archive(path):
+        return 'Not compared with the entry: it is an archive.'
+    if not file.is_whole:
+        return 'Not compared with the entry: that is a head alone.'
     try:
         identity = identify(path)
     except UntrustedError as error:

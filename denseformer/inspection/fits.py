@@ -97,7 +97,7 @@ def _ties(fits: list[Fit]) -> list[Fit]:
 def _try(settings: Settings, weights: StateDict) -> Fit | None:
     try:
         return fit_of(settings, weights)
-    except (ValueError, TypeError, RuntimeError):  # a side that the family does not take
+    except (ValueError, TypeError, LookupError, RuntimeError):  # a side, or channels, that the family does not take
         return None
 
 

@@ -90,6 +90,7 @@ def identify_weights(weights: StateDict, **known: Any) -> Identity:
     fit, prefix, resemblance = best[0]
     alone = all(key.startswith(prefix) for key in weights)
     fits = [one[0] for one in best]
+    configs = tuple(configs_of(fits, head, alone=alone))
     return Identity(
         settings={key: value for key, value in fit.settings.items() if key == 'type' or not is_open(key, fits)},
         layout=resemblance.layout,
@@ -100,8 +101,8 @@ def identify_weights(weights: StateDict, **known: Any) -> Identity:
         missing=fit.missing,
         other=fit.other,
         unknown=fit.unknown,
-        open=open_options(fits),
-        configs=tuple(configs_of(fits, head, alone=alone)),
+        open=open_options(fits, configs),
+        configs=configs,
         alone=alone,
         **known,
     )

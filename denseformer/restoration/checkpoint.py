@@ -40,11 +40,12 @@ def weights_in(content: Mapping[str, Any], path: str | Path) -> StateDict:
     """The tensors of a file's content by name, unwrapped from what training code, ours included, nests them in."""
     try:
         weights = weights_of(content)
-        refuse_nan(weights)
+        own = {key.removeprefix('network.'): value for key, value in weights.items() if key.startswith('network.')}
+        taken = {key.removeprefix('module.'): value for key, value in own.items()} or weights
+        refuse_nan(taken)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from None
-    own = {key.removeprefix('network.'): value for key, value in weights.items() if key.startswith('network.')}
-    return {key.removeprefix('module.'): value for key, value in own.items()} or weights
+    return taken
 
 
 def recognize(state_dict: StateDict, path: str | Path) -> tuple[StateDict, type[RestorationNetwork], dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Published weights in the cache: fetched once, pinned by hash, added by hand."""
 
+import gzip
 import hashlib
 import json
 import subprocess
@@ -121,6 +122,44 @@ def test_a_cached_file_is_held_against_a_projects_lock_file(server, entry, tmp_p
     assert cache.verify() == {'tiny_net': ''}
 
 
+def test_a_lock_file_keeps_what_it_says_of_a_file_and_learns_no_folder_of_the_machine(server, entry, tmp_path):
+    file, lock = entry(), tmp_path / 'weights.lock'
+    cache.fetch(file)
+    committed = json.dumps({'tiny_net': cache.pin_of('tiny_net')[0]._asdict() | {'url': 'https://authors.org/net'}})
+    lock.write_text(committed)
+    caches = cache.weights_folder() / 'weights.lock'
+    caches.unlink()
+    cache.fetch(file)
+    assert lock.read_text() == committed
+    assert json.loads(caches.read_text())['tiny_net']['url'] == 'tiny_net.pth'
+    lock.write_text('{}')
+    cache.add(tmp_path / 'source.pth', 'tiny_net')
+    assert json.loads(lock.read_text())['tiny_net']['url'] == 'source.pth'
+
+
+def test_a_broken_lock_file_of_the_cache_costs_no_download(server, entry, tmp_path):
+    file = entry()
+    cache.fetch(file).unlink()
+    (tmp_path / 'weights.lock').write_text((cache.weights_folder() / 'weights.lock').read_text())
+    (cache.weights_folder() / 'weights.lock').write_text('{"tiny_net": 3')
+    server.asked.clear()
+    with pytest.raises(CheckpointError, match=r'cache.weights.weights\.lock: not a lock file'):
+        cache.fetch(file)
+    assert server.asked == []
+
+
+def test_a_cache_that_cannot_be_written_to_hashes_nothing_that_it_cannot_compare(server, entry, monkeypatch):
+    path = cache.fetch(entry())
+    (cache.weights_folder() / 'weights.lock').unlink()
+    monkeypatch.setattr('os.access', lambda path, mode: False)
+    hashed = []
+    monkeypatch.setattr(cache, 'file_hash', lambda path: hashed.append(path) or '0' * 64)
+    assert cache.fetch(entry()) == path
+    assert hashed == []
+    with pytest.raises(CheckpointError, match='its authors say 12345678'):
+        cache.fetch(entry(sha256='12345678'))
+
+
 def test_a_cache_that_cannot_be_written_to_is_named_and_read(server, entry, monkeypatch, tmp_path):
     path = cache.fetch(entry())
     monkeypatch.setattr('os.access', lambda path, mode: False)
@@ -218,6 +257,31 @@ def test_what_is_no_whole_checkpoint_is_not_added(server, entry, tmp_path):
         cache.add(tmp_path / 'cut.safetensors', 'tiny_net')
     assert cache.pin_of('tiny_net') is None
     assert cache.add(tmp_path / 'whole.safetensors', 'tiny_net')[1].is_file()
+
+
+def test_the_content_of_a_file_says_whether_it_is_an_archive(server, entry, tmp_path):
+    file = entry(file='tiny_net.pth.tar')
+    (tmp_path / 'page.pth.tar').write_text('<!DOCTYPE html>')
+    (tmp_path / 'packed.tar.gz').write_bytes(gzip.compress(b'weights', mtime=0))
+    (tmp_path / 'page.tar.gz').write_text('<!DOCTYPE html>')
+    (tmp_path / 'source.pth.tar').write_bytes(server.data)
+    with pytest.raises(CheckpointError, match=r'page\.pth\.tar: a web page'):
+        cache.add(tmp_path / 'page.pth.tar', 'tiny_net')
+    for source in ('source.pth.tar', 'source.pth'):
+        assert cache.add(tmp_path / source, 'tiny_net')[1].name == 'tiny_net.pth'
+    assert cache.fetch(file).read_bytes() == server.data
+    entry(file='tf_net.tar.gz', name='tf_net')
+    with pytest.raises(CheckpointError, match=r'page\.tar\.gz: a web page'):
+        cache.add(tmp_path / 'page.tar.gz', 'tf_net')
+    assert cache.add(tmp_path / 'packed.tar.gz', 'tf_net')[1].is_file()
+
+
+@pytest.mark.parametrize('name', ['net.safetensors.index.json', 'net-00001-of-00002.safetensors'])
+def test_a_model_in_parts_is_not_added_and_read_where_it_is(entry, tmp_path, name):
+    entry(file='tiny_net.safetensors')
+    (tmp_path / name).write_text('{"weight_map": {}}')
+    with pytest.raises(CheckpointError, match=r'of a model in parts.* Name its \.index\.json where .* pretrained=FILE'):
+        cache.add(tmp_path / name)
 
 
 def test_verify_names_what_changed_on_the_disk(server, entry):

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from denseformer.checkpoints import CheckpointError, download, read_checkpoint
 from denseformer.checkpoints.download import local_copy, unpack
@@ -18,7 +19,7 @@ HASH = hashlib.sha256(DATA).hexdigest()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves `server.files`; ends the first `server.cuts` answers in the middle."""
+    """Serves `server.files`; answers first with the errors in `server.busy`, and ends `server.cuts` answers early."""
 
     def do_GET(self):
         server = self.server
@@ -26,6 +27,9 @@ class Handler(BaseHTTPRequestHandler):
         first = int((self.headers.get('Range') or 'bytes=0-')[6:-1]) if server.ranges else 0
         first = first if self.headers.get('If-Range') in (None, server.version) else 0
         server.asked.append(first)
+        if server.busy:
+            self.send_error(server.busy.pop())
+            return
         if data is None or first >= len(data):
             self.send_error(404 if data is None else 416)
             return
@@ -51,6 +55,7 @@ def server(monkeypatch, tmp_path):
     monkeypatch.setenv('no_proxy', '*')
     server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
     server.files, server.cuts, server.ranges, server.asked, server.version = {'/w.bin': DATA}, 0, True, [], ''
+    server.busy = []
     server.url = f'http://127.0.0.1:{server.server_port}'
     threading.Thread(target=server.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True).start()
     yield server
@@ -108,9 +113,27 @@ def test_another_hash_leaves_nothing(server, tmp_path):
 
 
 def test_a_missing_file_is_not_asked_for_again(server, tmp_path):
-    with pytest.raises(CheckpointError, match='404'):
+    with pytest.raises(CheckpointError, match=r'404.*The server no longer has it'):
         download.download(f'{server.url}/nowhere', tmp_path / 'x', HASH)
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize('code', [408, 429])
+def test_a_server_that_is_busy_is_asked_again(server, tmp_path, code):
+    server.busy = [code, code]
+    assert fetch(server, tmp_path).read_bytes() == DATA
+    server.busy = [code, code]
+    with pytest.raises(CheckpointError, match=rf'{code}.* Try again later'):
+        download.download(f'{server.url}/w.bin', tmp_path / 'other.bin', HASH, attempts=2)
+
+
+def test_a_safetensors_file_that_ends_early_is_not_kept(server, tmp_path):
+    server.files['/w.safetensors'] = save({'w': torch.ones(9)})[:-4]
+    with pytest.raises(CheckpointError, match='not a complete file'):
+        download.download(f'{server.url}/w.safetensors', tmp_path / 'w.safetensors')
+    with pytest.raises(CheckpointError, match='not a complete file'):
+        download.download(f'{server.url}/w.safetensors', tmp_path / 'w')
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_that_always_breaks_off_is_named(server, tmp_path):

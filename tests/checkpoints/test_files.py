@@ -196,6 +196,14 @@ def test_a_model_in_parts_is_read_by_its_index(tmp_path):
     assert list(read_checkpoint(tmp_path / 'one-00001-of-00001.bin')) == ['0.weight']
 
 
+def test_a_fold_is_no_part_of_a_model(tmp_path):
+    for fold in (1, 2):
+        torch.save(WEIGHTS, tmp_path / f'model-fold-{fold}-of-2.pth')
+    assert read_weights(tmp_path / 'model-fold-1-of-2.pth').keys() == WEIGHTS.keys()
+    with pytest.raises(CheckpointError, match=r'name one of its files: model-fold-1-of-2\.pth'):
+        read_checkpoint(tmp_path)
+
+
 def test_the_arguments_of_a_run_are_data(tmp_path):
     torch.save({'model': WEIGHTS, 'args': Namespace(lr=1e-3, output_dir=Path('runs'))}, tmp_path / 'w.pth')
     assert read_checkpoint(tmp_path / 'w.pth')['args'].lr == 1e-3
@@ -204,8 +212,17 @@ def test_the_arguments_of_a_run_are_data(tmp_path):
 def test_a_whole_network_is_refused_with_the_way_to_its_weights(tmp_path):
     for content in (nn.Linear(1, 1), {'model': nn.Linear(1, 1)}):
         torch.save(content, tmp_path / 'net.pt')
-        with pytest.raises(UntrustedError, match=r'net\.pt: refused.*whole network.*state_dict\(\)'):
+        with pytest.raises(
+            UntrustedError, match=r'net\.pt: refused.*whole network.*state_dict\(\).*--trust-checkpoint'
+        ):
             read_checkpoint(tmp_path / 'net.pt')
+
+
+def test_a_loss_beside_the_weights_is_no_network(tmp_path):
+    torch.save({'state_dict': WEIGHTS, 'criterion': nn.CrossEntropyLoss()}, tmp_path / 'run.pth')
+    with pytest.raises(UntrustedError, match=r'more than data: torch\.nn\.modules\.loss\..*--trust-checkpoint'):
+        read_checkpoint(tmp_path / 'run.pth')
+    assert weights_of(read_checkpoint(tmp_path / 'run.pth', trust=True)).keys() == WEIGHTS.keys()
 
 
 @pytest.mark.parametrize('path', ['checkpoint.model', 'ema_params', 'run.last.weights'])
@@ -219,6 +236,14 @@ def test_weights_below_any_name_are_found_where_it_is_the_only_one(path):
 def test_weights_of_several_networks_are_named():
     with pytest.raises(ValueError, match='they lie below g_ema and d'):
         weights_of({'g_ema': WEIGHTS, 'd': WEIGHTS})
+
+
+@pytest.mark.parametrize('name', ['scaler', 'grad_scaler', 'lr_scheduler', 'rng_states', 'optimizer'])
+def test_the_state_of_a_run_is_no_network(name):
+    state = {name: {'scale': torch.ones(1)}, 'epoch': 3}
+    with pytest.raises(ValueError, match='found no weights'):
+        weights_of(state)
+    assert weights_of(state | {'upscaler': WEIGHTS}).keys() == WEIGHTS.keys()
 
 
 @pytest.mark.parametrize('wrapper', ['state_dict', 'model', 'params', 'params_ema'])

@@ -138,6 +138,16 @@ def test_a_model_of_other_classes_starts_without_the_class_layers_and_is_no_pred
         load_weights(Model(2), source.state_dict(), 'x.pth', whole=True)
 
 
+def test_tensors_that_the_model_does_not_take_may_hold_nan():
+    bad = torch.full((5,), torch.nan)
+    notes = load_weights(Model(), {**Model().state_dict(), 'momentum.weight': bad}, 'x.pth', whole=True)
+    assert notes == ['x.pth has 1 unknown tensors: momentum.weight']
+    diverged = {**Model(5).state_dict(), 'decode_head.bias': bad}
+    load_weights(Model(2), diverged, 'x.pth')
+    with pytest.raises(CheckpointError, match=r'x\.pth: 1 of its \d+ tensors hold NaN \(decode_head\.bias\)'):
+        load_weights(Model(5), diverged, 'x.pth')
+
+
 @pytest.mark.parametrize('prefix', ['_orig_mod.', 'model.', 'net_g.', 'a.b.'])
 @pytest.mark.parametrize('whole', [True, False])
 def test_a_shared_prefix_is_removed_and_said(prefix, whole):

@@ -1,5 +1,6 @@
 """A file that a user says is an entry of the catalog is compared with it."""
 
+import gzip
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -33,6 +34,11 @@ def test_a_file_of_the_entry_says_what_it_holds(swin):
     assert compared(replace(SMALL, arch='tiny'), swin) == "It holds Swin(arch='tiny')."
 
 
+def test_a_file_is_compared_by_its_content_not_by_its_name(swin):
+    with pytest.raises(CheckpointError, match=r"swin\.pth\.tar: holds Swin\(arch='tiny'\)"):
+        compared(SMALL, swin.rename(swin.with_name('swin.pth.tar')))
+
+
 @pytest.mark.parametrize(
     ('changes', 'other'), [({}, "Swin(arch='small')"), ({'network': 'NAT', 'arch': 'mini'}, 'NAT')]
 )
@@ -53,7 +59,9 @@ def test_a_file_of_another_scale_is_refused_with_both(tmp_path):
 
 def test_entries_of_networks_that_are_not_known_take_any_file(swin, tmp_path):
     assert compared(replace(SMALL, network='ResNet', arch='r50'), swin) == "It holds Swin(arch='tiny')."
-    assert compared(replace(SMALL, task='depth estimation (head only)'), swin) == ''
+    assert compared(replace(SMALL, task='depth estimation (head only)'), swin).endswith('a head alone.')
+    (tmp_path / 'tf.tar.gz').write_bytes(gzip.compress(b'weights', mtime=0))
+    assert compared(SMALL, tmp_path / 'tf.tar.gz') == 'Not compared with the entry: it is an archive.'
     torch.save({'weight': torch.ones(3)}, tmp_path / 'other.pth')
     assert 'none that is known here' in compared(SMALL, tmp_path / 'other.pth')
     torch.save(nn.Identity(), tmp_path / 'code.pth')

@@ -236,6 +236,14 @@ def test_a_network_of_openmmlab_is_identified_with_its_open_options():
     assert found.open['dilations'] == [[1, 1, 1, 1], [1, 1, 2, 4]]
 
 
+def test_input_channels_are_left_to_networks_that_have_the_option():
+    settings = {'type': 'mmdet.CSPDarknet', 'deepen_factor': 1, 'widen_factor': 1}
+    first, (outputs, channels, *kernel) = next((key, shape) for key, shape in shapes_of(settings).items() if shape[2:])
+    assert channels == 12  # its stem reads four pixels of three channels at a time
+    found = identify_weights(weights_like({**shapes_of(settings), first: (outputs, 24, *kernel)}))
+    assert (found.in_channels, found.other) == (3, (first,))
+
+
 def test_the_content_of_a_file_decides_how_it_is_read(tmp_path):
     torch.save({'a.weight': torch.ones(2)}, tmp_path / 'archive.pkl')
     assert read_checkpoint(tmp_path / 'archive.pkl')['a.weight'].tolist() == [1, 1]
@@ -322,6 +330,16 @@ def test_nothing_open_finds_the_config_and_something_open_asks_for_it():
     dinat = identify_weights(model_weights('upernet_dinat_ade20k'))
     with pytest.raises(ValueError, match=r'no tensor tells .*dilations.*upernet_dinat_ade20k'):
         config_of(dinat, {})
+
+
+@pytest.mark.parametrize('name', ['upernet_vit_adapter_beit_large_ade20k', 'htc_vit_adapter_beitv2_large_coco'])
+def test_the_map_that_an_adapter_adds_follows_from_the_head(name):
+    settings = CONFIGS[name]['network']
+    bare = identify_weights(weights_like({f'backbone.{key}': shape for key, shape in shapes_of(settings).items()}))
+    assert bare.open['last_map'] == [False, True]
+    whole = identify_weights(model_weights(name))
+    assert name in whole.configs
+    assert 'last_map' not in whole.open
 
 
 def test_the_config_that_a_run_recorded_is_read_and_never_run():
