@@ -56,7 +56,7 @@ def test_says_only_what_makes_it_different(path):
 def test_every_base_is_used(base):
     reference = f'/{base.parent.name}/{base.name}'
     chosen = f"{base.relative_to(BASE).with_suffix('').as_posix()}'"  # by `fit`
-    siblings = f"'./{base.name}'"
+    siblings, parts = f"'./{base.name}'", f"'../{base.name}'"
     fitting = (ROOT / 'denseformer/fitting').glob('*.py')
     files = [*CONFIGS, *BASES, *fitting, ROOT / 'denseformer/folders/writing.py']
-    assert any(reference in text or siblings in text or chosen in text for text in (file.read_text() for file in files))
+    assert any(way in file.read_text() for file in files for way in (reference, siblings, parts, chosen))
