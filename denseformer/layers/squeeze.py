@@ -24,6 +24,6 @@ class SqueezeExcite(nn.Module):
         return x * gain[:, :, None, None]
 
 
-def squeezed(dim: int) -> int:
-    """A hidden width: a quarter of `dim`, rounded to a multiple of 8, as timm's `SqueezeExcite` has it."""
-    return max(8, int(dim / 4 + 4) // 8 * 8)
+def squeezed(dim: int, ratio: float = 0.25) -> int:
+    """A hidden width: `dim` times `ratio`, rounded to a multiple of 8, as timm's `SqueezeExcite` has it."""
+    return max(8, int(dim * ratio + 4) // 8 * 8)
