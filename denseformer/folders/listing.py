@@ -20,11 +20,18 @@ SPLIT_WORDS = {
 }
 """Words in names of folders and lists -> the split that they stand for."""
 MASK_WORDS = frozenset(
-    'mask masks label labels annotation annotations annot ann anns gt groundtruth truth seg segmentation '  # noqa: SIM905
-    'segmentations labelmap labelmaps'.split()
+    (
+        *('mask', 'masks', 'label', 'labels', 'labelmap', 'labelmaps', 'gt', 'groundtruth', 'truth'),
+        *('annotation', 'annotations', 'annot', 'ann', 'anns', 'seg', 'segmentation', 'segmentations'),
+    )
 )
 """Words in names of folders of label maps."""
-IMAGE_WORDS = frozenset('image images img imgs imgdir photo photos picture pictures jpeg input inputs rgb'.split())  # noqa: SIM905
+IMAGE_WORDS = frozenset(
+    (
+        *('image', 'images', 'img', 'imgs', 'imgdir', 'photo', 'photos', 'picture', 'pictures'),
+        *('jpeg', 'input', 'inputs', 'rgb'),
+    )
+)
 """Words in names of folders of images."""
 RUN = '/dataset/data.py'
 """End of the path of a file that `fit` writes into the folder of a run."""

@@ -1,9 +1,9 @@
-"""What all tests of folders share."""
+"""Tests of folders build datasets without the collection of garbage that comes with each."""
 
 import pytest
 
 
 @pytest.fixture(autouse=True)
 def _no_collections(monkeypatch):
-    """Each dataset that is built collects garbage, which takes longer than all else here."""
+    """That collection takes longer than all else here."""
     monkeypatch.setattr('mmengine.dataset.base_dataset.gc.collect', lambda: 0)
