@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from denseformer.caching import CachesInEval, cached_constant
 from denseformer.dynamic_shapes import same_size
-from denseformer.layers import pad_image_to_multiple
+from denseformer.layers import pad_image_around, pad_image_to_multiple
 from denseformer.layers.initializers import INIT_STD
 
 Size = tuple[int, int]
@@ -26,17 +26,19 @@ def square(side: int | Size) -> Size:
 class Patches(nn.Module):
     """Patches, embedded: (B, in_channels, height, width) -> (B, C, H, W).
 
-    The image is zero-padded on the right and at the bottom to a multiple of the patch; without `pad`, what does not
-    fill a patch is left out.
+    The image is zero-padded to a multiple of the patch, on the right and at the bottom, or with `center` on all sides;
+    without `pad`, what does not fill a patch is left out.
     """
 
-    def __init__(self, in_channels: int, dim: int, patch: int, *, pad: bool = True):
+    def __init__(self, in_channels: int, dim: int, patch: int, *, pad: bool = True, center: bool = False):
         super().__init__()
         self.multiple = patch if pad else 1
+        self.center = center
         self.proj = nn.Conv2d(in_channels, dim, patch, patch)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.proj(pad_image_to_multiple(image, self.multiple))
+        pad = pad_image_around if self.center else pad_image_to_multiple
+        return self.proj(pad(image, self.multiple))
 
 
 def cubic_weights(old: int, new: int, offset: float, like: Tensor) -> Tensor:

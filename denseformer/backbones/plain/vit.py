@@ -57,6 +57,8 @@ def stretched(old: int, new: int) -> Tensor:
     The known offsets are spread ever wider, 1, 1 + q, 1 + q + q ** 2 and so on, so that the widest one becomes that of
     the new axis and the narrow ones, which say the most, hardly change. Between them runs a cubic spline.
     """
+    if new == old:
+        return torch.eye(2 * new - 1, dtype=torch.float64)
     from scipy.interpolate import make_interp_spline  # slow to import, and few checkpoints want it
 
     low, high = 1.01, 1.5
