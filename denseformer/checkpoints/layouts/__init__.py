@@ -4,7 +4,15 @@ A network asks for its family whenever weights are loaded into it; weights in no
 """
 
 from denseformer.checkpoints.keys import StateDict
-from denseformer.checkpoints.layouts import detectron2, openmmlab, timm, torchvision, transformers, transformers_plain
+from denseformer.checkpoints.layouts import (
+    detectron2,
+    flax,
+    openmmlab,
+    timm,
+    torchvision,
+    transformers,
+    transformers_plain,
+)
 from denseformer.checkpoints.layouts.layout import Layout
 
 SYSTEMS = (transformers.SYSTEM, detectron2.DETECTOR, openmmlab.BEIT_SEGMENTOR, torchvision.FACEXFORMER)
@@ -13,6 +21,7 @@ PACKAGES = {
     'timm': timm.LAYOUTS,
     'transformers': transformers.LAYOUTS | transformers_plain.LAYOUTS,
     'OpenMMLab': openmmlab.LAYOUTS,
+    'Flax': flax.LAYOUTS,
 }
 
 
