@@ -50,6 +50,25 @@ def test_registers_change_the_rule_of_positions():
     assert not torch.allclose(a((3, 5)), b((3, 5)))
 
 
+@torch.no_grad()
+def test_positions_are_resized_exactly_under_autocast_and_not_left_over_from_it():
+    table = DINOv2(arch=PROBE, image_size=56).eval().patch_embed.positions
+    exact = table((3, 5))
+    with torch.autocast('cpu', torch.bfloat16):
+        rounded = table((3, 5))
+    assert torch.equal(exact, rounded)
+
+
+@torch.no_grad()
+def test_exports_once_for_sides_that_are_no_multiple_of_the_patch():
+    network, sides = DINOv2(arch=PROBE, image_size=56).eval(), {}
+    for axis, name in ((2, 'rows'), (3, 'columns')):
+        sides[axis] = torch.export.Dim(name, min=32, max=512)
+    program = torch.export.export(network, (torch.randn(1, 3, 99, 64),), dynamic_shapes={'image': sides})
+    image = torch.randn(1, 3, 51, 75)
+    torch.testing.assert_close(program.module()(image)[-1], network(image)[-1], rtol=1e-4, atol=1e-4)
+
+
 def test_images_are_padded_on_all_sides_on_request():
     """By as much on either side, or by a pixel more on the right and at the bottom: what its authors' heads see."""
     plain, centered = (DINOv2(arch=PROBE, image_size=56, center_pad=center).eval() for center in (False, True))

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denseformer.caching import CachesInEval, cached_constant
+from denseformer.caching import CachesInEval, autocast_dtype, cached_constant
 from denseformer.dynamic_shapes import same_size
 from denseformer.layers import pad_image_around, pad_image_to_multiple
 from denseformer.layers.initializers import INIT_STD
@@ -104,7 +104,10 @@ class PositionTable(CachesInEval):
         rows, columns = (
             cubic_weights(old, new, self.offset, places) for old, new in zip(places.shape[2:], size, strict=True)
         )
-        return rows @ places @ columns.T
+        if autocast_dtype(places) is None:
+            return mixed(places, rows, columns)
+        with torch.autocast(places.device.type, enabled=False):  # which rounds products, and no interpolation
+            return mixed(places, rows, columns)
 
     def fit(self, table: Tensor) -> Tensor:
         """The table of a checkpoint, with or without the fixed rows, as one of this grid.
@@ -139,6 +142,12 @@ class PositionTable(CachesInEval):
             rough = roughness(table, *squares[0]), roughness(table, *own[0])
             return squares[0] if rough[0] < 0.8 * rough[1] else own[0]
         return (own or squares)[0]
+
+
+def mixed(places: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """A map (1, C, h, w) with its rows and columns mixed by weights (H, h) and (W, w): -> (1, C, H, W)."""
+    wide = F.linear(places, columns)  # (1, C, h, W)
+    return F.linear(wide.transpose(2, 3), rows).transpose(2, 3)
 
 
 def roughness(table: Tensor, fixed: int, grid: Size) -> float:
