@@ -61,7 +61,7 @@ def test_positions_are_resized_exactly_under_autocast_and_not_left_over_from_it(
 
 @torch.no_grad()
 def test_exports_once_for_sides_that_are_no_multiple_of_the_patch():
-    network, sides = DINOv2(arch=PROBE, image_size=56).eval(), {}
+    network, sides = DINOv2(arch={**PROBE, 'blocks': 1}, image_size=56).eval(), {}
     for axis, name in ((2, 'rows'), (3, 'columns')):
         sides[axis] = torch.export.Dim(name, min=32, max=512)
     program = torch.export.export(network, (torch.randn(1, 3, 99, 64),), dynamic_shapes={'image': sides})
