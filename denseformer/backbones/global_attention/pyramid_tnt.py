@@ -245,6 +245,7 @@ class PyramidTNT(Backbone):
         license='Apache-2.0',
     )
     strides = (8, 16, 32, 64)
+    embeds_parts = True
     no_weight_decay = ('norm', 'bias', 'pos_embed')
     initial_weights = staticmethod(fan_out)
 
