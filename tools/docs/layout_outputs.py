@@ -1,6 +1,6 @@
 """Maps of our networks with the weights of other packages beside the maps that those packages compute.
 
-`python -m tools.docs.layout_outputs [timm] [torchvision] [transformers]` prints a table in Markdown: of each family, the largest
+`python -m tools.docs.layout_outputs [PACKAGE ...]` prints a table in Markdown: of each family, the largest
 difference over all maps, relative to the map's largest value. Parameters are random, gains, biases and statistics
 too, so that nothing is hidden by a zero. It needs those packages.
 """
