@@ -138,8 +138,8 @@ def saved_weights(folder: Path) -> Path:
 def config_in(content: Mapping[str, Any]) -> Config | None:
     """The config that a run recorded in its checkpoint; None where there is none, or it is more than literals."""
     meta = content.get('meta')
-    recorded = isinstance(meta, Mapping) and isinstance(meta.get('cfg'), str)
-    return recorded_config(meta['cfg']) if recorded else None
+    text = meta.get('cfg') if isinstance(meta, Mapping) else None
+    return recorded_config(text) if isinstance(text, str) else None
 
 
 def recorded_config(text: str) -> Config | None:
