@@ -42,6 +42,14 @@ def test_every_tensor_of_another_package_finds_its_place(network):
     assert theirs.keys() == given.keys()
 
 
+def test_the_bias_of_the_keys_that_torchvision_does_not_use_is_left_out():
+    named = as_authors('SwinV2', {'features.1.0.attn.qkv.bias': torch.arange(9.0)})
+    assert {key: value.tolist() for key, value in named.items()} == {
+        'layers.0.blocks.0.attn.q_bias': [0, 1, 2],
+        'layers.0.blocks.0.attn.v_bias': [6, 7, 8],
+    }
+
+
 def test_the_authors_and_our_own_names_are_no_foreign_layout():
     for family in sorted({network['network'] for network in NETWORKS}):
         cls = getattr(backbones, family)
