@@ -27,6 +27,7 @@ TIMM = {
     'PoolFormer': ('s12', 'poolformer_s12'),
     'MaxViT': ('tiny', 'maxvit_tiny_tf_224'),
     'HaloNet': ('26t', 'halonet26t'),
+    'TNT': ('small', 'tnt_s_patch16_224'),
 }
 """Family -> (arch here, name there)."""
 NARROW = {'hidden_size': 48, 'num_hidden_layers': 2, 'num_attention_heads': 2}
