@@ -7,6 +7,7 @@ from torch import nn
 
 from denseformer.attention.rotary import counted_rotation, rotate_halves
 from denseformer.backbones import CroCo
+from denseformer.backbones.plain.embedding import sine_positions
 from denseformer.segmentation import CroCoDPTHead
 
 
@@ -25,7 +26,20 @@ def test_the_encoder_and_its_head_agree_with_the_authors():
     assert refkit.check(network, 'croco/mono_dpt_small') < 1e-4
 
 
-@pytest.mark.parametrize(('arch', 'millions'), [('base', 85.6), ('large', 303.1)])
+def test_the_first_version_adds_sines_of_the_trained_grid_and_turns_nothing():
+    network = CroCo(arch=dict(width=8, blocks=1, heads=1, rotary=False), image_size=48)
+    state = dict(network.state_dict(), enc_pos_embed=torch.ones(9, 8), dec_pos_embed=torch.ones(9, 4))
+    network.load_state_dict(state)
+    sines = sine_positions((3, 3), 8, torch.device('cpu'), torch.float32)[:, 1:]
+    resized = nn.functional.interpolate(sines.mT.unflatten(2, (3, 3)), (2, 5), mode='bicubic').flatten(2).mT
+    for image, positions in ((torch.randn(1, 3, 48, 48), sines), (torch.randn(1, 3, 32, 80), resized)):
+        tokens, size = network.patch_embed(image)
+        patches = network.patch_embed.patches(image).flatten(2).mT
+        torch.testing.assert_close(tokens, patches + positions)
+        assert network.context(tokens, size) == ()
+
+
+@pytest.mark.parametrize(('arch', 'millions'), [('base', 85.6), ('large', 303.1), ('v1_base', 85.6)])
 def test_encoders_are_those_of_vit(arch, millions):
     assert CroCo.describe(arch).parameters / 1e6 == pytest.approx(millions, abs=0.1)
 
