@@ -35,7 +35,8 @@ class AbsentError(Exception):
 class Contender:
     """make: builds everything and returns the function to time; units: what the time is divided by, such as pixels.
 
-    countable: whether PyTorch's counter can look inside; it cannot look into a compiled function.
+    countable: whether to relate its arithmetic to the speed of a matrix product: not of a compiled function, into which
+    PyTorch's counter cannot look, nor of a dtype that the CPU has no arithmetic for.
     """
 
     name: str
