@@ -28,6 +28,7 @@ TIMM = {
     'PoolFormer': ('s12', 'poolformer_s12'),
     'MaxViT': ('tiny', 'maxvit_tiny_tf_224'),
     'HaloNet': ('26t', 'halonet26t'),
+    'TNT': ('small', 'tnt_s_patch16_224'),
 }
 """Family -> (arch here, name there)."""
 TORCHVISION = {'Swin': ('tiny', 'swin_t'), 'SwinV2': ('tiny', 'swin_v2_t')}
