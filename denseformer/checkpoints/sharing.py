@@ -169,9 +169,8 @@ def recorded_config(text: str) -> Config | None:
 def names_components(node: Any) -> bool:
     """Whether every `type` in a config is a component's name, with the scope of this package or OpenMMLab's or none."""
     if isinstance(node, Mapping):
-        kind = node.get('type')
-        path = isinstance(kind, str) and '.' in kind
-        return not (path and not COMPONENT.fullmatch(kind)) and all(map(names_components, node.values()))
+        kind = str(node.get('type'))
+        return ('.' not in kind or bool(COMPONENT.fullmatch(kind))) and all(map(names_components, node.values()))
     return not isinstance(node, (list, tuple)) or all(map(names_components, node))
 
 
