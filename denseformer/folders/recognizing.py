@@ -108,7 +108,7 @@ def recognize(listing: Listing, task: str, file: DataFile) -> Found:
             doubtful = pictures.signs_of_labels(listing, file.names)
         if found is not None and not doubtful:
             return found
-    advice = pictures.how_to_name(pictures.seeming_masks(listing)) if task in ('auto', 'segmentation') else ''
+    advice = pictures.how_to_name(listing) if task in ('auto', 'segmentation') else ''
     expected = [text for text, tasks, _ in FORMATS if text and task in ('auto', *tasks)]
     raise FolderError(
         f"'{listing.root}': nothing here is a dataset{'' if task == 'auto' else f' for {task}'}. Expected is one of\n"

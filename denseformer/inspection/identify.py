@@ -85,7 +85,7 @@ def network_in(config: Config | None) -> Settings | None:
     if not known:
         return None
     settings = {key: value for key, value in known[0].items() if key not in DESIGN_FREE}
-    return json.loads(json.dumps(settings))  # as the table has them: lists for tuples
+    return json.loads(json.dumps(settings, default=str))  # as the table has them: lists for tuples
 
 
 def weights_like(shapes: Mapping[str, tuple[int, ...]]) -> StateDict:

@@ -1,7 +1,6 @@
 """Restoration: pairs of a degraded image and its target in parallel folders, or targets alone."""
 
 import re
-from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -117,18 +116,25 @@ def signs_of_labels(listing: Listing, names: tuple[str, ...]) -> list[str]:
     ]
 
 
+def looked_at(listing: Listing) -> list[str]:
+    """Some images of all folders."""
+    return listing.images[:: -(-len(listing.images) // LOOKED_AT) or 1]
+
+
 def seeming_masks(listing: Listing) -> list[str]:
     """The files that look like masks, of some that are looked at; none where these are few."""
-    looked = listing.images[:: -(-len(listing.images) // LOOKED_AT) or 1]
+    looked = looked_at(listing)
     masks = [name for name in looked if looks_like_mask(listing, name)]
     return masks if len(masks) > len(looked) / 4 else []
 
 
-def how_to_name(masks: Sequence[str]) -> str:
-    """Advice on how to name these files, or their folder, to have them taken for masks; '' for none."""
+def how_to_name(listing: Listing) -> str:
+    """Advice on how to name files that look like masks, or their folder, to have them taken for masks; '' for none."""
+    masks = seeming_masks(listing)
     if not masks:
         return ''
-    folders = [part for name in masks for part in PurePosixPath(name).parent.parts if not split_of(f'{part}/')]
+    around = {part for name in {*looked_at(listing)} - {*masks} for part in PurePosixPath(name).parent.parts}
+    folders = [part for name in masks for part in PurePosixPath(name).parent.parts if part not in around]
     ways = (
         f"call the folder masks/, or name it in data.yaml, 'masks: {most_common(folders)}'"
         if folders
