@@ -106,7 +106,7 @@ class PositionTable(CachesInEval):
         return rows @ places @ columns.T
 
     def fit(self, table: Tensor, *, square: bool = False) -> Tensor:
-        """The table of a checkpoint, of any square grid and with or without the fixed rows, as one of this grid.
+        """The table of a checkpoint, of a square grid or of this, with the fixed rows or without, as one of this grid.
 
         square: whether it is of a square grid even if it has as many rows as this one, as 18 x 32 and 24 x 24 have.
         """
@@ -114,8 +114,11 @@ class PositionTable(CachesInEval):
         count = table.shape[1]
         if count == self.table.shape[1] and not (square and math.isqrt(count - self.rows) ** 2 == count - self.rows):
             return table
-        if self.rows and math.isqrt(count) ** 2 == count:  # positions of the patches alone
+        of_square = math.isqrt(count) ** 2 == count
+        if self.rows and (of_square or count == self.table.shape[1] - self.rows):  # positions of the patches alone
             table = torch.cat([table.new_zeros(1, self.rows, table.shape[2]), table], 1)
+            if not of_square:
+                return table
         if count == self.table.shape[1]:
             print_log(
                 f'A position table of {count} rows is read as that of a square image. One that was trained at '
