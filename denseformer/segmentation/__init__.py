@@ -2,6 +2,7 @@
 
 from denseformer.segmentation.attswinunet import AttSwinUNetHead
 from denseformer.segmentation.bevanet import BEVANet, BEVANetHead
+from denseformer.segmentation.croco import CroCoHead
 from denseformer.segmentation.facexformer import FaceXFormer, FaceXFormerHead
 from denseformer.segmentation.hbformer import HBFormerHead
 from denseformer.segmentation.hrnet import HRNet
@@ -30,6 +31,7 @@ __all__ = [
     'BEVANet',
     'BEVANetHead',
     'ContextSharingTransformer',
+    'CroCoHead',
     'DPTHead',
     'DiceLoss',
     'FaceXFormer',

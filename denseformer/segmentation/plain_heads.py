@@ -31,7 +31,7 @@ class LinearHead(RenamesKeys, BaseDecodeHead):
         options: those of mmsegmentation's `BaseDecodeHead`.
     """
 
-    names = ((r'^bn\.', 'norm.'),)
+    names = ((r'^(bn|batchnorm_layer)\.', 'norm.'), (r'^conv\.', 'conv_seg.'))  # DINOv2's and DINOv3's
 
     def __init__(
         self, *, in_channels: Sequence[int], num_classes: int, in_index: Sequence[int] | None = None, **options: Any

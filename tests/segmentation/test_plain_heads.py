@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from denseformer.checkpoints.fitting import fit
-from denseformer.segmentation import DPTHead, LinearHead
+from denseformer.segmentation import CroCoHead, DPTHead, LinearHead
 
 
 def test_the_linear_head_is_a_norm_and_a_linear_classifier():
@@ -44,3 +44,20 @@ def test_dpt_takes_maps_alone_or_with_the_class_token():
 def test_dpt_wants_four_maps_of_one_width():
     with pytest.raises(ValueError, match='4 maps of one width'):
         DPTHead(in_channels=(8, 8, 8), num_classes=3)
+
+
+def test_crocos_head_scores_every_pixel_of_maps_of_odd_sizes():
+    options = dict(num_classes=3, post_process_channels=(4, 4, 4, 4), width=8, channels=4)
+    head = CroCoHead(in_channels=(8,) * 4, **options).eval()
+    assert head([torch.randn(2, 8, 3, 5) for _ in range(4)]).shape == (2, 3, 48, 80)
+    with pytest.raises(ValueError, match='Four maps'):
+        CroCoHead(in_channels=(8,) * 3, **options)
+
+
+def test_the_linear_head_takes_dinov3s_names_too():
+    head, other = (LinearHead(in_channels=(4,), num_classes=3) for _ in range(2))
+    nn.init.normal_(head.norm.weight)
+    names = {'norm.': 'batchnorm_layer.', 'conv_seg.': 'conv.'}
+    theirs = {f'{names[key[: key.index(".") + 1]]}{key.split(".")[1]}': v for key, v in head.state_dict().items()}
+    other.load_state_dict(theirs)
+    assert all(torch.equal(value, head.state_dict()[key]) for key, value in other.state_dict().items())
