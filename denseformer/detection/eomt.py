@@ -102,6 +102,8 @@ class EoMT(BaseModule):
         kind = MODELS.get(backbone['type'])
         if not (isinstance(kind, type) and issubclass(kind, PlainBackbone)):
             raise ValueError(f"EoMT puts queries into a plain backbone, and '{backbone['type']}' is none.")
+        if not kind.has_final_norm:
+            raise ValueError(f'EoMT predicts behind the final norm, and {kind.__name__} has none: {TAKEN}.')
         last = kind.resolve_arch(backbone['arch']).blocks - 1
         self.backbone = MODELS.build({**backbone, 'out_indices': (last,), 'norm_outputs': True})
         if not isinstance(self.backbone.patch_embed, TokenEmbed):

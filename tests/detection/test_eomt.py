@@ -219,6 +219,8 @@ def test_other_backbones_are_refused():
         build(dict(type='denseformer.Swin', arch='tiny'))
     with pytest.raises(ValueError, match='queries have none'):
         build(dict(type='denseformer.BinaryAttention', arch=SMALL))(torch.randn(1, 3, 32, 32))
+    with pytest.raises(ValueError, match='SAM has none: take ViT'):
+        build(dict(type='denseformer.SAM', arch='base'))
     with pytest.raises(ValueError, match='query_blocks must be'):
         build(query_blocks=4)
 
