@@ -52,7 +52,7 @@ def test_injectors_start_without_an_effect_on_a_loaded_transformer():
     assert all(not interaction.injector.gamma.any() for interaction in network.interactions)
 
 
-def test_a_dinov2_keeps_its_class_token_and_pads_to_its_patches():
+def test_a_dinov2_keeps_its_class_token_and_leaves_out_what_fills_no_patch():
     network = ViTAdapter(arch={**DINO, 'cls_token': True, 'deform_heads': 2, 'hidden_convs': 4}).eval()
     dino = DINOv2(arch=DINO)
     left = network.load_state_dict(dino.state_dict(), strict=False)
@@ -61,7 +61,10 @@ def test_a_dinov2_keeps_its_class_token_and_pads_to_its_patches():
     with torch.no_grad():
         maps = network(torch.randn(1, 3, 65, 97))
     assert [m.shape[2:] for m in maps] == [(17, 25), (9, 13), (5, 7), (3, 4)]
-    assert network.padded(torch.zeros(1, 3, 65, 97)).shape[2:] == (224, 224)
+    sizes = []
+    network.encoder.patch_embed.register_forward_hook(lambda module, inputs, out: sizes.append(out[1]))
+    network(torch.zeros(1, 3, 65, 97))  # padded to 96 x 128, of which patches leave out the rest
+    assert sizes == [(6, 9)]
     assert network.encoder.patch_embed.prefix == 1
 
 

@@ -20,7 +20,7 @@ h heads, l levels, p points.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import isqrt, lcm, pi
+from math import isqrt, pi
 from typing import Any
 
 import torch
@@ -325,8 +325,8 @@ class Adapter(Checkpointing, MapNetwork):
                 module.reset()
 
     def padded(self, image: Tensor) -> Tensor:
-        """An image whose sides are multiples of the coarsest stride and of the patch."""
-        return pad_image_to_multiple(image, lcm(STRIDES[-1], self.encoder.patch_size))
+        """An image whose sides are multiples of the coarsest stride."""
+        return pad_image_to_multiple(image, STRIDES[-1])
 
     def read(self, interaction: Interaction, maps: Tensor, sizes: Sequence[Size], out: Tensor) -> Tensor:
         """The pyramid's maps (B, M, C) behind an interaction's extractors; out: a map (B, C, H, W) of the encoder."""
@@ -345,16 +345,16 @@ class Adapter(Checkpointing, MapNetwork):
         ]
         levels = [self.up(levels[0]) + finest, *levels]
         return tuple(
-            norm(level + enlarged(out, self.encoder.patch_size / stride))[
+            norm(level + (out if stride == self.encoder.patch_size else resized(out, level)))[
                 :, :, : ceil_div(image.shape[2], stride), : ceil_div(image.shape[3], stride)
             ]
             for norm, level, out, stride in zip(self.out_norms, levels, outs, STRIDES, strict=True)
         )
 
 
-def enlarged(x: Tensor, scale: float) -> Tensor:
-    """A map at `scale` times its size, bilinearly."""
-    return x if scale == 1 else F.interpolate(x, scale_factor=scale, mode='bilinear', align_corners=False)
+def resized(x: Tensor, like: Tensor) -> Tensor:
+    """A map at the size of another, bilinearly."""
+    return F.interpolate(x, like.shape[2:], mode='bilinear', align_corners=False)
 
 
 def check_windows(windows: Sequence[int | None], record: 'Arch') -> None:
@@ -409,7 +409,7 @@ class Encoder(PlainBackbone):
         embed = partial(NormedEmbed, eps=record.norm_eps) if record.unified else TokenEmbed
         self.build(
             patch_embed=embed(
-                Patches(self.in_channels, dim, self.patch_size), dim, cls_token=cls_token, positions=table
+                Patches(self.in_channels, dim, self.patch_size, pad=False), dim, cls_token=cls_token, positions=table
             ),
             blocks=[
                 PreNormBlock(
@@ -476,8 +476,8 @@ class ViTAdapter(Adapter):
         in_channels, with_cp, pretrained, init_cfg, finetune: as in `Backbone`. Weights of a DeiT, a BEiT, a DINOv2 or a
             Uni-Perceiver start the transformer alone; finetune='head' keeps it as it is, as DINOv2's authors do.
 
-    Images are zero-padded on the right and at the bottom to multiples of 32 and of the patch, which the authors ask
-    for. With patches of 14 pixels these are multiples of 224.
+    Images are zero-padded on the right and at the bottom to multiples of 32, which the authors ask for. Patches of 14
+    pixels leave out what does not fill one, as with DINOv2's authors.
     """
 
     source = Source(
