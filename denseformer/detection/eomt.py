@@ -87,6 +87,9 @@ class EoMT(BaseModule):
     It is 0 unless `MaskAnnealingHook` sets it. Raises ValueError for backbones whose blocks want more than tokens.
     """
 
+    adds_queries = True
+    """That no maps of it can be kept: `frozen_backbone`."""
+
     def __init__(
         self,
         *,

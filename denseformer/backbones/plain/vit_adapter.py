@@ -447,11 +447,12 @@ class Encoder(PlainBackbone):
         time = state_dict.pop('time_embed', None)
         if time is not None:
             state_dict['patch_embed.proj.bias'] = state_dict['patch_embed.proj.bias'] + time[0]
-        table = state_dict.get('pos_embed')
+        table, positions = state_dict.get('pos_embed'), network.patch_embed.positions
         if network.patch_embed.cls_token is None:
             state_dict.pop('cls_token', None)
-            if table is not None and isqrt(table.shape[-2]) ** 2 != table.shape[-2]:
-                state_dict['pos_embed'] = table[..., 1:, :]
+            if table is not None and isinstance(positions, PositionTable):
+                table = table.view(1, -1, table.shape[-1])
+                state_dict['pos_embed'] = table[:, positions.read(table, (1, 0, 2))[0] :]
         state_dict = join(
             rename(state_dict, (r'\.mlp\.w1\.', '.mlp.gates.'), (r'\.mlp\.w2\.', '.mlp.values.')),
             ('gates', 'values'),

@@ -20,6 +20,7 @@ PACKAGES = {
     'timm': timm.LAYOUTS,
     'transformers': transformers.LAYOUTS | transformers_plain.LAYOUTS,
     'OpenMMLab': openmmlab.LAYOUTS,
+    'torchvision': torchvision.LAYOUTS,
 }
 
 
