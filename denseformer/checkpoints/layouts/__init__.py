@@ -7,7 +7,14 @@ from denseformer.checkpoints.keys import StateDict
 from denseformer.checkpoints.layouts import detectron2, openmmlab, timm, torchvision, transformers, transformers_plain
 from denseformer.checkpoints.layouts.layout import Layout
 
-SYSTEMS = (transformers.SYSTEM, detectron2.DETECTOR, openmmlab.BEIT_SEGMENTOR, torchvision.FACEXFORMER)
+SYSTEMS = (
+    transformers.SYSTEM,
+    transformers.SEGFORMER,
+    detectron2.DETECTOR,
+    openmmlab.BEIT_SEGMENTOR,
+    openmmlab.VITDET,
+    torchvision.FACEXFORMER,
+)
 """Layouts of whole models, whose heads have other names, too."""
 PACKAGES = {
     'timm': timm.LAYOUTS,
