@@ -242,3 +242,26 @@ def test_offsets_of_a_beit_of_transformers_have_their_authors_names_from_files_a
 def test_what_hiera_is_pre_trained_with_is_left_out():
     heads = {'decoder.decoder_norm.weight': None, 'multiscale_fusion.multi_scale_fusion_heads.0.weight': None}
     assert as_authors('Hiera', {'hiera.embeddings.position_embeddings': None, **heads}).keys() == {'pos_embed'}
+
+
+def test_a_vision_transformer_of_flax_has_its_kernels_turned_and_its_heads_joined():
+    network = backbones.ViT(arch=dict(width=12, blocks=1, heads=3), image_size=32, norm_outputs=True)
+    own = {name: torch.randn_like(value) for name, value in network.state_dict().items()}
+    block, flax = 'Transformer/encoderblock_0', {'head/kernel': torch.zeros(12, 5), 'cls': own['patch_embed.cls_token']}
+    flax['embedding/kernel'] = own['patch_embed.patches.proj.weight'].permute(2, 3, 1, 0)
+    flax['embedding/bias'] = own['patch_embed.patches.proj.bias']
+    flax['Transformer/posembed_input/pos_embedding'] = own['patch_embed.positions.table']
+    attention = f'{block}/MultiHeadDotProductAttention_1'
+    for i, name in enumerate(('query', 'key', 'value')):
+        flax[f'{attention}/{name}/kernel'] = own['blocks.0.attn.qkv.weight'].chunk(3)[i].T.unflatten(1, (3, 4))
+        flax[f'{attention}/{name}/bias'] = own['blocks.0.attn.qkv.bias'].chunk(3)[i].unflatten(0, (3, 4))
+    flax[f'{attention}/out/kernel'] = own['blocks.0.attn.proj.weight'].T.unflatten(0, (3, 4))
+    flax[f'{attention}/out/bias'] = own['blocks.0.attn.proj.bias']
+    for i, name in enumerate(('fc1', 'fc2')):
+        flax[f'{block}/MlpBlock_3/Dense_{i}/kernel'] = own[f'blocks.0.mlp.{name}.weight'].T
+        flax[f'{block}/MlpBlock_3/Dense_{i}/bias'] = own[f'blocks.0.mlp.{name}.bias']
+    norms = {f'{block}/LayerNorm_0': 'blocks.0.norm1', f'{block}/LayerNorm_2': 'blocks.0.norm2'}
+    for theirs, ours in {**norms, 'Transformer/encoder_norm': 'norm'}.items():
+        flax |= {f'{theirs}/scale': own[f'{ours}.weight'], f'{theirs}/bias': own[f'{ours}.bias']}
+    network.load_state_dict(flax)
+    assert all(torch.equal(value, own[name]) for name, value in network.state_dict().items())

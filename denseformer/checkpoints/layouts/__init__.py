@@ -4,7 +4,15 @@ A network asks for its family whenever weights are loaded into it; weights in no
 """
 
 from denseformer.checkpoints.keys import StateDict
-from denseformer.checkpoints.layouts import detectron2, openmmlab, timm, torchvision, transformers, transformers_plain
+from denseformer.checkpoints.layouts import (
+    detectron2,
+    flax,
+    openmmlab,
+    timm,
+    torchvision,
+    transformers,
+    transformers_plain,
+)
 from denseformer.checkpoints.layouts.layout import Layout
 
 SYSTEMS = (
@@ -45,3 +53,6 @@ def as_openmmlab(state_dict: StateDict) -> StateDict:
         if layout.matches(state_dict):
             return layout.convert(state_dict)
     return state_dict
+
+
+__all__ = []
