@@ -135,6 +135,13 @@ def saved_weights(folder: Path) -> Path:
     return folder / WEIGHTS
 
 
+def config_in(content: Mapping[str, Any]) -> Config | None:
+    """The config that a run recorded in its checkpoint; None where there is none, or it is more than literals."""
+    meta = content.get('meta')
+    text = meta.get('cfg') if isinstance(meta, Mapping) else None
+    return recorded_config(text) if isinstance(text, str) else None
+
+
 def recorded_config(text: str) -> Config | None:
     """The config that a run or `save_model` wrote, read without running it; None if it is more than literals."""
     try:

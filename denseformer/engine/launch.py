@@ -172,7 +172,8 @@ def network_settings(config: Config) -> Any:
     settings = config.model.get('backbone') or config.model.get('network')
     if settings is None or 'backbone' not in settings:
         return settings
-    return settings if issubclass(MODELS.get(settings.type), Network) else settings.backbone
+    kind = MODELS.get(settings.type)
+    return settings if kind is not None and issubclass(kind, Network) else settings.backbone
 
 
 def set_finetuning(config: Config, options: TrainOptions) -> None:

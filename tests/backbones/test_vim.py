@@ -100,6 +100,14 @@ def test_an_imagenet_checkpoint_loads_without_its_classifier_and_the_position_of
     assert (network.stages[3].blocks[0].norm1.weight == 6).all()
 
 
+def test_the_class_token_of_an_odd_map_stands_behind_the_smaller_half():
+    network = Vim(arch=SMALL, image_size=48)
+    positions = torch.randn(1, 10, 16)  # of 9 patches, 4 of them in front of the class token
+    network.load_state_dict({'pos_embed': positions, 'cls_token': torch.ones(1, 1, 16)}, strict=False)
+    kept = torch.cat([positions[0, :4], positions[0, 5:]]).view(3, 3, 16)
+    assert torch.equal(network.patch_embed.pos_embed.data, kept)
+
+
 @torch.no_grad()
 def test_the_detectors_map_is_the_sum_behind_the_last_block_with_rotated_tokens():
     torch.manual_seed(0)

@@ -42,6 +42,14 @@ def test_every_tensor_of_another_package_finds_its_place(network):
     assert theirs.keys() == given.keys()
 
 
+def test_the_bias_of_the_keys_that_torchvision_does_not_use_is_left_out():
+    named = as_authors('SwinV2', {'features.1.0.attn.qkv.bias': torch.arange(9.0)})
+    assert {key: value.tolist() for key, value in named.items()} == {
+        'layers.0.blocks.0.attn.q_bias': [0, 1, 2],
+        'layers.0.blocks.0.attn.v_bias': [6, 7, 8],
+    }
+
+
 def test_the_authors_and_our_own_names_are_no_foreign_layout():
     for family in sorted({network['network'] for network in NETWORKS}):
         cls = getattr(backbones, family)
@@ -165,3 +173,20 @@ def test_the_neck_of_a_beit_comes_out_of_its_authors_backbone_and_has_our_names_
     mmseg = {name.replace('fpn1.', 'upsample_4x.').replace('fpn2.', 'upsample_2x.') for name in ours}
     assert as_openmmlab(authors).keys() - ours == {'backbone.blocks.0.attn.q_bias'}
     assert as_openmmlab(dict.fromkeys(mmseg)).keys() == ours
+
+
+def test_offsets_of_a_beit_of_transformers_have_their_authors_names_from_files_and_from_memory():
+    table = 'relative_position_bias_table'
+    names = {
+        f'encoder.layer.1.attention.attention.relative_position_bias.{table}': f'blocks.1.attn.{table}',
+        f'layers.1.relative_position_bias.{table}': f'blocks.1.attn.{table}',
+        f'encoder.relative_position_bias.{table}': f'rel_pos_bias.{table}',
+        f'shared_position_bias.{table}': f'rel_pos_bias.{table}',
+    }
+    for theirs, authors in names.items():
+        assert as_authors('ViT', {'embeddings.cls_token': None, theirs: None}).keys() == {'cls_token', authors}
+
+
+def test_what_hiera_is_pre_trained_with_is_left_out():
+    heads = {'decoder.decoder_norm.weight': None, 'multiscale_fusion.multi_scale_fusion_heads.0.weight': None}
+    assert as_authors('Hiera', {'hiera.embeddings.position_embeddings': None, **heads}).keys() == {'pos_embed'}

@@ -11,6 +11,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from denseformer.backbones import Swin
 from denseformer.checkpoints import CheckpointError, read_checkpoint
 from denseformer.checkpoints.keys import rename
 from denseformer.checkpoints.onnx_file import read_onnx
@@ -234,6 +235,23 @@ def test_a_network_of_openmmlab_is_identified_with_its_open_options():
     found = identify_weights(weights_like(shapes_of({'type': 'mmseg.ResNetV1c', 'depth': 101})))
     assert found.settings == {'type': 'mmseg.ResNetV1c', 'depth': 101}
     assert found.open['dilations'] == [[1, 1, 1, 1], [1, 1, 2, 4]]
+
+
+def test_a_plain_hrnet_is_identified_by_its_width():
+    shapes = shapes_of({'type': 'denseformer.HRNet', 'width': 32})
+    found = identify_weights(weights_like({f'backbone.{key}': shape for key, shape in shapes.items()}))
+    assert (found.settings, found.layout) == ({'type': 'denseformer.HRNet', 'width': 32}, 'OpenMMLab')
+
+
+def test_a_saved_folder_tells_a_network_of_its_own_arch(tmp_path):
+    arch = {'width': 12, 'depths': [1, 1, 1, 1], 'heads': [1, 1, 2, 2]}
+    Swin(arch=arch, window_size=5, pretrained=None).save_pretrained(tmp_path)
+    found = identify(tmp_path)
+    assert found.settings == {'type': 'denseformer.Swin', 'arch': arch, 'window_size': 5}
+    assert (found.open, found.unknown, found.missing) == ({}, (), ())
+    Swin(arch='tiny').save_pretrained(tmp_path)
+    (tmp_path / 'config.py').write_text(f"backbone = dict(type='denseformer.Swin', arch={arch})")
+    assert identify(tmp_path).settings == {'type': 'denseformer.Swin', 'arch': 'tiny'}  # what the weights tell counts
 
 
 def test_input_channels_are_left_to_networks_that_have_the_option():

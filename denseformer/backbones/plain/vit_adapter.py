@@ -411,11 +411,11 @@ class Encoder(PlainBackbone):
         with two in those of its segmentor.
         """
         state_dict = {key: value for key, value in state_dict.items() if key != 'dist_token'}
-        table = state_dict.get('pos_embed')
+        table, positions = state_dict.get('pos_embed'), network.patch_embed.positions
         if network.patch_embed.cls_token is None:
             state_dict.pop('cls_token', None)
-            if table is not None and isqrt(table.shape[1]) ** 2 != table.shape[1]:
-                state_dict['pos_embed'] = table[:, 1:]
+            if table is not None and isinstance(positions, PositionTable):
+                state_dict['pos_embed'] = table[:, positions.read(table, (1, 0, 2))[0] :]
         state_dict = join(
             rename(state_dict, (r'\.mlp\.w1\.', '.mlp.gates.'), (r'\.mlp\.w2\.', '.mlp.values.')),
             ('gates', 'values'),

@@ -10,7 +10,6 @@ pyramid is the neck `SimpleFeaturePyramid`.
 """
 
 from dataclasses import dataclass
-from math import isqrt
 from typing import Any
 
 from denseformer.backbones.plain import sam
@@ -57,8 +56,7 @@ class ViTDet(sam.SAM):
         }
         if 'pos_embed' in state_dict:
             table = state_dict['pos_embed']
-            is_square = isqrt(table.shape[1]) ** 2 == table.shape[1]
-            state_dict['pos_embed'] = table if is_square else table[:, 1:]
+            state_dict['pos_embed'] = table[:, network.patch_embed.positions.read(table, (1, 0))[0] :]
         return sam.SAM.remap_official_keys(state_dict, network)
 
 

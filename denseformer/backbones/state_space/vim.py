@@ -255,7 +255,7 @@ class Vim(Backbone):
         )
         positions = renamed['patch_embed.pos_embed'][0]  # (N, C)
         if 'cls_token' in state_dict:
-            middle = len(positions) // 2
+            middle = (len(positions) - 1) // 2  # behind the first half of the patches
             positions = torch.cat([positions[:middle], positions[middle + 1 :]])
         side = round(len(positions) ** 0.5)
         own = network.patch_embed.pos_embed.shape[:2]

@@ -13,6 +13,7 @@ PACKAGES = {
     'timm': timm.LAYOUTS,
     'transformers': transformers.LAYOUTS | transformers_plain.LAYOUTS,
     'OpenMMLab': openmmlab.LAYOUTS,
+    'torchvision': torchvision.LAYOUTS,
 }
 
 
