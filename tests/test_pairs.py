@@ -70,7 +70,7 @@ PAIRS = [
     for backbone, head in product(BACKBONES, HEADS)
     for neck in necks_for(backbone, head)
 ]
-SIZES = (48, 64), (64, 59)
+SIZES = (64, 96), (96, 75)
 DATA = f'num_classes, num_stuff, crop_size = 4, 2, {(max(SIZES[0] + SIZES[1]),) * 2}'
 NARROW = {
     **dict(pyramid=16, channels=16, width=32, fc_out_channels=32),
