@@ -272,11 +272,13 @@ class PyramidTNT(Backbone):
     ):
         super().__init__(arch=arch, **common)
         arch = self.arch
-        grid = tuple(ceil_div(side, STRIDE) for side in square(image_size or arch.image_size))
+        height, width = square(image_size or arch.image_size)
+        grid = ceil_div(height, STRIDE), ceil_div(width, STRIDE)
         stages = []
         for i, rates in enumerate(drop_path_rates(drop_path_rate, arch.depths)):
             blocks = [self._block(i, number, rate) for number, rate in enumerate(rates)]
-            pairs = PairBias(arch.heads * FACTORS[i], tuple(ceil_div(side, 2**i) for side in grid), REDUCTIONS[i])
+            map_size = ceil_div(grid[0], 2**i), ceil_div(grid[1], 2**i)
+            pairs = PairBias(arch.heads * FACTORS[i], map_size, REDUCTIONS[i])
             stages.append(MergingStage(blocks, self._merge(i) if i else None, pairs))
         self.assemble(patch_embed=Stem(self.in_channels, arch.width, arch.words, grid), stages=stages)
 
