@@ -1,4 +1,4 @@
-# No recipe of segmentation was published with this head.
+# The decoder's weights were published, and neither its result nor its recipe.
 _base_ = [
     './_base_/backbones/tips.py',
     './_base_/heads/parts/dpt_tips.py',
