@@ -29,6 +29,7 @@ PACKAGES = {
     'transformers': transformers.LAYOUTS | transformers_plain.LAYOUTS,
     'OpenMMLab': openmmlab.LAYOUTS,
     'torchvision': torchvision.LAYOUTS,
+    'Flax': flax.LAYOUTS,
 }
 
 
