@@ -24,6 +24,13 @@ def test_published_parameter_counts_with_the_mask_token_that_no_dense_task_needs
     assert description.parameters + description.channels[0] == parameters
 
 
+@pytest.mark.parametrize(
+    ('arch', 'blocks'), [('large', (5, 11, 17, 23)), ('so400m', (6, 13, 20, 26)), ('giant', (9, 19, 29, 39))]
+)
+def test_maps_of_tips_are_those_of_its_authors_decoders(arch, blocks):
+    assert TIPS.on_meta_device(arch=arch).out_indices == blocks
+
+
 def test_chunked_blocks_of_training_checkpoints_load():
     network = DINOv2(arch=PROBE, image_size=56)
     state = {key.replace('blocks.', 'blocks.0.'): value for key, value in network.state_dict().items()}

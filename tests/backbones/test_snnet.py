@@ -1,5 +1,7 @@
 """SN-Net: the authors' routes, speeds that choose one, stitches that are fitted, training on drawn routes."""
 
+from itertools import pairwise
+
 import pytest
 import refkit
 import torch
@@ -59,6 +61,15 @@ def test_a_speed_chooses_the_costliest_route_that_is_fast_enough():
         SNNet.on_meta_device(route=135)
 
 
+def test_routes_are_drawn_from_the_published_groups_of_similar_cost():
+    network = SNNet.on_meta_device(arch='small_large')
+    assert [len(group) for group in network.groups()] == [1, *[12] * 11, 1]
+    network = SNNet.on_meta_device(arch='small_base')
+    costs = [[network.cost(network.routes[i]) for i in group] for group in network.groups()]
+    assert all(group[-1] - group[0] <= 10e9 for group in costs)
+    assert all(after[0] - before[0] > 10e9 for before, after in pairwise(costs))
+
+
 def test_every_route_returns_maps_of_the_large_width_at_any_size():
     network = SNNet(arch=TINY, image_size=32).eval()
     with torch.no_grad():
@@ -77,6 +88,7 @@ def test_fitted_stitches_begin_where_the_other_anchor_would_be():
     after = (network.stitches[SMALL][1](start[1]) - end[3]).square().mean()
     assert after < before
     assert not network.stitches[SMALL][1].linear.weight.requires_grad
+    assert network.stitches[SMALL][1].linear.bias.requires_grad
 
 
 def test_training_draws_routes_and_reaches_everything_but_fitted_layers():

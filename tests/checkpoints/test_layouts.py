@@ -9,13 +9,13 @@ import torch
 from mmdet.models.task_modules import AnchorGenerator
 
 from denseformer import backbones
-from denseformer.checkpoints.fitting import below
+from denseformer.checkpoints.fitting import as_loaded, below
 from denseformer.checkpoints.layouts import as_authors, as_openmmlab, foreign_layout
 from denseformer.checkpoints.layouts.openmmlab import pixels_first
 from denseformer.checkpoints.signatures import without_numbers
 from denseformer.config.loading import load_config
 from denseformer.inference.predictor import build_model
-from denseformer.necks import DeconvPyramid
+from denseformer.necks import DeconvPyramid, SimpleFeaturePyramid
 from denseformer.network import on_meta
 from denseformer.registry import MODELS
 
@@ -40,6 +40,14 @@ def test_every_tensor_of_another_package_finds_its_place(network):
     norms = [key for key in own if key not in renamed]  # a classifier has none of the maps' norms
     assert all(key.startswith('out_norms.') for key in norms)
     assert theirs.keys() == given.keys()
+
+
+def test_the_bias_of_the_keys_that_torchvision_does_not_use_is_left_out():
+    named = as_authors('SwinV2', {'features.1.0.attn.qkv.bias': torch.arange(9.0)})
+    assert {key: value.tolist() for key, value in named.items()} == {
+        'layers.0.blocks.0.attn.q_bias': [0, 1, 2],
+        'layers.0.blocks.0.attn.v_bias': [6, 7, 8],
+    }
 
 
 def test_the_authors_and_our_own_names_are_no_foreign_layout():
@@ -85,6 +93,58 @@ def test_the_one_mask_head_of_a_cascade_of_detectron2_becomes_that_of_each_stage
         assert f'roi_head.bbox_head.{stage}.fc_cls.bias' in named
         assert f'roi_head.mask_head.{stage}.convs.3.conv.weight' in named
     assert not [key for key in named if key.startswith('roi_heads.')]
+
+
+@pytest.mark.parametrize(
+    ('config', 'stages'),
+    [('mask_rcnn_vitdet_base_coco', ['']), ('cascade_mask_rcnn_vitdet_base_coco', ['0.', '1.', '2.'])],
+)
+def test_a_vitdet_of_detectron2_gets_the_names_of_ours(config, stages):
+    with on_meta():
+        model = build_model(load_config(config, {'backbone': {'pretrained': None}}))
+    net = [f'backbone.net.blocks.0.{name}' for name in ('norm1.weight', 'mlp.fc1.bias')]
+    pyramid = [f'backbone.{name.removeprefix("neck.")}' for name in model.state_dict() if name.startswith('neck.')]
+    layers = [
+        f'proposal_generator.rpn_head.{name}'
+        for name in ('conv.conv0', 'conv.conv1', 'objectness_logits', 'anchor_deltas')
+    ]
+    layers += [
+        f'roi_heads.box_{part}'
+        for s in stages
+        for part in (f'head.{s}fc1', f'predictor.{s}cls_score', f'predictor.{s}bbox_pred')
+    ]
+    layers += ['roi_heads.mask_head.deconv', 'roi_heads.mask_head.predictor']
+    normed = [f'roi_heads.box_head.{stage}conv{i}' for stage in stages for i in (1, 2, 3, 4)]
+    normed += [f'roi_heads.mask_head.mask_fcn{i}' for i in (1, 2, 3, 4)]
+    theirs = [f'{layer}.{kind}' for layer in layers for kind in ('weight', 'bias')]
+    theirs += [f'{layer}.{kind}' for layer in normed for kind in ('weight', 'norm.weight', 'norm.bias')]
+    named = as_openmmlab(dict.fromkeys([*net, *pyramid, *theirs]))
+    heads = {key for key in named if not key.startswith('backbone.')}
+    assert heads == {key for key in model.state_dict() if not key.startswith('backbone.')}
+    loaded = as_loaded(model, {key: torch.empty(1, device='meta') for key in named})
+    assert {
+        'backbone.blocks.0.norm1.weight',
+        'backbone.blocks.0.mlp.fc1.bias',
+    } <= loaded.keys() & model.state_dict().keys()
+
+
+def test_the_pyramid_and_the_norms_of_a_vitdet_of_mmdetection_get_the_names_of_ours():
+    neck = SimpleFeaturePyramid(in_channels=(8,), in_strides=(16,), out_channels=4, out_strides=(4, 8, 16, 32, 64))
+    theirs = [f'fpn{i}.{part}.{kind}' for i, part in ((1, 0), (1, 1), (1, 3), (2, 0)) for kind in ('weight', 'bias')]
+    theirs += [
+        f'{conv}_convs.{i}.{part}'
+        for conv in ('lateral', 'fpn')
+        for i in range(4)
+        for part in ('conv.weight', 'norm_layer.weight', 'norm_layer.bias')
+    ]
+    assert neck.own_names(dict.fromkeys(theirs)).keys() == neck.state_dict().keys()
+    heads = {'roi_head.bbox_head.shared_convs.0.norm_layer.weight', 'roi_head.mask_head.convs.0.norm_layer.weight'}
+    assert as_openmmlab(dict.fromkeys(heads)).keys() == {key.replace('norm_layer', 'ln') for key in heads}
+
+
+def test_a_whole_segformer_of_transformers_gets_the_names_of_ours():
+    names = ['segformer.encoder.patch_embeddings.0.proj.weight', 'decode_head.linear_c.0.proj.weight']
+    assert list(as_openmmlab(dict.fromkeys(names))) == [f'backbone.{names[0]}', names[1]]
 
 
 def detectron2_retinanet() -> dict[str, torch.Tensor]:

@@ -12,6 +12,7 @@ The anchors are DeiT III's with a bias per head and offset, as BEiT's, and a cla
 Legend: B batch, C channels, N tokens, S and L the small and the large anchor.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -64,14 +65,17 @@ def routes_of(small: int, large: int) -> list[Route]:
 
 
 class StitchingLayer(nn.Module):
-    """A linear layer that is fitted once and then kept, and a low-rank one that is trained: (B, N, C) -> (B, N, D)."""
+    """A linear layer and a low-rank one: (B, N, C) -> (B, N, D).
+
+    The weights of the first are fitted once and then kept; its bias and the low-rank layer are trained.
+    """
 
     def __init__(self, dim: int, out_dim: int, rank: int):
         super().__init__()
         self.rank = rank
         self.linear = nn.Linear(dim, out_dim)
-        self.linear.requires_grad_(not rank)
-        self.down = nn.Parameter(nn.init.normal_(torch.empty(rank, dim), std=dim**-0.5)) if rank else None
+        self.linear.weight.requires_grad_(not rank)
+        self.down = nn.Parameter(nn.init.kaiming_uniform_(torch.empty(rank, dim), a=5**0.5)) if rank else None
         self.up = nn.Parameter(torch.zeros(out_dim, rank)) if rank else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -263,12 +267,21 @@ class SNNet(MapNetwork):
 
     def draw(self) -> int:
         """A route: first a group of similar cost, then one of it, each as likely as the others."""
-        groups: dict[int, list[int]] = {}
-        cheapest = min(self.cost(self.routes[i]) for i in self.drawn)
-        for i in self.drawn:
-            groups.setdefault(int((self.cost(self.routes[i]) - cheapest) // GROUP), []).append(i)
-        group = list(groups.values())[int(torch.randint(len(groups), ()))]
+        groups = self.groups()
+        group = groups[int(torch.randint(len(groups), ()))]
         return group[int(torch.randint(len(group), ()))]
+
+    def groups(self) -> list[list[int]]:
+        """The drawn routes, the cheapest first; one that costs `GROUP` more than a group's first opens the next."""
+        costs = sorted((self.cost(self.routes[i]), i) for i in self.drawn)
+        groups: list[list[int]] = []
+        first = -math.inf
+        for cost, i in costs:
+            if cost - first > GROUP:
+                groups.append([])
+                first = cost
+            groups[-1].append(i)
+        return groups
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """image: (B, in_channels, height, width), normalised -> one (B, C, H, W) per out index."""

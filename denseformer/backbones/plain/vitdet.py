@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from denseformer.backbones.plain import sam
+from denseformer.backbones.plain.base import PlainBackbone
 from denseformer.backbones.plain.embedding import PositionTable
 from denseformer.checkpoints.keys import StateDict, rename
 from denseformer.network import Source
@@ -40,6 +41,7 @@ class ViTDet(sam.SAM):
         code='https://github.com/facebookresearch/detectron2',
         license='Apache-2.0 (code), CC-BY-NC-4.0 (weights of MAE)',
     )
+    no_weight_decay = PlainBackbone.no_weight_decay  # vectors of relative positions decay in the authors' recipes
 
     def positions(self) -> PositionTable:
         side = self.arch.pretrain_size // self.patch_size
