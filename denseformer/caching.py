@@ -61,7 +61,7 @@ class CachesInEval(nn.Module):
 
 
 def autocast_dtype(x: Tensor) -> torch.dtype | None:
-    """What autocast rounds to on the device of `x`; None where it is off."""
+    """The type that autocast rounds to on the device of `x`; None where it is off."""
     device = x.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
 
