@@ -162,7 +162,8 @@ def set_pretrained(config: Config, options: TrainOptions) -> None:
     if part is None:
         raise ConfigError('--pretrained: the model has neither a backbone nor a network that could start from weights.')
     config.model[part].pretrained = None if options.pretrained == 'none' else options.pretrained
-    config.model[part].pop('init_cfg', None)
+    for other in ('init_cfg', 'anchors_pretrained'):
+        config.model[part].pop(other, None)
 
 
 def set_finetuning(config: Config, options: TrainOptions) -> None:
