@@ -181,9 +181,10 @@ def working_memory(contender: Contender) -> float:
 
 
 def return_what_is_freed() -> None:
-    """Has the C library hand larger blocks back to the system at once; glibc keeps some, and by chance which."""
+    """Has the C library hand back what it keeps, and larger blocks at once; glibc keeps some, and by chance which."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 16)
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident_memory(entry: str) -> float:

@@ -45,8 +45,8 @@ class Family:
     cut: tuple[dict[str, Any], dict[str, Any], dict[str, Any]] | None = None
 
 
-BLOCKS = 3
-"""How many blocks a network of many has in a training step of bfloat16 at 1024 pixels, of which peers take minutes."""
+BLOCKS = 2
+"""How many blocks a network has where peers take minutes: in bfloat16, with two of 1024 pixels, training and SAM."""
 
 
 LAST = dict(out_indices=(11,), norm_outputs=True)
@@ -108,7 +108,8 @@ def comparisons() -> Iterator[Comparison]:
         for side in (side // family.patch * family.patch for side in SIDES):
             image = torch.randn(1, 3, side, side, device=DEVICE)
             for title, (task, dtype) in TASKS.items():
-                cut = bool(family.cut) and side > SIDES[0] and task is training_step and dtype is torch.bfloat16
+                heavy = (side > SIDES[0]) + (task is training_step) + (name == 'SAM') > 1
+                cut = family.cut is not None and heavy and dtype is torch.bfloat16
                 shown = first_blocks(family) if cut else family
                 contenders = (
                     contend(label, partial(make, side), task, image, dtype)

@@ -79,10 +79,15 @@ def test_training_scoring_and_predicting_need_no_checkout(bare, tmp_path):
     checkpoint = tmp_path / 'work_dirs' / CONFIG / 'iter_2.pth'
     assert checkpoint.is_file()
     (tmp_path / 'mine.py').write_text(f"_base_ = 'denseformer::{CONFIG}.py'")
-    run(program, 'test', 'mine.py', checkpoint, '--out', 'scores.json', *options, folder=tmp_path)
-    assert 0 <= json.loads((tmp_path / 'scores.json').read_text())['metrics']['mIoU'] <= 100
     images = tmp_path / 'data/sample/images/validation'
-    run(program, 'infer', CONFIG, checkpoint, images, '--out', 'out', *options, folder=tmp_path)
-    assert len(list((tmp_path / 'out/masks').iterdir())) == 2
-    run(program, 'infer', 'upernet_dinat_pico_sample', images, '--out', 'finished', '--device', 'cpu', folder=tmp_path)
-    assert len(list((tmp_path / 'finished/masks').iterdir())) == 2
+    commands = [  # in one process: what takes time is to import the packages
+        ('test', 'mine.py', checkpoint, '--out', 'scores.json', *options),
+        ('infer', CONFIG, checkpoint, images, '--out', 'out', *options),
+        ('infer', 'upernet_dinat_pico_sample', images, '--out', 'finished', '--device', 'cpu'),
+    ]
+    arguments = [[str(argument) for argument in command] for command in commands]
+    code = f'from denseformer.cli import main\nassert not any([main(each) for each in {arguments}])'
+    run(bare / 'python', '-c', code, folder=tmp_path)
+    assert 0 <= json.loads((tmp_path / 'scores.json').read_text())['metrics']['mIoU'] <= 100
+    for out in ('out', 'finished'):
+        assert len(list((tmp_path / out / 'masks').iterdir())) == 2

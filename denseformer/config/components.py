@@ -6,6 +6,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any, Never
 
+from mmengine import DefaultScope
 from mmengine import registry as root
 
 from denseformer.deprecation import old_arguments
@@ -19,17 +20,27 @@ REGISTRIES = (
 )
 
 
+KNOWN: dict[tuple[str, str], root.Registry] = {}
+"""Where the component of a default scope and a name was found last: there it is looked for first."""
+
+
 def component_of(config: Mapping[str, Any]) -> Any:
     kind = config.get('type')
     return find_component(kind) if isinstance(kind, str) else kind
 
 
 def find_component(name: str) -> Any:
-    """The class or function that `name` stands for in the config's default scope; None when nobody knows it."""
-    for registry in REGISTRIES:
+    """The class or function that `name` stands for in the config's default scope; None when nobody knows it.
+
+    A registry that does not know a name tries to import a module of that name, which takes most of an audit's time.
+    """
+    scope = DefaultScope.get_current_instance()
+    key = scope.scope_name if scope else '', name
+    for registry in (KNOWN[key], *REGISTRIES) if key in KNOWN else REGISTRIES:
         with registry.switch_scope_and_registry(None) as scoped:
             found = scoped.get(name)
         if found is not None:
+            KNOWN[key] = registry
             return found
     return getattr(import_module('mmcv.ops'), name, None)  # mmdetection names RoIAlign and nms, which no registry has
 

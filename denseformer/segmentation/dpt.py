@@ -17,7 +17,7 @@ from typing import Any
 from mmseg.models.decode_heads import DPTHead as MMSegDPTHead
 from torch import Tensor, nn
 
-from denseformer.checkpoints.keys import StateDict, drop, rename
+from denseformer.checkpoints.keys import RenamesKeys, StateDict, drop, rename
 from denseformer.registry import MODELS
 
 
@@ -67,21 +67,11 @@ class DPTHead(MMSegDPTHead):
         return super().forward([(x, tokens[:, 0]) for x, tokens in inputs])
 
 
-class UnnormedDPTHead(DPTHead):
+class UnnormedDPTHead(RenamesKeys, DPTHead):
     """DPT without norms, whose weights have their authors' names; `dropout_ratio` is 0 unless given."""
 
     def __init__(self, *, dropout_ratio: float = 0.0, **options: Any):
         super().__init__(norm_cfg=None, dropout_ratio=dropout_ratio, **options)
-
-    @staticmethod
-    def own_names(state_dict: StateDict) -> StateDict:
-        """`state_dict`, under the authors' names or ours, under ours; pure."""
-        raise NotImplementedError
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        state_dict.update({prefix + key: value for key, value in self.own_names(own).items()})
-        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 @MODELS.register_module()
@@ -110,8 +100,7 @@ class TIPSDPTHead(UnnormedDPTHead):
             projection[1] = nn.GELU('tanh')
         self.project = nn.Conv2d(self.channels, self.channels, 3, padding=1)
 
-    @staticmethod
-    def own_names(state_dict: StateDict) -> StateDict:
+    def own_names(self, state_dict: StateDict) -> StateDict:
         """From the authors' names in PyTorch or JAX; the classifier, a linear layer there, is a convolution here."""
         renamed = rename(
             tips_names_of_jax(state_dict),
@@ -191,8 +180,7 @@ class CroCoDPTHead(UnnormedDPTHead):
         """Maps (B, C, H, W) -> scores (B, K, 16H, 16W)."""
         return super().forward(inputs)
 
-    @staticmethod
-    def own_names(state_dict: StateDict) -> StateDict:
+    def own_names(self, state_dict: StateDict) -> StateDict:
         """From the authors' names, who keep some layers under two and a unit that they never use."""
 
         def block(match: re.Match) -> str:

@@ -12,12 +12,12 @@ from typing import Any
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
-from denseformer.checkpoints.keys import StateDict, rename
+from denseformer.checkpoints.keys import RenamesKeys
 from denseformer.registry import MODELS
 
 
 @MODELS.register_module()
-class LinearHead(BaseDecodeHead):
+class LinearHead(RenamesKeys, BaseDecodeHead):
     """Maps resized to the first one's size, side by side, BatchNorm, and a linear classifier of each place.
 
     `dropout_ratio`, 0 unless given, is of whole channels in front of the BatchNorm; DINOv3's authors have 0.1.
@@ -28,6 +28,8 @@ class LinearHead(BaseDecodeHead):
         in_index: numbers of the maps among the backbone's; None for as many as in_channels, from the first on.
         options: those of mmsegmentation's `BaseDecodeHead`.
     """
+
+    names = ((r'^(bn|batchnorm_layer)\.', 'norm.'), (r'^conv\.', 'conv_seg.'))  # DINOv2's and DINOv3's
 
     def __init__(
         self, *, in_channels: Sequence[int], num_classes: int, in_index: Sequence[int] | None = None, **options: Any
@@ -47,13 +49,3 @@ class LinearHead(BaseDecodeHead):
         """One (B, C_i, H_i, W_i) per map -> scores (B, K, H, W)."""
         x = self._transform_inputs(inputs)
         return self.conv_seg(self.norm(x if self.dropout is None else self.dropout(x)))
-
-    @staticmethod
-    def own_names(state_dict: StateDict) -> StateDict:
-        """`state_dict`, under DINOv2's names or ours, under ours; pure."""
-        return rename(state_dict, (r'^bn\.', 'norm.'))
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        state_dict.update({prefix + key: value for key, value in self.own_names(own).items()})
-        super()._load_from_state_dict(state_dict, prefix, *args)

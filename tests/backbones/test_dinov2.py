@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from denseformer.backbones import TIPS, DINOv2
 
@@ -54,6 +55,15 @@ def test_registers_change_the_rule_of_positions():
     a, b = (network.patch_embed.positions for network in (plain, registered))
     assert torch.equal(a((4, 4)), b((4, 4)))
     assert not torch.allclose(a((3, 5)), b((3, 5)))
+
+
+def test_images_are_padded_on_all_sides_on_request():
+    """By as much on either side, or by a pixel more on the right and at the bottom: what its authors' heads see."""
+    plain, centered = (DINOv2(arch=PROBE, image_size=56, center_pad=center).eval() for center in (False, True))
+    centered.load_state_dict(plain.state_dict())
+    image = torch.randn(1, 3, 51, 70)
+    with torch.no_grad():
+        torch.testing.assert_close(centered(image)[-1], plain(F.pad(image, (0, 0, 2, 3)))[-1])
 
 
 def test_maps_come_without_the_norm_on_request():

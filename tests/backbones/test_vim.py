@@ -122,3 +122,20 @@ def test_the_detectors_map_is_the_sum_behind_the_last_block_with_rotated_tokens(
             x = x + block.attn(block.norm1(x))
     assert network.out_strides == (16,)
     torch.testing.assert_close(out, x.permute(0, 3, 1, 2))
+
+
+@torch.no_grad()
+def test_the_small_variants_maps_are_the_sums_that_the_next_block_reads():
+    torch.manual_seed(0)
+    network = Vim(arch={**SMALL, 'sums': True}, image_size=64).eval()
+    assert Vim.archs['small'].sums
+    read, image = [], torch.randn(1, 3, 64, 64)
+    for column in network.stages[1:]:
+        column.blocks[0].norm1.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+    maps = network(image)
+    levels = [level(x.permute(0, 3, 1, 2)) for level, x in zip(network.out_norms, read, strict=False)]
+    for found, expected in zip(maps[:3], levels, strict=True):
+        torch.testing.assert_close(found, expected)
+    sums = Vim(arch={**SMALL, 'sums': True}, image_size=64, pyramid=False).eval()
+    sums.load_state_dict(network.state_dict(), strict=False)
+    torch.testing.assert_close(maps[3], network.out_norms[3](sums(image)[3]))

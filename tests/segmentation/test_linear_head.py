@@ -23,3 +23,12 @@ def test_the_linear_head_of_dinov2_loads_beside_its_backbone():
     assert fit(model, theirs)[0].keys() == model.state_dict().keys()
     model.load_state_dict(theirs)
     assert (model['decode_head'].norm.running_mean == 7).all()
+
+
+def test_the_linear_head_takes_dinov3s_names_too():
+    head, other = (LinearHead(in_channels=(4,), num_classes=3) for _ in range(2))
+    nn.init.normal_(head.norm.weight)
+    names = {'norm.': 'batchnorm_layer.', 'conv_seg.': 'conv.'}
+    theirs = {f'{names[key[: key.index(".") + 1]]}{key.split(".")[1]}': v for key, v in head.state_dict().items()}
+    other.load_state_dict(theirs)
+    assert all(torch.equal(value, head.state_dict()[key]) for key, value in other.state_dict().items())

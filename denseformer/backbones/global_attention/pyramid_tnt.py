@@ -259,6 +259,7 @@ class PyramidTNT(Backbone):
         license='Apache-2.0',
     )
     strides = (8, 16, 32, 64)
+    embeds_parts = True
     no_weight_decay = ('norm', 'bias', 'pos_embed')
     initial_weights = staticmethod(fan_out)
 
@@ -277,8 +278,8 @@ class PyramidTNT(Backbone):
         stages = []
         for i, rates in enumerate(drop_path_rates(drop_path_rate, arch.depths)):
             blocks = [self._block(i, number, rate) for number, rate in enumerate(rates)]
-            map_size = ceil_div(grid[0], 2**i), ceil_div(grid[1], 2**i)
-            pairs = PairBias(arch.heads * FACTORS[i], map_size, REDUCTIONS[i])
+            stage_grid = ceil_div(grid[0], 2**i), ceil_div(grid[1], 2**i)
+            pairs = PairBias(arch.heads * FACTORS[i], stage_grid, REDUCTIONS[i])
             stages.append(MergingStage(blocks, self._merge(i) if i else None, pairs))
         self.assemble(patch_embed=Stem(self.in_channels, arch.width, arch.words, grid), stages=stages)
 

@@ -220,6 +220,7 @@ class T2TViT(PlainBackbone):
         license='Clear BSD',
     )
     normed_outputs = 'last'
+    embeds_parts = True
 
     def __init__(
         self, *, arch: str | Mapping[str, Any] = '7', drop_path_rate: float = 0.0, **common: Unpack[PlainOptions]
