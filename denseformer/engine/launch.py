@@ -164,7 +164,8 @@ def set_pretrained(config: Config, options: TrainOptions) -> None:
     if settings is None:
         raise ConfigError('--pretrained: the model has neither a backbone nor a network that could start from weights.')
     settings.pretrained = None if options.pretrained == 'none' else options.pretrained
-    settings.pop('init_cfg', None)
+    for other in ('init_cfg', 'anchors_pretrained'):
+        settings.pop(other, None)
 
 
 def network_settings(config: Config) -> Any:
