@@ -1,7 +1,8 @@
 """Tests run on one thread per process, so that results do not depend on the machine's core count.
 
-Three things that take time and are not what is tested are kept from them: the collection of garbage that mmengine asks
-for with each dataset, reading the shipped bases of configs again, and counting lines in forks, whose counts are lost.
+What takes time and is not what is tested is kept from them: the collection of garbage that mmengine asks for with each
+dataset, the layout of the configs that it writes, half a dozen times for each run, reading the shipped bases of configs
+again, and counting lines in forks, whose counts are lost.
 """
 
 import copy
@@ -19,10 +20,12 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.dataset import base_dataset  # noqa: E402
+from yapf.yapflib import yapf_api  # noqa: E402
 
 torch.set_num_threads(1)
 os.register_at_fork(after_in_child=lambda: sys.settrace(None))
 base_dataset.gc = SimpleNamespace(collect=lambda: None)
+yapf_api.FormatCode = lambda text, **style: (f'{text}\n', True)
 
 BASES = str(Path(__file__).parents[1] / 'configs/_base_')
 read = Config._file2dict

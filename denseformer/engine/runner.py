@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -290,11 +290,16 @@ class Runner(MMEngineRunner):
         length = len(loop.dataloader) if isinstance(loop, EpochBasedTrainLoop) else None
         return describe_training(self.cfg, processes=self.world_size, epoch_length=length)
 
+    @cached_property
+    def config_text(self) -> str:
+        """The config as checkpoints keep it; it takes a second to lay out, and stays."""
+        return self.cfg.pretty_text
+
     def _describe_run(self, by_epoch: bool) -> dict[str, Any]:
         meta = {
             'epoch': self.epoch + by_epoch,
             'iter': self.iter + (not by_epoch),
-            'cfg': self.cfg.pretty_text,
+            'cfg': self.config_text,
             'seed': self.seed,
             'experiment_name': self.experiment_name,
             'time': time.strftime('%Y%m%d_%H%M%S'),

@@ -62,6 +62,7 @@ def model_weights(name):
     return weights_like({key: tuple(value.shape) for key, value in model.state_dict().items()})
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize('name', FIRST_OF_EACH)
 def test_a_network_is_identified_as_the_one_that_its_config_builds(name):
     settings = CONFIGS[name]['network']

@@ -166,6 +166,7 @@ def test_own_keys_survive_saving_and_loading(family):
         assert torch.equal(a, b), name
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(('cls', 'arch'), VARIANTS, ids=IDS)
 def test_options_are_inferred_from_a_bare_state_dict(cls, arch):
     network = cls.on_meta_device(arch=arch)
