@@ -35,7 +35,8 @@ class AbsentError(Exception):
 class Contender:
     """make: builds everything and returns the function to time; units: what the time is divided by, such as pixels.
 
-    countable: whether PyTorch's counter can look inside; it cannot look into a compiled function.
+    countable: whether to relate its arithmetic to the speed of a matrix product: not of a compiled function, into which
+    PyTorch's counter cannot look, nor of a dtype that the CPU has no arithmetic for.
     """
 
     name: str
@@ -180,9 +181,10 @@ def working_memory(contender: Contender) -> float:
 
 
 def return_what_is_freed() -> None:
-    """Has the C library hand larger blocks back to the system at once; glibc keeps some, and by chance which."""
+    """Has the C library hand back what it keeps, and larger blocks at once; glibc keeps some, and by chance which."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 16)
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident_memory(entry: str) -> float:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from benchmarks.harness import Comparison, Contender
 from denseformer.attention.neighborhood import unchecked_attention
 from denseformer.backbones.neighborhood.dinat import DiNAT
+from denseformer.kernels.products import HAS_BFLOAT16
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 DILATIONS = (1, 2, 3, 4, 5, 7, 8, 10, 14, 16, 20, 28)
@@ -65,7 +66,8 @@ def network_sizes() -> Iterator[Comparison]:
 def contend(
     name: str, make: Callable[[], nn.Module], task: Callable[..., Function], image: Tensor, dtype: torch.dtype
 ) -> Contender:
-    return Contender(name, lambda: task(make(), image, dtype), dtype)
+    emulated = dtype is torch.bfloat16 and DEVICE == 'cpu' and not HAS_BFLOAT16
+    return Contender(name, lambda: task(make(), image, dtype), dtype, countable=not emulated)
 
 
 def operator_sizes() -> Iterator[Comparison]:

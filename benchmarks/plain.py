@@ -6,7 +6,7 @@ anything is timed, the weights of each peer are loaded into ours, which knows th
 
 import importlib.util
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import parent_process
 from typing import Any
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from benchmarks.backbones import TASKS
 from benchmarks.harness import Comparison
-from benchmarks.neighborhood import DEVICE, contend, has_timm
+from benchmarks.neighborhood import DEVICE, contend, has_timm, training_step
 from denseformer.registry import MODELS
 
 SIDES = (512, 1024)
@@ -30,7 +30,8 @@ Make = Callable[[int], nn.Module]
 @dataclass(frozen=True)
 class Family:
     """ours: type and options of our network, whose maps the peers' are compared with; sized: whether it is told the
-    side of its images; prefix: tokens in front of the patches; patch: images are multiples of it.
+    side of its images; prefix: tokens in front of the patches; patch: images are multiples of it; settings and options:
+    those of transformers' and timm's; cut: what `ours`, `options` and `settings` are of the first blocks alone.
     """
 
     ours: dict[str, Any]
@@ -40,10 +41,27 @@ class Family:
     timm: str | None = None
     transformers: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    cut: tuple[dict[str, Any], dict[str, Any], dict[str, Any]] | None = None
+
+
+BLOCKS = 2
+"""How many blocks a network has where peers take minutes: in bfloat16, with two of 1024 pixels, training and SAM."""
 
 
 LAST = dict(out_indices=(11,), norm_outputs=True)
 SMALL = dict(hidden_size=384, num_hidden_layers=12, num_attention_heads=6)
+CUT = (
+    dict(arch=dict(width=384, heads=6, blocks=BLOCKS), out_indices=(BLOCKS - 1,)),
+    dict(depth=BLOCKS),
+    dict(num_hidden_layers=BLOCKS),
+)
+LAST_GLOBAL = dict(global_attn_indexes=(BLOCKS - 1,))
+SAM_CUT = (
+    dict(arch=dict(width=768, heads=12, blocks=BLOCKS, global_blocks=(BLOCKS - 1,)), out_indices=(BLOCKS - 1,)),
+    dict(depth=BLOCKS, **LAST_GLOBAL),
+    dict(num_hidden_layers=BLOCKS, **LAST_GLOBAL),
+)
 FAMILIES = {
     'ViT': Family(
         dict(type='ViT', arch='small', **LAST),
@@ -51,6 +69,7 @@ FAMILIES = {
         timm='vit_small_patch16_224',
         transformers='ViT',
         settings=dict(**SMALL, intermediate_size=1536, layer_norm_eps=1e-6),
+        cut=CUT,
     ),
     'DINOv2': Family(
         dict(type='DINOv2', arch='small', **LAST),
@@ -59,6 +78,7 @@ FAMILIES = {
         timm='vit_small_patch14_dinov2',
         transformers='Dinov2',
         settings=dict(**SMALL, patch_size=14),
+        cut=CUT,
     ),
     'DINOv3': Family(
         dict(type='DINOv3', arch='small', **LAST),
@@ -67,12 +87,14 @@ FAMILIES = {
         timm='vit_small_patch16_dinov3_qkvb',
         transformers='DINOv3ViT',
         settings=dict(**SMALL, intermediate_size=1536, patch_size=16, num_register_tokens=4),
+        cut=CUT,
     ),
     'Hiera': Family(dict(type='Hiera', arch='tiny'), patch=32, timm='hiera_tiny_224'),
     'SAM': Family(
         dict(type='SAM', arch='base', neck=True, out_indices=(11,)),
         timm='samvit_base_patch16',
         transformers='SamVision',
+        cut=SAM_CUT,
     ),
     'MiT': Family(dict(type='MiT', arch='b0'), sized=False, patch=32, transformers='Segformer'),
 }
@@ -80,17 +102,31 @@ FAMILIES = {
 
 def comparisons() -> Iterator[Comparison]:
     for name, family in FAMILIES.items():
-        networks = {'ours': partial(build, family), **peers(family)}
-        for label, make in networks.items():
-            if label != 'ours' and parent_process() is None:  # a process that measures memory begins with nothing
+        for label, make in peers(family).items():
+            if parent_process() is None:  # a process that measures memory begins with nothing
                 check_agreement(family, label, make)
         for side in (side // family.patch * family.patch for side in SIDES):
             image = torch.randn(1, 3, side, side, device=DEVICE)
             for title, (task, dtype) in TASKS.items():
+                heavy = (side > SIDES[0]) + (task is training_step) + (name == 'SAM') > 1
+                cut = family.cut is not None and heavy and dtype is torch.bfloat16
+                shown = first_blocks(family) if cut else family
                 contenders = (
-                    contend(label, partial(make, side), task, image, dtype) for label, make in networks.items()
+                    contend(label, partial(make, side), task, image, dtype)
+                    for label, make in {'ours': partial(build, shown), **peers(shown)}.items()
                 )
-                yield Comparison(f'{name} at {side} x {side}, {title}', tuple(contenders))
+                blocks = f', {BLOCKS} blocks' if cut else ''
+                yield Comparison(f'{name} at {side} x {side}, {title}{blocks}', tuple(contenders))
+
+
+def first_blocks(family: Family) -> Family:
+    ours, options, settings = family.cut
+    return replace(
+        family,
+        ours={**family.ours, **ours},
+        options={**family.options, **options},
+        settings={**family.settings, **settings},
+    )
 
 
 def peers(family: Family) -> dict[str, Make]:
@@ -110,7 +146,7 @@ def build(family: Family, side: int) -> nn.Module:
 def build_timm(family: Family, side: int) -> nn.Module:
     import timm
 
-    network = timm.create_model(family.timm, img_size=side, num_classes=0)
+    network = timm.create_model(family.timm, img_size=side, num_classes=0, **family.options)
     return Peer(network, partial(timm_maps, family=family, network=network), family.prefix).to(DEVICE)
 
 

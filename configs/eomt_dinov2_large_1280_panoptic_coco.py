@@ -1,10 +1,10 @@
 _base_ = [
     './_base_/backbones/dinov2.py',
     './_base_/heads/eomt_panoptic.py',
-    './_base_/datasets/coco_panoptic.py',
+    './_base_/datasets/coco_panoptic_squares.py',
     './_base_/schedules/eomt_coco.py',
     './_base_/runtime/epochs.py',
 ]
 backbone = dict(arch='large', pretrained='reg4_lvd142m', registers=4, patch_size=16, image_size=1280)
-image_scale, crop_size = (1280, 1280), (1280, 1280)
+crop_size = (1280, 1280)
 published = dict(metric='PQ', value=58.3, source='tue-mps/eomt, model_zoo/dinov2.md')

@@ -5,5 +5,6 @@ _base_ = [
     './_base_/schedules/linear_40k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='small', pretrained='lvd142m', out_indices=(11,), frozen_stages=12)
+backbone = dict(arch='small', pretrained='lvd142m', out_indices=(11,), frozen_stages=12, center_pad=True)
+model = dict(test_cfg=dict(mode='slide', crop_size='${crop_size}', stride=(341, 341)))
 published = dict(metric='mIoU', value=44.3, source='DINOv2 paper, https://arxiv.org/abs/2304.07193')

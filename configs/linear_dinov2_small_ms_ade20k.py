@@ -5,7 +5,7 @@ _base_ = [
     './_base_/schedules/linear_40k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='small', pretrained='lvd142m', out_indices=(8, 9, 10, 11), frozen_stages=12)
+backbone = dict(arch='small', pretrained='lvd142m', out_indices=(8, 9, 10, 11), frozen_stages=12, center_pad=True)
 image_scale, crop_size = (2560, 640), (640, 640)
 model = dict(test_cfg=dict(mode='slide', crop_size='${crop_size}', stride=(320, 320)))
 published = dict(metric='mIoU (multi-scale)', value=47.2, source='DINOv2 paper, https://arxiv.org/abs/2304.07193')

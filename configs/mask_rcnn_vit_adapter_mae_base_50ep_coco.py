@@ -7,4 +7,5 @@ _base_ = [
 ]
 backbone = dict(arch='mae_base', last_map=True, pretrained='vit_base_mae_imagenet1k', windows=[14, 14, None] * 4, drop_path_rate=0.2)
 epochs = 50
+model = dict(data_preprocessor=dict(batch_augments=[dict(type='BatchFixedSizePad', size=(1024, 1024), pad_mask=True)]))
 published = dict(metric='bbox_mAP', value=50.8, segm_mAP=45.1, source='czczup/ViT-Adapter, detection/README.md')

@@ -2,11 +2,10 @@
 _base_ = [
     './_base_/backbones/vit.py',
     './_base_/pretraining/simmim.py',
-    './_base_/datasets/ade20k.py',
+    './_base_/datasets/images.py',
     './_base_/schedules/unlabelled_100k.py',
     './_base_/runtime/default.py',
 ]
 backbone = dict(arch='beit_base', image_size=224)
-image_scale, crop_size, batch_size, auto_scale_lr = (896, 224), (224, 224), 32, dict(base_batch_size=256)
-val_dataloader = val_evaluator = test_dataloader = test_evaluator = None
-default_hooks = dict(checkpoint=dict(save_best=None))
+auto_scale_lr = dict(base_batch_size=256)
+data_root = 'data/ade/ADEChallengeData2016/images/training'

@@ -5,6 +5,6 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='base', pretrained='deit_imagenet1k', antialias=False, drop_path_rate=0.1)
+backbone = dict(arch='base', pretrained='deit_imagenet1k', image_size=512, antialias=False, drop_path_rate=0.1)
 model = dict(auxiliary_head=dict(in_index=-1))
 published = dict(metric='mIoU', value=45.36, multi_scale=47.16, source='open-mmlab/mmsegmentation, configs/vit/metafile.yaml')

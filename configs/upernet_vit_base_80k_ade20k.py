@@ -6,7 +6,7 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='base', pretrained='imagenet22k_1k', antialias=False)
+backbone = dict(arch='base', pretrained='imagenet22k_1k', image_size=512, antialias=False)
 max_iters, val_interval = 80_000, 8000
 model = dict(auxiliary_head=dict(in_index=-1))
 published = dict(metric='mIoU', value=47.71, multi_scale=49.51, source='open-mmlab/mmsegmentation, configs/vit/metafile.yaml')

@@ -6,6 +6,6 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='base', pretrained='imagenet22k_1k', antialias=False)
+backbone = dict(arch='base', pretrained='imagenet22k_1k', image_size=512, antialias=False)
 model = dict(auxiliary_head=dict(in_index=-1))
 published = dict(metric='mIoU', value=46.75, multi_scale=48.46, source='open-mmlab/mmsegmentation, configs/vit/metafile.yaml')

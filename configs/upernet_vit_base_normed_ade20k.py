@@ -6,6 +6,6 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='base', pretrained='imagenet22k_1k', antialias=False, norm_outputs='last', drop_path_rate=0.1)
+backbone = dict(arch='base', pretrained='imagenet22k_1k', image_size=512, antialias=False, norm_outputs='last', drop_path_rate=0.1)
 model = dict(auxiliary_head=dict(in_index=-1))
 published = dict(metric='mIoU', value=47.73, multi_scale=49.95, source='open-mmlab/mmsegmentation, configs/vit/metafile.yaml')

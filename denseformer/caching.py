@@ -36,8 +36,9 @@ class CachesInEval(nn.Module):
     """A module that makes a tensor from its parameters alone and keeps it while predicting, outside the state dict.
 
     It is made again with gradients enabled, in training mode and while a graph is traced; otherwise when a parameter
-    was written to, replaced or moved, when another `key` is asked for, and after `train` or `eval` (weights that are
-    swapped behind autograd's back, as averaging hooks do, are swapped between such calls).
+    was written to, replaced or moved, when another `key` is asked for, under another precision of autocast, and after
+    `train` or `eval` (weights that are swapped behind autograd's back, as averaging hooks do, are swapped between such
+    calls).
     """
 
     _cached: tuple[tuple, Tensor] | None = None
@@ -45,7 +46,7 @@ class CachesInEval(nn.Module):
     def cached(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
         if torch.is_grad_enabled() or torch.compiler.is_compiling() or self.training:
             return make()
-        state = (key, *((p.device, p.data_ptr(), version(p)) for p in self.parameters()))
+        state = (key, *((p.device, autocast_dtype(p), p.data_ptr(), version(p)) for p in self.parameters()))
         entry = self._cached
         if entry is None or entry[0] != state:
             self._cached = entry = state, make()
@@ -57,6 +58,12 @@ class CachesInEval(nn.Module):
 
     def __getstate__(self) -> dict:
         return {**super().__getstate__(), '_cached': None}
+
+
+def autocast_dtype(x: Tensor) -> torch.dtype | None:
+    """The type that autocast rounds to on the device of `x`; None where it is off."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
 
 
 def version(parameter: Tensor) -> int:

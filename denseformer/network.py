@@ -26,7 +26,7 @@ from denseformer.registry import MODELS
 TEST_DEPTHS = {'depths': (2, 2, 2, 2), 'blocks': (2, 2, 2, 2), 'groups': (1,)}
 """By the field of an arch record, how many blocks of each stage show all that a network does."""
 
-TRAINING_OPTIONS = ('pretrained', 'init_cfg', 'finetune', 'lora')
+TRAINING_OPTIONS = ('pretrained', 'anchors_pretrained', 'init_cfg', 'finetune', 'lora')
 """Options that say how a network learns, and nothing of what it computes."""
 
 FROM_FILE = 'denseformer.Pretrained'

@@ -1,5 +1,6 @@
 """Every config that ships: it loads, has no findings, stays short, and its model can be built."""
 
+import re
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -48,6 +49,15 @@ def test_has_no_findings_builds_and_names_its_source_and_the_batch_of_its_rate(p
 def test_says_only_what_makes_it_different(path):
     lines = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith('#')]
     assert len(lines) <= 12
+
+
+@pytest.mark.parametrize(
+    'path', [path for path in CONFIGS if re.match(r'upernet_(vit|deit|beit|mae)_(?!adap)', path.stem)]
+)
+def test_tables_of_positions_are_trained_at_the_size_of_the_crops_where_they_were(path):
+    """As with mmsegmentation and BEiT's authors, whose finished weights lose nothing on loading then."""
+    config = load_config(path)
+    assert config.model.backbone.image_size == config.crop_size[0] == config.crop_size[1]
 
 
 @pytest.mark.parametrize(  # backbones are for any head; losses are for configs of one's own

@@ -12,7 +12,7 @@ from torch import nn
 
 from denseformer.backbones import ConvNeXt, DiNAT, DINOv3, EfficientViT, UPLiFT, ViT
 from denseformer.checkpoints import newest_checkpoint, read_checkpoint
-from denseformer.engine.launch import set_finetuning
+from denseformer.engine.launch import set_finetuning, set_pretrained
 from denseformer.inference.predictor import without_training
 from denseformer.lora import is_factor
 from denseformer.options import TrainOptions
@@ -180,6 +180,16 @@ def test_the_flag_sets_the_backbone_or_the_network_and_predictors_build_neither(
     assert without_training(config.model.to_dict()) == {'type': 'M', 'backbone': {'type': 'denseformer.DINOv3'}}
     set_finetuning(config, TrainOptions(finetune='head'))
     assert config.model.backbone.to_dict() == {'type': 'denseformer.DINOv3', 'finetune': 'head'}
+
+
+def test_flags_set_the_backbone_inside_one_that_adds_queries():
+    inner = {'type': 'denseformer.DINOv3', 'pretrained': 'lvd1689m'}
+    config = Config({'model': {'type': 'M', 'backbone': {'type': 'denseformer.EoMT', 'backbone': inner}}})
+    set_finetuning(config, TrainOptions(finetune='lora'))
+    set_pretrained(config, TrainOptions(pretrained='none'))
+    expected = {'type': 'denseformer.DINOv3', 'pretrained': None, 'finetune': 'lora'}
+    assert config.model.backbone.to_dict() == {'type': 'denseformer.EoMT', 'backbone': expected}
+    assert 'finetune' not in without_training(config.model.to_dict())['backbone']['backbone']
 
 
 @MODELS.register_module(force=True)

@@ -57,9 +57,8 @@ def segment_by_segment(
     if kernels.attention.applies(q, k, biases):
         return kernels.attention.chunked_attention(q, k, v, scale, sizes, biases)
     if kernels.products.applies(q):
-        biases = [None if bias is None else kernels.products.for_products(bias) for bias in biases]
-        attention = partial(segment_by_segment, sizes=sizes, biases=biases, scale=scale)
-        return kernels.products.converted(attention, q, k, v)
+        attention = partial(segment_by_segment, sizes=sizes, scale=scale)
+        return kernels.products.converted_heads(attention, q, k, v, biases)
     if len(sizes) == 1:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=biases[0], scale=scale)
     parts = zip(*(x.split(list(sizes)) for x in (q, k, v)), biases, strict=True)

@@ -154,6 +154,8 @@ class Backbone(MapNetwork):
     strides: ClassVar[tuple[int, ...]] = (4, 8, 16, 32)
     channels_last: ClassVar[bool] = True
     """Whether blocks work on (B, H, W, C) maps; False for (B, C, H, W)."""
+    embeds_parts: ClassVar[bool] = False
+    """Whether `patch_embed` makes more than one map of whole patches: words inside them, or tokens of tokens."""
     norm_feeds_next: ClassVar[bool] = False
     """Whether the normalised map, rather than the raw one, enters the next stage."""
     no_weight_decay: ClassVar[tuple[str, ...]] = ('norm',)

@@ -20,7 +20,7 @@ from mmengine.logging import print_log
 
 from denseformer.checkpoints.catalog import BUNDLED, WeightFile, by_name, catalog
 from denseformer.checkpoints.common import WEIGHTS, CheckpointError, file_hash
-from denseformer.checkpoints.download import cache_folder, download, make_folder
+from denseformer.checkpoints.download import cache_folder, download, make_folder, unpack_only
 from denseformer.checkpoints.hub import fetch_from_hub, has_client
 from denseformer.checkpoints.other_kinds import (
     INDEX,
@@ -165,11 +165,22 @@ def _download_any(file: WeightFile, path: Path) -> str:
     failures = []
     for url in file.direct_urls:
         try:
-            download(url, path, file.sha256 or '')
+            if file.zipped:
+                _download_zip(url, path)
+            else:
+                download(url, path, file.sha256 or '')
             return url
         except CheckpointError as error:
             failures.append(str(error))
     raise CheckpointError(f'{file.name}: {" ".join(failures)} {by_hand(file, " or ".join(file.urls))}')
+
+
+def _download_zip(url: str, path: Path) -> None:
+    archive = path.with_name(path.name + '.zip')
+    try:
+        unpack_only(download(url, archive), path)
+    finally:
+        archive.unlink(missing_ok=True)
 
 
 def by_hand(file: WeightFile, where: str) -> str:

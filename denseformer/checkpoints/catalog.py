@@ -33,14 +33,15 @@ FIRST_CHOICE = 224
 class WeightFile:
     """A published file of weights.
 
-    name: the entry's; network, arch: the class here and its variant, or the published name where there is none;
-    kind: one of `KINDS`; data: what it was trained on; resolution: side of its training images in pixels; system,
-    schedule, pretrain: of a dense model, its head, its schedule and what its backbone started from; urls: direct
-    addresses and share pages, the authors' first; hub: the repository on the Hugging Face hub; bytes, sha256: of the
-    file, the hash or its first digits; license, commercial: of the weights, and whether it allows commercial use, None
-    where that is unclear; key: the entry of the file that holds the weights; layout: whose names they have; metric: as
-    published; config: the shipped config that it belongs to; official: whether its authors published it; source: the
-    repository and file in which the facts were read; bundled: whether it comes with the package, in `BUNDLED`.
+    name: the entry's; network, arch: the class here and its variant, or the published name where there is none; kind:
+    one of `KINDS`; data: what it was trained on; resolution: side of its training images in pixels; system, schedule,
+    pretrain: of a dense model, its head, its schedule and what its backbone started from; urls: direct addresses and
+    share pages, the authors' first; hub: the repository on the Hugging Face hub; bytes, sha256: of the file, or of the
+    one in it where it is a .zip, the hash or its first digits; license, commercial: of the weights, and whether it
+    allows commercial use, None where that is unclear; key: the entry of the file that holds the weights; layout: whose
+    names they have; metric: as published; config: the shipped config that it belongs to; official: whether its authors
+    published it; source: the repository and file in which the facts were read; bundled: whether it comes with the
+    package, in `BUNDLED`.
     """
 
     name: str
@@ -74,6 +75,11 @@ class WeightFile:
     def direct_urls(self) -> tuple[str, ...]:
         """The addresses that answer with the file itself."""
         return tuple(url for url in self.urls if not is_share_page(url))
+
+    @property
+    def zipped(self) -> bool:
+        """Whether it is published as a .zip file with the checkpoint inside."""
+        return (self.file or '').endswith('.zip')
 
     @property
     def is_whole(self) -> bool:

@@ -2,11 +2,13 @@
 
 import os
 import re
+import shutil
 import tarfile
 import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -17,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from denseformer.checkpoints.common import CheckpointError, file_hash
-from denseformer.checkpoints.other_kinds import not_sent
+from denseformer.checkpoints.other_kinds import SUFFIXES, not_sent
 
 IN_NAME = re.compile(r'-([0-9a-f]{8,64})\.[^.]+$')
 GIVEN = re.compile(r'sha256=([0-9a-f]{8,64})')
@@ -190,6 +192,29 @@ def _unpack_tar(archive: Path, folder: Path, max_bytes: int) -> None:
     with tarfile.open(archive) as content:
         _check_size(archive, sum(member.size for member in content.getmembers()), max_bytes)
         content.extractall(folder, filter='data')
+
+
+def unpack_only(archive: Path, path: Path, *, max_bytes: int = 1 << 34) -> None:
+    """Put the one checkpoint that a .zip file holds at `path`, complete or not at all; its own name counts for nothing.
+
+    Raises CheckpointError for an archive that is damaged, or holds no checkpoint, several, or one of more than
+    `max_bytes`.
+    """
+    part = path.with_name(path.name + '.part')
+    try:
+        with zipfile.ZipFile(archive) as content:
+            members = [member for member in content.infolist() if member.filename.endswith(SUFFIXES)]
+            members = [member for member in members if not PurePosixPath(member.filename).name.startswith('.')]
+            if len(members) != 1:
+                found = ', '.join(member.filename for member in members[:4]) or 'none'
+                raise CheckpointError(f'{archive}: holds {len(members)} checkpoints ({found}), not one.')
+            _check_size(archive, members[0].file_size, max_bytes)
+            with content.open(members[0]) as source, part.open('wb') as file:
+                shutil.copyfileobj(source, file, BLOCK)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        part.unlink(missing_ok=True)
+        raise CheckpointError(f'{archive}: not unpacked ({error}). Fetch it again.') from error
+    os.replace(part, path)
 
 
 def _check_size(archive: Path, size: int, max_bytes: int) -> None:

@@ -29,9 +29,13 @@ class RenamesKeys:
     names: ClassVar[tuple[Rule, ...]] = ()
     """Rules from the authors' names below the module to ours, which they leave as they are."""
 
+    def own_names(self, state_dict: StateDict) -> StateDict:
+        """`state_dict`, under the authors' names or ours, under ours; pure."""
+        return rename(state_dict, *self.names)
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        state_dict.update({prefix + key: value for key, value in rename(own, *self.names).items()})
+        state_dict.update({prefix + key: value for key, value in self.own_names(own).items()})
         super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[misc]
 
 

@@ -54,7 +54,7 @@ from denseformer.datasets.segmentation import (
     VolumeDataset,
 )
 from denseformer.datasets.tar_shards import TarShards
-from denseformer.datasets.transforms import ResizeImage
+from denseformer.datasets.transforms import PadImage, ResizeImage
 
 __all__ = [
     'ACDCDataset',
@@ -88,6 +88,7 @@ __all__ = [
     'MaskList',
     'PackAttributes',
     'PackRestoration',
+    'PadImage',
     'PairedRandomCrop',
     'PasteSegments',
     'RandomOrientation',

@@ -1,7 +1,7 @@
 """Transforms that mmcv and mmseg lack."""
 
 import mmcv
-from mmcv.transforms import Resize
+from mmcv.transforms import BaseTransform, Resize
 
 from denseformer.registry import TRANSFORMS
 
@@ -31,4 +31,22 @@ class ResizeImage(Resize):
         if stretched != (width, height):
             results['img'] = mmcv.imresize(results['img'], stretched, interpolation=self.interpolation)
             results['img_shape'] = results['img'].shape[:2]
+        return results
+
+
+@TRANSFORMS.register_module()
+class PadImage(BaseTransform):
+    """Fill up an image with black on the right and below.
+
+    `img_shape` stays that of the image, so that predictions leave the rest out.
+
+    size: (width, height) in pixels, at least; larger sides stay as they are.
+    """
+
+    def __init__(self, size: tuple[int, int]):
+        self.size = tuple(size)
+
+    def transform(self, results: dict) -> dict:
+        width, height = self.size
+        results['img'] = mmcv.impad(results['img'], shape=(height, width))
         return results

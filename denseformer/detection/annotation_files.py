@@ -68,7 +68,7 @@ def match_categories(coco: COCO, classes: Sequence[str], *, file: str, subset: b
     if twice & set(classes):
         raise ValueError(f"'{file}' lists several categories called {joined(sorted(twice))}; give each its own name.")
     known = {category['id']: category['name'] for category in categories}
-    used = [known.get(number, f'category {number} without a name') for number in coco.cat_img_map]
+    used = [known.get(number, f'category {number!r} without a name') for number in coco.cat_img_map]
     check_class_names(file, classes, used=used, listed=names, subset=subset)
     rank = {name: place for place, name in enumerate(classes)}
     coco.dataset['categories'] = sorted(categories, key=lambda category: rank.get(category['name'], len(classes)))

@@ -4,8 +4,10 @@ Works on the content of a file, {'images': [...], 'annotations': [...], 'categor
 place: areas and boxes that are missing follow from outlines, sizes of images from their headers.
 """
 
+import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import inf
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -16,9 +18,40 @@ from pycocotools import mask as coco_mask
 
 from denseformer.detection.rle import rle_area, runs_fault
 
+LISTS = ('images', 'annotations', 'categories')
 SHOWN = 5
 ORIENTATION = 0x0112
 """EXIF's tag; from 5 on rows and columns change places."""
+
+
+@contextmanager
+def reading_named(file: str) -> Iterator[None]:
+    """Turns whatever pycocotools raises for a file that it cannot read into a ValueError that says what is wrong."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError, AttributeError, AssertionError, RecursionError) as error:
+        fault = reading_fault(file)
+        if not fault:
+            raise
+        raise ValueError(f"'{file}' {fault}") from error
+
+
+def reading_fault(file: str) -> str:
+    """Say, with the remedy, why a file is none of COCO's json files; empty for one whose lists hold objects."""
+    try:
+        content = json.loads(Path(file).read_bytes())
+    except OSError as error:
+        return f'cannot be read: {error.strerror}. Check data_root and ann_file; data/README.md has the layouts.'
+    except (ValueError, RecursionError) as error:
+        return f'is no json file, or broke off ({error}). Fetch it again.'
+    if not isinstance(content, dict):
+        return f'holds a {type(content).__name__}; COCO has an object with the lists {", ".join(LISTS)}.'
+    for name in LISTS:
+        rows = content.get(name, [])
+        strange = [row for row in rows if not isinstance(row, dict)] if isinstance(rows, list) else [rows]
+        if strange:
+            return f'has {str(strange[0])[:40]!r} in {name}, which is a list of objects in COCO. Correct or remove it.'
+    return ''
 
 
 def check_content(content: dict[str, Any], *, file: str, images: str | Path | None = None) -> None:
@@ -64,7 +97,10 @@ def check_references(annotations: Sequence[Mapping], images: Collection[Any], fi
 
 
 def check_file_names(pictures: Sequence[Mapping], folder: Path, file: str) -> None:
-    wrong = [row['file_name'] for row in pictures if '\\' in str(row['file_name'])]
+    texts = [row['id'] for row in pictures if not isinstance(row['file_name'], str) or not row['file_name']]
+    if texts:
+        raise ValueError(f"'{file}': images {listed(texts)} have no legal file_name. Write the name of the file.")
+    wrong = [row['file_name'] for row in pictures if '\\' in row['file_name']]
     wrong = [name for name in wrong if not (folder / name).exists()]
     if wrong:
         raise ValueError(f"'{file}': file_name has backslashes: {listed(wrong, repr)}. Write '/' between folders.")

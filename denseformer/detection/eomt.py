@@ -31,12 +31,26 @@ from denseformer.checkpoints import CheckpointError
 from denseformer.checkpoints.addresses import CATALOG, catalog_entry, local_file
 from denseformer.checkpoints.common import file_hash
 from denseformer.checkpoints.files import read_weights
-from denseformer.checkpoints.keys import StateDict, drop, rename
+from denseformer.checkpoints.keys import Rule, StateDict, drop, rename
 from denseformer.detection.mask2former.model import Mask2FormerSemanticHead, QueryLosses
 from denseformer.layers import LayerNorm2d, Linear
 from denseformer.registry import MODELS
 
 TAKEN = 'take ViT without relative positions, DINOv2, DINOv3, TIPS, CroCo or SMARTIES'
+OFFICIAL = (r'^encoder\.backbone\.', 'backbone.')
+"""The authors' name of the transformer, as a pattern, and ours."""
+CONSTANTS = r'(^|\.)attn_mask_probs$', r'(^|\.)encoder\.pixel_(mean|std)$', r'(^|\.)criterion\.'
+TRANSFORMERS: tuple[Rule, ...] = (
+    (r'^query\.', 'q.'),
+    (r'^class_predictor\.', 'class_head.'),
+    (r'^mask_head\.fc(\d)\.', lambda match: f'mask_head.{2 * int(match[1]) - 2}.'),
+    (r'^upscale_block\.block\.(\d)\.layernorm2d\.', r'upscale.\1.norm.'),
+    (r'^upscale_block\.block\.', 'upscale.'),
+    (r'^(embeddings|layers|layernorm)\.', r'backbone.\1.'),
+    (r'\.position_embeddings\.weight$', '.position_embeddings'),
+    (r'\.attention\.out_proj\.', '.attention.o_proj.'),
+)
+"""From transformers' names to ours; the rest of the transformer's is left to it."""
 Prediction = tuple[list[Tensor], list[Tensor]]
 """Class scores (B, Q, K + 1) and masks (B, Q, h, w), both before softmax and sigmoid, of one or more blocks."""
 
@@ -73,6 +87,9 @@ class EoMT(BaseModule):
     It is 0 unless `MaskAnnealingHook` sets it. Raises ValueError for backbones whose blocks want more than tokens.
     """
 
+    adds_queries = True
+    """That no maps of it can be kept: `frozen_backbone`."""
+
     def __init__(
         self,
         *,
@@ -88,6 +105,8 @@ class EoMT(BaseModule):
         kind = MODELS.get(backbone['type'])
         if not (isinstance(kind, type) and issubclass(kind, PlainBackbone)):
             raise ValueError(f"EoMT puts queries into a plain backbone, and '{backbone['type']}' is none.")
+        if not kind.has_final_norm:
+            raise ValueError(f'EoMT predicts behind the final norm, and {kind.__name__} has none: {TAKEN}.')
         last = kind.resolve_arch(backbone['arch']).blocks - 1
         self.backbone = MODELS.build({**backbone, 'out_indices': (last,), 'norm_outputs': True})
         if not isinstance(self.backbone.patch_embed, TokenEmbed):
@@ -161,17 +180,21 @@ class EoMT(BaseModule):
         bias[:, 0, : outside.shape[1], -outside.shape[2] :].masked_fill_(outside, -math.inf)
         return bias
 
+    def own_names(self, state_dict: StateDict) -> StateDict:
+        """`state_dict`, under the names of the authors, of transformers or ours, under ours; pure.
+
+        The transformer keeps the authors' name where it holds differences, until they are added.
+        """
+        state_dict = rename(drop(state_dict, *CONSTANTS), (r'^network\.', ''))
+        if 'query.weight' in state_dict:
+            state_dict = rename(state_dict, *TRANSFORMERS)
+        return state_dict if self.base is not None else rename(state_dict, OFFICIAL)
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """From the authors' names, below `network.` or not; differences are added to the weights they belong to."""
         own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        is_theirs = any(re.match(r'(network\.)?encoder\.backbone\.', key) for key in own)
-        own = rename(
-            drop(own, r'(^|\.)attn_mask_probs$', r'(^|\.)encoder\.pixel_(mean|std)$', r'^criterion\.'),
-            (r'^network\.', ''),
-            (r'^encoder\.backbone\.', 'backbone.'),
-        )
-        if is_theirs and self.base is not None:
-            own = self.added_to(self.base, own)
+        own = self.own_names(own)
+        if self.base is not None and any(re.match(OFFICIAL[0], key) for key in own):
+            own = self.added_to(self.base, rename(own, OFFICIAL))
         state_dict.update({prefix + key: value for key, value in own.items()})
         super()._load_from_state_dict(state_dict, prefix, *args)
 

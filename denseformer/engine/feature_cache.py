@@ -9,12 +9,14 @@ come twice.
 import hashlib
 import json
 import os
+import pickle
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -23,6 +25,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from denseformer.config.errors import ConfigError
 from denseformer.layers import DropPath
 from denseformer.network import TRAINING_OPTIONS
+from denseformer.version import __version__
 
 ONLY_IN_TRAINING = (*TRAINING_OPTIONS, 'drop_path_rate', 'frozen_stages', 'norm_eval', 'with_cp')
 FREEZE = 'Freeze it: --finetune head.'
@@ -76,9 +79,14 @@ class FeatureCache:
 
     @staticmethod
     def load(path: Path, device: torch.device) -> Any:
+        """The maps of an image, or None where they are to be computed, as for a file that a crash left damaged."""
         if not path.is_file():
             return None
-        return torch.load(path, map_location=device, weights_only=True)
+        try:
+            return torch.load(path, map_location=device, weights_only=True)
+        except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+            MMLogger.get_current_instance().warning(f'{path} is damaged ({type(error).__name__}): computed again.')
+            return None
 
     def save(self, maps: Any, path: Path) -> None:
         """Write the maps of an image; the file is whole or not there."""
@@ -115,9 +123,13 @@ def bytes_of(x: Tensor) -> memoryview:
 
 
 def fingerprint(backbone: nn.Module, settings: Mapping[str, Any]) -> str:
-    """A name for a backbone's weights and settings, without those that say only how it was to be trained."""
+    """A name for a backbone's weights and settings, without those that say only how it was to be trained.
+
+    It changes with the package's version, whose networks may compute other maps.
+    """
     lasting = {name: value for name, value in settings.items() if name not in ONLY_IN_TRAINING}
-    digest = hashlib.blake2b(json.dumps(lasting, sort_keys=True, default=str).encode(), digest_size=8)
+    described = json.dumps([__version__, lasting], sort_keys=True, default=str)
+    digest = hashlib.blake2b(described.encode(), digest_size=8)
     for name, value in backbone.state_dict().items():
         digest.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
         digest.update(bytes_of(value))
@@ -132,6 +144,11 @@ def frozen_backbone(model: nn.Module) -> nn.Module:
     backbone = getattr(model.module if is_model_wrapper(model) else model, 'backbone', None)
     if backbone is None:
         raise ConfigError('--cache-features: the model has no backbone.')
+    if getattr(backbone, 'adds_queries', False):
+        raise ConfigError(
+            f'--cache-features: the queries of {type(backbone).__name__} learn and pass through the blocks of its '
+            'transformer, so that no map stays the same. Leave it out, or take a head that reads maps.'
+        )
     reader = getattr(backbone, 'reader', backbone)
     require_frozen(reader, backbone)
     return reader

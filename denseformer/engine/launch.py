@@ -29,8 +29,10 @@ from denseformer.engine.run_report import write_run_report
 from denseformer.engine.runner import Runner
 from denseformer.engine.trackers import add_trackers
 from denseformer.engine.validation import scores_per_class
+from denseformer.network import Network
 from denseformer.ops import dispatch as operators
 from denseformer.options import EvaluationOptions, LaunchOptions, TrainOptions, takes_options
+from denseformer.registry import MODELS
 
 AMP_WRAPPERS = {
     'bf16': {'type': 'denseformer.BFloat16OptimWrapper'},
@@ -158,18 +160,28 @@ def set_pretrained(config: Config, options: TrainOptions) -> None:
     """Set the published weights that the backbone or the restoration network starts from."""
     if options.pretrained is None:
         return
-    part = next((part for part in ('backbone', 'network') if part in config.model), None)
-    if part is None:
+    settings = network_settings(config)
+    if settings is None:
         raise ConfigError('--pretrained: the model has neither a backbone nor a network that could start from weights.')
-    config.model[part].pretrained = None if options.pretrained == 'none' else options.pretrained
-    config.model[part].pop('init_cfg', None)
+    settings.pretrained = None if options.pretrained == 'none' else options.pretrained
+    for other in ('init_cfg', 'anchors_pretrained'):
+        settings.pop(other, None)
+
+
+def network_settings(config: Config) -> Any:
+    """Those of the model's backbone or network, if it has one; of the backbone in EoMT, which adds queries to it."""
+    settings = config.model.get('backbone') or config.model.get('network')
+    if settings is None or 'backbone' not in settings:
+        return settings
+    kind = MODELS.get(settings.type)
+    return settings if kind is not None and issubclass(kind, Network) else settings.backbone
 
 
 def set_finetuning(config: Config, options: TrainOptions) -> None:
     """Set what of the backbone or the restoration network learns."""
     if options.finetune is None:
         return
-    settings = config.model.get('backbone') or config.model.get('network')
+    settings = network_settings(config)
     if settings is None or not str(settings.get('type')).startswith('denseformer.'):
         raise ConfigError('--finetune: the model has no backbone or network of denseformer.')
     settings.finetune = options.finetune

@@ -5,6 +5,7 @@
     train: images/train     # folders, or lists of images; left out, what the folder's names say
     val: images/val
     test: images/test
+    masks: Masken           # folders of masks, where their names do not say so
     names: [road, car]      # of the stored values or indices, or {0: road, 1: car}
     palette: [[128, 64, 128], [0, 0, 142]]  # the colors of masks in colors, as names are ordered
     map: {255: 1}           # stored value -> index in names
@@ -40,6 +41,7 @@ class DataFile:
     train: tuple[str, ...] = ()
     val: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     palette: tuple[Color, ...] = ()
     map: Mapping[int, int] = field(default_factory=dict)
@@ -151,6 +153,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     'train': texts,
     'val': texts,
     'test': texts,
+    'masks': texts,
     'names': names_in,
     'palette': colors,
     'map': lambda value: {int(stored): int(index) for stored, index in value.items()},

@@ -55,6 +55,7 @@ class Found:
     present: image -> names of its classes, as far as was looked.
     scale: how many times larger targets are, in restoration.
     notes: sentences about what is suspicious.
+    incomplete: image -> what it lacks, of those that are no samples and should be, unless a data file leaves them out.
     """
 
     format: str
@@ -68,6 +69,7 @@ class Found:
     present: Mapping[str, frozenset[str]] = field(default_factory=dict)
     scale: int = 1
     notes: tuple[str, ...] = ()
+    incomplete: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, split: str) -> list[Sample]:
         return [sample for sample in self.samples if sample.split == split]

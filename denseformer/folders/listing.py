@@ -4,7 +4,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -46,10 +46,13 @@ class Listing:
     """The files below `root`, as paths with '/' between folders, in alphabetical order.
 
     Left out are hidden ones, macOS's `__MACOSX`, and the folders of earlier runs of `fit`.
+
+    mask_folders: folders of label maps, as a data file names them; empty where their names say so themselves.
     """
 
-    def __init__(self, root: str | Path):
+    def __init__(self, root: str | Path, mask_folders: Sequence[str] = ()):
         self.root = Path(root)
+        self.mask_folders = tuple(mask_folders)
         if not self.root.is_dir():
             raise FolderError(f"There is no folder '{root}'.")
         names = sorted(path.relative_to(self.root).as_posix() for path in files_below(self.root))

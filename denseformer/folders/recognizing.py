@@ -11,6 +11,7 @@ from denseformer.folders.formats.mask_values import Said, with_meaning
 from denseformer.folders.found import IGNORED, TASKS, Found, Sample, without_outlines
 from denseformer.folders.listing import FolderError, Listing, some
 from denseformer.folders.splitting import with_splits
+from denseformer.images.completeness import faults_of
 from denseformer.suggestions import did_you_mean
 
 FEW = 5
@@ -47,12 +48,12 @@ def understand(data: str, task: str = 'auto') -> tuple[Found, Listing]:
     task = file.task if task == 'auto' else task
     if task not in ('auto', *TASKS):
         raise FolderError(f"There is no task '{task}'; there are {', '.join(TASKS)}.{did_you_mean(task, TASKS)}")
-    listing = Listing(file.path)
-    found = with_places(recognize(listing, task, file), file)
+    listing = Listing(file.path, file.masks)
+    found = with_places(recognize(listing, task, file), listing, file)
+    check_files(found, listing)
     if found.task == 'segmentation' and not found.classes:
         numbers = frozenset(value for value in file.ignore if isinstance(value, int))
         found = with_meaning(found, listing, Said(file.names, file.palette, file.map, numbers))
-    check_files(found, listing)
     found = with_data_file(found, file)
     if task in ('detection', 'instances') and found.task != task:
         if task == 'instances':
@@ -65,16 +66,11 @@ def understand(data: str, task: str = 'auto') -> tuple[Found, Listing]:
 
 
 def check_files(found: Found, listing: Listing) -> None:
-    """Raise FolderError, which lists them, for images and label maps that are empty, or links to nothing."""
-    faults = []
-    for name in dict.fromkeys(name for sample in found.samples for name in (sample.image, *sample.labels)):
-        try:
-            if not (listing.root / name).stat().st_size:
-                faults.append(f'{name}: is empty')
-        except OSError as error:
-            faults.append(f'{name}: {error.strerror}')
+    """Raise FolderError, which lists them, for images and label maps that are empty, truncated, or links to nothing."""
+    names = dict.fromkeys(name for sample in found.samples for name in (sample.image, *sample.labels))
+    faults = faults_of(listing.root / name for name in names)
     if faults:
-        raise FolderError(f"'{listing.root}' ({found.format}) has files that cannot be read:\n{some(faults)}")
+        raise FolderError(f"'{listing.root}' ({found.format}) has files that cannot be read:\n{some(faults.values())}")
 
 
 def turned(found: Found, listing: Listing) -> list[str]:
@@ -105,13 +101,14 @@ def recognize(listing: Listing, task: str, file: DataFile) -> Found:
     """Recognise the files by the first format that fits the task."""
     doubtful: list[str] = []
     for _, tasks, function in FORMATS:
-        if task != 'auto' and task not in tasks:
+        if (task != 'auto' and task not in tasks) or (file.masks and function is not masks.recognize):
             continue
         found = function(listing, file.names)
         if found is not None and task == 'auto' and function is pictures.recognize_alone:
             doubtful = pictures.signs_of_labels(listing, file.names)
         if found is not None and not doubtful:
             return found
+    advice = pictures.how_to_name(listing) if task in ('auto', 'segmentation') else ''
     expected = [text for text, tasks, _ in FORMATS if text and task in ('auto', *tasks)]
     raise FolderError(
         f"'{listing.root}': nothing here is a dataset{'' if task == 'auto' else f' for {task}'}. Expected is one of\n"
@@ -120,6 +117,7 @@ def recognize(listing: Listing, task: str, file: DataFile) -> Found:
             f'\nImages alone, which --task super-resolution asks for, they do not seem to be:\n{some(doubtful)}'
             * bool(doubtful)
         )
+        + advice
     )
 
 
@@ -138,25 +136,46 @@ def with_data_file(found: Found, file: DataFile) -> Found:
     return relabelled(found, file.merge, (*file.drop, *ignored)) if file.merge or file.drop or ignored else found
 
 
-def with_places(found: Found, file: DataFile) -> Found:
-    """`found` with the images in folders and lists that a data file names, where it names any, and their splits."""
-    if not (file.train or file.val or file.test):
-        return found
-    samples = tuple(split_by(found.samples, file))
-    left_out = len(found.samples) - len(samples)
-    note = f'{left_out} labelled images are in no folder or list that the data file names, and are left out'
-    return replace(found, samples=samples, notes=(*found.notes, *([note] if left_out else [])))
+def with_places(found: Found, listing: Listing, file: DataFile) -> Found:
+    """`found` with the images in folders and lists that a data file names, where it names any, and their splits.
 
-
-def split_by(samples: Sequence[Sample], file: DataFile) -> list[Sample]:
-    """The samples in the folders and lists that a data file names, by them; others are left out."""
+    Raises FolderError for images among these that lack a label or a partner.
+    """
     places = {
         split: [place for said in getattr(file, split) for place in places_of(said, file)]
         for split in ('test', 'val', 'train')
     }
+    named = any(places.values())
+    asked = [image for image in found.incomplete if not named or split_named(image, places) in ('train', 'val')]
+    if asked:
+        listed = some(f'{image}: {found.incomplete[image]}' for image in asked)
+        raise FolderError(
+            f"'{listing.root}' ({found.format}) is incomplete:\n{listed}\nGive each image what it lacks, remove it, or "
+            'leave it out: train and val of a data file (data.yaml) name the folders, or lists, that count.'
+        )
+    if not named:
+        return found
+    samples = tuple(split_by(found.samples, places, file))
+    left_out = len(found.samples) - len(samples)
+    unlabelled = sum(split_named(image, places) is None for image in found.incomplete)
+    outside = 'in no folder or list that the data file names, and are left out'
+    notes = [
+        *([f'{left_out} labelled images are {outside}'] if left_out else []),
+        *([f'{unlabelled} images without a label or a partner are {outside}'] if unlabelled else []),
+    ]
+    return replace(found, samples=samples, notes=(*found.notes, *notes), incomplete={})
+
+
+def split_named(image: str, places: Mapping[str, Sequence[str]]) -> str | None:
+    """The split whose folders or lists, {split: folders or images}, an image is in."""
+    return next((split for split, inside in places.items() if any(is_in(image, place) for place in inside)), None)
+
+
+def split_by(samples: Sequence[Sample], places: Mapping[str, Sequence[str]], file: DataFile) -> list[Sample]:
+    """The samples in the folders and lists that a data file names, by them; others are left out."""
     result = []
     for sample in samples:
-        split = next((split for split, inside in places.items() if any(is_in(sample, place) for place in inside)), None)
+        split = split_named(sample.image, places)
         if split:
             result.append(replace(sample, split=split))
     for split, inside in places.items():
@@ -186,8 +205,8 @@ def places_of(said: str, file: DataFile) -> list[str]:
     return [inside]
 
 
-def is_in(sample: Sample, place: str) -> bool:
-    return not place or sample.image == place or sample.image.startswith(f'{place}/')
+def is_in(image: str, place: str) -> bool:
+    return not place or image == place or image.startswith(f'{place}/')
 
 
 def relabelled(found: Found, merge: Mapping[str, Sequence[str]], drop: Sequence[str]) -> Found:

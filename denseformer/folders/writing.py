@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock
 
 from denseformer.checkpoints.download import cache_folder
-from denseformer.datasets.restoration.image_folders import degraded_names
+from denseformer.datasets.restoration.image_folders import degraded_names, wild_names
 from denseformer.folders.data_file import DataFile, read_data_file
 from denseformer.folders.formats.videos import FRAMES, MASKS, flow_folder, frames_folder, video_name
 from denseformer.folders.found import Found, Sample
@@ -310,7 +310,7 @@ def names_in_folder(found: Found, listing: Listing, split: str) -> tuple[list[st
     targets = [sample.image for sample in found.of(split)]
     folder = common_folder(targets)
     below = [name for name in listing.images if not folder or name.startswith(f'{folder}/')]
-    named = [relative_stem(name, folder) for name in targets]
+    named = list(dict.fromkeys(relative_stem(name, folder) for name in targets))  # wild images share targets
     return named, sorted({relative_stem(name, folder) for name in below} - {*named})
 
 
@@ -345,7 +345,8 @@ def check_names(samples: Sequence[Sample], prefix: dict[str, str], scale: int) -
     """Raise FolderError for a degraded image that does not lie in its folder as its target does in the other."""
     for sample in samples:
         target = relative_stem(sample.image, prefix['gt_path'])
-        if relative_stem(sample.labels[0], prefix['img_path']) not in degraded_names(target, scale):
+        names = *degraded_names(target, scale), *wild_names(target, scale)
+        if relative_stem(sample.labels[0], prefix['img_path']) not in names:
             raise FolderError(
                 f"'{sample.labels[0]}' and its target '{sample.image}' lie in different sub-folders: arrange both alike"
             )

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from denseformer.checkpoints.sharing import recorded_config
+from denseformer.checkpoints.sharing import config_in
 from denseformer.checkpoints.signatures import DESIGN_FREE, Head, table
 from denseformer.checkpoints.stored_shapes import stored_networks
 from denseformer.config.loading import load_config
@@ -133,11 +133,9 @@ def config_of(identity: Identity, content: Mapping[str, Any]) -> Config:
 
     Raises ValueError where the file leaves something open, naming the configs to choose from.
     """
-    meta = content.get('meta')
-    if isinstance(meta, Mapping) and isinstance(meta.get('cfg'), str):
-        config = recorded_config(meta['cfg'])
-        if config is not None and 'model' in config:
-            return config
+    config = config_in(content)
+    if config is not None and 'model' in config:
+        return config
     choice = f'; name one before the file: {", ".join(identity.configs)}' if identity.configs else ''
     if identity.settings is None or identity.head is None or not identity.configs:
         raise ValueError(

@@ -75,16 +75,16 @@ def best_fits(network: str, weights: StateDict) -> list[Fit]:
         ]
     )
     if best[0].error != (0, 0):
-        inferred = (_try(settings, weights) for settings in inferred_settings(network, weights))
+        inferred = (fit_or_none(settings, weights) for settings in inferred_settings(network, weights))
         best = _ties([*best, *(fit for fit in inferred if fit)])
     channels = _first_channels(weights)
     if best[0].other and channels not in (None, 3):
-        tries = (_try({**fit.settings, 'in_channels': channels}, weights) for fit in best)
+        tries = (fit_or_none({**fit.settings, 'in_channels': channels}, weights) for fit in best)
         best = _ties([*best, *(fit for fit in tries if fit)])
     if best[0].resized:
         for name in ('window_size', 'kernel_size'):
             if name in options_of(network):
-                tries = (_try({**best[0].settings, name: side}, weights) for side in sides_of_tables(weights))
+                tries = (fit_or_none({**best[0].settings, name: side}, weights) for side in sides_of_tables(weights))
                 best = _ties([*best, *(fit for fit in tries if fit)])
     return best
 
@@ -94,7 +94,8 @@ def _ties(fits: list[Fit]) -> list[Fit]:
     return [fit for fit in fits if fit.error == least]
 
 
-def _try(settings: Settings, weights: StateDict) -> Fit | None:
+def fit_or_none(settings: Settings, weights: StateDict) -> Fit | None:
+    """`fit_of`, None for settings of which no network can be built."""
     try:
         return fit_of(settings, weights)
     except (ValueError, TypeError, LookupError, RuntimeError):  # a side, or channels, that the family does not take

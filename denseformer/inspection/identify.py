@@ -2,14 +2,17 @@
 
 Names of tensors say which networks a file may hold (`checkpoints.signatures`). Those are tried (`fits`), and the one
 whose shapes agree is the answer. Settings that leave the shapes alike cannot be told apart: they are reported as open,
-with the values that the shipped configs use (`choices`).
+with the values that the shipped configs use (`choices`). Where the run, or `save_pretrained`, wrote a config beside the
+weights, and they are those of its network, nothing is searched for and nothing is open.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import Config
 
 from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of
 from denseformer.checkpoints.addresses import local_file
@@ -17,10 +20,19 @@ from denseformer.checkpoints.fitting import PARTS, below, places
 from denseformer.checkpoints.keys import StateDict
 from denseformer.checkpoints.layouts import as_openmmlab
 from denseformer.checkpoints.onnx_file import read_onnx
-from denseformer.checkpoints.signatures import LEAST, Resemblance, head_of, is_low_rank, resemblances, training_state
+from denseformer.checkpoints.sharing import config_in, saved_parts
+from denseformer.checkpoints.signatures import (
+    DESIGN_FREE,
+    LEAST,
+    Resemblance,
+    head_of,
+    is_low_rank,
+    resemblances,
+    training_state,
+)
 from denseformer.inspection.choices import configs_of, is_open, open_options
-from denseformer.inspection.fits import Fit, best_fits, in_channels_of
-from denseformer.inspection.identity import Identity
+from denseformer.inspection.fits import Fit, best_fits, fit_or_none, in_channels_of
+from denseformer.inspection.identity import Identity, Settings
 
 FITS = 0.9
 """Share of a network's tensors that a file must have, in their shapes, to hold that network."""
@@ -31,17 +43,21 @@ SAME = 0.02
 
 
 def identify(path: str | Path) -> Identity:
-    """Say of a checkpoint, or of an ONNX file, what it is. Raises CheckpointError for a file that cannot be read."""
-    path = local_file(path)
+    """Say of a checkpoint, an ONNX file, or a folder of `save_pretrained`, what it is.
+
+    Raises CheckpointError for a file that cannot be read.
+    """
+    saved, path = saved_parts(path) if Path(path).is_dir() else (None, local_file(path))
     if path.suffix == '.onnx':
         onnx = read_onnx(path)
         return identify_weights(weights_like(onnx.shapes), path=str(path), onnx=onnx)
-    return identify_content(read_checkpoint(path, mmap=True), str(path))
+    return identify_content(read_checkpoint(path, mmap=True), str(path), saved)
 
 
-def identify_content(content: Mapping[str, Any], path: str) -> Identity:
+def identify_content(content: Mapping[str, Any], path: str, saved: Config | None = None) -> Identity:
     """The identity of a file by what `read_checkpoint` found in it.
 
+    saved: the config that stands beside it; None takes the one in the file.
     Raises CheckpointError where it holds no weights, or nothing but updates of others.
     """
     try:
@@ -54,7 +70,22 @@ def identify_content(content: Mapping[str, Any], path: str) -> Identity:
             'were trained, and save the whole network.'
         )
     shapes = {key: tuple(value.shape) for key, value in weights.items()}
-    return identify_weights(weights_like(shapes), path=path, state=training_state(content, weights))
+    recorded = network_in(saved or config_in(content))
+    return identify_weights(weights_like(shapes), recorded, path=path, state=training_state(content, weights))
+
+
+def network_in(config: Config | None) -> Settings | None:
+    """The settings of this project's network in a config, without those of training; None where there is none."""
+    whole = {} if config is None else config.to_dict()
+    parts = [part for part in (whole, whole.get('model')) if isinstance(part, Mapping)]
+    networks = [part.get(name) for part in parts for name in ('backbone', 'network')]
+    known = [
+        each for each in networks if isinstance(each, Mapping) and str(each.get('type')).startswith('denseformer.')
+    ]
+    if not known:
+        return None
+    settings = {key: value for key, value in known[0].items() if key not in DESIGN_FREE}
+    return json.loads(json.dumps(settings, default=str))  # as the table has them: lists for tuples
 
 
 def weights_like(shapes: Mapping[str, tuple[int, ...]]) -> StateDict:
@@ -67,26 +98,30 @@ def weights_like(shapes: Mapping[str, tuple[int, ...]]) -> StateDict:
     return {key: zero.expand(shape) for key, shape in shapes.items()}
 
 
-def identify_weights(weights: StateDict, **known: Any) -> Identity:
-    """The identity of bare weights, which may lie on the meta device; known: fields that the file has told already."""
+def identify_weights(weights: StateDict, recorded: Settings | None = None, **known: Any) -> Identity:
+    """The identity of bare weights, which may lie on the meta device.
+
+    recorded: the network that a config beside them has; known: fields that the file has told already.
+    """
     numbers = sum(value.numel() for value in weights.values())
     known = {'path': '', 'tensors': len(weights), 'numbers': numbers} | known
     weights = as_openmmlab(weights)
-    candidates = sorted(_candidates(weights), key=lambda candidate: -candidate[2].share)
-    whole = _without_wrapper(weights)
-    head = head_of(whole)
-    if not candidates:
-        return Identity(head=head, **known)
-    nearest = candidates[0][2]
-    found: list[tuple[Fit, str, Resemblance]] = []
-    for prefix, part, resemblance in _first_of_each(candidates, most=4):
-        if found and found[0][0].error == (0, 0) and resemblance.share < found[0][2].share - SAME:
-            break
-        found += [(fit, prefix, resemblance) for fit in best_fits(resemblance.network, part)]
+    head = head_of(_without_wrapper(weights))
+    found = _as_recorded(recorded, weights) if recorded else []
+    nearest = None
+    if not found:
+        candidates = sorted(_candidates(weights), key=lambda candidate: -candidate[2].share)
+        if not candidates:
+            return Identity(head=head, **known)
+        nearest = candidates[0][2]
+        for prefix, part, resemblance in _first_of_each(candidates, most=4):
+            if found and found[0][0].error == (0, 0) and resemblance.share < found[0][2].share - SAME:
+                break
+            found += [(fit, prefix, resemblance) for fit in best_fits(resemblance.network, part)]
     least = min((fit.error for fit, _, _ in found), default=(0, 0))
     best = [one for one in found if one[0].error == least]
     if not best or best[0][0].share < (FITS if known.get('onnx') is None else FITS_ONNX):
-        return Identity(head=head, nearest=nearest if nearest.share >= LEAST / 2 else None, **known)
+        return Identity(head=head, nearest=nearest if nearest and nearest.share >= LEAST / 2 else None, **known)
     fit, prefix, resemblance = best[0]
     alone = all(key.startswith(prefix) for key in weights)
     fits = [one[0] for one in best]
@@ -101,7 +136,7 @@ def identify_weights(weights: StateDict, **known: Any) -> Identity:
         missing=fit.missing,
         other=fit.other,
         unknown=fit.unknown,
-        open=open_options(fits, configs),
+        open=open_options(fits, configs) if nearest else {},
         configs=configs,
         alone=alone,
         **known,
@@ -116,11 +151,24 @@ def _without_wrapper(weights: StateDict) -> StateDict:
     return weights
 
 
+def _as_recorded(settings: Settings, weights: StateDict) -> list[tuple[Fit, str, Resemblance]]:
+    """The network of these settings, where some weights are its very own; empty otherwise."""
+    for prefix, part in _places(weights).items():
+        fit = fit_or_none(settings, part)
+        if fit is not None and fit.error == (0, 0):
+            return [(fit, prefix, Resemblance(settings['type'], 'denseformer', 1.0))]
+    return []
+
+
+def _places(weights: StateDict) -> dict[str, StateDict]:
+    """{prefix: the weights below it} of each place a network may lie in."""
+    found = dict(places(weights))
+    return found | {key + part: below(inner, part) for key, inner in found.items() for part in PARTS}
+
+
 def _candidates(weights: StateDict) -> Iterator[tuple[str, StateDict, Resemblance]]:
     """(prefix, the weights below it, a network and layout that they resemble), for each place a network may lie in."""
-    found = dict(places(weights))
-    found |= {key + part: below(inner, part) for key, inner in found.items() for part in PARTS}
-    for prefix, part in found.items():
+    for prefix, part in _places(weights).items():
         for resemblance in resemblances(part):
             yield prefix, part, resemblance
 

@@ -2,19 +2,19 @@
 
 In float32 oneDNN is faster on CPUs with AVX-512: MKL reaches two thirds of its speed where the output is wide and the
 CPU not Intel's. On an AMD EPYC with AVX2 alone, MKL was the faster one by a tenth. Where a CPU has no arithmetic for
-bfloat16, products are computed in float32, some rows at a time.
+bfloat16, products are computed in float32, a part at a time.
 
 Legend: R rows, C channels in, K channels out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer.kernels.products import HAS_BFLOAT16, for_products, matmul, product_dtype, without_autocast
+from denseformer.kernels.products import CHUNK, HAS_BFLOAT16, for_products, matmul, product_dtype, without_autocast
 from denseformer.kernels.switch import use
 
 ONEDNN: Any = getattr(torch.ops.mkldnn, '_linear_pointwise', None) if torch.backends.mkldnn.is_available() else None
@@ -24,8 +24,6 @@ if ONEDNN and HAS_BFLOAT16:
     ONEDNN_DTYPES.add(torch.bfloat16)
 AUTOCAST_DTYPES = {torch.float32, torch.bfloat16, torch.float16}
 """The dtypes that autocast converts; it leaves float64 and integers as they are."""
-CHUNK = 1 << 18
-"""Numbers that are converted to float32 at a time."""
 MANY_ROWS = 1024
 """From how many rows on a float32 gradient gains by oneDNN's product, which wants the weight transposed first."""
 
@@ -78,25 +76,37 @@ class OnednnLinear(torch.autograd.Function):
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None, act: str = 'none') -> Tensor:
     """act(x W^T + b) in the precision of x, without a gradient, by what is faster; act: 'none' or 'gelu'."""
-    weight = weight.to(x.dtype)
-    if x.dtype in ONEDNN_DTYPES:
-        return ONEDNN(x.contiguous(), weight, bias, act, [], 'none')
-    bias = None if bias is None else bias.to(x.dtype)
     if product_dtype(x) is not x.dtype:
         return converted_product(x, weight, bias, act)
+    weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
+    if x.dtype in ONEDNN_DTYPES:
+        return ONEDNN(x.contiguous(), weight, bias, act, [], 'none')
     out = F.linear(x, weight, bias)
     return F.gelu(out) if act == 'gelu' else out
 
 
 @without_autocast
 def converted_product(x: Tensor, weight: Tensor, bias: Tensor | None, act: str) -> Tensor:
-    """`product` in float32, some rows at a time."""
-    weight, bias = for_products(weight), None if bias is None else for_products(bias)
-    out, size = x.new_empty(*x.shape[:-1], len(weight)), max(CHUNK // max(weight.shape), 1)
-    parts, part_outs = (map_.reshape(-1, map_.shape[-1]).split(size) for map_ in (x, out))
-    for part, part_out in zip(parts, part_outs, strict=True):
-        part_out.copy_(product(for_products(part), weight, bias, act))
+    """`product` in float32, so many outputs and rows at a time that little is converted at once."""
+    out = x.new_empty(*x.shape[:-1], len(weight))
+    rows, out_rows = x.reshape(-1, x.shape[-1]), out.view(-1, len(weight))
+    for outputs in blocks(len(weight), CHUNK // x.shape[-1]):
+        part_weight = rounded(weight[outputs], x.dtype)
+        part_bias = None if bias is None else rounded(bias[outputs], x.dtype)
+        for part in blocks(len(rows), CHUNK // max(part_weight.shape)):
+            out_rows[part, outputs] = product(for_products(rows[part]), part_weight, part_bias, act)
     return out
+
+
+def blocks(length: int, size: int) -> Iterator[slice]:
+    """Slices of `size`, one at least, and a shorter last one."""
+    size = max(size, 1)
+    return (slice(start, start + size) for start in range(0, length, size))
+
+
+def rounded(parameter: Tensor, dtype: torch.dtype) -> Tensor:
+    """A parameter as `dtype` has it, for products on a CPU that lacks arithmetic for that."""
+    return for_products(parameter.to(dtype))
 
 
 def input_gradient(grad: Tensor, weight: Tensor) -> Tensor:

@@ -9,11 +9,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denseformer.kernels.linear import flatten_rows, input_gradient, parameter_gradients, precision, product
+from denseformer.kernels.linear import (
+    blocks,
+    flatten_rows,
+    input_gradient,
+    parameter_gradients,
+    precision,
+    product,
+    rounded,
+)
+from denseformer.kernels.products import for_products, product_dtype, without_autocast
 from denseformer.kernels.switch import is_plain, use
 
 CHUNK = 1 << 20
 """Numbers of a hidden map that are predicted at a time: a chunk stays in the L2 and L3 caches."""
+CONVERTED_ROWS, CONVERTED_CHANNELS = 512, 256
+"""The part of the hidden map that is predicted at a time where products are computed in another precision."""
 
 
 def applies(x: Tensor, fc1: nn.Module, act: nn.Module, fc2: nn.Module, kind: type[nn.Linear]) -> bool:
@@ -32,10 +43,25 @@ def gelu_mlp(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: 
 
 def predict(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
     """The MLP of rows, (R, C) -> (R, K), some of them at a time and without a gradient."""
+    if product_dtype(x) is not x.dtype:
+        return predict_converted(x, weight1, bias1, weight2, bias2)
     weight1, weight2 = weight1.to(x.dtype), weight2.to(x.dtype)
     out, rows = x.new_empty(len(x), len(weight2)), max(CHUNK // len(weight1), 1)
     for part, part_out in zip(x.split(rows), out.split(rows), strict=True):
         part_out.copy_(product(product(part, weight1, bias1, 'gelu'), weight2, bias2))
+    return out
+
+
+@without_autocast
+def predict_converted(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
+    """`predict` in float32, some rows and hidden channels at a time; their map is not rounded to the precision of x."""
+    out = x.new_empty(len(x), len(weight2))
+    for part, part_out in zip(x.split(CONVERTED_ROWS), out.split(CONVERTED_ROWS), strict=True):
+        part, total = for_products(part), rounded(bias2, x.dtype).repeat(len(part), 1)
+        for hidden in blocks(len(weight1), CONVERTED_CHANNELS):
+            parameters = rounded(weight1[hidden], x.dtype), rounded(bias1[hidden], x.dtype)
+            total.addmm_(product(part, *parameters, 'gelu'), rounded(weight2[:, hidden], x.dtype).T)
+        part_out.copy_(total)
     return out
 
 

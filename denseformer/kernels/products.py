@@ -4,7 +4,7 @@ A CPU without arithmetic for bfloat16 or float16 multiplies their matrices sever
 to which they are converted here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -19,6 +19,8 @@ ONEDNN: Any = torch.ops.mkldnn if torch.backends.mkldnn.is_available() else None
 """PyTorch's operators of oneDNN; None in a PyTorch without it."""
 HAS_BFLOAT16 = hasattr(ONEDNN, '_is_mkldnn_bf16_supported') and ONEDNN._is_mkldnn_bf16_supported()
 """Whether this CPU has arithmetic for bfloat16; few have it for float16."""
+CHUNK = 1 << 18
+"""Numbers that are converted at a time, where they can be taken apart."""
 
 
 def product_dtype(x: Tensor) -> torch.dtype:
@@ -57,6 +59,25 @@ def applies(x: Tensor) -> bool:
 
 
 @without_autocast
-def converted(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-    """function(*tensors), computed in the dtype of their products, in their own."""
-    return function(*map(for_products, tensors)).to(tensors[0].dtype)
+def converted_heads(
+    attention: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, biases: Sequence[Tensor | None]
+) -> Tensor:
+    """attention(q, k, v, biases=biases) computed in the dtype of its products, some heads at a time, in that of q.
+
+    q: (n, h, N, d); k: (n, h, M, d); v: (n, h, M, e); biases: broadcastable to (size, h, N, M), or None
+    -> (n, h, N, e).
+    """
+    heads = q.shape[1]
+    size = max(CHUNK * heads // max(q.numel() + k.numel() + v.numel(), 1), 1)
+    outs = []
+    for first in range(0, heads, size):
+        part = slice(first, first + size)
+        maps = (for_products(x[:, part]) for x in (q, k, v))
+        out = attention(*maps, biases=[None if bias is None else for_products(of_heads(bias, part)) for bias in biases])
+        outs.append(out.to(q.dtype).transpose(1, 2))
+    return torch.cat(outs, 2).transpose(1, 2)
+
+
+def of_heads(bias: Tensor, part: slice) -> Tensor:
+    """The bias of some heads, from one that is broadcastable to (size, h, N, M)."""
+    return bias[..., part, :, :] if bias.dim() > 2 and bias.shape[-3] > 1 else bias

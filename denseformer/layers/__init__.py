@@ -34,6 +34,7 @@ from denseformer.layers.mlp import ConvMlp, ConvMlp2d, ConvNormMlp, Mlp, Mlp2d
 from denseformer.layers.neighborhood_attention import NeighborhoodAttention
 from denseformer.layers.norm import ChannelLastBatchNorm, ImageNorm, LayerNorm2d
 from denseformer.layers.padding import (
+    pad_image_around,
     pad_image_to_multiple,
     pad_to_multiple,
     reflect_image_to,
@@ -94,6 +95,7 @@ __all__ = [
     'drop_path_rates',
     'fuse_conv_norm',
     'make_layer_scale',
+    'pad_image_around',
     'pad_image_to_multiple',
     'pad_to_multiple',
     'reflect_image_to',

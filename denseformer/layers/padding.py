@@ -20,6 +20,17 @@ def pad_image_to_multiple(image: Tensor, multiple: int) -> Tensor:
     return F.pad(image, (0, right, 0, bottom)) if needs_padding(bottom, right) else image
 
 
+def pad_image_around(image: Tensor, multiple: int) -> Tensor:
+    """Zero-pad an image by the same on opposite sides, or a pixel more on the right and at the bottom, to a multiple.
+
+    (B, C, H, W) -> (B, C, H', W').
+    """
+    rows, columns = (padding_to_multiple(side, multiple) for side in image.shape[2:])
+    if not needs_padding(rows, columns):
+        return image
+    return F.pad(image, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
+
+
 def reflect_image_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Reflect an image on the right and at the bottom: (B, C, H, W) -> (B, C, H', W'), multiples of `multiple`."""
     H, W = image.shape[2:]

@@ -12,12 +12,14 @@ Legend: B batch, C channels, H W map.
 """
 
 import math
+import re
 from collections.abc import Sequence
 
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from denseformer.checkpoints.keys import RenamesKeys
 from denseformer.layers import LayerNorm2d
 from denseformer.necks.fpn import conv_module
 from denseformer.registry import MODELS
@@ -162,12 +164,19 @@ class NormedConv(nn.Conv2d):
         return self.norm(super().forward(x))
 
 
+def level_conv(match: re.Match) -> str:
+    """The place of a level's convolutions, behind what doubles or halves its map, from mmdetection's name of them."""
+    level = int(match[2])
+    place = (4, 1, 0, 1)[level] + (match[1] == 'fpn')
+    return f'simfp_{level + 2}.{place}.' + ('norm.' if match[3] == 'norm_layer' else '')
+
+
 @MODELS.register_module()
-class SimpleFeaturePyramid(OneStrideNeck):
+class SimpleFeaturePyramid(RenamesKeys, OneStrideNeck):
     """All levels from the last map alone, without paths between them: ViTDet's pyramid, in place of `FPN`.
 
-    The levels are `simfp_2` for stride 4, `simfp_3` for stride 8 and so on, as in Detectron2. Levels above stride 32
-    leave out every other row and column of the one before.
+    The levels are `simfp_2` for stride 4, `simfp_3` for stride 8 and so on, as in Detectron2; mmdetection's names of
+    them load too. Levels above stride 32 leave out every other row and column of the one before.
 
     Args:
         in_channels, in_strides: of the backbone's maps; the last one counts.
@@ -175,6 +184,11 @@ class SimpleFeaturePyramid(OneStrideNeck):
         out_strides: of the levels, finest first, powers of two.
         init_cfg: mmengine's.
     """
+
+    names = (
+        (r'^fpn(\d)\.', lambda match: f'simfp_{int(match[1]) + 1}.'),
+        (r'^(lateral|fpn)_convs\.(\d)\.(conv|norm_layer)\.', level_conv),
+    )
 
     def __init__(
         self,

@@ -1,5 +1,7 @@
 """Hidden patches: a backbone that is given a token in their place, and the transformer that decodes what it made of it.
 
+Where patches are embedded in parts, or overlap, hidden pixels have a learned color instead.
+
 Legend: B batch, C channels, H W image, h w a map, N tokens.
 """
 
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 
 from denseformer.backbones.base import Backbone
 from denseformer.backbones.plain.base import PlainBackbone
-from denseformer.backbones.plain.embedding import TokenEmbed
+from denseformer.backbones.plain.crossvit import CrossViT
 from denseformer.layers import Linear, Mlp, PreNormBlock, SelfAttention
 from denseformer.registry import MODELS
 
@@ -24,20 +26,18 @@ PROBED = 64
 def last_map_backbone(backbone: Mapping[str, Any], method: str) -> tuple[Backbone, int]:
     """The backbone of a config with its last map alone, normed where it has a final norm, and the map's index.
 
-    Raises ValueError, in the name of a method, for what is no backbone of this project or has no patches to hide.
+    Raises ValueError, in the name of a method, for what is no backbone of this project, and for CrossViT.
     """
     kind = MODELS.get(backbone['type'])
     if not (isinstance(kind, type) and issubclass(kind, Backbone)):
         raise ValueError(f"{method} hides patches of a backbone of this project, and '{backbone['type']}' is none.")
-    last = len(kind.resolve_arch(backbone['arch']).widths) - 1
-    is_plain = issubclass(kind, PlainBackbone)
-    normed = {'norm_outputs': True} if is_plain and kind.has_final_norm else {}
-    built = MODELS.build({**normed, **backbone, 'out_indices': (last,)})
-    if is_plain and not isinstance(built.patch_embed, TokenEmbed):
+    if issubclass(kind, CrossViT):
         raise ValueError(
-            f'{method} hides whole patches, and {kind.__name__} embeds parts of them: take ViT or a pyramid.'
+            f'{method} decodes the last map, and CrossViT has those of two branches, of which none is last.'
         )
-    return built, last
+    last = len(kind.resolve_arch(backbone['arch']).widths) - 1
+    normed = {'norm_outputs': True} if issubclass(kind, PlainBackbone) and kind.has_final_norm else {}
+    return MODELS.build({**normed, **backbone, 'out_indices': (last,)}), last
 
 
 def embedding_of(backbone: Backbone) -> tuple[nn.Module, int]:
@@ -48,8 +48,13 @@ def embedding_of(backbone: Backbone) -> tuple[nn.Module, int]:
 
 
 @torch.no_grad()
-def embedding_sizes(backbone: Backbone) -> tuple[int, int]:
-    """C of the embedded patches, and their side in pixels, the stride of their map. Norms keep their statistics."""
+def token_sizes(backbone: Backbone) -> tuple[int, int]:
+    """Channels of what stands for hidden patches, and the side in pixels of the smallest part that can be hidden.
+
+    They are those of embedded patches, of which norms keep their statistics, or of single pixels.
+    """
+    if backbone.embeds_parts:
+        return backbone.in_channels, 1
     embedding, axis = embedding_of(backbone)
     training = embedding.training
     shape = embedding.eval()(torch.zeros(1, backbone.in_channels, PROBED, PROBED)).shape
@@ -58,10 +63,12 @@ def embedding_sizes(backbone: Backbone) -> tuple[int, int]:
 
 
 def map_without(backbone: Backbone, image: Tensor, hidden: Tensor, token: Tensor, side: int) -> Tensor:
-    """The last map (B, C, h, w) of an image whose hidden pixels, (B, H, W), are embedded as `token`, (C,).
+    """The last map (B, C, h, w) of an image whose hidden pixels, (B, H, W), are embedded as `token`, or have its color.
 
-    Patches of `side` x `side` pixels are hidden as a whole.
+    Parts of `side` x `side` pixels are hidden as a whole; both are those of `token_sizes`.
     """
+    if backbone.embeds_parts:
+        return backbone(torch.where(hidden[:, None] > 0, token.view(-1, 1, 1).to(image.dtype), image))[-1]
     embedding, axis = embedding_of(backbone)
 
     def hide(module: nn.Module, inputs: Any, embedded: Tensor) -> Tensor:
@@ -73,7 +80,7 @@ def map_without(backbone: Backbone, image: Tensor, hidden: Tensor, token: Tensor
 
     handle = embedding.register_forward_hook(hide)
     try:
-        return backbone(image)[-1]
+        return backbone(image * (1 - hidden[:, None]))[-1]  # visible patches may overlap hidden ones
     finally:
         handle.remove()
 

@@ -25,7 +25,7 @@ from denseformer.backbones.plain.embedding import PositionTable, Size, sine_posi
 from denseformer.checkpoints.keys import drop, rename
 from denseformer.layers import Linear
 from denseformer.layers.initializers import INIT_STD
-from denseformer.pretraining.hidden import TokenDecoder, embedding_sizes, last_map_backbone, map_without
+from denseformer.pretraining.hidden import TokenDecoder, last_map_backbone, map_without, token_sizes
 from denseformer.registry import MODELS
 
 EPS = 1e-6
@@ -67,7 +67,7 @@ class MAE(BaseModel):
 
     Labels of the images are not read; what does not fill a patch is cut off. Mode 'loss' returns the mean squared error
     of the hidden patches, mode 'tensor' the prediction (B, C, H, W), where `normalize_target` in units of each patch.
-    Raises ValueError for what is no backbone of this project.
+    Raises ValueError for what is no backbone of this project, and for CrossViT.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class MAE(BaseModel):
         self.sees_visible_alone = self.takes_some_tokens()
         if self.sees_visible_alone:
             self.fix_positions()
-        width, self.side = embedding_sizes(self.backbone)
+        width, self.side = token_sizes(self.backbone)
         self.mask_token = nn.Parameter(INIT_STD * torch.randn(decoder_width if self.sees_visible_alone else width))
         self.embed = Linear(self.backbone.out_channels[-1], decoder_width)
         pixels = self.stride**2 * self.backbone.in_channels
@@ -100,7 +100,7 @@ class MAE(BaseModel):
     def takes_some_tokens(self) -> bool:
         """Whether the backbone's blocks work on any of its tokens, which is so where each has its place by itself."""
         net = self.backbone
-        if not isinstance(net, PlainBackbone) or getattr(net, 'mlp_factors', None):  # which a forward pass draws
+        if not isinstance(net, PlainBackbone) or net.embeds_parts or getattr(net, 'mlp_factors', None):  # drawn anew
             return False
         x, size = net.patch_embed(torch.zeros(1, net.in_channels, 2 * self.stride, 2 * self.stride))
         return all(is_rotation(item, x.shape[1]) for item in net.context(x, size))

@@ -4,8 +4,8 @@ Paper: "SimMIM: A Simple Framework for Masked Image Modeling", https://arxiv.org
 Official code: https://github.com/microsoft/SimMIM (MIT).
 
 A learned token takes the place of the embeddings of hidden patches, and one 1 x 1 convolution of the last map predicts
-the pixels. It fits every backbone whose patch embedding is a module of its own, pyramids and plain ones alike; where
-that module adds positions, hidden patches carry none.
+the pixels. It fits pyramids and plain backbones alike; where the module that embeds patches adds positions, hidden ones
+carry none.
 
 Legend: B batch, C channels, H W image, h w a map.
 """
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from denseformer.backbones.plain.base import PlainBackbone
 from denseformer.checkpoints.keys import rename
 from denseformer.layers.initializers import INIT_STD
-from denseformer.pretraining.hidden import embedding_sizes, last_map_backbone, map_without
+from denseformer.pretraining.hidden import last_map_backbone, map_without, token_sizes
 from denseformer.registry import MODELS
 
 TINY = 1e-5
@@ -33,13 +33,13 @@ class SimMIM(BaseModel):
 
     Args:
         backbone: config of a backbone; its last map alone is built.
-        cell: side of the square cells that are hidden, in pixels: a multiple of the side of the embedded patches.
+        cell: side of the square cells that are hidden, in pixels: a multiple of the side of embedded patches.
         share: of the cells of an image that are hidden, rounded up.
         data_preprocessor, init_cfg: mmengine's.
 
     Labels of the images are not read. `loss` is the mean absolute error of the hidden pixels, which are normalised as
-    the backbone takes them. Raises ValueError for what is no backbone of this project, and for cells of parts of
-    patches.
+    the backbone takes them. Raises ValueError for what is no backbone of this project, for CrossViT, and for cells of
+    parts of patches.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class SimMIM(BaseModel):
     ):
         super().__init__(data_preprocessor, init_cfg)
         self.backbone, self.last_stage = last_map_backbone(backbone, 'SimMIM')
-        width, self.side = embedding_sizes(self.backbone)
+        width, self.side = token_sizes(self.backbone)
         if cell % self.side:
             raise ValueError(
                 f'SimMIM hides whole patches: cell must be a multiple of their {self.side} pixels, such as '

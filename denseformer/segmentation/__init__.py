@@ -2,6 +2,7 @@
 
 from denseformer.segmentation.attswinunet import AttSwinUNetHead
 from denseformer.segmentation.bevanet import BEVANet, BEVANetHead
+from denseformer.segmentation.dpt import CroCoDPTHead, DPTHead, TIPSDPTHead
 from denseformer.segmentation.facexformer import FaceXFormer, FaceXFormerHead
 from denseformer.segmentation.hbformer import HBFormerHead
 from denseformer.segmentation.hrnet import HRNet
@@ -13,11 +14,11 @@ from denseformer.segmentation.isomer import (
     SemanticGatheringScatteringTransformer,
     VideoObjectSegmentor,
 )
+from denseformer.segmentation.linear_head import LinearHead
 from denseformer.segmentation.losses import DiceLoss, FocalLoss, HardPixelLoss, SmoothCrossEntropy, TverskyLoss
 from denseformer.segmentation.metrics import SegmentationMetric
 from denseformer.segmentation.p2at import P2ATHead
 from denseformer.segmentation.paratranscnn import ParaTransCNN, ParaTransCNNHead
-from denseformer.segmentation.plain_heads import DPTHead, LinearHead
 from denseformer.segmentation.segformer import SegFormerHead
 from denseformer.segmentation.segmentor import Segmentor
 from denseformer.segmentation.unet_swin import UNetSwin
@@ -30,6 +31,7 @@ __all__ = [
     'BEVANet',
     'BEVANetHead',
     'ContextSharingTransformer',
+    'CroCoDPTHead',
     'DPTHead',
     'DiceLoss',
     'FaceXFormer',
@@ -50,6 +52,7 @@ __all__ = [
     'Segmentor',
     'SemanticGatheringScatteringTransformer',
     'SmoothCrossEntropy',
+    'TIPSDPTHead',
     'TverskyLoss',
     'UNetFormerHead',
     'UNetSwin',

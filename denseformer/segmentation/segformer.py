@@ -19,7 +19,7 @@ from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
-from denseformer.checkpoints.keys import RenamesKeys, Rule
+from denseformer.checkpoints.keys import RenamesKeys, Rule, StateDict, drop
 from denseformer.registry import MODELS
 
 
@@ -100,9 +100,7 @@ class SegFormerHead(JoinedMaps):
         """One (B, C_i, h_i, w_i) per in_channels -> scores (B, K, H, W) at the first map's size."""
         return self.cls_seg(self.join(inputs))
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+    def own_names(self, state_dict: StateDict) -> StateDict:
         """From the authors' names: their classifier is `linear_pred`, beside an inherited one that is never used."""
-        if f'{prefix}linear_pred.weight' in state_dict:
-            for key in [key for key in state_dict if key.startswith(f'{prefix}conv_seg.')]:
-                del state_dict[key]
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        unused = (r'^conv_seg\.',) if 'linear_pred.weight' in state_dict else ()
+        return super().own_names(drop(state_dict, *unused))

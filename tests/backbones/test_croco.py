@@ -1,65 +1,45 @@
-"""CroCo v2's encoder, by what the authors' DPT head makes of it."""
+"""CroCo v2's encoder under its DPT head, and its rotations."""
 
 import pytest
 import refkit
 import torch
-import torch.nn.functional as F
+from torch import nn
 
 from denseformer.attention.rotary import counted_rotation, rotate_halves
 from denseformer.backbones import CroCo
-
-Weights = dict[str, torch.Tensor]
-
-
-def conv(w: Weights, name: str, x: torch.Tensor, **options) -> torch.Tensor:
-    return F.conv2d(x, w[f'{name}.weight'], w.get(f'{name}.bias'), **options)
+from denseformer.backbones.plain.embedding import sine_positions
+from denseformer.segmentation import CroCoDPTHead
 
 
-def residual(w: Weights, name: str, x: torch.Tensor) -> torch.Tensor:
-    y = conv(w, f'{name}.conv1', F.relu(x), padding=1)
-    return x + conv(w, f'{name}.conv2', F.relu(y), padding=1)
+class Monocular(nn.Sequential):
+    """The encoder and its head, which load the authors' whole network."""
+
+    def _load_from_state_dict(self, state_dict: dict[str, torch.Tensor], prefix: str, *args) -> None:
+        for key in list(state_dict):
+            state_dict[key.replace('head.', '1.', 1) if key.startswith('head.') else f'0.{key}'] = state_dict.pop(key)
 
 
-def doubled(x: torch.Tensor) -> torch.Tensor:
-    return F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=True)
+def test_the_encoder_and_its_head_agree_with_the_authors():
+    network = Monocular(
+        CroCo(arch=dict(width=192, blocks=12, heads=3)), CroCoDPTHead(in_channels=(192,) * 4, num_classes=3)
+    )
+    assert refkit.check(network, 'croco/mono_dpt_small') < 1e-4
 
 
-def dpt(w: Weights, maps: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    """The authors' head: four maps (B, C, H, W) -> (B, classes, 16 H, 16 W).
-
-    Their state dict holds some layers under two names; the later name's values are those that were loaded.
-    """
-    levels = [conv(w, f'act_postprocess.{i}.0', x) for i, x in enumerate(maps)]
-    for i, stride in ((0, 4), (1, 2)):
-        name = f'act_postprocess.{i}.1'
-        levels[i] = F.conv_transpose2d(levels[i], w[f'{name}.weight'], w[f'{name}.bias'], stride)
-    levels[3] = conv(w, 'act_postprocess.3.1', levels[3], stride=2, padding=1)
-    levels = [conv(w, f'scratch.layer_rn.{i}', x, padding=1) for i, x in enumerate(levels)]
-    path = None
-    for i in (4, 3, 2, 1):
-        name, level = f'scratch.refinenet{i}', levels[i - 1]
-        x = level if path is None else path + residual(w, f'{name}.resConfUnit1', level)
-        path = conv(w, f'{name}.out_conv', doubled(residual(w, f'{name}.resConfUnit2', x)))
-        if i == 4:
-            path = path[:, :, : levels[2].shape[2], : levels[2].shape[3]]
-    x = doubled(conv(w, 'head.0', path, padding=1))
-    return conv(w, 'head.4', F.relu(conv(w, 'head.2', x, padding=1)))
+def test_the_first_version_adds_sines_of_the_trained_grid_and_turns_nothing():
+    network = CroCo(arch=dict(width=8, blocks=1, heads=1, rotary=False), image_size=48)
+    state = dict(network.state_dict(), enc_pos_embed=torch.ones(9, 8), dec_pos_embed=torch.ones(9, 4))
+    network.load_state_dict(state)
+    sines = sine_positions((3, 3), 8, torch.device('cpu'), torch.float32)[:, 1:]
+    resized = nn.functional.interpolate(sines.mT.unflatten(2, (3, 3)), (2, 5), mode='bicubic').flatten(2).mT
+    for image, positions in ((torch.randn(1, 3, 48, 48), sines), (torch.randn(1, 3, 32, 80), resized)):
+        tokens, size = network.patch_embed(image)
+        patches = network.patch_embed.patches(image).flatten(2).mT
+        torch.testing.assert_close(tokens, patches + positions)
+        assert network.context(tokens, size) == ()
 
 
-def test_the_authors_head_agrees_on_our_maps():
-    reference = refkit.load_reference('croco/mono_dpt_small')
-    run, state = reference['runs'][0], refkit.fill_state_dict(reference['shapes'])
-    head = {key.removeprefix('head.dpt.'): value for key, value in state.items() if key.startswith('head.dpt.')}
-    network = CroCo(arch=dict(width=192, blocks=12, heads=3)).eval()
-    left = network.load_state_dict(state)
-    assert not left.missing_keys
-    assert not left.unexpected_keys
-    with torch.no_grad():
-        out = dpt(head, network(refkit.make_input(run)))
-    assert refkit.deviation([out], run['outputs']) < 1e-4
-
-
-@pytest.mark.parametrize(('arch', 'millions'), [('base', 85.6), ('large', 303.1)])
+@pytest.mark.parametrize(('arch', 'millions'), [('base', 85.6), ('large', 303.1), ('v1_base', 85.6)])
 def test_encoders_are_those_of_vit(arch, millions):
     assert CroCo.describe(arch).parameters / 1e6 == pytest.approx(millions, abs=0.1)
 

@@ -7,6 +7,7 @@ import refkit
 import torch
 
 from denseformer.backbones import SAM2, Hiera
+from denseformer.backbones.plain.hiera import BIAS
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,17 @@ def test_sam_2_takes_its_encoder_out_of_a_whole_model():
     left = network.load_state_dict(state, assign=True)
     assert not left.missing_keys
     assert not left.unexpected_keys
+
+
+def test_the_neck_of_sam_2_learns_at_the_rate_of_heads():
+    groups = SAM2.on_meta_device(arch='tiny', neck=True).param_groups()
+    assert {group.depth for name, group in groups.items() if name.startswith('neck.')} == {13}
+
+
+def test_biases_of_hiera_start_at_their_authors_value():
+    block = Hiera(arch=Hiera.truncated_arch()).stages[0].blocks[0]
+    for layer in (block.norm1, block.attn.qkv, block.mlp.fc2):
+        assert (layer.bias == BIAS).all()
 
 
 def test_a_neck_without_all_stages_is_refused():

@@ -11,6 +11,7 @@ from torch import nn
 
 from denseformer import backbones
 from denseformer.backbones import Backbone, HaloNet, PoolFormer, Swin, TransNeXt
+from denseformer.backbones.plain.hiera import BIAS
 from denseformer.backbones.windows.halonet import Bottleneck, HaloAttention
 from denseformer.layers import Mlp2d, Pointwise
 
@@ -18,7 +19,19 @@ KINDS = [getattr(backbones, name) for name in backbones.__all__ if name != 'Back
 FAMILIES = [kind for kind in KINDS if issubclass(kind, Backbone)]
 FAN_OUT = ('EcoFormer', 'FaViT', 'HaloNet', 'MiT', 'MoH', 'PyramidTNT', 'SGFormer', 'SVT', 'SpectFormer')
 FAN_OUT += ('TransNeXt', 'VAN')
-NARROW = ('A2Mamba', 'CARE', 'ConvNeXt', 'FFNet', 'FcaFormer', 'HorNet', 'L2ViT', 'LWGANet', 'MambaOut', 'MaxViT')
+NARROW = (
+    'A2Mamba',
+    'CARE',
+    'ConvNeXt',
+    'FFNet',
+    'FcaFormer',
+    'Hiera',
+    'HorNet',
+    'L2ViT',
+    'LWGANet',
+    'MambaOut',
+    'MaxViT',
+)
 OWN = ('ConViT', 'EfficientViT', 'HaloNet', 'LSNet', 'MobileMamba', 'PoolFormer', 'SHViT', 'STViT', 'VCMamba', 'Vim')
 """Families with a rule of their own for some layers."""
 BY_PLACE = ('FAN', 'VCMamba', 'ViTamin', 'Vim')
@@ -51,7 +64,8 @@ def test_weights_are_drawn_as_the_authors_draw_them(network):
     linears = [m for m in layers(network, nn.Linear) if not isinstance(m, Pointwise)]
     if family not in OWN:
         assert all(deviation_ratio(m, 0.02) == pytest.approx(1, abs=0.05) for m in linears)
-        assert not any(m.bias.any() for m in linears if m.bias is not None)
+        start = BIAS if family == 'Hiera' else 0
+        assert all((m.bias == start).all() for m in linears if m.bias is not None)
     for conv in () if family in BY_PLACE else layers(network, nn.Conv2d):
         if family in FAN_OUT:
             expected = math.sqrt(2 / fan(conv, conv.out_channels))

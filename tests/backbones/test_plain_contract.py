@@ -96,6 +96,11 @@ def test_an_output_that_no_block_makes_is_refused(family):
         family.on_meta_device(arch=family.smallest(), out_indices=(-1,))
 
 
+def test_plugins_behind_stages_are_refused(family):
+    with pytest.raises(ValueError, match='has none'):
+        family.on_meta_device(arch=family.smallest(), plugins=[dict(cfg=dict(type='denseformer.ELA'))])
+
+
 def test_frozen_blocks_take_no_gradient_and_stay_in_eval_mode(family):
     network = family.on_meta_device(arch=family.smallest(), frozen_stages=1).train()
     frozen, trained = network.blocks[0], network.blocks[1]

@@ -52,6 +52,16 @@ def test_a_whole_models_checkpoint_of_another_size_loads():
     assert network.blocks[1].attn.rel_pos_h.shape == (9, 16)
 
 
+def test_a_table_that_says_its_grid_is_of_that_grid():
+    wide, square = (SAM(arch=PROBE, image_size=size) for size in ((64, 256), 128))  # 4 x 16 and 8 x 8 patches
+    table = torch.randn(1, 4, 16, 32)
+    for network in (wide, square):
+        network.load_state_dict({'pos_embed': table}, strict=False)
+    torch.testing.assert_close(wide.patch_embed.positions.table.data, table.flatten(1, 2))
+    expected = square.patch_embed.positions.resize(table.flatten(1, 2), (4, 16), (8, 8))
+    torch.testing.assert_close(square.patch_embed.positions.table.data, expected)
+
+
 def test_a_neck_without_the_last_block_is_refused():
     with pytest.raises(ValueError, match='out_indices must end with 11'):
         SAM.on_meta_device(arch='base', neck=True, out_indices=(2,))

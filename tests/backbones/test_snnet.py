@@ -1,10 +1,12 @@
 """SN-Net: the authors' routes, speeds that choose one, stitches that are fitted, training on drawn routes."""
 
+from itertools import pairwise
+
 import pytest
 import refkit
 import torch
 
-from denseformer.backbones import SNNet
+from denseformer.backbones import SNNet, ViT
 from denseformer.backbones.plain.snnet import LARGE, SMALL, least_squares, routes_of
 from denseformer.config.loading import described_maps
 
@@ -59,6 +61,15 @@ def test_a_speed_chooses_the_costliest_route_that_is_fast_enough():
         SNNet.on_meta_device(route=135)
 
 
+def test_routes_are_drawn_from_the_published_groups_of_similar_cost():
+    network = SNNet.on_meta_device(arch='small_large')
+    assert [len(group) for group in network.groups()] == [1, *[12] * 11, 1]
+    network = SNNet.on_meta_device(arch='small_base')
+    costs = [[network.cost(network.routes[i]) for i in group] for group in network.groups()]
+    assert all(group[-1] - group[0] <= 10e9 for group in costs)
+    assert all(after[0] - before[0] > 10e9 for before, after in pairwise(costs))
+
+
 def test_every_route_returns_maps_of_the_large_width_at_any_size():
     network = SNNet(arch=TINY, image_size=32).eval()
     with torch.no_grad():
@@ -77,6 +88,29 @@ def test_fitted_stitches_begin_where_the_other_anchor_would_be():
     after = (network.stitches[SMALL][1](start[1]) - end[3]).square().mean()
     assert after < before
     assert not network.stitches[SMALL][1].linear.weight.requires_grad
+    assert network.stitches[SMALL][1].linear.bias.requires_grad
+
+
+def test_anchors_start_from_files_of_deit3(tmp_path):
+    files = []
+    for width, blocks in ((12, 4), (24, 8)):
+        vit = ViT(arch=dict(width=width, blocks=blocks, heads=2, layer_scale=1e-6), image_size=64)
+        weights = {key: torch.full_like(value, blocks) for key, value in vit.state_dict().items()}
+        weights['pos_embed'] = weights.pop('patch_embed.positions.table')[:, 1:]
+        weights['cls_token'] = weights.pop('patch_embed.cls_token')
+        files.append(str(tmp_path / f'{blocks}.pth'))
+        torch.save({'model': weights | {'head.weight': torch.ones(5, width)}}, files[-1])
+    network = SNNet(arch=TINY, image_size=32, anchors_pretrained=files)
+    network.init_weights()
+    for anchor, blocks in zip(network.anchors, (4, 8), strict=True):
+        assert (anchor.blocks[-1].mlp.fc1.weight == blocks).all()
+        torch.testing.assert_close(
+            anchor.patch_embed.positions.table, torch.full((1, 4, anchor.arch.width), float(blocks))
+        )
+        assert (anchor.patch_embed.register_tokens == blocks).all()
+        assert not anchor.blocks[0].attn.bias.table.any()
+    with pytest.raises(ValueError, match='each of two anchors'):
+        SNNet.on_meta_device(arch=TINY, anchors_pretrained=files[:1])
 
 
 def test_training_draws_routes_and_reaches_everything_but_fitted_layers():

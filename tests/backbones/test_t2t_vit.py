@@ -56,6 +56,21 @@ def test_tokens_before_the_transformer_are_block_0_which_has_no_class_token():
     assert token.shape == (1, 1, 16)
 
 
+@torch.no_grad()
+def test_squeezed_attention_is_gated_by_the_mean_of_all_tokens():
+    network = T2TViT(arch={**TINY, 'squeezed': True})
+    attention, plain = network.blocks[1].attn, T2TViT(arch=TINY).blocks[1].attn
+    gates = {f'blocks.0.attn.se_layer.fc.{i}.weight': torch.randn(shape) for i, shape in ((0, (1, 16)), (2, (16, 1)))}
+    left = network.load_state_dict({**gates, 'tokens_to_token.project.bias': torch.ones(16)}, strict=False)
+    assert not left.unexpected_keys
+    plain.load_state_dict(attention.state_dict(), strict=False)
+    down, up = gates.values()
+    x = torch.randn(2, 5, 16)
+    attended = plain(x)
+    gate = (attended.mean(1, keepdim=True) @ down.T).relu() @ up.T
+    torch.testing.assert_close(attention(x), attended * gate.sigmoid())
+
+
 def test_the_stride_is_no_option():
     with pytest.raises(ValueError, match='leave out patch_size'):
         T2TViT.on_meta_device(arch='7', patch_size=8)

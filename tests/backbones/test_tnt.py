@@ -55,11 +55,30 @@ def test_merged_sentences_lay_their_words_out_as_one_map():
 
 @torch.no_grad()
 def test_biases_of_another_size_keep_a_constant_and_their_order():
-    bias = PairBias(2, side=4, reduction=2)
+    bias = PairBias(2, grid=(4, 4), reduction=2)
     bias.table.copy_(torch.arange(2.0)[:, None, None].expand(2, 16, 4))
     resized = bias((6, 9))
     assert resized.shape == (1, 2, 54, 3 * 4)
     torch.testing.assert_close(resized, torch.arange(2.0).view(1, 2, 1, 1).expand_as(resized))
+
+
+@torch.no_grad()
+def test_a_pyramid_of_oblong_images_keeps_its_own_tables_and_fits_square_ones():
+    arch = {'width': 8, 'words': 2, 'heads': 2, 'word_heads': 1, 'depths': (1, 1, 1, 1)}
+    network = PyramidTNT(arch=arch, image_size=(64, 128)).eval()
+    pairs = [tuple(stage.pairs.table.shape) for stage in network.stages]
+    assert pairs == [(2, 128, 8), (4, 32, 8), (8, 8, 8), (8, 2, 2)]
+    positions = torch.randn(1, 128, 8)
+    state = {'outer_pos': positions, 'stages.0.relative_pos': torch.randn(1, 2, 128, 8)}
+    network.load_state_dict(state, strict=False)
+    assert torch.equal(network.patch_embed.pos_embed.flatten(0, 1), positions[0])
+    assert torch.equal(network.stages[0].pairs.table, state['stages.0.relative_pos'][0])
+    square = {'outer_pos': torch.ones(1, 64, 8), 'stages.0.relative_pos': torch.full((1, 2, 64, 4), 2.0)}
+    network.load_state_dict(square, strict=False)
+    assert (network.patch_embed.pos_embed == 1).all()
+    torch.testing.assert_close(network.stages[0].pairs.table, torch.full((2, 128, 8), 2.0))
+    with pytest.raises(ValueError, match='not square'):
+        network.load_state_dict({'outer_pos': torch.ones(1, 50, 8)}, strict=False)
 
 
 def test_an_imagenet_checkpoint_of_the_plain_network_loads_at_another_size():

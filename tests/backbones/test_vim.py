@@ -100,6 +100,14 @@ def test_an_imagenet_checkpoint_loads_without_its_classifier_and_the_position_of
     assert (network.stages[3].blocks[0].norm1.weight == 6).all()
 
 
+def test_the_class_token_of_an_odd_map_stands_behind_the_smaller_half():
+    network = Vim(arch=SMALL, image_size=48)
+    positions = torch.randn(1, 10, 16)  # of 9 patches, 4 of them in front of the class token
+    network.load_state_dict({'pos_embed': positions, 'cls_token': torch.ones(1, 1, 16)}, strict=False)
+    kept = torch.cat([positions[0, :4], positions[0, 5:]]).view(3, 3, 16)
+    assert torch.equal(network.patch_embed.pos_embed.data, kept)
+
+
 @torch.no_grad()
 def test_the_detectors_map_is_the_sum_behind_the_last_block_with_rotated_tokens():
     torch.manual_seed(0)
@@ -114,3 +122,20 @@ def test_the_detectors_map_is_the_sum_behind_the_last_block_with_rotated_tokens(
             x = x + block.attn(block.norm1(x))
     assert network.out_strides == (16,)
     torch.testing.assert_close(out, x.permute(0, 3, 1, 2))
+
+
+@torch.no_grad()
+def test_the_small_variants_maps_are_the_sums_that_the_next_block_reads():
+    torch.manual_seed(0)
+    network = Vim(arch={**SMALL, 'sums': True}, image_size=64).eval()
+    assert Vim.archs['small'].sums
+    read, image = [], torch.randn(1, 3, 64, 64)
+    for column in network.stages[1:]:
+        column.blocks[0].norm1.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+    maps = network(image)
+    levels = [level(x.permute(0, 3, 1, 2)) for level, x in zip(network.out_norms, read, strict=False)]
+    for found, expected in zip(maps[:3], levels, strict=True):
+        torch.testing.assert_close(found, expected)
+    sums = Vim(arch={**SMALL, 'sums': True}, image_size=64, pyramid=False).eval()
+    sums.load_state_dict(network.state_dict(), strict=False)
+    torch.testing.assert_close(maps[3], network.out_norms[3](sums(image)[3]))

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from denseformer.backbones import ViT
+from denseformer.backbones.plain.embedding import sine_positions
 from denseformer.backbones.plain.vit import stretched
 
 PROBE = dict(width=96, blocks=4, heads=3)
@@ -26,17 +27,33 @@ def test_agrees_with_timm_raw_and_normed():
     assert refkit.deviation([*raw, *normed], run['outputs']) < 1e-4
 
 
-def test_an_official_table_is_of_a_square_image_even_if_it_has_as_many_rows_as_a_wide_one():
+@pytest.mark.parametrize('rows', [1, 0], ids=['with the class token', 'patches alone'])
+def test_a_table_of_a_square_image_is_known_by_its_neighbors_where_a_wide_one_has_as_many_patches(rows):
     square, wide = (ViT(arch=PROBE, image_size=size) for size in (96, (64, 144)))  # 6 x 6 and 4 x 9 patches
+    tables = {grid: sine_positions(grid, 96, torch.device('cpu'), torch.float32) for grid in ((6, 6), (4, 9))}
     own = square.state_dict()
-    table = own['patch_embed.positions.table']
-    official = {**{k: v for k, v in own.items() if 'positions' not in k}, 'pos_embed': table}
-    expected = square.patch_embed.positions.resize(table, (6, 6), (4, 9))
-    wide.load_state_dict(official)
-    torch.testing.assert_close(wide.patch_embed.positions.table.data, expected)
-    saved = wide.state_dict()
-    wide.load_state_dict(saved)
-    torch.testing.assert_close(wide.patch_embed.positions.table.data, expected)
+    for grid, table in tables.items():
+        name, value = ('pos_embed', table[:, 1:]) if rows == 0 else ('patch_embed.positions.table', table)
+        wide.load_state_dict({**{k: v for k, v in own.items() if 'positions' not in k}, name: value})
+        expected = square.patch_embed.positions.resize(table, grid, (4, 9))
+        torch.testing.assert_close(wide.patch_embed.positions.table.data, expected)
+
+
+@pytest.mark.parametrize('size', [(64, 144), (64, 96)])
+def test_a_table_whose_neighbors_say_nothing_is_of_the_networks_own_grid(size):
+    network = ViT(arch=PROBE, image_size=size)
+    table = torch.randn_like(network.patch_embed.positions.table)
+    for rows in (0, 1):
+        network.load_state_dict({'pos_embed': table[:, 1 - rows :]}, strict=False)
+        torch.testing.assert_close(network.patch_embed.positions.table[:, 1:].data, table[:, 1:])
+
+
+def test_positions_of_registers_in_timms_table_go_into_the_registers():
+    network = ViT(arch=PROBE, image_size=64, registers=4)
+    table = torch.randn(1, 1 + 4 + 16, 96)
+    network.load_state_dict({'pos_embed': table, 'reg_token': torch.ones(1, 4, 96)}, strict=False)
+    torch.testing.assert_close(network.patch_embed.register_tokens.data, 1 + table[:, 1:5])
+    torch.testing.assert_close(network.patch_embed.positions.table.data, torch.cat([table[:, :1], table[:, 5:]], 1))
 
 
 def test_offsets_of_an_image_that_is_not_square_are_refused_at_another_size():
@@ -130,6 +147,45 @@ def test_the_one_table_of_beits_pre_training_goes_to_every_block():
     first, *others = (block.attn.bias.table for block in network.blocks)
     assert first.shape == (7 * 7 + 3, 3)
     assert all(torch.equal(first, other) for other in others)
+
+
+def test_heads_of_beits_pre_training_are_left_out():
+    network = ViT(arch=dict(**PROBE, relative_positions=True), image_size=64)
+    heads = {'lm_head.weight': torch.zeros(1), 'cls_pt_layers.0.norm1.weight': torch.zeros(1)}
+    assert not network.load_state_dict({**network.state_dict(), **heads}).unexpected_keys
+
+
+@torch.no_grad()
+def test_a_bias_of_keys_changes_no_map_and_may_be_missing_or_left_out():
+    arch, image = dict(**PROBE, layer_scale=1.0), torch.randn(1, 3, 64, 64)
+    both = ViT(arch=arch, image_size=64, relative_bias=True).eval()
+    for block in both.blocks:
+        torch.nn.init.normal_(block.attn.bias.table)
+        torch.nn.init.normal_(block.attn.qkv.bias)
+    torch.nn.init.zeros_(both.patch_embed.positions.table)
+    beit = ViT(arch=dict(**arch, relative_positions=True), image_size=64).eval()
+    beit.load_state_dict({k: v for k, v in both.state_dict().items() if 'positions' not in k})
+    again = ViT(arch=arch, image_size=64, relative_bias=True).eval()
+    again.load_state_dict({**beit.state_dict(), 'pos_embed': both.patch_embed.positions.table})
+    for expected, *others in zip(both(image), beit(image), again(image), strict=True):
+        for other in others:
+            torch.testing.assert_close(other, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_mae_starts_fine_tuning_with_biases_of_zero():
+    plain, biased = (ViT(arch=PROBE, image_size=64, relative_bias=bias).eval() for bias in (False, True))
+    left = biased.load_state_dict(plain.state_dict(), strict=False)
+    assert {key.split('.', 2)[2] for key in left.missing_keys} == {'attn.bias.table'}
+    image = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        for a, b in zip(plain(image), biased(image), strict=True):
+            torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(('arch', 'rates'), [({}, [0, 0.1, 0.2, 0.3]), (dict(uniform_drop_path=True), [0.3] * 4)])
+def test_stochastic_depth_grows_or_is_that_of_the_last_block_in_all(arch, rates):
+    network = ViT.on_meta_device(arch=dict(**PROBE, **arch), drop_path_rate=0.3)
+    assert [block.drop_path.rate for block in network.blocks] == pytest.approx(rates)
 
 
 @pytest.mark.parametrize(('old', 'new'), [(14, 40), (14, 24), (4, 7)])

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from denseformer.backbones import DINOv2, ViT, ViTAdapter
-from denseformer.backbones.plain.vit_adapter import RelativeWindowAttention
+from denseformer.backbones.plain.vit_adapter import RelativeWindowAttention, TokenWindowAttention
 from denseformer.checkpoints.keys import rename
 
 PROBE = dict(width=96, blocks=4, heads=3, deform_heads=6, deform_ratio=0.5, hidden_convs=16, layer_scale=None)
@@ -52,7 +52,7 @@ def test_injectors_start_without_an_effect_on_a_loaded_transformer():
     assert all(not interaction.injector.gamma.any() for interaction in network.interactions)
 
 
-def test_a_dinov2_keeps_its_class_token_and_pads_to_its_patches():
+def test_a_dinov2_keeps_its_class_token_and_leaves_out_what_fills_no_patch():
     network = ViTAdapter(arch={**DINO, 'cls_token': True, 'deform_heads': 2, 'hidden_convs': 4}).eval()
     dino = DINOv2(arch=DINO)
     left = network.load_state_dict(dino.state_dict(), strict=False)
@@ -61,7 +61,10 @@ def test_a_dinov2_keeps_its_class_token_and_pads_to_its_patches():
     with torch.no_grad():
         maps = network(torch.randn(1, 3, 65, 97))
     assert [m.shape[2:] for m in maps] == [(17, 25), (9, 13), (5, 7), (3, 4)]
-    assert network.padded(torch.zeros(1, 3, 65, 97)).shape[2:] == (224, 224)
+    sizes = []
+    network.encoder.patch_embed.register_forward_hook(lambda module, inputs, out: sizes.append(out[1]))
+    network(torch.zeros(1, 3, 65, 97))  # padded to 96 x 128, of which patches leave out the rest
+    assert sizes == [(6, 9)]
     assert network.encoder.patch_embed.prefix == 1
 
 
@@ -216,3 +219,50 @@ def test_a_beit_in_windows_starts_from_one_without_them_and_leaves_its_class_tok
 def test_windows_that_a_transformer_cannot_have_are_refused(arch, windows, message):
     with pytest.raises(ValueError, match=message):
         ViTAdapter(arch=arch, windows=windows)
+
+
+UNI = dict(TINY, layer_scale=0.0, norm_eps=1e-5, unified=True)
+"""A Uni-Perceiver's settings."""
+
+
+def test_a_uni_perceiver_loads_under_its_own_names_and_adds_the_first_position_in_time():
+    network = ViTAdapter(arch=UNI, image_size=64).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            nn.init.normal_(parameter, std=0.1)
+    encoder, time = network.encoder.state_dict(), torch.randn(8, 24)
+    names = (
+        (r'^blocks\.(\d)\.attn\.qkv\.', r'fused_encoder.layers.\1.self_attn.in_proj_'),
+        (r'^blocks\.(\d)\.attn\.proj\.', r'fused_encoder.layers.\1.self_attn.out_proj.'),
+        (r'^blocks\.(\d)\.mlp\.fc', r'fused_encoder.layers.\1.linear'),
+        (r'^blocks\.(\d)\.gamma', r'fused_encoder.layers.\1.gamma_'),
+        (r'^blocks\.(\d)\.', r'fused_encoder.layers.\1.'),
+        (r'^patch_embed\.norm\.', 'video_embed.embeddings_norm.'),
+        (r'^patch_embed\.patches\.proj\.', 'video_embed.embeddings.'),
+        (r'^patch_embed\.positions\.table$', 'video_embed.embeddings_st_pos.spatial_pos_embed.weight'),
+    )
+    theirs = rename(encoder, *names)
+    theirs['video_embed.embeddings_st_pos.spatial_pos_embed.weight'] = encoder['patch_embed.positions.table'][0]
+    theirs['video_embed.embeddings.bias'] = encoder['patch_embed.patches.proj.bias'] - time[0]
+    theirs['video_embed.embeddings_st_pos.temporal_pos_embed.weight'] = time
+    other = ViTAdapter(arch=UNI, image_size=64)
+    left = other.load_state_dict({**theirs, 'token_embed.weight': torch.zeros(2, 24)}, strict=False)
+    assert left.unexpected_keys == []
+    assert not [key for key in left.missing_keys if key.startswith('encoder.')]
+    for name, value in other.encoder.state_dict().items():
+        torch.testing.assert_close(value, encoder[name], msg=name)
+
+
+def test_windows_of_a_uni_perceiver_are_padded_in_front_of_the_projection():
+    attention = TokenWindowAttention(8, 2, 3)
+    other = RelativeWindowAttention(8, 2, 3)  # without a bias of keys or offsets
+    attention.load_state_dict({key: torch.zeros_like(value) for key, value in attention.state_dict().items()})
+    with torch.no_grad():
+        for name, parameter in other.named_parameters():
+            if name != 'bias.table':
+                parameter.normal_()
+        attention.proj.load_state_dict(other.proj.state_dict())
+        attention.qkv.weight.copy_(other.qkv.weight)
+        attention.qkv.bias.copy_(torch.cat([other.qkv.q_bias, torch.zeros(8), other.qkv.v_bias]))
+    x = torch.randn(2, 20, 8)
+    torch.testing.assert_close(attention(x, (4, 5)), other(x, (4, 5)))

@@ -17,6 +17,11 @@ def test_has_the_published_number_of_parameters_with_the_layers_of_clip(arch):
     assert round((ViTamin.describe(arch).parameters + clip) / 1e6, 3) == MILLIONS[arch]
 
 
+def test_positions_are_made_for_oblong_images_too():
+    network = ViTamin.on_meta_device(arch=TINY, image_size=(32, 64))
+    assert network.stages[2].downsample.positions.grid == (2, 4)
+
+
 def test_the_tower_of_a_clip_model_loads_without_the_rest():
     network = ViTamin(arch=TINY)
     positions = torch.randn(1, 16, 16)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import zipfile
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
@@ -86,6 +87,23 @@ def test_a_first_fetch_pins_the_hash_and_a_replaced_file_is_refused_with_both(se
     with pytest.raises(CheckpointError, match=f'(?s)(?=.*{pinned})(?=.*{found})'):
         cache.fetch(file)
     assert cache.present(file) is None
+
+
+def test_of_a_published_archive_the_checkpoint_inside_is_cached_and_pinned(server, entry, tmp_path):
+    inner = server.data
+    with zipfile.ZipFile(tmp_path / 'tiny_net.zip', 'w') as archive:
+        archive.writestr('tiny_net/tiny_net.pth.tar', inner)
+    server.data = (tmp_path / 'tiny_net.zip').read_bytes()
+    file = entry(f'{server.url}/tiny_net.zip', file='tiny_net.zip')
+    path = cache.fetch(file)
+    assert path.read_bytes() == inner
+    assert cache.pin_of('tiny_net')[0].sha256 == hashlib.sha256(inner).hexdigest()
+    assert [one.name for one in path.parent.iterdir() if 'zip' in one.name] == []
+    path.unlink()
+    server.data = server.data.replace(inner[200:240], inner[200:239] + b'?')
+    with pytest.raises(CheckpointError, match=r'tiny_net.*not unpacked'):
+        cache.fetch(file)
+    assert cache.add(tmp_path / 'source.pth', 'tiny_net')[1] == path  # unpacked by hand
 
 
 def test_a_lock_file_in_the_working_directory_is_the_one_that_counts(server, entry, tmp_path):

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save
 
 from denseformer.checkpoints import CheckpointError, download, read_checkpoint
-from denseformer.checkpoints.download import local_copy, unpack
+from denseformer.checkpoints.download import local_copy, unpack, unpack_only
 
 DATA = bytes(range(256)) * 400
 HASH = hashlib.sha256(DATA).hexdigest()
@@ -211,6 +211,36 @@ def test_a_sound_archive_is_unpacked(tmp_path, make):
     make(tmp_path / 'archive', 'a/b.txt')
     unpack(tmp_path / 'archive', tmp_path / 'folder')
     assert (tmp_path / 'folder/a/b.txt').read_bytes() == b'x'
+
+
+def zip_of(path, **members):
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_the_one_checkpoint_of_an_archive_is_unpacked_whatever_its_name(tmp_path):
+    members = {'../../w.pth.tar': b'weights', 'README.txt': b'', '__MACOSX/._w.pth.tar': b''}
+    archive = zip_of(tmp_path / 'a.zip', **members)
+    unpack_only(archive, tmp_path / 'net.pth')
+    assert (tmp_path / 'net.pth').read_bytes() == b'weights'
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['a.zip', 'net.pth']
+
+
+def test_an_archive_without_one_sound_checkpoint_is_refused_and_leaves_nothing(tmp_path):
+    damaged = zip_of(tmp_path / 'd.zip', **{'w.pth': bytes(range(256)) * 40})
+    data = damaged.read_bytes()
+    damaged.write_bytes(data[:50] + bytes(20) + data[70:])
+    for archive, message in (
+        (zip_of(tmp_path / 'a.zip', **{'w.txt': b''}), r'holds 0 checkpoints \(none\)'),
+        (zip_of(tmp_path / 'b.zip', **{'a.pth': b'', 'b.pth': b''}), r'holds 2 checkpoints \(a.pth, b.pth\)'),
+        (zip_of(tmp_path / 'c.zip', **{'w.pth': bytes(1_000_001)}), 'would become 1000001 bytes'),
+        (damaged, 'not unpacked'),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            unpack_only(archive, tmp_path / 'net.pth', max_bytes=1_000_000)
+    assert {path.suffix for path in tmp_path.iterdir()} == {'.zip'}
 
 
 def test_what_is_no_archive_is_named(tmp_path):

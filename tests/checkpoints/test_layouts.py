@@ -9,13 +9,13 @@ import torch
 from mmdet.models.task_modules import AnchorGenerator
 
 from denseformer import backbones
-from denseformer.checkpoints.fitting import below
+from denseformer.checkpoints.fitting import as_loaded, below
 from denseformer.checkpoints.layouts import as_authors, as_openmmlab, foreign_layout
 from denseformer.checkpoints.layouts.openmmlab import pixels_first
 from denseformer.checkpoints.signatures import without_numbers
 from denseformer.config.loading import load_config
 from denseformer.inference.predictor import build_model
-from denseformer.necks import DeconvPyramid
+from denseformer.necks import DeconvPyramid, SimpleFeaturePyramid
 from denseformer.network import on_meta
 from denseformer.registry import MODELS
 
@@ -40,6 +40,14 @@ def test_every_tensor_of_another_package_finds_its_place(network):
     norms = [key for key in own if key not in renamed]  # a classifier has none of the maps' norms
     assert all(key.startswith('out_norms.') for key in norms)
     assert theirs.keys() == given.keys()
+
+
+def test_the_bias_of_the_keys_that_torchvision_does_not_use_is_left_out():
+    named = as_authors('SwinV2', {'features.1.0.attn.qkv.bias': torch.arange(9.0)})
+    assert {key: value.tolist() for key, value in named.items()} == {
+        'layers.0.blocks.0.attn.q_bias': [0, 1, 2],
+        'layers.0.blocks.0.attn.v_bias': [6, 7, 8],
+    }
 
 
 def test_the_authors_and_our_own_names_are_no_foreign_layout():
@@ -85,6 +93,58 @@ def test_the_one_mask_head_of_a_cascade_of_detectron2_becomes_that_of_each_stage
         assert f'roi_head.bbox_head.{stage}.fc_cls.bias' in named
         assert f'roi_head.mask_head.{stage}.convs.3.conv.weight' in named
     assert not [key for key in named if key.startswith('roi_heads.')]
+
+
+@pytest.mark.parametrize(
+    ('config', 'stages'),
+    [('mask_rcnn_vitdet_base_coco', ['']), ('cascade_mask_rcnn_vitdet_base_coco', ['0.', '1.', '2.'])],
+)
+def test_a_vitdet_of_detectron2_gets_the_names_of_ours(config, stages):
+    with on_meta():
+        model = build_model(load_config(config, {'backbone': {'pretrained': None}}))
+    net = [f'backbone.net.blocks.0.{name}' for name in ('norm1.weight', 'mlp.fc1.bias')]
+    pyramid = [f'backbone.{name.removeprefix("neck.")}' for name in model.state_dict() if name.startswith('neck.')]
+    layers = [
+        f'proposal_generator.rpn_head.{name}'
+        for name in ('conv.conv0', 'conv.conv1', 'objectness_logits', 'anchor_deltas')
+    ]
+    layers += [
+        f'roi_heads.box_{part}'
+        for s in stages
+        for part in (f'head.{s}fc1', f'predictor.{s}cls_score', f'predictor.{s}bbox_pred')
+    ]
+    layers += ['roi_heads.mask_head.deconv', 'roi_heads.mask_head.predictor']
+    normed = [f'roi_heads.box_head.{stage}conv{i}' for stage in stages for i in (1, 2, 3, 4)]
+    normed += [f'roi_heads.mask_head.mask_fcn{i}' for i in (1, 2, 3, 4)]
+    theirs = [f'{layer}.{kind}' for layer in layers for kind in ('weight', 'bias')]
+    theirs += [f'{layer}.{kind}' for layer in normed for kind in ('weight', 'norm.weight', 'norm.bias')]
+    named = as_openmmlab(dict.fromkeys([*net, *pyramid, *theirs]))
+    heads = {key for key in named if not key.startswith('backbone.')}
+    assert heads == {key for key in model.state_dict() if not key.startswith('backbone.')}
+    loaded = as_loaded(model, {key: torch.empty(1, device='meta') for key in named})
+    assert {
+        'backbone.blocks.0.norm1.weight',
+        'backbone.blocks.0.mlp.fc1.bias',
+    } <= loaded.keys() & model.state_dict().keys()
+
+
+def test_the_pyramid_and_the_norms_of_a_vitdet_of_mmdetection_get_the_names_of_ours():
+    neck = SimpleFeaturePyramid(in_channels=(8,), in_strides=(16,), out_channels=4, out_strides=(4, 8, 16, 32, 64))
+    theirs = [f'fpn{i}.{part}.{kind}' for i, part in ((1, 0), (1, 1), (1, 3), (2, 0)) for kind in ('weight', 'bias')]
+    theirs += [
+        f'{conv}_convs.{i}.{part}'
+        for conv in ('lateral', 'fpn')
+        for i in range(4)
+        for part in ('conv.weight', 'norm_layer.weight', 'norm_layer.bias')
+    ]
+    assert neck.own_names(dict.fromkeys(theirs)).keys() == neck.state_dict().keys()
+    heads = {'roi_head.bbox_head.shared_convs.0.norm_layer.weight', 'roi_head.mask_head.convs.0.norm_layer.weight'}
+    assert as_openmmlab(dict.fromkeys(heads)).keys() == {key.replace('norm_layer', 'ln') for key in heads}
+
+
+def test_a_whole_segformer_of_transformers_gets_the_names_of_ours():
+    names = ['segformer.encoder.patch_embeddings.0.proj.weight', 'decode_head.linear_c.0.proj.weight']
+    assert list(as_openmmlab(dict.fromkeys(names))) == [f'backbone.{names[0]}', names[1]]
 
 
 def detectron2_retinanet() -> dict[str, torch.Tensor]:
@@ -165,3 +225,43 @@ def test_the_neck_of_a_beit_comes_out_of_its_authors_backbone_and_has_our_names_
     mmseg = {name.replace('fpn1.', 'upsample_4x.').replace('fpn2.', 'upsample_2x.') for name in ours}
     assert as_openmmlab(authors).keys() - ours == {'backbone.blocks.0.attn.q_bias'}
     assert as_openmmlab(dict.fromkeys(mmseg)).keys() == ours
+
+
+def test_offsets_of_a_beit_of_transformers_have_their_authors_names_from_files_and_from_memory():
+    table = 'relative_position_bias_table'
+    names = {
+        f'encoder.layer.1.attention.attention.relative_position_bias.{table}': f'blocks.1.attn.{table}',
+        f'layers.1.relative_position_bias.{table}': f'blocks.1.attn.{table}',
+        f'encoder.relative_position_bias.{table}': f'rel_pos_bias.{table}',
+        f'shared_position_bias.{table}': f'rel_pos_bias.{table}',
+    }
+    for theirs, authors in names.items():
+        assert as_authors('ViT', {'embeddings.cls_token': None, theirs: None}).keys() == {'cls_token', authors}
+
+
+def test_what_hiera_is_pre_trained_with_is_left_out():
+    heads = {'decoder.decoder_norm.weight': None, 'multiscale_fusion.multi_scale_fusion_heads.0.weight': None}
+    assert as_authors('Hiera', {'hiera.embeddings.position_embeddings': None, **heads}).keys() == {'pos_embed'}
+
+
+def test_a_vision_transformer_of_flax_has_its_kernels_turned_and_its_heads_joined():
+    network = backbones.ViT(arch=dict(width=12, blocks=1, heads=3), image_size=32, norm_outputs=True)
+    own = {name: torch.randn_like(value) for name, value in network.state_dict().items()}
+    block, flax = 'Transformer/encoderblock_0', {'head/kernel': torch.zeros(12, 5), 'cls': own['patch_embed.cls_token']}
+    flax['embedding/kernel'] = own['patch_embed.patches.proj.weight'].permute(2, 3, 1, 0)
+    flax['embedding/bias'] = own['patch_embed.patches.proj.bias']
+    flax['Transformer/posembed_input/pos_embedding'] = own['patch_embed.positions.table']
+    attention = f'{block}/MultiHeadDotProductAttention_1'
+    for i, name in enumerate(('query', 'key', 'value')):
+        flax[f'{attention}/{name}/kernel'] = own['blocks.0.attn.qkv.weight'].chunk(3)[i].T.unflatten(1, (3, 4))
+        flax[f'{attention}/{name}/bias'] = own['blocks.0.attn.qkv.bias'].chunk(3)[i].unflatten(0, (3, 4))
+    flax[f'{attention}/out/kernel'] = own['blocks.0.attn.proj.weight'].T.unflatten(0, (3, 4))
+    flax[f'{attention}/out/bias'] = own['blocks.0.attn.proj.bias']
+    for i, name in enumerate(('fc1', 'fc2')):
+        flax[f'{block}/MlpBlock_3/Dense_{i}/kernel'] = own[f'blocks.0.mlp.{name}.weight'].T
+        flax[f'{block}/MlpBlock_3/Dense_{i}/bias'] = own[f'blocks.0.mlp.{name}.bias']
+    norms = {f'{block}/LayerNorm_0': 'blocks.0.norm1', f'{block}/LayerNorm_2': 'blocks.0.norm2'}
+    for theirs, ours in {**norms, 'Transformer/encoder_norm': 'norm'}.items():
+        flax |= {f'{theirs}/scale': own[f'{ours}.weight'], f'{theirs}/bias': own[f'{ours}.bias']}
+    network.load_state_dict(flax)
+    assert all(torch.equal(value, own[name]) for name, value in network.state_dict().items())

@@ -49,6 +49,21 @@ PARAMWISE = [
         EXCEPT_VECTORS | {'layer_decay': 0.9, 'head_stem_rate': ('mask_embed', 'cls_embed', 'level_embed', 'query_')},
         'ViT-Adapter: segmentation/mmcv_custom/layer_decay_optimizer_constructor.py',
     ),
+    Recipe(
+        'upernet_vim_ade20k',
+        EXCEPT_VECTORS | {'layer_decay': 0.92, 'full_rate_blocks': 24},
+        'Vim: seg/mmcv_custom/layer_decay_optimizer_constructor.py, whose blocks are called layers',
+    ),
+    Recipe(
+        'upernet_vim_small_ade20k',
+        EXCEPT_VECTORS | {'layer_decay': 0.95, 'full_rate_blocks': 24},
+        'Vim: seg/scripts/ft_vim_small_upernet.sh',
+    ),
+    Recipe(
+        'mask_rcnn_vitdet_huge_coco',
+        {'layer_decay': 0.9, 'decay_everything': True},
+        'detectron2: projects/ViTDet, mask_rcnn_vitdet_h_75ep.py',
+    ),
 ]  # fmt: skip
 
 TOP_LEVEL = [
@@ -61,6 +76,12 @@ TOP_LEVEL = [
     Recipe('hat_x4_df2k', {'betas': (0.9, 0.99)}, 'HAT: options/train/train_HAT_SRx4_from_scratch.yml'),
     Recipe('hat_real_x4_dfo', {'rotate': False}, 'HAT: train_Real_HAT_SRx4_mse_model.yml'),
     Recipe('swinir_denoise_color50_dfwb', {'max_iters': 800_000}, 'KAIR: docs/README_SwinIR.md'),
+    Recipe('mask_rcnn_vitdet_base_coco', {'warmup_iters': 250, 'steps': [89, 96]}, 'detectron2: ..._b_100ep.py'),
+    Recipe('mask_rcnn_vitdet_huge_coco', {'warmup_iters': 250, 'steps': [67, 72]}, 'detectron2: ..._h_75ep.py'),
+    Recipe('eomt_dinov2_large_ade20k', {'max_iters': 31 * 1262}, 'eomt: mask_ends are five sixths of all steps'),
+    Recipe('eomt_dinov3_large_ade20k', {'max_iters': 16 * 1262}, 'eomt: dinov3/ade20k/semantic/eomt_large_512.yaml'),
+    Recipe('eomt_dinov2_large_instance_coco', {'redraw_empty': True}, 'eomt: datasets/transforms.py'),
+    Recipe('eomt_dinov2_large_panoptic_coco', {'redraw_empty': False}, 'eomt: stuff counts'),
 ]  # fmt: skip
 
 RATES = [
@@ -68,6 +89,8 @@ RATES = [
     Recipe('swinir_jpeg_color10_dfwb', {'lr': 1e-4}, 'KAIR: docs/README_SwinIR.md'),
     Recipe('swinir_x2_df2k', {'lr': 2e-4}, 'KAIR: train_swinir_sr_classical.json'),
     Recipe('catanet_x3_div2k', {'lr': 2e-4}, 'CATANet: options/train'),
+    Recipe('upernet_vim_ade20k', {'lr': 2e-4}, 'Vim: seg/scripts/ft_vim_tiny_upernet.sh'),
+    Recipe('upernet_vim_small_ade20k', {'lr': 1e-4}, 'Vim: seg/scripts/ft_vim_small_upernet.sh'),
 ]
 
 
@@ -100,3 +123,34 @@ def test_decays_everything_where_the_authors_exempt_nothing(name):
     config = load_config(CONFIGS / f'{name}.py')
     assert config.optim_wrapper.constructor == 'DefaultOptimWrapperConstructor'
     assert 'paramwise_cfg' not in config.optim_wrapper
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['mask_rcnn_vitdet_base_coco', 'cascade_mask_rcnn_vitdet_huge_coco', 'cascade_mask_rcnn_vim_coco'],
+)
+def test_vitdet_sees_squares_in_training_and_in_testing(name):
+    config = load_config(CONFIGS / f'{name}.py')
+    side = config.model.data_preprocessor.pad_size_divisor
+    assert (side, side) == config.image_scale == config.crop_size == (1024, 1024)
+
+
+@pytest.mark.parametrize(
+    ('name', 'side'),
+    [
+        ('eomt_dinov2_large_instance_coco', 640),
+        ('eomt_dinov3_large_1280_panoptic_coco', 1280),
+        ('eomt_dinov2_giant_panoptic_ade20k', 640),
+    ],
+)
+def test_eomt_is_tested_on_the_squares_that_it_is_trained_on(name, side):
+    config = load_config(CONFIGS / f'{name}.py')
+    resize, pad = config.test_dataloader.dataset.pipeline[1:3]
+    assert resize['scale'] == pad['size'] == config.crop_size == (side, side)
+    assert pad['type'] == 'denseformer.PadImage'
+
+
+@pytest.mark.parametrize('name', ['linear_dinov2_small_ade20k', 'linear_dinov3_small_ade20k'])
+def test_linear_heads_are_tested_in_windows(name):
+    test = load_config(CONFIGS / f'{name}.py').model.test_cfg
+    assert dict(test) == {'mode': 'slide', 'crop_size': (512, 512), 'stride': (341, 341)}

@@ -1,6 +1,7 @@
 """Annotation files of COCO: what is wrong is named with ids, what is missing is derived."""
 
 import json
+import re
 
 import cv2
 import numpy as np
@@ -197,3 +198,26 @@ def test_scores_need_no_sizes_and_no_areas_in_the_file(tmp_path):
     for row in file['annotations']:
         row['area'] = 0
     assert scored(tmp_path, file) == scored(tmp_path, content(2))
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        (None, 'cannot be read: No such file or directory. Check data_root and ann_file'),
+        ('<html>', 'is no json file, or broke off'),
+        ('[1]', 'holds a list; COCO has an object with the lists images, annotations, categories'),
+        ('{"images": [], "annotations": [null], "categories": []}', "has 'None' in annotations"),
+        ('{"images": {"1": {"id": 1}}, "annotations": [], "categories": []}', 'in images, which is a list of objects'),
+        ('{"images": [], "annotations": [], "categories": ["fish"]}', "has 'fish' in categories"),
+        (
+            '{"images": [{"id": 7, "file_name": null}], "annotations": [], "categories": []}',
+            'images 7 have no legal file_name',
+        ),
+    ],
+)
+def test_a_file_that_is_none_of_cocos_is_named_with_what_it_is(text, message, tmp_path):
+    if text is not None:
+        (tmp_path / 'a.json').write_text(text)
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        built(tmp_path)
+    assert str(tmp_path / 'a.json') in str(error.value)

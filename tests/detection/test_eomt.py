@@ -11,9 +11,12 @@ from mmengine.structures import InstanceData
 
 from denseformer.backbones import DINOv3
 from denseformer.checkpoints import CheckpointError
+from denseformer.checkpoints.fitting import fit
+from denseformer.checkpoints.keys import rename
 from denseformer.detection import eomt
 from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead, unturned
 from denseformer.detection.mask2former import model as mask2former
+from denseformer.detection.mask2former.model import OfficialNames
 from denseformer.engine.hooks import MaskAnnealingHook
 
 SMALL = dict(width=24, blocks=3, heads=2)
@@ -74,6 +77,83 @@ def test_has_the_authors_number_of_parameters_and_takes_their_names():
     state |= {'attn_mask_probs': torch.ones(2), 'encoder.pixel_mean': torch.zeros(1, 3, 1, 1)}
     left = network.load_state_dict({f'network.{key}': value for key, value in state.items()})
     assert not left.missing_keys
+    assert not left.unexpected_keys
+
+
+def test_the_authors_table_of_an_oblong_image_has_no_row_for_the_class_token():
+    network = build(dict(type='denseformer.DINOv2', arch=SMALL, registers=4, patch_size=16, image_size=(64, 96)))
+    table = torch.randn(1, 24, 24)
+    network.load_state_dict({'encoder.backbone.pos_embed': table}, strict=False)
+    assert torch.equal(network.backbone.patch_embed.positions.table[:, 1:], table)
+
+
+OF_TRANSFORMERS = (
+    (r'^backbone\.patch_embed\.patches\.proj', 'embeddings.patch_embeddings.projection'),
+    (r'^backbone\.patch_embed\.positions\.table$', 'embeddings.position_embeddings.weight'),
+    (r'^backbone\.patch_embed\.', 'embeddings.'),
+    (r'^backbone\.norm\.', 'layernorm.'),
+    (r'^backbone\.blocks\.', 'layers.'),
+    (r'\.gamma([12])$', r'.layer_scale\1.lambda1'),
+    (r'\.attn\.proj\.', '.attention.out_proj.'),
+    (r'^q\.', 'query.'),
+    (r'^class_head\.', 'class_predictor.'),
+    (r'^mask_head\.(\d)\.', lambda match: f'mask_head.fc{int(match[1]) // 2 + 1}.'),
+    (r'^upscale\.(\d)\.norm\.', r'upscale_block.block.\1.layernorm2d.'),
+    (r'^upscale\.', 'upscale_block.block.'),
+)
+
+
+def test_a_whole_network_of_transformers_loads():
+    network = build(dict(type='denseformer.DINOv2', arch=SMALL, registers=4, patch_size=16, image_size=64))
+    theirs = {'attn_mask_probs': torch.zeros(2), 'criterion.empty_weight': torch.ones(6)}
+    for key, value in rename(network.state_dict(), *OF_TRANSFORMERS).items():
+        if '.attn.qkv.' in key:
+            for name, part in zip('qkv', value.chunk(3), strict=True):
+                theirs[key.replace('.attn.qkv.', f'.attention.{name}_proj.')] = part
+        else:
+            theirs[key] = value[0, 1:] if key.endswith('position_embeddings.weight') else value
+    other = build(dict(type='denseformer.DINOv2', arch=SMALL, registers=4, patch_size=16, image_size=64))
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    left = other.load_state_dict(theirs)
+    assert not left.missing_keys
+    assert not left.unexpected_keys
+    changed = {name for name, value in other.state_dict().items() if not torch.equal(value, network.state_dict()[name])}
+    assert changed == {'backbone.patch_embed.positions.table'}  # the row of the class token
+
+
+class Model(OfficialNames, torch.nn.Module):
+    """What a model around EoMT knows of its names."""
+
+    head_name = 'panoptic_head'
+
+    def __init__(self, num_classes: int, num_stuff: int):
+        super().__init__()
+        self.backbone = build(num_classes=num_classes)
+        self.panoptic_head = EoMTHead(num_classes=num_classes, num_stuff=num_stuff)
+
+
+@pytest.mark.parametrize('name', ['network.class_head.weight', 'class_predictor.weight'])
+def test_the_authors_classes_of_ade20k_are_put_in_order(name):
+    mark = {'network.encoder.backbone.norm.weight': torch.ones(24)} if 'network' in name else {'query.weight': None}
+    named = Model(150, 50).own_names({name: torch.arange(151.0)[:, None], **mark})
+    order = named[f'backbone.{name}'][:, 0].tolist()
+    assert order[:3] == [7, 8, 10]  # bed, window, cabinet: the first things
+    assert order[100:103] == [0, 1, 2]  # wall, building, sky: the first stuff
+    assert order[150] == 150
+
+
+def test_weights_of_other_classes_leave_out_those_of_the_classes():
+    theirs = {f'network.{key}': value for key, value in build(num_classes=9).state_dict().items()}
+    theirs = {key.replace('network.backbone.', 'network.encoder.backbone.'): theirs[key] for key in theirs}
+    model = Model(5, 2)
+    weights, notes = fit(model, theirs)
+    assert notes == [
+        f'backbone.class_head.{kind}: left out, it has 10 outputs instead of 6' for kind in ('weight', 'bias')
+    ]
+    left = model.load_state_dict(weights, strict=False)
+    assert left.missing_keys == ['backbone.class_head.weight', 'backbone.class_head.bias']
     assert not left.unexpected_keys
 
 
@@ -139,6 +219,8 @@ def test_other_backbones_are_refused():
         build(dict(type='denseformer.Swin', arch='tiny'))
     with pytest.raises(ValueError, match='queries have none'):
         build(dict(type='denseformer.BinaryAttention', arch=SMALL))(torch.randn(1, 3, 32, 32))
+    with pytest.raises(ValueError, match='SAM has none: take ViT'):
+        build(dict(type='denseformer.SAM', arch='base'))
     with pytest.raises(ValueError, match='query_blocks must be'):
         build(query_blocks=4)
 

@@ -163,6 +163,40 @@ def test_a_disk_that_is_full_ends_the_run_with_a_remedy(tmp_path):
         backbone(torch.randn(1, 3, 32, 32))
 
 
+def test_files_that_a_crash_left_damaged_are_computed_again(tmp_path, capsys):
+    backbone = ViT(arch=ARCH, image_size=32, finetune='head')
+    image = torch.randn(3, 3, 32, 32)
+    expected = backbone(image)
+    cache = FeatureCache(backbone, tmp_path, {})
+    backbone(image)
+    paths = [cache.path_of(x) for x in image]
+    paths[0].write_bytes(b'')
+    paths[1].write_bytes(paths[1].read_bytes()[:200])
+    for one, other in zip(backbone(image), expected, strict=True):
+        torch.testing.assert_close(one, other)
+    assert (cache.read, cache.written) == (1, 5)
+    assert capsys.readouterr().out.count('is damaged') == 2
+    backbone(image)
+    assert cache.read == 4
+
+
+def test_other_versions_of_the_package_keep_maps_of_their_own(monkeypatch):
+    backbone = ViT(arch=ARCH, image_size=32)
+    name = fingerprint(backbone, backbone.settings)
+    monkeypatch.setattr(feature_cache, '__version__', '9.9')
+    assert name != fingerprint(backbone, backbone.settings)
+
+
+def test_queries_inside_a_frozen_transformer_are_refused():
+    from denseformer.detection.eomt import EoMT
+
+    model = nn.Module()
+    frozen = dict(type='denseformer.ViT', arch=ARCH, image_size=32, finetune='head')
+    model.backbone = EoMT(backbone=frozen, num_classes=3, num_queries=2, query_blocks=1)
+    with pytest.raises(ConfigError, match='the queries of EoMT learn and pass through'):
+        frozen_backbone(model)
+
+
 def test_settings_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(ConfigError, match='--compile'):
         set_feature_cache(tiny.config(tmp_path), TrainOptions(cache_features='cache', compile=True))

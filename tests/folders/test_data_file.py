@@ -69,9 +69,36 @@ def test_objects_of_names_that_the_file_does_not_list_are_refused(tmp_path):
         understand(str(described(root, f'names: [{", ".join(formats.THINGS[:-1])}]\n')))
 
 
+@pytest.mark.parametrize('layout', ['{kind}/{split}', '{split}/{kind}', '{kind}'])
+def test_folders_of_masks_are_those_that_the_file_names(layout, tmp_path):
+    root = tmp_path / 'data'
+    for i, scene in enumerate(formats.scenes()):
+        places = [layout.format(kind=kind, split=formats.split(i)) for kind in ('Bilder', 'Masken')]
+        formats.write_image(root / places[0] / f'{i}.jpg', scene.image)
+        formats.write_image(root / places[1] / f'{i}.png', scene.semantic)
+    found, _ = understand(str(described(root, 'masks: Masken\n')))
+    assert found.format == 'masks of class indices'
+    assert len(found.samples) == 6
+    for sample in found.samples:
+        assert sample.labels[0] == sample.image.replace('Bilder', 'Masken').replace('.jpg', '.png')
+
+
+def test_images_without_masks_may_lie_where_the_file_does_not_look(tmp_path):
+    root = formats.index_masks(tmp_path / 'data')
+    formats.write_image(root / 'more' / 'extra.jpg', formats.scenes()[0].image)
+    with pytest.raises(FolderError, match=r'(?s)more/extra.jpg: is an image without mask.*data.yaml'):
+        understand(str(root))
+    found, _ = understand(str(described(root, 'train: images\n')))
+    assert len(found.samples) == 6
+    assert any('1 images without a label or a partner are in no folder' in note for note in found.notes)
+    with pytest.raises(FolderError, match=r'more/extra\.jpg: is an image without mask'):
+        understand(str(described(root, 'train: [images, more]\n')))
+
+
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
+        ('masks: Masken\n', "masks names 'Masken', but no image is in a folder of this name"),
         ('nmaes: [a]\n', "nothing reads the key 'nmaes'.* Did you mean 'names'"),
         ('names: {1: a, 2: b}\n', r'names: the indices are \[1, 2\]'),
         ('names: 5\n', "names: 'int' object"),

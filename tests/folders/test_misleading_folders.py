@@ -439,6 +439,23 @@ def test_mild_images_are_read_with_their_targets(tmp_path):
     assert all(info['img_path'].endswith('x2m.png') for info in map(images.get_data_info, range(len(images))))
 
 
+def test_wild_images_are_read_each_with_the_target_that_they_share(tmp_path):
+    root = tmp_path / 'data'
+    for i, scene in enumerate(formats.scenes()):
+        part = 'valid' if i == 5 else 'train'
+        formats.write_image(root / f'DIV2K_{part}_HR' / f'{i:04d}.png', scene.image)
+        for number in ('',) if part == 'valid' else range(1, 5):
+            name = root / f'DIV2K_{part}_LR_wild' / f'{i:04d}x4w{number}.png'
+            formats.write_image(name, np.ascontiguousarray(scene.image[::4, ::4]))
+    found, listing = understand(str(root))
+    assert (found.scale, len(found.of('train')), len(found.of('val'))) == (4, 20, 1)
+    config = load_config(write_dataset(found, listing, tmp_path / 'dataset'))
+    images = build_dataset({**config.train_dataloader.dataset, 'pipeline': []})
+    rows = [images.get_data_info(i) for i in range(len(images))]
+    named = [(row['gt_path'].rpartition('/')[2], row['img_path'].rpartition('/')[2]) for row in rows]
+    assert named == [(f'{i:04d}.png', f'{i:04d}x4w{number}.png') for i in range(5) for number in range(1, 5)]
+
+
 def test_palettes_that_differ_are_noted(tmp_path):
     assert any(
         'palettes differ from mask to mask' in n for n in understand(str(palettes_of_their_own(tmp_path)))[0].notes
@@ -461,6 +478,13 @@ def emptied(root, *files):
     return root
 
 
+def shortened(root, *files):
+    """Downloads of these files that broke off."""
+    for file in files:
+        (root / file).write_bytes((root / file).read_bytes()[:-200])
+    return root
+
+
 def without(root, file):
     (root / file).unlink()
     return root
@@ -474,7 +498,7 @@ def every_choice(content):
 REFUSED = {
     'folders of other words': (
         lambda r: masks(r, lambda s: s.semantic, 'Masken'),
-        r'--task super-resolution(?s:.*)Masken/scene0.png: has as few colors as a mask',
+        r"--task super-resolution(?s:.*)Masken/scene0.png: has as few colors(?s:.*)in data.yaml, 'masks: Masken'",
     ),
     'labels in a table': (lambda r: written(formats.images(r), 'labels.csv', 'a,1'), 'labels.csv: labels of no known'),
     'names without labels': (lambda r: written(formats.images(r), 'data.yaml', 'names: [a]'), 'names classes: a'),
@@ -517,12 +541,16 @@ REFUSED = {
     'an image turned by its tag': (exif, 'scene0.png: is 64 x 48, images/scene0.jpg 48 x 64, turned by its EXIF tag'),
     'empty files': (
         lambda r: emptied(formats.index_masks(r), 'images/scene1.jpg', 'masks/scene2.png'),
-        r'(?s)scene1.jpg. cannot be read as an image.*scene2.png. is empty',
+        r'(?s)scene1.jpg. is empty.*scene2.png. is empty',
     ),
-    'an empty image without labels': (lambda r: emptied(formats.alone(r), 'scene1.png'), 'scene1.png: is empty'),
+    'an empty image without labels': (lambda r: emptied(formats.alone(r), 'scene1.png'), 'scene1.png. is empty'),
+    'images that are cut': (
+        lambda r: shortened(formats.coco(r), 'images/scene1.jpg', 'images/scene4.jpg'),
+        r'(?s)scene1.jpg. .* cannot be decoded: it is truncated.*scene4.jpg. .* cannot be decoded',
+    ),
     'a link to nothing': (
         lambda r: (formats.alone(r) / 'scene9.png').symlink_to(r / 'gone.png') or r,
-        'scene9.png: No such file',
+        'scene9.png. cannot be read: No such file',
     ),
     'a file of all beside the splits': (coco_beside_its_splits, r'labelled in several files(?s:.*)images/scene0.jpg'),
     'two images of one name': (

@@ -11,6 +11,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from denseformer.backbones import Swin
 from denseformer.checkpoints import CheckpointError, read_checkpoint
 from denseformer.checkpoints.keys import rename
 from denseformer.checkpoints.onnx_file import read_onnx
@@ -237,6 +238,22 @@ def test_a_network_of_openmmlab_is_identified_with_its_open_options():
     assert found.open['dilations'] == [[1, 1, 1, 1], [1, 1, 2, 4]]
 
 
+def test_a_plain_hrnet_is_identified_by_its_width():
+    shapes = shapes_of({'type': 'denseformer.HRNet', 'width': 32})
+    found = identify_weights(weights_like({f'backbone.{key}': shape for key, shape in shapes.items()}))
+    assert (found.settings, found.layout) == ({'type': 'denseformer.HRNet', 'width': 32}, 'OpenMMLab')
+
+
+def test_a_saved_folder_tells_a_network_of_its_own_arch(tmp_path):
+    arch = {'width': 12, 'depths': [1, 1, 1, 1], 'heads': [1, 1, 2, 2]}
+    Swin(arch=arch, window_size=5, pretrained=None).save_pretrained(tmp_path)
+    found = identify(tmp_path)
+    assert found.settings == {'type': 'denseformer.Swin', 'arch': arch, 'window_size': 5}
+    assert (found.open, found.unknown, found.missing) == ({}, (), ())
+    (tmp_path / 'config.py').write_text(f"backbone = dict(type='denseformer.Swin', arch={arch | {'width': 16}})")
+    assert identify(tmp_path).settings is None  # what the weights tell counts
+
+
 def test_input_channels_are_left_to_networks_that_have_the_option():
     settings = {'type': 'mmdet.CSPDarknet', 'deepen_factor': 1, 'widen_factor': 1}
     first, (outputs, channels, *kernel) = next((key, shape) for key, shape in shapes_of(settings).items() if shape[2:])
@@ -347,3 +364,8 @@ def test_the_config_that_a_run_recorded_is_read_and_never_run():
     config = Config({'model': {'type': 'X', 'parts': [{'a': (1, 2)}]}, 'default_scope': 'mmseg'})
     assert recorded_config(config.pretty_text).model.parts == [{'a': (1, 2)}]
     assert recorded_config("model = dict(type=open('x', 'w'))") is None
+
+
+@pytest.mark.parametrize('kind', ['os.system', 'subprocess.Popen', 'mmengine.rmtree', 'mmengine.utils.call_command'])
+def test_a_recorded_config_that_names_functions_of_python_is_not_built(kind):
+    assert recorded_config(f"model = dict(type='denseformer.Segmentor', parts=[dict(type='{kind}', a='b')])") is None

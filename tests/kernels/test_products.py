@@ -8,7 +8,7 @@ from gradients import assert_same_gradients
 from torch import nn
 
 from denseformer.attention.softmax import window_softmax_attention
-from denseformer.kernels import attention, linear, products
+from denseformer.kernels import attention, linear, mlp, products
 from denseformer.layers import Linear, Mlp
 
 
@@ -16,7 +16,10 @@ from denseformer.layers import Linear, Mlp
 def without_bfloat16(monkeypatch):
     monkeypatch.setattr(products, 'HAS_BFLOAT16', False)
     monkeypatch.setattr(linear, 'ONEDNN_DTYPES', set())
-    monkeypatch.setattr(linear, 'CHUNK', 40)
+    monkeypatch.setattr(mlp, 'CONVERTED_ROWS', 4)
+    monkeypatch.setattr(mlp, 'CONVERTED_CHANNELS', 8)
+    for module in (linear, products):
+        monkeypatch.setattr(module, 'CHUNK', 40)
 
 
 def rounded(x):
@@ -48,20 +51,30 @@ def test_gradients_are_products_in_float32(inside):
 
 
 def test_an_mlp_trains_as_its_layers_do():
-    mlp, x = Mlp(6, 20), torch.randn(2, 5, 6)
+    layer, x = Mlp(6, 20), torch.randn(2, 5, 6)
 
     def step_by_step(x):
-        hidden = nn.functional.linear(x, mlp.fc1.weight, mlp.fc1.bias)
-        return nn.functional.linear(mlp.act(hidden), mlp.fc2.weight, mlp.fc2.bias)
+        hidden = nn.functional.linear(x, layer.fc1.weight, layer.fc1.bias)
+        return nn.functional.linear(layer.act(hidden), layer.fc2.weight, layer.fc2.bias)
 
-    assert_same_gradients(mlp, step_by_step, x, mlp, frozen='nothing', dtype=torch.bfloat16)
+    assert_same_gradients(layer, step_by_step, x, layer, frozen='nothing', dtype=torch.bfloat16)
 
 
+def test_a_predicted_mlp_rounds_its_result_alone():
+    layer, x = Mlp(6, 20), torch.randn(2, 5, 6)
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        found = layer(x)
+    for parameter in layer.parameters():
+        parameter.data = rounded(parameter)
+    torch.testing.assert_close(found, layer(rounded(x)).bfloat16(), rtol=2**-7, atol=1e-6)
+
+
+@pytest.mark.parametrize('heads', [1, 2], ids=['bias of all heads', 'bias of each head'])
 @pytest.mark.parametrize('learned', [True, False])
-def test_attention_is_nearer_to_float32_than_its_inputs_are_rounded(learned):
+def test_attention_is_nearer_to_float32_than_its_inputs_are_rounded(learned, heads):
     torch.manual_seed(0)
     q, k, v = (torch.randn(3, 2, 10, 8, requires_grad=True) for _ in range(3))
-    bias = torch.randn(2, 10, 10).bfloat16().float().requires_grad_(learned)
+    bias = torch.randn(heads, 10, 10).bfloat16().float().requires_grad_(learned)
     found, expected = [], []
     for places, dtype in ((found, torch.bfloat16), (expected, torch.float32)):
         with torch.autocast('cpu', torch.bfloat16, enabled=dtype is torch.bfloat16):

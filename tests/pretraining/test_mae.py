@@ -63,7 +63,7 @@ def test_rotated_tokens_keep_their_own_angles():
     torch.testing.assert_close(attention(x[:, seen], angles), attention.proj(expected))
 
 
-@pytest.mark.parametrize('kind', ['Swin', 'Hiera', 'SAM', 'ILLaMA'])
+@pytest.mark.parametrize('kind', ['Swin', 'Hiera', 'SAM', 'ILLaMA', 'T2TViT'])
 def test_networks_that_need_whole_maps_train_with_tokens_in_place_of_hidden_patches(kind):
     arch = MODELS.get(f'denseformer.{kind}').truncated_arch()
     plain = dict(blocks=2, width=24, heads=2, hidden=0) if 'blocks' in arch else {}
@@ -117,6 +117,6 @@ def test_takes_the_authors_names():
     torch.testing.assert_close(model.decoder.head.weight, filled['decoder_pred.weight'])
 
 
-def test_networks_that_embed_parts_of_patches_are_refused():
-    with pytest.raises(ValueError, match='T2TViT embeds parts of them'):
-        MAE(backbone=dict(type='denseformer.T2TViT', arch=MODELS.get('denseformer.T2TViT').truncated_arch()))
+def test_a_network_of_two_branches_is_refused():
+    with pytest.raises(ValueError, match='MAE decodes the last map, and CrossViT has those of two branches'):
+        MAE(backbone=dict(type='denseformer.CrossViT', arch='tiny'))

@@ -8,7 +8,7 @@ import refkit
 import torch
 
 from denseformer.pretraining import SimMIM
-from denseformer.pretraining.hidden import embedding_of
+from denseformer.registry import MODELS
 
 VIT = dict(
     type='denseformer.ViT',
@@ -76,6 +76,18 @@ def test_hidden_pixels_do_not_reach_the_backbone_where_parts_of_patches_are_left
         torch.testing.assert_close(model.reconstruct(image + hidden[:, None], hidden)[1], painted)
 
 
+@pytest.mark.parametrize('kind', ['MiT', 'TNT'])
+def test_hidden_pixels_do_not_reach_networks_whose_patches_overlap_or_have_parts(kind):
+    arch = MODELS.get(f'denseformer.{kind}').truncated_arch()
+    model = SimMIM(backbone=dict(type=f'denseformer.{kind}', arch=arch)).eval()
+    image, hidden = torch.randn(1, 3, 64, 96), torch.zeros(1, 64, 96)
+    hidden[:, :32, 32:64] = 1
+    with torch.no_grad():
+        painted = model.reconstruct(image, hidden)[1]
+        torch.testing.assert_close(model.reconstruct(image + hidden[:, None], hidden)[1], painted)
+        assert not torch.allclose(model.reconstruct(image, 0 * hidden)[1], painted)
+
+
 def test_statistics_of_norms_are_of_the_images_alone():
     model = SimMIM(backbone=dict(type='denseformer.EfficientViT', arch='m0')).train()
     counts = [module.num_batches_tracked for module in model.modules() if hasattr(module, 'num_batches_tracked')]
@@ -92,17 +104,15 @@ def test_cells_of_parts_of_patches_are_refused():
         SimMIM(backbone=dino)
 
 
-@pytest.mark.parametrize('kind', ['VAN', 'DINOv3', 'Hiera', 'SAM'])
+@pytest.mark.parametrize('kind', ['VAN', 'DINOv3', 'Hiera', 'SAM', 'TNT', 'T2TViT', 'PyramidTNT'])
 def test_any_backbone_trains_and_keeps_no_hook(kind):
-    from denseformer.registry import MODELS
-
     arch = MODELS.get(f'denseformer.{kind}').truncated_arch()
     plain = dict(blocks=2, width=24, heads=2, hidden=0) if 'blocks' in arch else {}
     model = SimMIM(backbone=dict(type=f'denseformer.{kind}', arch={**arch, **plain})).train()
     loss = model(torch.randn(2, 3, 64, 96), mode='loss')['loss']
     loss.backward()
     assert model.mask_token.grad.abs().sum() > 0
-    assert not embedding_of(model.backbone)[0]._forward_hooks
+    assert not any(module._forward_hooks for module in model.backbone.modules())
 
 
 def test_what_is_no_backbone_is_refused():

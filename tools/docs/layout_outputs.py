@@ -1,6 +1,6 @@
-"""Maps of our networks with the weights of timm's and transformers' beside the maps that those packages compute.
+"""Maps of our networks with the weights of other packages beside the maps that those packages compute.
 
-`python -m tools.docs.layout_outputs [timm] [transformers]` prints a table in Markdown: of each family, the largest
+`python -m tools.docs.layout_outputs [PACKAGE ...]` prints a table in Markdown: of each family, the largest
 difference over all maps, relative to the map's largest value. Parameters are random, gains, biases and statistics
 too, so that nothing is hidden by a zero. It needs those packages.
 """
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from denseformer import backbones
 from denseformer.backbones.global_attention.cvt import QuickGELU
-from tools.docs.layouts import TIMM
+from tools.docs.layouts import TIMM, TORCHVISION
 
 Maps = Callable[[Tensor], list[Tensor]]
 SIDE = 224
@@ -64,6 +64,13 @@ def timm() -> Iterator[tuple[str, str, nn.Module, Maps]]:
         yield family, arch, network, partial(intermediates, network, norm=family in ('DINOv2', 'DINOv3'))
 
 
+def torchvision() -> Iterator[tuple[str, str, nn.Module, Maps]]:
+    package = import_module('torchvision.models')
+    for family, (arch, name) in TORCHVISION.items():
+        network = getattr(package, name)()
+        yield family, arch, network, partial(stages, network)
+
+
 def transformers() -> Iterator[tuple[str, str, nn.Module, Maps]]:
     package = import_module('transformers')
     for family, (arch, name, options) in TRANSFORMERS.items():
@@ -80,12 +87,22 @@ def intermediates(network: nn.Module, image: Tensor, norm: bool) -> list[Tensor]
     return network.forward_intermediates(image, intermediates_only=True, norm=norm)
 
 
+def stages(network: nn.Module, image: Tensor) -> list[Tensor]:
+    """The maps behind the blocks, which torchvision's Swin computes as (B, H, W, C)."""
+    maps = []
+    for number, part in enumerate(network.features):
+        image = part(image)
+        if number % 2:
+            maps.append(image.permute(0, 3, 1, 2))
+    return maps
+
+
 def feature_maps(network: nn.Module, image: Tensor) -> list[Tensor]:
     maps = network(image, output_hidden_states=True)
     return list(maps.feature_maps if 'feature_maps' in maps else maps.hidden_states)
 
 
-PACKAGES = {'timm': timm, 'transformers': transformers}
+PACKAGES = {'timm': timm, 'torchvision': torchvision, 'transformers': transformers}
 
 
 def largest_difference(family: str, arch: str, theirs: nn.Module, maps: Maps) -> float:

@@ -1,8 +1,9 @@
 """Names and shapes of other packages' networks, which tests hold our layouts against without those packages.
 
 `python -m tools.docs.layouts tests/references/layouts [PACKAGE ...]` writes a file for each package that is named, all
-of them by default; with tests/references/mask2former, the names of a whole Mask2Former. It needs timm, transformers
-(for `transformers_4` an older one) and mmpretrain, each with its own requirements; mmsegmentation is one of ours.
+of them by default; with tests/references/mask2former, the names of a whole Mask2Former. It needs timm, torchvision,
+transformers (for `transformers_4` an older one) and mmpretrain, each with its own requirements; mmsegmentation is one
+of ours.
 """
 
 import json
@@ -27,8 +28,11 @@ TIMM = {
     'PoolFormer': ('s12', 'poolformer_s12'),
     'MaxViT': ('tiny', 'maxvit_tiny_tf_224'),
     'HaloNet': ('26t', 'halonet26t'),
+    'TNT': ('small', 'tnt_s_patch16_224'),
 }
 """Family -> (arch here, name there)."""
+TORCHVISION = {'Swin': ('tiny', 'swin_t'), 'SwinV2': ('tiny', 'swin_v2_t')}
+"""The same."""
 NARROW = {'hidden_size': 48, 'num_hidden_layers': 2, 'num_attention_heads': 2}
 NARROW_HERE = {'width': 48, 'blocks': 2, 'heads': 2}
 TRANSFORMERS: list[tuple[str, Any, str, dict[str, Any]]] = [
@@ -94,6 +98,14 @@ def timm() -> Iterator[dict[str, Any]]:
         yield {'network': family, 'arch': arch, 'shapes': shapes_of(network.state_dict())}
 
 
+def torchvision() -> Iterator[dict[str, Any]]:
+    package = import_module('torchvision.models')
+    for family, (arch, name) in TORCHVISION.items():
+        with torch.device('meta'):
+            network = getattr(package, name)()
+        yield {'network': family, 'arch': arch, 'shapes': shapes_of(network.state_dict())}
+
+
 def transformers() -> Iterator[dict[str, Any]]:
     """The names of files, which can be others than those in memory: each model is saved once."""
     package = import_module('transformers')
@@ -147,6 +159,7 @@ def mmpretrain() -> Iterator[dict[str, Any]]:
 
 PACKAGES = {
     'timm': (timm, 'timm'),
+    'torchvision': (torchvision, 'torchvision'),
     'transformers': (transformers, 'transformers'),
     'transformers_4': (transformers_4, 'transformers'),
     'mmseg': (mmseg, 'OpenMMLab'),

@@ -64,6 +64,7 @@ OPENMMLAB = {
     'mmdet.ResNeXt': RESNEXTS,
     'mmdet.CSPNeXt': [*CSP, {'deepen_factor': 0.167, 'widen_factor': 0.375}],
     'mmdet.CSPDarknet': [*CSP, {'deepen_factor': 0.33, 'widen_factor': 0.375}],
+    'denseformer.HRNet': [{'width': width} for width in (48, 18, 32)],  # by its width; without plugins it is theirs
 }
 """Networks that people's files of OpenMMLab hold, in the variants of its model zoos."""
 OF_RESNETS = {
@@ -152,7 +153,7 @@ def stored_table(shipped: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         entry = found.setdefault(
             network,
             {
-                'layout': 'OpenMMLab' if is_openmmlab(name) else 'denseformer',
+                'layout': 'OpenMMLab' if is_openmmlab(name) or network in OPENMMLAB else 'denseformer',
                 'options': defaults(MODELS.get(network)),
                 'open': OF_RESNETS if is_openmmlab(network) and '.ResNe' in network else {},
                 'variants': [],

@@ -1,5 +1,7 @@
-# ADE20K's panoptic maps on squares: images of a tenth to twice the square, padded where they are smaller. Tested whole.
-_base_ = './ade20k_panoptic.py'
+# ADE20K's panoptic maps on squares: images of a tenth to twice the square, filled up where they are smaller. Tested
+# whole, on the same squares.
+_base_ = ['./ade20k_panoptic.py', './parts/squares.py']
+test_pipeline = '${padded_pipeline}'
 image_scale = '${crop_size}'
 scale_range = (0.1, 2.0)
 augmentation = [

@@ -1,5 +1,5 @@
-# EoMT's recipe where it trains on crops: 16 images a step. Its masks are phased out block by block.
-max_iters = 39_000
+# EoMT's recipe on ADE20K: 31 epochs of 1262 steps, 16 crops each. Its masks are phased out block by block.
+max_iters = 39_122
 warmups = [500, 1000]  # steps of what is new, while the transformer stands still, and then of the transformer
 val_interval = 5000
 mask_starts = [6520, 13040, 19560, 26080]  # for each query block, the first before the others

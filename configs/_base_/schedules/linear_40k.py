@@ -1,4 +1,5 @@
-# A linear head on a frozen backbone: 40000 steps of 16 images. The authors' rates were not found: these are common.
+# A linear head on a frozen backbone: 40000 steps of 16 images, at the rates that DINOv2's heads are evaluated with in the
+# configs of Denoising-ViT, evaluation/configs/vitb_voc2012_linear_config.py.
 _base_ = './adamw_160k.py'
 max_iters = 40_000
 val_interval = 4000

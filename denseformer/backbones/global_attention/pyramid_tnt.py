@@ -9,7 +9,7 @@ sentence. The sentences then attend to means of 4 x 4 or 2 x 2 sentences, or to 
 Between stages 2 x 2 sentences merge: their words, laid out as an 8 x 8 map, become 4 x 4 words by a strided
 convolution of their own.
 
-The authors' network takes square images of one size. Here images are zero-padded to multiples of 8; positions and
+The authors' network takes images of one size. Here images are zero-padded to multiples of 8; positions and
 biases are resized bilinearly for maps of another size, biases along queries and keys alike.
 
 Legend: B batch, H W map of sentences, C channels of sentences, c of words, h heads, d head width, r reduction,
@@ -29,6 +29,7 @@ from typing_extensions import Unpack
 
 from denseformer.attention.softmax import window_softmax_attention
 from denseformer.backbones.base import Backbone, BackboneOptions, Stage
+from denseformer.backbones.plain.embedding import Size, square
 from denseformer.caching import CachesInEval
 from denseformer.checkpoints.keys import StateDict, drop, rename
 from denseformer.dynamic_shapes import ceil_div, same_size
@@ -44,36 +45,49 @@ STRIDE = 8
 REDUCTIONS = (4, 2, 1, 1)
 LONG = 6
 """A stage of more blocks has words in two of them."""
-Size = tuple[int, int]
+
+
+def square_grid(places: int) -> Size:
+    """The sides of a square map of so many places. Raises ValueError for a map that is not square."""
+    side = math.isqrt(places)
+    if side**2 != places:
+        raise ValueError(
+            f'A table of {places} places belongs to an image that is not square, of a size unknown here. Build the '
+            'network with the image_size that the checkpoint was trained at.'
+        )
+    return side, side
 
 
 class PairBias(CachesInEval):
     """A learned bias per head and pair of a query and a key, for maps of any size: (H, W) -> (1, h, N, M)."""
 
-    def __init__(self, heads: int, side: int, reduction: int):
+    def __init__(self, heads: int, grid: Size, reduction: int):
         super().__init__()
-        self.side = side
+        self.grid = grid
         self.reduction = reduction
-        self.table = nn.Parameter(torch.randn(heads, side**2, (side // reduction) ** 2))
+        self.table = nn.Parameter(torch.randn(heads, math.prod(grid), math.prod(self.keys_of(grid))))
+
+    def keys_of(self, size: Size) -> Size:
+        return size[0] // self.reduction, size[1] // self.reduction
 
     def forward(self, size: Size) -> Tensor:
-        return self.cached(size, lambda: self.resize(self.table, self.side, size)[None])
+        return self.cached(size, lambda: self.resize(self.table, self.grid, size)[None])
 
-    def resize(self, table: Tensor, side: int, size: Size) -> Tensor:
-        """The table of a map of `side` x `side` as that of a map of another size."""
-        if same_size((side, side), size):
+    def resize(self, table: Tensor, grid: Size, size: Size) -> Tensor:
+        """The table of a map of size `grid` as that of a map of another size."""
+        if same_size(grid, size):
             return table
-        keys = size[0] // self.reduction, size[1] // self.reduction
-        table = table.transpose(1, 2).reshape(1, -1, side, side)  # (1, h * m, side, side)
+        old, keys = self.keys_of(grid), self.keys_of(size)
+        table = table.transpose(1, 2).reshape(1, -1, *grid)  # (1, h * m, h', w')
         table = F.interpolate(table, size, mode='bilinear', align_corners=False)
-        old = side // self.reduction
-        table = table.view(-1, old**2, size[0] * size[1]).transpose(1, 2).reshape(1, -1, old, old)  # (1, h * N, ..)
+        table = table.view(-1, math.prod(old), math.prod(size)).transpose(1, 2).reshape(1, -1, *old)  # (1, h * N, ..)
         table = F.interpolate(table, keys, mode='bilinear', align_corners=False)
         return table.view(-1, size[0] * size[1], keys[0] * keys[1])
 
     def fit(self, table: Tensor) -> Tensor:
-        """The table of a checkpoint, of any square map, as one of this map."""
-        return self.resize(table.view(table.shape[-3:]), round(table.shape[-2] ** 0.5), (self.side, self.side))
+        """The table of a checkpoint, of this map or any square one, as one of this map."""
+        table = table.view(table.shape[-3:])
+        return table if table.shape == self.table.shape else self.resize(table, square_grid(table.shape[1]), self.grid)
 
 
 class Attention(nn.Module):
@@ -183,7 +197,7 @@ def conv_norm_relu(dim: int, out_dim: int, stride: int) -> Iterable[nn.Module]:
 class Stem(nn.Module):
     """Convolutions to words, (B, H/8, W/8, 16, c), and to sentences, (B, H/8, W/8, C), both with positions."""
 
-    def __init__(self, in_channels: int, dim: int, words: int, side: int):
+    def __init__(self, in_channels: int, dim: int, words: int, grid: Size):
         super().__init__()
         self.common = nn.Sequential(*conv_norm_relu(in_channels, 2 * words, 2))
         self.words = nn.Sequential(*conv_norm_relu(2 * words, words, 1))
@@ -193,7 +207,7 @@ class Stem(nn.Module):
             *conv_norm_relu(8 * words, dim, 1),
         )
         self.word_pos_embed = nn.Parameter(torch.zeros(SIDE**2, words))
-        self.pos_embed = nn.Parameter(torch.zeros(side, side, dim))
+        self.pos_embed = nn.Parameter(torch.zeros(*grid, dim))
         for positions in (self.word_pos_embed, self.pos_embed):
             nn.init.normal_(positions, std=0.02)
 
@@ -233,8 +247,8 @@ class PyramidTNT(Backbone):
     """Pyramid of transformers in transformers; maps of strides 8 to 64 are returned without a norm.
 
     Args:
-        image_size: side of the square images that positions and biases are learned for, in pixels; None for the
-            variant's own. Those of checkpoints are resized to it.
+        image_size: the side, or height and width, of the images that positions and biases are learned for, in pixels;
+            None for the variant's own. Those of checkpoints are resized to it.
         The others are described in `Backbone`.
     """
 
@@ -245,6 +259,7 @@ class PyramidTNT(Backbone):
         license='Apache-2.0',
     )
     strides = (8, 16, 32, 64)
+    embeds_parts = True
     no_weight_decay = ('norm', 'bias', 'pos_embed')
     initial_weights = staticmethod(fan_out)
 
@@ -252,19 +267,21 @@ class PyramidTNT(Backbone):
         self,
         *,
         arch: str | Mapping[str, Any] = 'tiny',
-        image_size: int | None = None,
+        image_size: int | Size | None = None,
         drop_path_rate: float = 0.0,
         **common: Unpack[BackboneOptions],
     ):
         super().__init__(arch=arch, **common)
         arch = self.arch
-        side = ceil_div(image_size or arch.image_size, STRIDE)
+        height, width = square(image_size or arch.image_size)
+        grid = ceil_div(height, STRIDE), ceil_div(width, STRIDE)
         stages = []
         for i, rates in enumerate(drop_path_rates(drop_path_rate, arch.depths)):
             blocks = [self._block(i, number, rate) for number, rate in enumerate(rates)]
-            pairs = PairBias(arch.heads * FACTORS[i], ceil_div(side, 2**i), REDUCTIONS[i])
+            stage_grid = ceil_div(grid[0], 2**i), ceil_div(grid[1], 2**i)
+            pairs = PairBias(arch.heads * FACTORS[i], stage_grid, REDUCTIONS[i])
             stages.append(MergingStage(blocks, self._merge(i) if i else None, pairs))
-        self.assemble(patch_embed=Stem(self.in_channels, arch.width, arch.words, side), stages=stages)
+        self.assemble(patch_embed=Stem(self.in_channels, arch.width, arch.words, grid), stages=stages)
 
     def _block(self, stage: int, number: int, drop_path: float) -> Block:
         arch, factor = self.arch, FACTORS[stage]
@@ -326,9 +343,11 @@ class PyramidTNT(Backbone):
         positions, words = 'patch_embed.pos_embed', 'patch_embed.word_pos_embed'
         if positions in state_dict:
             table, own = state_dict[positions], network.patch_embed.pos_embed
-            side = math.isqrt(table.numel() // table.shape[-1])
-            table = table.view(side, side, -1)
-            state_dict[positions] = resize_positions(table, (own.shape[0], own.shape[1]))
+            if table.numel() == own.numel():
+                state_dict[positions] = table.view(own.shape)
+            else:
+                grid = square_grid(table.numel() // table.shape[-1])
+                state_dict[positions] = resize_positions(table.view(*grid, -1), (own.shape[0], own.shape[1]))
         if words in state_dict:
             state_dict[words] = state_dict[words].view(state_dict[words].shape[-2:])
         for key in state_dict:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from denseformer.backbones.base import Backbone, BackboneOptions, Stage
-from denseformer.backbones.plain.embedding import PositionTable
+from denseformer.backbones.plain.embedding import PositionTable, Size, square
 from denseformer.checkpoints.keys import StateDict, drop, join, linear_from_pointwise, rename
 from denseformer.layers import (
     DepthwiseConv2d,
@@ -148,8 +148,9 @@ class ViTamin(Backbone):
     a dense head takes `out_indices=(0, 1, 2, 3)`.
 
     Args:
-        image_size: side of the images that positions are learned at, in pixels; None for the variant's own. Those of
-            checkpoints are resized to it, and to every image's size, bicubically and antialiased.
+        image_size: the side, or height and width, of the images that positions are learned at, in pixels; None for the
+            variant's own. Those of checkpoints are resized to it, and to every image's size, bicubically and
+            antialiased.
         drop_path_rate: stochastic depth of the transformer's blocks; the convolutional ones have none.
         The others are described in `Backbone`.
     """
@@ -166,13 +167,14 @@ class ViTamin(Backbone):
         self,
         *,
         arch: str | Mapping[str, Any] = 'small',
-        image_size: int | None = None,
+        image_size: int | Size | None = None,
         drop_path_rate: float = 0.0,
         **common: Unpack[BackboneOptions],
     ):
         super().__init__(arch=arch, **common)
         arch = self.arch
-        grid = ((image_size or arch.image_size) // PATCH,) * 2
+        height, width = square(image_size or arch.image_size)
+        grid = height // PATCH, width // PATCH
         positions = PositionTable(arch.width, grid, rows=0, antialias=True) if arch.image_size else None
         half = arch.blocks // 2
         rates = drop_path_rates(drop_path_rate, (half, arch.blocks - half))

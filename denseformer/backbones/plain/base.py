@@ -93,6 +93,8 @@ class PlainBackbone(Checkpointing, Backbone):
     ):
         if norm_outputs and not self.has_final_norm:
             raise ValueError(f'{type(self).__name__} has no final norm: norm_outputs must be False.')
+        if common.get('plugins'):
+            raise ValueError(f'Plugins stand behind the stages of a pyramid, and {type(self).__name__} has none.')
         record = self.resolve_arch(arch)
         common.setdefault('out_indices', record.default_out_indices)
         super().__init__(arch=arch, **common)
@@ -183,12 +185,16 @@ class PlainBackbone(Checkpointing, Backbone):
     def remap_official_keys(state_dict: StateDict, network: Any) -> StateDict:
         """From the names that the families' official code and timm share, and from mmsegmentation's.
 
-        Position tables and kernels come at `network`'s sizes; those under official names are of square images.
+        Position tables and kernels come at `network`'s sizes.
         """
         table, kernel = 'patch_embed.positions.table', 'patch_embed.patches.proj.weight'
-        square = table not in state_dict
         state_dict = rename(
-            drop(state_dict, r'(^|\.)mask_token$', r'^(head|head_dist|fc_norm|decoder\w*)\.', r'^decoder_pos_embed$'),
+            drop(
+                state_dict,
+                r'(^|\.)mask_token$',
+                r'^(head|head_dist|fc_norm|decoder\w*|lm_head|cls_pt_\w+)\.',  # the last two: BEiT's pre-training
+                r'^decoder_pos_embed$',
+            ),
             (r'^(encoder|backbone)\.', ''),
             (r'^layers\.(\d+)\.', r'blocks.\1.'),
             (r'(^|\.)ln([12])\.', r'\1norm\2.'),
@@ -207,7 +213,7 @@ class PlainBackbone(Checkpointing, Backbone):
         )
         positions = network.patch_embed.positions
         if table in state_dict and isinstance(positions, PositionTable):
-            state_dict[table] = positions.fit(state_dict[table], square=square)
+            state_dict[table] = positions.fit(state_dict[table])
         if kernel in state_dict:
             state_dict[kernel] = resize_patch_kernel(state_dict[kernel], network.patch_size)
         return state_dict

@@ -43,14 +43,23 @@ class DINOv2Base(PlainBackbone):
     normed_outputs = True
 
     def build_from(
-        self, *, registers: int, positions: PositionTable, drop_path_rate: float, logit_cap: float | None = None
+        self,
+        *,
+        registers: int,
+        positions: PositionTable,
+        drop_path_rate: float,
+        logit_cap: float | None = None,
+        center_pad: bool = False,
     ) -> None:
         dim = self.arch.width
         norm = partial(nn.LayerNorm, eps=1e-6)
         mlp = SwiGLU if self.arch.swiglu else Mlp
         self.build(
             patch_embed=TokenEmbed(
-                Patches(self.in_channels, dim, self.patch_size), dim, registers=registers, positions=positions
+                Patches(self.in_channels, dim, self.patch_size, center=center_pad),
+                dim,
+                registers=registers,
+                positions=positions,
             ),
             blocks=[
                 PreNormBlock(
@@ -79,10 +88,11 @@ class DINOv2(DINOv2Base):
 
     Args:
         registers: 0, or 4 for the checkpoints that have them. It decides the rule of positions.
+        center_pad: zero-pad images on all sides to a multiple of the patch, as the authors' segmentation and depth do,
+            instead of on the right and at the bottom. Maps then lie up to half a patch off their stride's grid, so it
+            suits heads that resize them to the image, not detectors.
         logit_cap: what the logits of attention approach but do not exceed, 30 in networks after locality alignment.
         The others are described in `PlainBackbone`.
-
-    Sides that are no multiple of the patch, which the authors refuse, are zero-padded on the right and at the bottom.
     """
 
     source = Source(
@@ -97,6 +107,7 @@ class DINOv2(DINOv2Base):
         *,
         arch: str | Mapping[str, Any] = 'small',
         registers: int = 0,
+        center_pad: bool = False,
         logit_cap: float | None = None,
         drop_path_rate: float = 0.0,
         **common: Unpack[PlainOptions],
@@ -104,7 +115,13 @@ class DINOv2(DINOv2Base):
         super().__init__(arch=arch, **common)
         rule = dict(antialias=True) if registers else dict(offset=0.1)
         positions = PositionTable(self.arch.width, self.grid, rows=1, **rule)
-        self.build_from(registers=registers, positions=positions, drop_path_rate=drop_path_rate, logit_cap=logit_cap)
+        self.build_from(
+            registers=registers,
+            positions=positions,
+            drop_path_rate=drop_path_rate,
+            logit_cap=logit_cap,
+            center_pad=center_pad,
+        )
 
 
 DINOv2.archs = {

@@ -24,7 +24,7 @@ from denseformer.attention.rotary import centered_angles, centered_rotation
 from denseformer.backbones.plain.base import PlainArch, PlainBackbone, PlainOptions
 from denseformer.backbones.plain.embedding import Patches, Size, TokenEmbed
 from denseformer.checkpoints.keys import StateDict, drop, join, rename
-from denseformer.layers import Mlp, PreNormBlock, SelfAttention, SwiGLU, drop_path_rates
+from denseformer.layers import Mlp, PreNormBlock, SelfAttention, SwiGLU
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
@@ -46,6 +46,7 @@ class DINOv3(PlainBackbone):
 
     Args:
         registers: tokens besides the class token; 4 in all published weights.
+        drop_path_rate: stochastic depth of every block.
         The others are described in `PlainBackbone`; `image_size` decides nothing here.
 
     What does not fill a patch at the right and the bottom of an image is left out, as in the authors' code. While its
@@ -80,11 +81,11 @@ class DINOv3(PlainBackbone):
                     dim,
                     SelfAttention(dim, self.arch.heads, qkv_bias='qv' if self.arch.qv_bias else False),
                     mlp(dim, self.arch.mlp_width),
-                    drop_path=rate,
+                    drop_path=drop_path_rate,
                     norm=norm,
                     layer_scale=1e-5,
                 )
-                for rate in drop_path_rates(drop_path_rate, [self.arch.blocks])[0]
+                for _ in range(self.arch.blocks)
             ],
             norm=norm(dim),
         )

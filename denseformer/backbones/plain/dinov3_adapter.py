@@ -47,7 +47,7 @@ class DINOv3Adapter(Adapter):
         pretrained: weights of the backbone, by the labels of its variant.
         finetune: 'head' keeps the backbone as it is, as the authors do.
 
-    Images are zero-padded on the right and at the bottom to multiples of 32 and of the patch.
+    Images are zero-padded on the right and at the bottom to multiples of 32.
     """
 
     source = Source(

@@ -3,17 +3,16 @@
 Legend: B batch, H W the map in patches, C channels, P tokens in front of the patches (class, registers), N = P + H * W.
 """
 
-import logging
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from denseformer.caching import CachesInEval, cached_constant
+from denseformer.caching import CachesInEval, autocast_dtype, cached_constant
 from denseformer.dynamic_shapes import same_size
-from denseformer.layers import pad_image_to_multiple
+from denseformer.layers import pad_image_around, pad_image_to_multiple
 from denseformer.layers.initializers import INIT_STD
 
 Size = tuple[int, int]
@@ -27,17 +26,19 @@ def square(side: int | Size) -> Size:
 class Patches(nn.Module):
     """Patches, embedded: (B, in_channels, height, width) -> (B, C, H, W).
 
-    The image is zero-padded on the right and at the bottom to a multiple of the patch; without `pad`, what does not
-    fill a patch is left out.
+    The image is zero-padded to a multiple of the patch, on the right and at the bottom, or with `center` on all sides;
+    without `pad`, what does not fill a patch is left out.
     """
 
-    def __init__(self, in_channels: int, dim: int, patch: int, *, pad: bool = True):
+    def __init__(self, in_channels: int, dim: int, patch: int, *, pad: bool = True, center: bool = False):
         super().__init__()
         self.multiple = patch if pad else 1
+        self.center = center
         self.proj = nn.Conv2d(in_channels, dim, patch, patch)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.proj(pad_image_to_multiple(image, self.multiple))
+        pad = pad_image_around if self.center else pad_image_to_multiple
+        return self.proj(pad(image, self.multiple))
 
 
 def cubic_weights(old: int, new: int, offset: float, like: Tensor) -> Tensor:
@@ -103,33 +104,58 @@ class PositionTable(CachesInEval):
         rows, columns = (
             cubic_weights(old, new, self.offset, places) for old, new in zip(places.shape[2:], size, strict=True)
         )
-        return rows @ places @ columns.T
+        if autocast_dtype(places) is None:
+            return mixed(places, rows, columns)
+        with torch.autocast(places.device.type, enabled=False):  # which rounds products, and no interpolation
+            return mixed(places, rows, columns)
 
-    def fit(self, table: Tensor, *, square: bool = False) -> Tensor:
-        """The table of a checkpoint, of any square grid and with or without the fixed rows, as one of this grid.
+    def fit(self, table: Tensor) -> Tensor:
+        """The table of a checkpoint, with or without the fixed rows, as one of this grid.
 
-        square: whether it is of a square grid even if it has as many rows as this one, as 18 x 32 and 24 x 24 have.
+        A table (1, h, w, C) says its grid; of others `read` finds it.
         """
+        if table.ndim == 4:
+            return self.resize(table.flatten(1, 2), (table.shape[1], table.shape[2]), self.grid)
         table = table.view(1, -1, table.shape[-1])
-        count = table.shape[1]
-        if count == self.table.shape[1] and not (square and math.isqrt(count - self.rows) ** 2 == count - self.rows):
-            return table
-        if self.rows and math.isqrt(count) ** 2 == count:  # positions of the patches alone
+        fixed, grid = self.read(table, (self.rows, 0))
+        if fixed < self.rows:  # positions of the patches alone
             table = torch.cat([table.new_zeros(1, self.rows, table.shape[2]), table], 1)
-        if count == self.table.shape[1]:
-            print_log(
-                f'A position table of {count} rows is read as that of a square image. One that was trained at '
-                f'{self.grid[0]} x {self.grid[1]} patches is kept as it is under the names of this package.',
-                'current',
-                logging.WARNING,
-            )
-        side = math.isqrt(table.shape[1] - self.rows)
-        if side**2 != table.shape[1] - self.rows:
+        return self.resize(table, grid, self.grid)
+
+    def read(self, table: Tensor, fixed_rows: Sequence[int]) -> tuple[int, Size]:
+        """How many rows of a table (1, N, C) have no place, out of `fixed_rows`, and the grid (h, w) of the others.
+
+        The grid is this one where N admits it, otherwise a square one. Where N admits both, as 576 patches are 18 x 32
+        and 24 x 24, a square in whose columns neighbors are clearly more alike is taken: learned positions vary slowly.
+        Raises ValueError where N admits neither.
+        """
+        count = table.shape[1]
+        own = [(rows, self.grid) for rows in fixed_rows if count - rows == self.grid[0] * self.grid[1]]
+        sides = {rows: math.isqrt(max(count - rows, 0)) for rows in fixed_rows}
+        squares = [(rows, (side, side)) for rows, side in sides.items() if side and side**2 == count - rows]
+        if not own and not squares:
             raise ValueError(
                 f'A position table of {count} rows belongs to an image that is not square, of a size unknown here. '
                 'Build the network with the image_size that the checkpoint was trained at.'
             )
-        return self.resize(table, (side, side), self.grid)
+        if own and squares and squares[0] not in own and not table.is_meta:
+            rough = roughness(table, *squares[0]), roughness(table, *own[0])
+            return squares[0] if rough[0] < 0.8 * rough[1] else own[0]
+        return (own or squares)[0]
+
+
+def mixed(places: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """A map (1, C, h, w) with its rows and columns mixed by weights (H, h) and (W, w): -> (1, C, H, W)."""
+    wide = F.linear(places, columns)  # (1, C, h, W)
+    return F.linear(wide.transpose(2, 3), rows).transpose(2, 3)
+
+
+def roughness(table: Tensor, fixed: int, grid: Size) -> float:
+    """The mean square of the difference between vertical neighbors on a grid, behind the `fixed` rows of a table."""
+    places = table[:, fixed:].float()
+    if grid[0] == 1:
+        return math.inf
+    return (places[:, grid[1] :] - places[:, : -grid[1]]).square().mean().item()
 
 
 @cached_constant(32)

@@ -28,15 +28,26 @@ from denseformer.backbones.base import Backbone, BackboneOptions, Stage
 from denseformer.backbones.plain.embedding import PositionTable, Size, square
 from denseformer.checkpoints.keys import StateDict, drop, rename
 from denseformer.layers import DropPath, Linear, Mlp, drop_path_rates, pad_to_multiple
+from denseformer.layers.initializers import INIT_STD
 from denseformer.network import Source
 from denseformer.registry import MODELS
 
 EPS = 1e-6
+BIAS = 0.02
+"""Where the biases of linear layers and norms start."""
 
 
 def max_pool(x: Tensor) -> Tensor:
     """The maximum over 2 x 2 tokens: (n, H, W, C) -> (n, H // 2, W // 2, C)."""
     return F.max_pool2d(x.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
+
+
+def narrow_with_bias(module: nn.Module) -> None:
+    """Initialize linear layers and convolutions narrow; biases are PyTorch's in convolutions, `BIAS` elsewhere."""
+    if isinstance(module, (nn.Linear, nn.Conv2d)):
+        nn.init.normal_(module.weight, std=INIT_STD)
+    if isinstance(module, (nn.Linear, nn.LayerNorm)):
+        nn.init.constant_(module.bias, BIAS)
 
 
 class PooledAttention(nn.Module):
@@ -178,6 +189,7 @@ class Hiera(HieraBase):
         code='https://github.com/facebookresearch/hiera',
         license='Apache-2.0 (code), CC-BY-NC-4.0 (weights)',
     )
+    initial_weights = staticmethod(narrow_with_bias)
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from denseformer.backbones.base import BackboneOptions
+from denseformer.backbones.base import BackboneOptions, ParamGroup
 from denseformer.backbones.plain import hiera
 from denseformer.backbones.plain.embedding import Size
 from denseformer.caching import CachesInEval
@@ -118,6 +118,14 @@ class SAM2(hiera.HieraBase):
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         maps = super().forward(image)
         return maps if self.neck is None else self.neck(maps)
+
+    def param_groups(self) -> dict[str, ParamGroup]:
+        """See `Backbone`; the neck has the rate of heads."""
+        deepest = self.depth + 1
+        return {
+            name: ParamGroup(group.decay, deepest) if name.startswith('neck.') else group
+            for name, group in super().param_groups().items()
+        }
 
     def drop_keys_of_unbuilt_parts(self, state_dict: StateDict) -> StateDict:
         unbuilt = ('neck.',) if self.neck is None else ()

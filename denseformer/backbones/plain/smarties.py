@@ -161,4 +161,5 @@ class SMARTIES(PlainBackbone):
 SMARTIES.archs = {
     'base': PlainArch(width=768, blocks=12, heads=12),
     'large': PlainArch(width=1024, blocks=24, heads=16),
+    'huge': PlainArch(width=1280, blocks=32, heads=16, patch_size=14),
 }

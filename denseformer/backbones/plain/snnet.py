@@ -12,7 +12,8 @@ The anchors are DeiT III's with a bias per head and offset, as BEiT's, and a cla
 Legend: B batch, C channels, N tokens, S and L the small and the large anchor.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -64,14 +65,17 @@ def routes_of(small: int, large: int) -> list[Route]:
 
 
 class StitchingLayer(nn.Module):
-    """A linear layer that is fitted once and then kept, and a low-rank one that is trained: (B, N, C) -> (B, N, D)."""
+    """A linear layer and a low-rank one: (B, N, C) -> (B, N, D).
+
+    The weights of the first are fitted once and then kept; its bias and the low-rank layer are trained.
+    """
 
     def __init__(self, dim: int, out_dim: int, rank: int):
         super().__init__()
         self.rank = rank
         self.linear = nn.Linear(dim, out_dim)
-        self.linear.requires_grad_(not rank)
-        self.down = nn.Parameter(nn.init.normal_(torch.empty(rank, dim), std=dim**-0.5)) if rank else None
+        self.linear.weight.requires_grad_(not rank)
+        self.down = nn.Parameter(nn.init.kaiming_uniform_(torch.empty(rank, dim), a=5**0.5)) if rank else None
         self.up = nn.Parameter(torch.zeros(out_dim, rank)) if rank else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -170,6 +174,9 @@ class SNNet(MapNetwork):
         route: the authors' number of a route, 0 for the small anchor, in place of `speed`.
         image_size: the side, or height and width, that the tables of positions are made for; they are resized for
             other images and on loading.
+        anchors_pretrained: what the small and the large anchor start from, paths or addresses, as
+            ('weights:vit_deit3_small_imagenet22k_1k', 'weights:vit_deit3_large_imagenet22k_1k'); None for random
+            weights. `FitStitchesHook` fits the layers between them before training.
         drop_path_rate: stochastic depth of the last block of each anchor.
         in_channels, with_cp, pretrained, init_cfg: as in `Backbone`.
 
@@ -191,6 +198,7 @@ class SNNet(MapNetwork):
         speed: float = 1.0,
         route: int | None = None,
         image_size: int | Size = 512,
+        anchors_pretrained: Sequence[str] | None = None,
         drop_path_rate: float = 0.0,
         in_channels: int = 3,
         with_cp: bool = False,
@@ -201,6 +209,8 @@ class SNNet(MapNetwork):
         ratio = record.depths[LARGE] // record.depths[SMALL]
         if record.depths[LARGE] != ratio * record.depths[SMALL]:
             raise ValueError(f'The large anchor needs a multiple of the blocks of the small one, got {record.depths}.')
+        if anchors_pretrained is not None and len(anchors_pretrained) != len(record.depths):
+            raise ValueError(f'anchors_pretrained names a file for each of two anchors, got {anchors_pretrained}.')
         taps = tuple(i // ratio for i in record.out_indices), record.out_indices
         self.anchors = nn.ModuleList(
             Anchor(
@@ -210,8 +220,11 @@ class SNNet(MapNetwork):
                 in_channels=in_channels,
                 drop_path_rate=drop_path_rate,
                 with_cp=with_cp,
+                pretrained=start,
             )
-            for width, blocks, heads, tap in zip(record.widths, record.depths, record.heads, taps, strict=True)
+            for width, blocks, heads, tap, start in zip(
+                record.widths, record.depths, record.heads, taps, anchors_pretrained or (None, None), strict=True
+            )
         )
         self.taps = taps
         small, large = record.widths
@@ -229,6 +242,12 @@ class SNNet(MapNetwork):
             self.route = route
         else:
             raise ValueError(f'route must be 0..{len(self.routes) - 1}, got {route}.')
+
+    def init_weights(self) -> None:
+        """Initialize the anchors, then the network by weights of the whole, if it starts from such."""
+        for anchor in self.anchors:
+            anchor.init_weights()
+        super().init_weights()
 
     @property
     def drawn(self) -> list[int]:
@@ -263,12 +282,21 @@ class SNNet(MapNetwork):
 
     def draw(self) -> int:
         """A route: first a group of similar cost, then one of it, each as likely as the others."""
-        groups: dict[int, list[int]] = {}
-        cheapest = min(self.cost(self.routes[i]) for i in self.drawn)
-        for i in self.drawn:
-            groups.setdefault(int((self.cost(self.routes[i]) - cheapest) // GROUP), []).append(i)
-        group = list(groups.values())[int(torch.randint(len(groups), ()))]
+        groups = self.groups()
+        group = groups[int(torch.randint(len(groups), ()))]
         return group[int(torch.randint(len(group), ()))]
+
+    def groups(self) -> list[list[int]]:
+        """The drawn routes, the cheapest first; one that costs `GROUP` more than a group's first opens the next."""
+        costs = sorted((self.cost(self.routes[i]), i) for i in self.drawn)
+        groups: list[list[int]] = []
+        first = -math.inf
+        for cost, i in costs:
+            if cost - first > GROUP:
+                groups.append([])
+                first = cost
+            groups[-1].append(i)
+        return groups
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """image: (B, in_channels, height, width), normalised -> one (B, C, H, W) per out index."""
@@ -291,7 +319,10 @@ class SNNet(MapNetwork):
         """Fit all stitching layers to the anchors' tokens of `images` (B, in_channels, height, width): once, before
         training, with the anchors' pre-trained weights; the authors take 50 images.
         """
+        training = self.training
+        self.eval()
         tokens = [self.tokens_of(anchor, images) for anchor in self.anchors]
+        self.train(training)
         for route in self.routes:
             if len(route.anchors) == 2:
                 (_, last), (first, _) = route.spans

@@ -46,6 +46,8 @@ SPLITS = ((7, 4, 2), (3, 2, 1), (3, 2, 1))
 """Kernel, stride and padding of each split, in pixels or tokens."""
 FEATURES = TOKEN_WIDTH // 2
 DROPOUT = 0.1
+SQUEEZE = 16
+"""Channels for each that gates are made from."""
 
 
 class PerformerAttention(nn.Module):
@@ -138,6 +140,21 @@ class Projection(Linear):
         return super().forward(x)
 
 
+class SqueezedAttention(SelfAttention):
+    """Self-attention, and a gate for each channel from its mean over all tokens: (B, N, C) -> the same."""
+
+    def __init__(self, dim: int, heads: int, **options: Any):
+        super().__init__(dim, heads, **options)
+        squeezed = dim // SQUEEZE
+        self.gates = nn.Sequential(
+            Linear(dim, squeezed, bias=False), nn.ReLU(), Linear(squeezed, dim, bias=False), nn.Sigmoid()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = super().forward(x)
+        return x * self.gates(x.mean(1, keepdim=True))
+
+
 class Block(PreNormBlock):
     """A block of the transformer; in the first one the class token and positions join.
 
@@ -146,7 +163,8 @@ class Block(PreNormBlock):
 
     def __init__(self, arch: 'Arch', *, first: bool, grid: Size, drop_path: float):
         dim = arch.width
-        attn = SelfAttention(dim, arch.heads, qkv_bias=False, scale=(arch.scale_width or dim) ** -0.5)
+        attention = SqueezedAttention if arch.squeezed else SelfAttention
+        attn = attention(dim, arch.heads, qkv_bias=False, scale=(arch.scale_width or dim) ** -0.5)
         super().__init__(dim, attn, Mlp(dim, arch.mlp_width), drop_path=drop_path)
         self.grid = grid
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim)) if first else None
@@ -169,11 +187,12 @@ class Block(PreNormBlock):
 class Arch(PlainArch):
     """blocks: those of the transformer, and the projection in front of them.
 
-    performer: whether tokens are made by linear attention. scale_width: logits are scaled by its square root, 0 for
-    the width.
+    performer: whether tokens are made by linear attention. squeezed: whether gates scale what attention returns.
+    scale_width: logits are scaled by its square root, 0 for the width.
     """
 
     performer: bool = True
+    squeezed: bool = False
     scale_width: int = 0
 
     @property
@@ -201,6 +220,7 @@ class T2TViT(PlainBackbone):
         license='Clear BSD',
     )
     normed_outputs = 'last'
+    embeds_parts = True
 
     def __init__(
         self, *, arch: str | Mapping[str, Any] = '7', drop_path_rate: float = 0.0, **common: Unpack[PlainOptions]
@@ -237,6 +257,7 @@ class T2TViT(PlainBackbone):
             (r'^tokens_to_token\.project\.', 'blocks.0.'),
             (r'^tokens_to_token\.(attention\d)\.(w$|kqv\.|proj\.)', r'patch_embed.\1.attn.\2'),
             (r'^tokens_to_token\.', 'patch_embed.'),
+            (r'\.attn\.se_layer\.fc\.', '.attn.gates.'),
             (r'(attention\d\.mlp)\.0\.', r'\1.fc1.'),
             (r'(attention\d\.mlp)\.2\.', r'\1.fc2.'),
         )
@@ -257,5 +278,6 @@ T2TViT.archs = {
     't_19': variant(448, 19, 7, 3, performer=False),
     't_24': variant(512, 24, 8, 3, performer=False),
     '14_resnext': variant(384, 14, 32, 3),
+    '14_se': variant(384, 14, 6, 3, squeezed=True),
     '14_wide': variant(768, 4, 12, 3, scale_width=512),
 }

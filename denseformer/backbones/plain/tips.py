@@ -55,6 +55,6 @@ TIPS.archs = {
     'small': Arch(width=384, blocks=12, heads=6),
     'base': Arch(width=768, blocks=12, heads=12),
     'large': Arch(width=1024, blocks=24, heads=16),
-    'so400m': Arch(width=1152, blocks=27, heads=16, hidden=4304),
+    'so400m': Arch(width=1152, blocks=27, heads=16, hidden=4304, out_indices=(6, 13, 20, 26)),
     'giant': Arch(width=1536, blocks=40, heads=24, hidden=4096, swiglu=True),
 }

@@ -132,6 +132,7 @@ class TNT(PlainBackbone):
         license='Apache-2.0',
     )
     normed_outputs = 'last'
+    embeds_parts = True
 
     def __init__(
         self, *, arch: str | Mapping[str, Any] = 'small', drop_path_rate: float = 0.0, **common: Unpack[PlainOptions]

@@ -131,4 +131,5 @@ ViR.archs = {
     'small': Arch(width=384, blocks=12, heads=6),
     'base': Arch(width=768, blocks=12, heads=12),
     'large': Arch(width=1024, blocks=24, heads=16),
+    'large_patch14': Arch(width=1024, blocks=24, heads=16, patch_size=14),
 }

@@ -57,6 +57,8 @@ def stretched(old: int, new: int) -> Tensor:
     The known offsets are spread ever wider, 1, 1 + q, 1 + q + q ** 2 and so on, so that the widest one becomes that of
     the new axis and the narrow ones, which say the most, hardly change. Between them runs a cubic spline.
     """
+    if new == old:
+        return torch.eye(2 * new - 1, dtype=torch.float64)
     from scipy.interpolate import make_interp_spline  # slow to import, and few checkpoints want it
 
     low, high = 1.01, 1.5
@@ -134,10 +136,12 @@ class Arch(PlainArch):
     """layer_scale: where the gains on both branches start, None for none.
 
     relative_positions: a bias per offset in each block, without one on keys, in place of a table of positions.
+    uniform_drop_path: whether stochastic depth is that of the last block in all.
     """
 
     layer_scale: float | None = None
     relative_positions: bool = False
+    uniform_drop_path: bool = False
 
 
 @MODELS.register_module()
@@ -149,6 +153,8 @@ class ViT(PlainBackbone):
             register.
         antialias: whether a position table is averaged where it shrinks, timm's rule for images of other sizes; MAE's
             and mmsegmentation's is False.
+        relative_bias: a bias per head and offset in each block besides the table of positions, with which MAE is
+            fine-tuned for segmentation; it starts from zero.
         mlp_factors: MatFormer's nested MLPs, which predict with the first 1 / f of their hidden units, f out of 1, 2,
             4, 8: one for all blocks, or one for each. In training one is drawn for all, every step. None for MLPs that
             are not nested; the weights are the same.
@@ -172,20 +178,25 @@ class ViT(PlainBackbone):
         arch: str | Mapping[str, Any] = 'base',
         registers: int = 0,
         antialias: bool = True,
+        relative_bias: bool = False,
         mlp_factors: int | Sequence[int] | None = None,
         logit_cap: float | None = None,
         drop_path_rate: float = 0.0,
         **common: Unpack[PlainOptions],
     ):
         super().__init__(arch=arch, **common)
-        dim, relative = self.arch.width, self.arch.relative_positions
+        dim, heads, in_place = self.arch.width, self.arch.heads, self.arch.relative_positions
+        relative = self.relative = in_place or relative_bias
         if relative and registers:
             raise ValueError('Relative positions are defined for patches and one class token: registers must be 0.')
         if relative and logit_cap:
             raise ValueError('Logits with relative positions are not capped: logit_cap must be None.')
         norm = partial(nn.LayerNorm, eps=1e-6)
         mlp = Mlp if mlp_factors is None else NestedMlp
-        positions = None if relative else PositionTable(dim, self.grid, rows=1, antialias=antialias)
+        rates = drop_path_rates(drop_path_rate, [self.arch.blocks])[0]
+        if self.arch.uniform_drop_path:
+            rates = [drop_path_rate] * self.arch.blocks
+        positions = None if in_place else PositionTable(dim, self.grid, rows=1, antialias=antialias)
         self.build(
             patch_embed=TokenEmbed(
                 Patches(self.in_channels, dim, self.patch_size), dim, registers=registers, positions=positions
@@ -193,15 +204,15 @@ class ViT(PlainBackbone):
             blocks=[
                 PreNormBlock(
                     dim,
-                    RelativeAttention(dim, self.arch.heads, self.grid)
+                    RelativeAttention(dim, heads, self.grid, qkv_bias='qv' if in_place else True)
                     if relative
-                    else SelfAttention(dim, self.arch.heads, logit_cap=logit_cap),
+                    else SelfAttention(dim, heads, logit_cap=logit_cap),
                     mlp(dim, self.arch.mlp_width),
                     drop_path=rate,
                     norm=norm,
                     layer_scale=self.arch.layer_scale,
                 )
-                for rate in drop_path_rates(drop_path_rate, [self.arch.blocks])[0]
+                for rate in rates
             ],
             norm=norm(dim),
         )
@@ -217,24 +228,32 @@ class ViT(PlainBackbone):
         return super().forward(image)
 
     def context(self, x: Tensor, size: Size) -> tuple[Any, ...]:
-        return (size,) if self.arch.relative_positions else ()
+        return (size,) if self.relative else ()
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: PlainBackbone) -> StateDict:
-        """From timm's, DeiT's, MAE's and BEiT's layouts; BEiT's shared table of pre-training goes to every block."""
+        """From timm's, DeiT's, MAE's and BEiT's layouts; BEiT's shared table of pre-training goes to every block.
+
+        The bias of keys, which changes nothing here, is left out or set to zero where files and network differ in it.
+        """
         state_dict = dict(state_dict)
         shared = state_dict.pop('rel_pos_bias.relative_position_bias_table', None)
         if shared is not None:
             for i in range(network.arch.blocks):
                 state_dict[f'blocks.{i}.attn.relative_position_bias_table'] = shared
-        distilled = state_dict.pop('dist_token', None)
-        if distilled is not None:  # a register, whose position stands in the table's second row
-            table = state_dict['pos_embed']
-            state_dict['reg_token'] = distilled + table[:, 1:2]
-            state_dict['pos_embed'] = torch.cat([table[:, :1], table[:, 2:]], 1)
+        if 'dist_token' in state_dict:  # a register
+            state_dict['reg_token'] = state_dict.pop('dist_token')
+        registers, table = state_dict.get('reg_token'), state_dict.get('pos_embed')
+        if registers is not None and table is not None and isinstance(network.patch_embed.positions, PositionTable):
+            last = 1 + registers.shape[1]
+            if network.patch_embed.positions.read(table, (1, 0, last))[0] == last:  # positions of registers too
+                state_dict['reg_token'] = registers + table[:, 1:last]
+                state_dict['pos_embed'] = torch.cat([table[:, :1], table[:, last:]], 1)
         state_dict = {key: value for key, value in state_dict.items() if not key.endswith('relative_position_index')}
         state_dict = rename(state_dict, (r'\.relative_position_bias_table$', '.bias.table'))
         state_dict = PlainBackbone.remap_official_keys(state_dict, network)
+        has_key_bias = network.blocks[0].attn.qkv.bias is not None
+        state_dict = with_key_bias(state_dict) if has_key_bias else without_key_bias(state_dict)
         for key in state_dict:
             place = re.fullmatch(r'blocks\.(\d+)\.attn\.bias\.table', key)
             attention = network.blocks[int(place[1])].attn if place and int(place[1]) < len(network.blocks) else None
@@ -243,17 +262,41 @@ class ViT(PlainBackbone):
         return state_dict
 
 
+def deit3(**fields: Any) -> Arch:
+    """A DeiT III of the given width: its branches start at 1e-4, and are all left out equally often."""
+    return Arch(**fields, layer_scale=1e-4, uniform_drop_path=True)
+
+
+def with_key_bias(state_dict: StateDict) -> StateDict:
+    """Biases of queries and of values alone as those of all three, of keys zero."""
+    state_dict = dict(state_dict)
+    for key in [key for key in state_dict if key.endswith('.attn.qkv.q_bias')]:
+        q, v = state_dict.pop(key), state_dict.pop(key.replace('q_bias', 'v_bias'))
+        state_dict[key.replace('q_bias', 'bias')] = torch.cat([q, torch.zeros_like(q), v])
+    return state_dict
+
+
+def without_key_bias(state_dict: StateDict) -> StateDict:
+    """Biases of queries, keys and values as those of queries and of values."""
+    state_dict = dict(state_dict)
+    for key in [key for key in state_dict if key.endswith('.attn.qkv.bias')]:
+        q, _, v = state_dict.pop(key).chunk(3)
+        state_dict |= {f'{key[:-4]}q_bias': q, f'{key[:-4]}v_bias': v}
+    return state_dict
+
+
 ViT.archs = {
     'tiny': Arch(width=192, blocks=12, heads=3),
     'small': Arch(width=384, blocks=12, heads=6),
     'base': Arch(width=768, blocks=12, heads=12),
     'large': Arch(width=1024, blocks=24, heads=16),
     'huge': Arch(width=1280, blocks=32, heads=16, patch_size=14),
-    'deit3_small': Arch(width=384, blocks=12, heads=6, layer_scale=1e-6),
-    'deit3_medium': Arch(width=512, blocks=12, heads=8, layer_scale=1e-6),
-    'deit3_base': Arch(width=768, blocks=12, heads=12, layer_scale=1e-6),
-    'deit3_large': Arch(width=1024, blocks=24, heads=16, layer_scale=1e-6),
-    'deit3_huge': Arch(width=1280, blocks=32, heads=16, patch_size=14, layer_scale=1e-6),
+    'deit3_tiny': deit3(width=192, blocks=12, heads=3),
+    'deit3_small': deit3(width=384, blocks=12, heads=6),
+    'deit3_medium': deit3(width=512, blocks=12, heads=8),
+    'deit3_base': deit3(width=768, blocks=12, heads=12),
+    'deit3_large': deit3(width=1024, blocks=24, heads=16),
+    'deit3_huge': deit3(width=1280, blocks=32, heads=16, patch_size=14),
     'beit_base': Arch(
         width=768, blocks=12, heads=12, layer_scale=0.1, relative_positions=True, out_indices=(3, 5, 7, 11)
     ),

@@ -9,8 +9,9 @@ in segmentors each quarter's map to a level, in detectors the last one to all (`
 
 The transformer is a DeiT without its class token, a BEiT with it, whose attention has a bias per offset in place of a
 table of positions, or a DINOv2 with it, as DINOv2's authors have it under Mask2Former
-(https://github.com/facebookresearch/dinov2, Apache-2.0). Blocks of detectors attend within windows. They are padded
-with zeros behind the projection of queries, keys and values, unlike ViTDet's: what is padded is a key of zeros.
+(https://github.com/facebookresearch/dinov2, Apache-2.0), or the image's part of a Uni-Perceiver without it. Blocks of
+detectors attend within windows. They are padded with zeros behind the projection of queries, keys and values, unlike
+ViTDet's, BEiT's and Uni-Perceiver's: what is padded is a key of zeros.
 
 Legend: B batch, C channels, H W map, N = H * W tokens, M tokens of the maps at strides 8, 16 and 32, Q queries,
 h heads, l levels, p points.
@@ -19,7 +20,7 @@ h heads, l levels, p points.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import isqrt, lcm, pi
+from math import isqrt, pi
 from typing import Any
 
 import torch
@@ -53,7 +54,6 @@ from denseformer.ops.deform_attention import multi_scale_deformable_attention
 from denseformer.registry import MODELS
 
 STRIDES = (4, 8, 16, 32)
-layer_norm = partial(nn.LayerNorm, eps=1e-6)
 
 
 class PaddedWindowAttention(SelfAttention):
@@ -91,19 +91,33 @@ class WindowBias(nn.Module):
         return offsets if offsets.shape == self.table.shape else stretch_offsets(offsets, self.window)
 
 
-class RelativeWindowAttention(SelfAttention):
-    """BEiT's attention inside windows, padded with zeros before all else: (B, N, C), no class token -> the same."""
+class TokenWindowAttention(SelfAttention):
+    """Attention inside windows, padded with zeros before all else: (B, N, C), no class token -> the same."""
 
-    def __init__(self, dim: int, heads: int, window: int):
-        super().__init__(dim, heads, qkv_bias='qv')
-        self.bias = WindowBias(heads, window)
+    def __init__(self, dim: int, heads: int, window: int, *, qkv_bias: bool | str = True):
+        super().__init__(dim, heads, qkv_bias=qkv_bias)
+        self.window = (window, window)
+
+    def position_bias(self) -> Tensor | None:
+        """What is added to the logits."""
+        return None
 
     def forward(self, x: Tensor, size: Size) -> Tensor:
-        window = self.bias.window
-        x = pad_to_multiple(x.unflatten(1, size), window[0])  # (B, H', W', C)
-        out = window_attention(self.qkv(window_partition(x, window)), self.heads, self.bias())
-        out = window_reverse(out, window, (x.shape[1], x.shape[2]))[:, : size[0], : size[1]]
+        x = pad_to_multiple(x.unflatten(1, size), self.window[0])  # (B, H', W', C)
+        out = window_attention(self.qkv(window_partition(x, self.window)), self.heads, self.position_bias())
+        out = window_reverse(out, self.window, (x.shape[1], x.shape[2]))[:, : size[0], : size[1]]
         return self.proj(out.flatten(1, 2))
+
+
+class RelativeWindowAttention(TokenWindowAttention):
+    """BEiT's, with a bias per offset."""
+
+    def __init__(self, dim: int, heads: int, window: int):
+        super().__init__(dim, heads, window, qkv_bias='qv')
+        self.bias = WindowBias(heads, window)
+
+    def position_bias(self) -> Tensor:
+        return self.bias()
 
 
 class TokenAttention(SelfAttention):
@@ -165,12 +179,12 @@ class DeformableAttention(nn.Module):
 
 
 class Injector(nn.Module):
-    """Tokens read from the maps: (B, N, C) -> the same."""
+    """Tokens read from the maps: (B, N, C) -> the same. eps: of the norms."""
 
-    def __init__(self, dim: int, heads: int, ratio: float):
+    def __init__(self, dim: int, heads: int, ratio: float, eps: float):
         super().__init__()
-        self.query_norm = layer_norm(dim)
-        self.feat_norm = layer_norm(dim)
+        self.query_norm = nn.LayerNorm(dim, eps)
+        self.feat_norm = nn.LayerNorm(dim, eps)
         self.attn = DeformableAttention(dim, heads, len(STRIDES) - 1, ratio)
         self.gamma = nn.Parameter(torch.zeros(dim))
 
@@ -197,15 +211,15 @@ class PyramidMlp(nn.Module):
 
 
 class Extractor(nn.Module):
-    """Maps read from the tokens, then a `PyramidMlp`: (B, M, C) -> the same."""
+    """Maps read from the tokens, then a `PyramidMlp`: (B, M, C) -> the same. eps: of the norms."""
 
-    def __init__(self, dim: int, heads: int, ratio: float, mlp_ratio: float, drop_path: float):
+    def __init__(self, dim: int, heads: int, ratio: float, mlp_ratio: float, drop_path: float, eps: float):
         super().__init__()
-        self.query_norm = layer_norm(dim)
-        self.feat_norm = layer_norm(dim)
+        self.query_norm = nn.LayerNorm(dim, eps)
+        self.feat_norm = nn.LayerNorm(dim, eps)
         self.attn = DeformableAttention(dim, heads, 1, ratio)
         self.ffn = PyramidMlp(dim, int(dim * mlp_ratio))
-        self.ffn_norm = layer_norm(dim)
+        self.ffn_norm = nn.LayerNorm(dim, eps)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, maps: Tensor, places: Tensor, sizes: Sequence[Size], x: Tensor, size: Size) -> Tensor:
@@ -263,7 +277,7 @@ class AdapterArch:
     """deform_heads, deform_ratio: heads of deformable attention, and the share of the channels that its values have.
 
     hidden_convs: width of the first convolutions; mlp_ratio: of the extractors' MLPs.
-    extra_extractors: how many more of them stand behind the last one.
+    extra_extractors: how many more of them stand behind the last one; norm_eps: of all LayerNorms.
     """
 
     deform_heads: int
@@ -271,6 +285,7 @@ class AdapterArch:
     hidden_convs: int = 64
     mlp_ratio: float = 0.25
     extra_extractors: int = 2
+    norm_eps: float = 1e-6
 
 
 class Adapter(Checkpointing, MapNetwork):
@@ -291,8 +306,9 @@ class Adapter(Checkpointing, MapNetwork):
         last = len(encoder.out_indices) - 1
         if last != len(STRIDES) - 1:
             raise ValueError(f'{len(STRIDES)} maps of the transformer are read, not {last + 1}: {encoder.out_indices}.')
-        extractor = partial(Extractor, dim, record.deform_heads, record.deform_ratio, record.mlp_ratio, drop_path_rate)
-        injector = partial(Injector, dim, record.deform_heads, record.deform_ratio)
+        deform, eps = (record.deform_heads, record.deform_ratio), record.norm_eps
+        extractor = partial(Extractor, dim, *deform, record.mlp_ratio, drop_path_rate, eps)
+        injector = partial(Injector, dim, *deform, eps)
         self.encoder = encoder
         self.spm = SpatialPrior(encoder.in_channels, record.hidden_convs, dim)
         self.interactions = nn.ModuleList(
@@ -309,8 +325,8 @@ class Adapter(Checkpointing, MapNetwork):
                 module.reset()
 
     def padded(self, image: Tensor) -> Tensor:
-        """An image whose sides are multiples of the coarsest stride and of the patch."""
-        return pad_image_to_multiple(image, lcm(STRIDES[-1], self.encoder.patch_size))
+        """An image whose sides are multiples of the coarsest stride."""
+        return pad_image_to_multiple(image, STRIDES[-1])
 
     def read(self, interaction: Interaction, maps: Tensor, sizes: Sequence[Size], out: Tensor) -> Tensor:
         """The pyramid's maps (B, M, C) behind an interaction's extractors; out: a map (B, C, H, W) of the encoder."""
@@ -329,16 +345,16 @@ class Adapter(Checkpointing, MapNetwork):
         ]
         levels = [self.up(levels[0]) + finest, *levels]
         return tuple(
-            norm(level + enlarged(out, self.encoder.patch_size / stride))[
+            norm(level + (out if stride == self.encoder.patch_size else resized(out, level)))[
                 :, :, : ceil_div(image.shape[2], stride), : ceil_div(image.shape[3], stride)
             ]
             for norm, level, out, stride in zip(self.out_norms, levels, outs, STRIDES, strict=True)
         )
 
 
-def enlarged(x: Tensor, scale: float) -> Tensor:
-    """A map at `scale` times its size, bilinearly."""
-    return x if scale == 1 else F.interpolate(x, scale_factor=scale, mode='bilinear', align_corners=False)
+def resized(x: Tensor, like: Tensor) -> Tensor:
+    """A map at the size of another, bilinearly."""
+    return F.interpolate(x, like.shape[2:], mode='bilinear', align_corners=False)
 
 
 def check_windows(windows: Sequence[int | None], record: 'Arch') -> None:
@@ -357,12 +373,26 @@ class Arch(AdapterArch, PlainArch):
 
     cls_token: whether a class token goes along with the patches; swiglu: whether MLPs are gated.
     relative_positions: BEiT's bias per offset in each block in place of a table of positions; wants the class token.
+    unified: Uni-Perceiver's norm behind the embedding, and windows that are padded in front of their projection.
     """
 
     layer_scale: float | None = 1.0
     cls_token: bool = False
     swiglu: bool = False
     relative_positions: bool = False
+    unified: bool = False
+
+
+class NormedEmbed(TokenEmbed):
+    """An embedding with a norm behind the positions. The arguments are those of `TokenEmbed`."""
+
+    def __init__(self, patches: nn.Module, dim: int, *, eps: float, **options: Any):
+        super().__init__(patches, dim, **options)
+        self.norm = nn.LayerNorm(dim, eps)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Size]:
+        x, size = super().forward(image)
+        return self.norm(x), size
 
 
 class Encoder(PlainBackbone):
@@ -376,9 +406,10 @@ class Encoder(PlainBackbone):
         mlp = SwiGLU if record.swiglu else Mlp
         cls_token = record.cls_token and not any(windows)
         table = None if record.relative_positions else PositionTable(dim, self.grid, rows=int(cls_token))
+        embed = partial(NormedEmbed, eps=record.norm_eps) if record.unified else TokenEmbed
         self.build(
-            patch_embed=TokenEmbed(
-                Patches(self.in_channels, dim, self.patch_size), dim, cls_token=cls_token, positions=table
+            patch_embed=embed(
+                Patches(self.in_channels, dim, self.patch_size, pad=False), dim, cls_token=cls_token, positions=table
             ),
             blocks=[
                 PreNormBlock(
@@ -386,7 +417,7 @@ class Encoder(PlainBackbone):
                     self.attention(window),
                     mlp(dim, record.mlp_width),
                     drop_path=rate,
-                    norm=layer_norm,
+                    norm=partial(nn.LayerNorm, eps=record.norm_eps),
                     layer_scale=record.layer_scale,
                 )
                 for rate, window in zip(drop_path_rates(drop_path_rate, [record.blocks])[0], windows, strict=True)
@@ -398,24 +429,30 @@ class Encoder(PlainBackbone):
         dim, heads = self.arch.width, self.arch.heads
         if self.arch.relative_positions:
             return RelativeWindowAttention(dim, heads, window) if window else RelativeAttention(dim, heads, self.grid)
-        return TokenAttention(dim, heads) if window is None else PaddedWindowAttention(dim, heads, window)
+        if window is None:
+            return TokenAttention(dim, heads)
+        return (TokenWindowAttention if self.arch.unified else PaddedWindowAttention)(dim, heads, window)
 
     def context(self, x: Tensor, size: Size) -> tuple[Any, ...]:
         return (size,)
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: PlainBackbone) -> StateDict:
-        """From DeiT's, BEiT's and DINOv2's layouts; gains may be missing.
+        """From DeiT's, BEiT's, DINOv2's and Uni-Perceiver's layouts; gains may be missing.
 
         Without a class token its row of positions is dropped. Gated MLPs begin with one layer in DINOv2's files, and
-        with two in those of its segmentor.
+        with two in those of its segmentor. Of Uni-Perceiver's positions in time the first is every image's.
         """
-        state_dict = {key: value for key, value in state_dict.items() if key != 'dist_token'}
-        table = state_dict.get('pos_embed')
+        state_dict = rename({key: value for key, value in state_dict.items() if key != 'dist_token'}, *UNI_PERCEIVER)
+        time = state_dict.pop('time_embed', None)
+        if time is not None:
+            state_dict['patch_embed.proj.bias'] = state_dict['patch_embed.proj.bias'] + time[0]
+        table, positions = state_dict.get('pos_embed'), network.patch_embed.positions
         if network.patch_embed.cls_token is None:
             state_dict.pop('cls_token', None)
-            if table is not None and isqrt(table.shape[1]) ** 2 != table.shape[1]:
-                state_dict['pos_embed'] = table[:, 1:]
+            if table is not None and isinstance(positions, PositionTable):
+                table = table.view(1, -1, table.shape[-1])
+                state_dict['pos_embed'] = table[:, positions.read(table, (1, 0, 2))[0] :]
         state_dict = join(
             rename(state_dict, (r'\.mlp\.w1\.', '.mlp.gates.'), (r'\.mlp\.w2\.', '.mlp.values.')),
             ('gates', 'values'),
@@ -437,11 +474,11 @@ class ViTAdapter(Adapter):
             detectors, in place of the map behind each level's own part of the blocks, as in their segmentors.
         patch_size, image_size: as in `PlainBackbone`; None for the variant's own.
         drop_path_rate: stochastic depth of the last block, and of all MLPs of extractors.
-        in_channels, with_cp, pretrained, init_cfg, finetune: as in `Backbone`. Weights of a DeiT, a BEiT or a DINOv2
-            start the transformer alone; finetune='head' keeps it as it is, as DINOv2's authors do.
+        in_channels, with_cp, pretrained, init_cfg, finetune: as in `Backbone`. Weights of a DeiT, a BEiT, a DINOv2 or a
+            Uni-Perceiver start the transformer alone; finetune='head' keeps it as it is, as DINOv2's authors do.
 
-    Images are zero-padded on the right and at the bottom to multiples of 32 and of the patch, which the authors ask
-    for. With patches of 14 pixels these are multiples of 224.
+    Images are zero-padded on the right and at the bottom to multiples of 32, which the authors ask for. Patches of 14
+    pixels leave out what does not fill one, as with DINOv2's authors.
     """
 
     source = Source(
@@ -505,10 +542,14 @@ class ViTAdapter(Adapter):
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'ViTAdapter') -> StateDict:
-        """From the authors' names, or those of a DeiT, a BEiT or a DINOv2, which the encoder takes."""
+        """From the authors' names, or those of a DeiT, a BEiT, a DINOv2 or a Uni-Perceiver, which the encoder takes."""
         return rename(
-            drop(state_dict, r'^(norm|fc_norm|head|head_dist)\.', r'^mask_token$'),
-            (r'^(pos_embed|cls_token|patch_embed\.|rel_pos_bias\.|blocks\.)', r'encoder.\1'),
+            drop(state_dict, r'^(norm|fc_norm|head|head_dist)\.', r'^mask_token$', r'^(loss_prepare|token_embed)\.'),
+            (r'^(fused_encoder\.)?layers\.', 'encoder.blocks.'),
+            (
+                r'^(pos_embed|cls_token|patch_embed\.|rel_pos_bias\.|blocks\.|visual_embed\.|video_embed\.)',
+                r'encoder.\1',
+            ),
             *ADAPTER_NAMES,
         )
 
@@ -518,6 +559,16 @@ class ViTAdapter(Adapter):
         return {**super().truncated_arch(), 'blocks': len(STRIDES)}
 
 
+UNI_PERCEIVER = (
+    (r'\.self_attn\.in_proj[._]', '.attn.qkv.'),
+    (r'\.self_attn\.out_proj\.', '.attn.proj.'),
+    (r'\.linear([12])\.', r'.mlp.fc\1.'),
+    (r'^(visual|video)_embed\.embeddings_norm\.', 'patch_embed.norm.'),
+    (r'^(visual|video)_embed\.(patch_embed\.proj|embeddings)\.(weight|bias)$', r'patch_embed.proj.\3'),
+    (r'^(visual|video)_embed\.\w+\.spatial_pos_embed\.weight$', 'pos_embed'),
+    (r'^(visual|video)_embed\.\w+\.temporal_pos_embed\.weight$', 'time_embed'),
+)
+"""Uni-Perceiver's names, in its own files and in the adapter's, as patterns, and those that DeiT has."""
 ADAPTER_NAMES = (
     (r'^level_embed$', 'spm.level_embed'),
     (r'^norm([1-4])\.', lambda match: f'out_norms.{int(match[1]) - 1}.'),
@@ -540,6 +591,12 @@ def beit(**fields: Any) -> Arch:
     )
 
 
+def uni_perceiver(**fields: Any) -> Arch:
+    """A Uni-Perceiver of the given width; its gains start at zero."""
+    heads = fields['heads']
+    return Arch(**fields, deform_heads=heads, deform_ratio=0.5, layer_scale=0.0, norm_eps=1e-5, unified=True)
+
+
 ViTAdapter.archs = {
     'tiny': Arch(width=192, blocks=12, heads=3, deform_heads=6),
     'small': Arch(width=384, blocks=12, heads=6, deform_heads=6),
@@ -550,6 +607,8 @@ ViTAdapter.archs = {
     ),
     'beit_base': beit(width=768, blocks=12, heads=12),
     'beit_large': beit(width=1024, blocks=24, heads=16),
+    'uni_perceiver_base': uni_perceiver(width=768, blocks=12, heads=12),
+    'uni_perceiver_large': uni_perceiver(width=1024, blocks=24, heads=16),
     'dinov2_small': dinov2(width=384, blocks=12, heads=6, deform_ratio=1.0),
     'dinov2_base': dinov2(width=768, blocks=12, heads=12),
     'dinov2_large': dinov2(width=1024, blocks=24, heads=16),

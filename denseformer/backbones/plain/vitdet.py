@@ -10,10 +10,10 @@ pyramid is the neck `SimpleFeaturePyramid`.
 """
 
 from dataclasses import dataclass
-from math import isqrt
 from typing import Any
 
 from denseformer.backbones.plain import sam
+from denseformer.backbones.plain.base import PlainBackbone
 from denseformer.backbones.plain.embedding import PositionTable
 from denseformer.checkpoints.keys import StateDict, rename
 from denseformer.network import Source
@@ -41,6 +41,7 @@ class ViTDet(sam.SAM):
         code='https://github.com/facebookresearch/detectron2',
         license='Apache-2.0 (code), CC-BY-NC-4.0 (weights of MAE)',
     )
+    no_weight_decay = PlainBackbone.no_weight_decay  # vectors of relative positions decay in the authors' recipes
 
     def positions(self) -> PositionTable:
         side = self.arch.pretrain_size // self.patch_size
@@ -55,8 +56,7 @@ class ViTDet(sam.SAM):
         }
         if 'pos_embed' in state_dict:
             table = state_dict['pos_embed']
-            is_square = isqrt(table.shape[1]) ** 2 == table.shape[1]
-            state_dict['pos_embed'] = table if is_square else table[:, 1:]
+            state_dict['pos_embed'] = table[:, network.patch_embed.positions.read(table, (1, 0))[0] :]
         return sam.SAM.remap_official_keys(state_dict, network)
 
 

@@ -6,10 +6,11 @@ Official code: https://github.com/hustvl/Vim (Apache-2.0).
 
 Patches of 16 pixels, and one kind of block throughout: Mamba's mixer, pre-normalised and residual, that scans the rows
 of patches forwards and backwards, each way with weights of its own. As in the authors' segmentation code, the maps are
-what the mixers of every sixth block add to the sum, not the sum, brought to strides 4, 8, 16 and 32. That code has no
-class token; in classifiers it stands in the middle of the tokens, and so does its position. The segmentation code
-rotates tokens in the small variant alone, before every block, by their place in the map; their detector does so in all,
-and returns the sum behind the last block, of which ViTDet's neck makes its levels.
+what the mixers of every sixth block add to the sum, and in the small variant the sum, brought to strides 4, 8, 16 and
+32. That code has no class token; in classifiers it stands in the middle of the tokens, and so does its position. It
+rotates tokens in the small variant alone, before every block, by their place in the map, and the sums that it returns
+are those that the next block reads, rotated. Their detector rotates tokens in all variants, and returns the sum behind
+the last block, of which ViTDet's neck makes its levels.
 
 The authors' code takes square images of the trained size. Here positions are resized to others; images are zero-padded
 to whole patches, and maps cropped to the image.
@@ -77,6 +78,11 @@ class TwoWayMamba(nn.Module):
         return self.out_proj((there + back.flip(1)) / 2 * F.silu(gate)).view_as(x)
 
 
+def rotated(x: Tensor) -> Tensor:
+    """Tokens (B, H, W, C), rotated by their place."""
+    return rotate(x, resized_rotation(tuple(x.shape[1:3]), TRAINED_SIDE, x.shape[3], x.device))
+
+
 class Block(nn.Module):
     """The mixer, pre-normalised and residual: (B, H, W, C) -> the sum, and what was added, both the same.
 
@@ -92,7 +98,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if self.rope:
-            x = rotate(x, resized_rotation(tuple(x.shape[1:3]), TRAINED_SIDE, x.shape[3], x.device))
+            x = rotated(x)
         branch = self.attn(self.norm1(x))
         return x + self.drop_path(branch), branch
 
@@ -136,11 +142,14 @@ def doubled(dim: int) -> nn.Module:
 
 @dataclass(frozen=True, kw_only=True)
 class Arch:
-    """depths: blocks up to each map; rope: whether tokens are rotated by their place."""
+    """depths: blocks up to each map; rope: whether tokens are rotated by their place; sums: whether the pyramid's maps
+    are sums, not what mixers add.
+    """
 
     width: int
     depths: tuple[int, ...] = (6, 6, 6, 6)
     rope: bool = False
+    sums: bool = False
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -155,8 +164,8 @@ class Vim(Backbone):
         image_size: side of the images that positions are learned at, in pixels, a multiple of 16. Those of checkpoints
             are resized to it.
         rope: whether tokens are rotated by their place; None for what the authors' segmentation code does.
-        pyramid: return what mixers add, at strides 4 to 32; False for the sums, all at stride 16, of which the authors'
-            detector takes the last one.
+        pyramid: return maps at strides 4 to 32, of what the authors' segmentation code takes; False for the sums, all
+            at stride 16, of which their detector takes the last one.
         The others are described in `Backbone`.
     """
 
@@ -183,12 +192,13 @@ class Vim(Backbone):
         if image_size < PATCH:
             raise ValueError(f'image_size must be at least a patch, {PATCH}, got {image_size}.')
         width, depths = self.arch.width, self.arch.depths
-        rope = self.arch.rope if rope is None else rope
+        self.rope = self.arch.rope if rope is None else rope
         self.pyramid = pyramid
+        self.sums = self.arch.sums or not pyramid
         self.assemble(
             patch_embed=PositionedPatches(self.in_channels, width, image_size // PATCH),
             stages=[
-                Column(Block(width, sum(depths), rope, rate) for rate in rates)
+                Column(Block(width, sum(depths), self.rope, rate) for rate in rates)
                 for rates in drop_path_rates(drop_path_rate, depths)
             ],
             out_norms=pyramid_levels(width) if pyramid else None,
@@ -208,9 +218,13 @@ class Vim(Backbone):
             if i in self.out_indices:
                 stride = self.strides[i] if self.pyramid else PATCH
                 H, W = (ceil_div(side, stride) for side in image.shape[2:])
-                out = branch if self.pyramid else x
+                out = self.as_read(x, i) if self.sums else branch
                 outs.append(level(out.permute(0, 3, 1, 2))[:, :, :H, :W])  # (B, C, H, W)
         return tuple(outs)
+
+    def as_read(self, x: Tensor, i: int) -> Tensor:
+        """The sum behind part i of the blocks, as the next part reads it, if there is one."""
+        return rotated(x) if self.rope and i + 1 < len(self.arch.depths) else x
 
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'Vim') -> StateDict:
@@ -241,7 +255,7 @@ class Vim(Backbone):
         )
         positions = renamed['patch_embed.pos_embed'][0]  # (N, C)
         if 'cls_token' in state_dict:
-            middle = len(positions) // 2
+            middle = (len(positions) - 1) // 2  # behind the first half of the patches
             positions = torch.cat([positions[:middle], positions[middle + 1 :]])
         side = round(len(positions) ** 0.5)
         own = network.patch_embed.pos_embed.shape[:2]
@@ -249,4 +263,4 @@ class Vim(Backbone):
         return renamed
 
 
-Vim.archs = {'tiny': Arch(width=192), 'small': Arch(width=384, rope=True), 'base': Arch(width=768)}
+Vim.archs = {'tiny': Arch(width=192), 'small': Arch(width=384, rope=True, sums=True), 'base': Arch(width=768)}

@@ -4,15 +4,32 @@ A network asks for its family whenever weights are loaded into it; weights in no
 """
 
 from denseformer.checkpoints.keys import StateDict
-from denseformer.checkpoints.layouts import detectron2, openmmlab, timm, torchvision, transformers, transformers_plain
+from denseformer.checkpoints.layouts import (
+    detectron2,
+    flax,
+    openmmlab,
+    timm,
+    torchvision,
+    transformers,
+    transformers_plain,
+)
 from denseformer.checkpoints.layouts.layout import Layout
 
-SYSTEMS = (transformers.SYSTEM, detectron2.DETECTOR, openmmlab.BEIT_SEGMENTOR, torchvision.FACEXFORMER)
+SYSTEMS = (
+    transformers.SYSTEM,
+    transformers.SEGFORMER,
+    detectron2.DETECTOR,
+    openmmlab.BEIT_SEGMENTOR,
+    openmmlab.VITDET,
+    torchvision.FACEXFORMER,
+)
 """Layouts of whole models, whose heads have other names, too."""
 PACKAGES = {
     'timm': timm.LAYOUTS,
     'transformers': transformers.LAYOUTS | transformers_plain.LAYOUTS,
     'OpenMMLab': openmmlab.LAYOUTS,
+    'torchvision': torchvision.LAYOUTS,
+    'Flax': flax.LAYOUTS,
 }
 
 
@@ -37,3 +54,6 @@ def as_openmmlab(state_dict: StateDict) -> StateDict:
         if layout.matches(state_dict):
             return layout.convert(state_dict)
     return state_dict
+
+
+__all__ = []

@@ -1,8 +1,8 @@
 """Detectron2's layout of whole detectors to mmdetection's, https://github.com/facebookresearch/detectron2 (Apache-2.0).
 
-Faster, Mask and Cascade R-CNN and RetinaNet on a feature pyramid. What lies in `backbone.bottom_up.` keeps its names:
-of Swin they are its authors'. ResNet's become those of mmdetection's, whose `style` has to be 'caffe' for the weights
-of the zoo.
+Faster, Mask and Cascade R-CNN and RetinaNet on a feature pyramid, or on ViTDet's, whose heads have LayerNorm. What lies
+in `backbone.bottom_up.` keeps its names: of Swin they are its authors'. ResNet's become those of mmdetection's, whose
+`style` has to be 'caffe' for the weights of the zoo.
 Mask2Former's heads are read where they are built (`detection/mask2former/keys.py`).
 """
 
@@ -29,11 +29,18 @@ RESNET: tuple[Rule, ...] = (
     (r'^(backbone\.layer\d\.\d+)\.shortcut\.', r'\1.downsample.0.'),
 )
 RPN: tuple[Rule, ...] = (
+    (r'^proposal_generator\.rpn_head\.conv\.conv(\d)\.', r'rpn_head.rpn_conv.\1.conv.'),
     (r'^proposal_generator\.rpn_head\.conv\.(conv\.)?', 'rpn_head.rpn_conv.'),
     (r'^proposal_generator\.rpn_head\.objectness_logits\.', 'rpn_head.rpn_cls.'),
     (r'^proposal_generator\.rpn_head\.anchor_deltas\.', 'rpn_head.rpn_reg.'),
 )
 HEADS: tuple[Rule, ...] = (
+    (
+        r'^roi_heads\.box_head\.(\d\.)?conv(\d)\.(norm\.)?',
+        lambda match: (
+            f'roi_head.bbox_head.{match[1] or ""}shared_convs.{int(match[2]) - 1}.{"ln" if match[3] else "conv"}.'
+        ),
+    ),
     less(1, r'^roi_heads\.box_head\.fc{}\. -> roi_head.bbox_head.shared_fcs.{}.'),
     (r'^roi_heads\.box_predictor\.cls_score\.', 'roi_head.bbox_head.fc_cls.'),
     (r'^roi_heads\.box_predictor\.bbox_pred\.', 'roi_head.bbox_head.fc_reg.'),
@@ -43,6 +50,7 @@ HEADS: tuple[Rule, ...] = (
     ),
     (r'^roi_heads\.box_predictor\.(\d)\.cls_score\.', r'roi_head.bbox_head.\1.fc_cls.'),
     (r'^roi_heads\.box_predictor\.(\d)\.bbox_pred\.', r'roi_head.bbox_head.\1.fc_reg.'),
+    less(1, r'^roi_heads\.mask_head\.mask_fcn{}\.norm\. -> roi_head.mask_head.convs.{}.ln.'),
     less(1, r'^roi_heads\.mask_head\.mask_fcn{}\. -> roi_head.mask_head.convs.{}.conv.'),
     (r'^roi_heads\.mask_head\.deconv\.', 'roi_head.mask_head.upsample.'),
     (r'^roi_heads\.mask_head\.predictor\.', 'roi_head.mask_head.conv_logits.'),
@@ -70,7 +78,8 @@ def detector(state_dict: StateDict) -> StateDict:
     """A cascade has as many mask heads in mmdetection as stages, and one in Detectron2, which all stages take."""
     two_stages = any(key.startswith('proposal_generator.') for key in state_dict)
     rules = (*pyramid(2), *RPN, *HEADS) if two_stages else (*pyramid(3), *DENSE_HEAD)
-    renamed = rename(state_dict, (r'^backbone\.bottom_up\.', 'backbone.'), *RESNET, *rules)
+    places = (r'^backbone\.bottom_up\.', 'backbone.'), (r'^backbone\.simfp_', 'neck.simfp_')
+    renamed = rename(state_dict, *places, *RESNET, *rules)
     renamed |= {
         key: ratios_first(key, value)
         for key, value in renamed.items()

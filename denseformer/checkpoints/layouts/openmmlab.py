@@ -120,6 +120,12 @@ def beit_segmentor(state_dict: StateDict) -> StateDict:
     )
 
 
+def vitdet(state_dict: StateDict) -> StateDict:
+    """The heads' norms are named by their class there; the pyramid reads its names itself."""
+    return rename(state_dict, (r'^(roi_head\..*)\.norm_layer\.', r'\1.ln.'))
+
+
+VITDET = Layout(r'^roi_head\.mask_head\.(\d\.)?convs\.0\.norm_layer\.', vitdet)
 BEIT_SEGMENTOR = Layout(r'^(backbone\.blocks\.0\.attn\.q_bias$|neck\.upsample_4x\.)', beit_segmentor)
 LAYOUTS = {
     'Swin': Layout(r'^stages\.\d\.blocks\.\d+\.attn\.w_msa\.', swin),

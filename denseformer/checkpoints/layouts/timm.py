@@ -103,6 +103,26 @@ def poolformer(state_dict: StateDict) -> StateDict:
     )
 
 
+def tnt(state_dict: StateDict) -> StateDict:
+    """Words' positions are a map there; the variants called legacy are another network."""
+    renamed = rename(
+        state_dict,
+        (r'^patch_pos$', 'outer_pos'),
+        (r'^pixel_pos$', 'inner_pos'),
+        (r'^pixel_embed\.', 'patch_embed.'),
+        (r'(^|\.)norm([12])_proj\.', r'\1proj_norm\2.'),
+        (r'\.(attn|mlp)_in\.', r'.inner_\1.'),
+        (r'\.norm_in\.', '.inner_norm1.'),
+        (r'\.norm_mlp_in\.', '.inner_norm2.'),
+        (r'\.norm_out\.', '.outer_norm1.'),
+        (r'\.attn_out\.', '.outer_attn.'),
+        (r'\.norm_mlp\.', '.outer_norm2.'),
+        (r'\.mlp\.', '.outer_mlp.'),
+    )
+    renamed['inner_pos'] = renamed['inner_pos'].flatten(2).transpose(1, 2)
+    return renamed
+
+
 LAYOUTS = {
     'Swin': Layout(r'^layers[._]3\.downsample\.', swin),
     'SwinV2': Layout(r'^layers[._]3\.downsample\.', swin),
@@ -111,4 +131,5 @@ LAYOUTS = {
     'DaViT': Layout(r'^stem\.conv\.', davit),
     'GCViT': Layout(r'^stem\.conv1\.', gcvit),
     'PoolFormer': Layout(r'^stem\.conv\.', poolformer),
+    'TNT': Layout(r'^pixel_pos$', tnt),
 }

@@ -249,7 +249,13 @@ def mask2former(state_dict: StateDict) -> StateDict:
     }
 
 
+def segformer(state_dict: StateDict) -> StateDict:
+    """The head's names are read by the head."""
+    return rename(state_dict, (r'^segformer\.', 'backbone.segformer.'))
+
+
 SYSTEM = Layout(r'^model\.pixel_level_module\.', mask2former)
+SEGFORMER = Layout(r'^decode_head\.linear_c\.\d\.', segformer)
 MARK = r'^(\w+\.)?embeddings\.'
 LAYOUTS = {
     'Swin': Layout(MARK, swin),

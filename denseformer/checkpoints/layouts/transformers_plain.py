@@ -32,7 +32,8 @@ BLOCK: tuple[Rule, ...] = (
     (r'\.layernorm_after\.', '.norm2.'),
     (r'\.lambda_([12])$', r'.gamma_\1'),
     (r'\.layer_scale([12])\.lambda1$', r'.ls\1.gamma'),
-    (r'^encoder\.relative_position_bias\.', 'rel_pos_bias.'),
+    (r'^(blocks\.\d+)\.relative_position_bias\.', r'\1.attn.'),
+    (r'^(?:encoder\.relative|shared)_position_bias\.', 'rel_pos_bias.'),
     (r'^pooler\.layernorm\.', 'fc_norm.'),
     (r'^(?:\w+\.)?layernorm\.', 'norm.'),
     (r'^(?:cls_|distillation_)?classifier\.', 'head.'),
@@ -75,7 +76,7 @@ def dinov3(state_dict: StateDict) -> StateDict:
 
 def hiera(state_dict: StateDict) -> StateDict:
     """Blocks are numbered in their stages there, through by the authors."""
-    renamed = rename(drop(state_dict, r'(^|\.)pooler\.'), *STEM, *BLOCK)
+    renamed = rename(drop(state_dict, r'(^|\.)pooler\.', r'^decoder\.', r'^multiscale_fusion\.'), *STEM, *BLOCK)
     stages = [tuple(key.split('.')[2:5:2]) for key in renamed if key.startswith('encoder.stages.')]
     depths = Counter(stage for stage, _ in set(stages))
     starts = [0, *accumulate(depths[stage] for stage in sorted(depths))]

@@ -16,7 +16,7 @@ from denseformer.detection.annotation_files import (
     match_categories,
     name_panoptic_maps,
 )
-from denseformer.detection.coco_content import check_content, count_objects, log_left_out
+from denseformer.detection.coco_content import check_content, count_objects, log_left_out, reading_named
 from denseformer.registry import DATASETS
 
 NO_OUTLINE: list[list[float]] = [[]]  # mmdetection drops what is false, and fails where a mask is asked for
@@ -66,7 +66,7 @@ class CocoDataset(coco.CocoDataset):
         return left
 
     def COCOAPI(self, path: str) -> COCO:  # noqa: N802 -- mmdetection's name of what reads the file
-        with redirect_stdout(None):  # pycocotools reports each step
+        with redirect_stdout(None), reading_named(path):  # pycocotools reports each step
             content = super().COCOAPI(path)
         check_content(content.dataset, file=path, images=self.data_prefix.get('img') or '')
         match_categories(content, self.metainfo['classes'], file=path, subset=self.subset)

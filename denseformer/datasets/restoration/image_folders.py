@@ -17,8 +17,9 @@ class RestorationImages(BaseDataset):
     """Images of one folder as targets, and of another, where there is one, as what they are to be restored from.
 
     A degraded image has the path of its target, suffixes aside; its name may end in `x2` besides, the scale, as those
-    of DIV2K and Set5 do, or in DIV2K's `x4m` and `x4d`. Every target needs one. Folders are searched with all that is
-    below them; one whose name ends in `.lmdb` is a database, as `denseformer prepare lmdb` makes it.
+    of DIV2K and Set5 do, or in DIV2K's `x4m`, `x4d` and `x4w`. Every target needs one; of DIV2K's wild images, `x4w1`
+    to `x4w4`, each is a sample with the target that they share. Folders are searched with all that is below them; one
+    whose name ends in `.lmdb` is a database, as `denseformer prepare lmdb` makes it.
 
     Args:
         data_root: folder that the others are in.
@@ -70,7 +71,8 @@ class RestorationImages(BaseDataset):
             return [{'gt_path': str(path)} for path in targets.values()]
         folder = self.data_prefix['img_path']
         degraded = image_files(folder, self.suffixes)
-        missing = [name for name in targets if self._partner(name, degraded) is None]
+        partners = {name: self._partners(name, degraded) for name in targets}
+        missing = [name for name in targets if not partners[name]]
         if missing:
             raise ValueError(
                 f"{len(missing)} of {len(targets)} targets in '{self.data_prefix['gt_path']}' have no image of that "
@@ -78,11 +80,16 @@ class RestorationImages(BaseDataset):
                 'leave data_prefix.img_path out and let the pipeline make the degraded images.'
             )
         return [
-            {'gt_path': str(path), 'img_path': str(self._partner(name, degraded))} for name, path in targets.items()
+            {'gt_path': str(path), 'img_path': str(partner)}
+            for name, path in targets.items()
+            for partner in partners[name]
         ]
 
-    def _partner(self, name: str, degraded: Mapping[str, Path]) -> Path | None:
-        return next((degraded[each] for each in degraded_names(name, self.scale) if each in degraded), None)
+    def _partners(self, name: str, degraded: Mapping[str, Path]) -> list[Path]:
+        """The degraded image of a target, or all wild ones."""
+        one = [degraded[each] for each in degraded_names(name, self.scale) if each in degraded]
+        wild = [degraded[each] for each in wild_names(name, self.scale) if each in degraded]
+        return one[:1] or wild
 
     def _chosen(self, files: dict[str, Path]) -> dict[str, Path]:
         named = {*(self.only or ()), *self.without}
@@ -94,8 +101,14 @@ class RestorationImages(BaseDataset):
 
 
 def degraded_names(target: str, scale: int) -> tuple[str, ...]:
-    """Names that the degraded image of a target may have: DIV2K adds the scale, and 'm' for mild, 'd' for difficult."""
-    return (target, *(f'{target}x{scale}{kind}' for kind in ('', 'm', 'd')))
+    """Names that the one degraded image of a target may have: DIV2K adds the scale, and 'm' for mild, 'd' for
+    difficult, 'w' for wild."""
+    return (target, *(f'{target}x{scale}{kind}' for kind in ('', 'm', 'd', 'w')))
+
+
+def wild_names(target: str, scale: int) -> tuple[str, ...]:
+    """Names of the degraded images of a target where it has several, DIV2K's wild ones."""
+    return tuple(f'{target}x{scale}w{number}' for number in range(1, 5))
 
 
 def image_files(folder: str, suffixes: Collection[str] = IMAGES) -> dict[str, Path]:

@@ -42,7 +42,9 @@ def folders_named() -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ValueError(f"There is no folder '{error.filename}'. Check data_root and data_prefix.") from error
+        raise ValueError(
+            f"There is no folder '{error.filename}'. Check data_root and data_prefix; data/README.md has the layouts."
+        ) from error
 
 
 def filter_data(dataset: BaseSegDataset) -> list[dict[str, Any]]:

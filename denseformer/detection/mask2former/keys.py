@@ -111,17 +111,17 @@ def rename_key(key: str, names: Sequence[tuple[str, str]] = NAMES) -> str:
 
 
 def things_first(num_classes: int, num_stuff: int) -> list[int]:
-    """The number that Detectron2 gives each of our classes: things, then stuff."""
+    """The number that each of our classes, things, then stuff, has in Detectron2 and with EoMT's authors."""
     if (num_classes, num_stuff) not in STUFF:
         known = ', '.join(f'{name} ({k - stuff} and {stuff})' for (k, stuff), (name, _) in STUFF.items())
         raise ValueError(
-            f'weights of Detectron2 for {num_classes - num_stuff} classes of things and {num_stuff} of stuff. Here '
-            f'things stand before stuff; how Detectron2 mixes them is known for {known}. Give what is below '
-            'sem_seg_head our names (the `keys` of the head in denseformer.detection) and the rows of its classifiers '
-            'the order of your classes.'
+            f'weights of Detectron2 or of EoMT for {num_classes - num_stuff} classes of things and {num_stuff} of '
+            f'stuff. Here things stand before stuff; how they are mixed there is known for {known}. Give the weights '
+            'our names (the `keys` of the head in denseformer.detection) and the rows of their classifiers the order '
+            'of your classes.'
         )
     name, stuff = STUFF[num_classes, num_stuff]
     order = [*(i for i in range(num_classes) if i not in stuff), *stuff]
     if order != sorted(order):
-        MMLogger.get_current_instance().info(f"Weights of Detectron2: {name}'s classes are put in order, things first.")
+        MMLogger.get_current_instance().info(f"{name}'s classes are put in order, things first.")
     return order

@@ -6,6 +6,7 @@ numbers are stated once, masks are matched and compared with labels by `points`,
 Legend: B batch, Q queries, K classes, G labels, n matched masks, P points, H W image, h w the finest map.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -21,9 +22,9 @@ from mmseg.models.decode_heads import Mask2FormerHead as MMSegHead
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
-from denseformer.checkpoints.keys import rename
+from denseformer.checkpoints.keys import StateDict, drop, rename
 from denseformer.checkpoints.layouts.detectron2 import RESNET
-from denseformer.detection.mask2former.keys import remap_official_keys
+from denseformer.detection.mask2former.keys import remap_official_keys, things_first
 from denseformer.detection.mask2former.points import (
     CLASS,
     DICE,
@@ -37,6 +38,8 @@ from denseformer.registry import MODELS
 
 patch_mmcv_deform_attention()
 
+WHOLE_EOMT = r'(network\.)?encoder\.backbone\.|query\.weight$'
+"""A name that EoMT's authors, or transformers, give a part of it, from its beginning."""
 LEVELS = 3
 """Maps that the deformable encoder and the decoder attend to, the coarsest; mostly strides 8, 16 and 32."""
 
@@ -198,10 +201,13 @@ class PlainHead(QueryLosses):
         self.num_points = num_points
         self.num_stuff = num_stuff
 
+    def own_names(self, state_dict: StateDict) -> StateDict:
+        """`state_dict`, under the names of Detectron2, of mmdetection 2 or ours, under ours, things first; pure."""
+        return remap_official_keys(state_dict, self)
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        own = remap_official_keys(own, self)
-        state_dict.update({prefix + key: value for key, value in own.items()})
+        state_dict.update({prefix + key: value for key, value in self.own_names(own).items()})
         super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[misc]
 
 
@@ -239,25 +245,38 @@ class OfficialNames:
     """Mixin before mmdetection's or mmsegmentation's model: weights trained with Detectron2 load as they are.
 
     There the head is `sem_seg_head`, and a ResNet has names of its own; besides head and backbone they hold the weights
-    of classes in the loss. In DINOv3's segmentor, backbone and head are the parts 0 and 1 of `segmentation_model`.
+    of classes in the loss. In DINOv3's segmentor, backbone and head are the parts 0 and 1 of `segmentation_model`. An
+    EoMT of its authors or of transformers is nothing but what is the backbone here.
     """
 
     head_name: ClassVar[str]
 
+    def own_names(self, state_dict: StateDict) -> StateDict:
+        """`state_dict`, in any of these layouts or in ours, below the names that backbone and head have here; pure."""
+        if any(re.match(WHOLE_EOMT, key) for key in state_dict):
+            return self.of_eomt(state_dict)
+        state_dict = rename(
+            drop(state_dict, r'^criterion\.'),
+            (r'^(sem_seg_head|segmentation_model\.1)\.', f'{self.head_name}.'),
+            (r'^segmentation_model\.0\.', 'backbone.'),
+        )
+        resnet = {key for key in state_dict if key.startswith(('backbone.stem.', 'backbone.res'))}
+        rest = {key: value for key, value in state_dict.items() if key not in resnet}
+        return {**rest, **rename({key: state_dict[key] for key in resnet}, *RESNET)}
+
+    def of_eomt(self, state_dict: StateDict) -> StateDict:
+        """A whole EoMT below `backbone.`, with things before stuff."""
+        head: Any = getattr(self, self.head_name)
+        classes, stuff = head.num_classes, getattr(head, 'num_stuff_classes', 0)
+        rows = {key: value for key, value in state_dict.items() if re.search(r'\bclass_(head|predictor)\.', key)}
+        if 0 < stuff < classes and all(len(value) == classes + 1 for value in rows.values()):
+            order = [*things_first(classes, stuff), classes]
+            state_dict = {**state_dict, **{key: value[order] for key, value in rows.items()}}
+        return {f'backbone.{key}': value for key, value in state_dict.items()}
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        for theirs, ours in (
-            ('sem_seg_head.', f'{self.head_name}.'),
-            ('segmentation_model.0.', 'backbone.'),
-            ('segmentation_model.1.', f'{self.head_name}.'),
-        ):
-            for key in [key for key in state_dict if key.startswith(prefix + theirs)]:
-                state_dict[prefix + ours + key[len(prefix + theirs) :]] = state_dict.pop(key)
-        starts = tuple(f'{prefix}backbone.{part}' for part in ('stem.', 'res'))
-        resnet = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(starts)}
-        state_dict.update({prefix + key: value for key, value in rename(resnet, *RESNET).items()})
-        state_dict.pop(prefix + 'criterion.empty_weight', None)
-        for key in [key for key in state_dict if key.startswith(prefix + 'network.')]:  # EoMT's authors
-            state_dict[f'{prefix}backbone.{key[len(prefix) + len("network.") :]}'] = state_dict.pop(key)
+        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
+        state_dict.update({prefix + key: value for key, value in self.own_names(own).items()})
         super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[misc]
 
 

@@ -1,7 +1,5 @@
 """SAM's decoder and USIS-SAM under the names of their authors and of transformers."""
 
-import re
-
 from denseformer.checkpoints.keys import Rule, StateDict, drop, linear_from_pointwise, rename
 
 TRANSFORMER: tuple[Rule, ...] = (
@@ -48,14 +46,5 @@ def remap_detector_keys(state_dict: StateDict) -> StateDict:
         (r'^neck\.hidden_convs\.', 'neck.smooth.'),
         (r'^neck\.fusion_conv\.', 'neck.widen.'),
         (r'^(neck\.feature_spliter|fpn)\.', 'neck.pyramid.'),
-        (r'^neck\.pyramid\.fpn(\d)\.', lambda match: f'neck.pyramid.simfp_{int(match[1]) + 1}.'),
-        (r'^neck\.pyramid\.(lateral|fpn)_convs\.(\d)\.(conv|norm_layer)\.', level_conv),
     )
     return linear_from_pointwise(remap_decoder_keys(state_dict), r'^neck\.gate\.')
-
-
-def level_conv(match: re.Match) -> str:
-    """The place of a level's convolutions behind those that double its map, or what halves it."""
-    level = int(match[2])
-    place = (4, 1, 0, 1)[level] + (match[1] == 'fpn')
-    return f'neck.pyramid.simfp_{level + 2}.{place}.' + ('norm.' if match[3] == 'norm_layer' else '')

@@ -3,6 +3,7 @@
 from denseformer.engine.hooks.auxiliary_losses import AuxiliaryLossHook
 from denseformer.engine.hooks.checkpoint import CheckpointHook
 from denseformer.engine.hooks.feature_cache import FeatureCacheHook
+from denseformer.engine.hooks.fit_stitches import FitStitchesHook
 from denseformer.engine.hooks.mask_annealing import MaskAnnealingHook
 from denseformer.engine.hooks.nan_guard import NaNGuardHook
 from denseformer.engine.hooks.patience import PatienceHook
@@ -15,6 +16,7 @@ __all__ = [
     'AuxiliaryLossHook',
     'CheckpointHook',
     'FeatureCacheHook',
+    'FitStitchesHook',
     'MaskAnnealingHook',
     'NaNGuardHook',
     'PatienceHook',

@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 
 from denseformer.folders.found import IGNORED, Found, Sample
-from denseformer.folders.listing import FolderError, Listing, some, split_of
+from denseformer.folders.listing import FolderError, Listing, split_of
 
 EXPECTED = 'Cityscapes: leftImg8bit/ and gtFine/ with *_gtFine_labelTrainIds.png; ADE20K: ADE_*.jpg and ADE_*.png'
 
@@ -17,7 +17,7 @@ def recognize_cityscapes(listing: Listing, names: tuple[str, ...] = ()) -> Found
 
     known = set(listing.names)
     meta = CityscapesDataset.METAINFO
-    samples, faults, kinds = [], [], set()
+    samples, incomplete, kinds = [], {}, set()
     for image in images:
         stem = image.replace('leftImg8bit/', 'gtFine/').removesuffix('_leftImg8bit.png')
         label = next(
@@ -32,16 +32,18 @@ def recognize_cityscapes(listing: Listing, names: tuple[str, ...] = ()) -> Found
             kinds.add(label.rpartition('_')[2])
             samples.append(Sample(image, split_of(image), (label,)))
         elif split_of(image) != 'test':
-            faults.append(f'{image}: there is no {stem}_gtFine_labelTrainIds.png')
-    if faults or len(kinds) > 1:
-        faults = faults or ['some label maps are of training ids and some of ids']
-        raise FolderError(f"'{listing.root}' is laid out as Cityscapes, but:\n{some(faults)}")
+            incomplete[image] = f'there is no {stem}_gtFine_labelTrainIds.png'
+    if len(kinds) > 1:
+        raise FolderError(
+            f"'{listing.root}' is laid out as Cityscapes, but some label maps are of training ids and some of ids."
+        )
     values = {}
     if kinds == {'labelIds.png'}:
         ids = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
         values = {**dict.fromkeys(range(34), IGNORED), **{stored: i for i, stored in enumerate(ids)}}
     palette = tuple(map(tuple, meta['palette']))
-    return Found('Cityscapes', 'segmentation', tuple(samples), tuple(meta['classes']), (), palette, values)
+    classes = tuple(meta['classes'])
+    return Found('Cityscapes', 'segmentation', tuple(samples), classes, (), palette, values, incomplete=incomplete)
 
 
 def recognize_ade20k(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
@@ -54,15 +56,11 @@ def recognize_ade20k(listing: Listing, names: tuple[str, ...] = ()) -> Found | N
         return None
     from mmseg.datasets import ADE20KDataset
 
-    faults = [
-        f'{name}: has no label map {PurePosixPath(name).stem}.png'
-        for name in images
-        if PurePosixPath(name).stem not in labels
-    ]
-    if faults:
-        raise FolderError(f"'{listing.root}' is laid out as ADE20K, but:\n{some(faults)}")
+    stems = {name: PurePosixPath(name).stem for name in images}
+    incomplete = {name: f'has no label map {stem}.png' for name, stem in stems.items() if stem not in labels}
     meta = ADE20KDataset.METAINFO
-    samples = tuple(Sample(name, split_of(name), (labels[PurePosixPath(name).stem],)) for name in images)
+    samples = tuple(Sample(name, split_of(name), (labels[stem],)) for name, stem in stems.items() if stem in labels)
     values = {0: IGNORED, **{stored: stored - 1 for stored in range(1, 151)}}
     palette = tuple(map(tuple, meta['palette']))
-    return Found('ADE20K', 'segmentation', samples, tuple(meta['classes']), (), palette, values)
+    classes = tuple(meta['classes'])
+    return Found('ADE20K', 'segmentation', samples, classes, (), palette, values, incomplete=incomplete)

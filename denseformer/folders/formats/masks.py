@@ -31,9 +31,10 @@ Key = tuple[str, ...]
 def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
     """Images with their masks; without classes, which `with_meaning` adds, unless each class has files of its own."""
     names_there = [name for name in listing.images if OBJECT_FOLDER not in PurePosixPath(name).parts]
+    said = listing.mask_folders
     around = len(common_folder(names_there))  # a folder around all files says nothing of one
-    masks = [name for name in names_there if is_mask(name[around:])]
-    images = [name for name in names_there if not is_mask(name[around:])]
+    masks = masks_in(listing, names_there) if said else [name for name in names_there if is_mask(name[around:])]
+    images = sorted({*names_there} - {*masks})
     if not masks:
         images, masks = beside(names_there)
     if not masks or not images:
@@ -42,24 +43,42 @@ def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
         labelled = {mask_key(name)[-1] for name in masks}
         images = [name for name in images if PurePosixPath(name).stem in labelled]
     lists = listed_splits(listing)
-    samples, classes, faults = pair(images, masks)
+    samples, classes, faults, incomplete = pair(images, masks, said)
     if faults:
+        listed = [*faults, *(f'{name}: {lack}' for name, lack in incomplete.items())]
         raise FolderError(
-            f"'{listing.root}' seems to hold images and masks, but:\n{some(faults)}\n"
+            f"'{listing.root}' seems to hold images and masks, but:\n{some(listed)}\n"
             'Give each mask the name of its image, and remove what belongs to nothing.'
         )
     stems = [PurePosixPath(sample.image).stem for sample in samples]
     samples = [replace(s, split=s.split or lists.get(stem, '')) for s, stem in zip(samples, stems, strict=True)]
     if lists and any(sample.split for sample in samples):
         samples = [sample for sample in samples if sample.split]
+        incomplete = {name: lack for name, lack in incomplete.items() if PurePosixPath(name).stem in lists}
     if classes:
         if 'background' not in classes[0].lower():
             classes = ['background', *classes]
             samples = [replace(s, label_classes=tuple(i + 1 for i in s.label_classes)) for s in samples]
         classes, samples = in_order_of(names, classes, samples)
         present = {s.image: frozenset(classes[i] for i in (0, *s.label_classes)) for s in samples}
-        return Found('one mask file per class', 'segmentation', tuple(samples), tuple(classes), present=present)
-    return Found('masks', 'segmentation', tuple(samples))
+        kind = 'one mask file per class'
+        return Found(kind, 'segmentation', tuple(samples), tuple(classes), present=present, incomplete=incomplete)
+    return Found('masks', 'segmentation', tuple(samples), incomplete=incomplete)
+
+
+def masks_in(listing: Listing, names: Sequence[str]) -> list[str]:
+    """The files in the folders of masks that a data file names. Raises FolderError for one without an image."""
+    inside = {
+        folder: [name for name in names if f'/{folder}/' in f'/{name}'] for folder in map(trimmed, listing.mask_folders)
+    }
+    empty = [folder for folder, found in inside.items() if not found]
+    if empty:
+        raise FolderError(f"'{listing.root}': masks names '{empty[0]}', but no image is in a folder of this name.")
+    return sorted({name for found in inside.values() for name in found})
+
+
+def trimmed(folder: str) -> str:
+    return PurePosixPath(folder.replace('\\', '/')).as_posix().strip('/')
 
 
 def is_mask(name: str) -> bool:
@@ -100,11 +119,20 @@ def beside(names: Sequence[str]) -> tuple[list[str], list[str]]:
     return [name for name in names if name not in set(masks)], masks
 
 
-def key_of(name: str) -> Key:
-    """Parts that the paths of an image and its mask share: folders without the words for either, splits by one name."""
+def own_folders(names: Sequence[str], others: Sequence[str]) -> frozenset[str]:
+    """Folders that all of these files are in, and none of the others."""
+    shared = set.intersection(*({*PurePosixPath(name).parent.parts} for name in names))
+    return frozenset(shared.difference(*(PurePosixPath(name).parent.parts for name in others)))
+
+
+def key_of(name: str, without: frozenset[str] = frozenset()) -> Key:
+    """Parts that the paths of an image and its mask share: folders without the words for either, splits by one name.
+
+    without: folders that only one of the two is in.
+    """
     path = PurePosixPath(name)
     parts = []
-    for part in path.parent.parts:
+    for part in (part for part in path.parent.parts if part not in without):
         left = [SPLIT_WORDS.get(word, word) for word in words(part)]
         kinds = MASK_WORDS | IMAGE_WORDS
         if set(left) & kinds:
@@ -117,8 +145,8 @@ def key_of(name: str) -> Key:
     return (*parts, path.stem)
 
 
-def mask_key(name: str) -> Key:
-    *folders, stem = key_of(name)
+def mask_key(name: str, without: frozenset[str] = frozenset()) -> Key:
+    *folders, stem = key_of(name, without)
     return (*folders, SUFFIX.sub('', stem) or stem)
 
 
@@ -131,15 +159,25 @@ class ClassFile:
     mask: str
 
 
-def pair(images: Sequence[str], masks: Sequence[str]) -> tuple[list[Sample], list[str], list[str]]:
-    """(samples, classes where each has files of its own, faults)."""
-    by_key = {key_of(name): name for name in images}
-    found: dict[Key, list[str]] = {}
-    for mask in masks:
-        exact = key_of(mask)
-        found.setdefault(exact if exact in by_key else mask_key(mask), []).append(mask)
+def pair(
+    images: Sequence[str], masks: Sequence[str], mask_folders: Sequence[str]
+) -> tuple[list[Sample], list[str], list[str], dict[str, str]]:
+    """(samples, classes where each has files of its own, faults, {image: what it lacks}).
+
+    mask_folders: as in `Listing`.
+    """
+    spoken = frozenset(part for folder in map(trimmed, mask_folders) for part in PurePosixPath(folder).parts)
+    of_masks = spoken.difference(*(PurePosixPath(name).parent.parts for name in images))
+    for of_images in (frozenset[str](), own_folders(images, masks)):
+        by_key = {key_of(name, of_images): name for name in images}
+        found: dict[Key, list[str]] = {}
+        for mask in masks:
+            exact = key_of(mask, of_masks)
+            found.setdefault(exact if exact in by_key else mask_key(mask, of_masks), []).append(mask)
+        if by_key.keys() & found.keys():
+            break
     alone = [key for key in found if key not in by_key]
-    per_class = [row for key in alone for mask in found[key] for row in class_files(mask, by_key)]
+    per_class = [row for key in alone for mask in found[key] for row in class_files(mask, of_masks, by_key)]
     if len(per_class) > len(masks) / 2:
         return pair_classes(by_key, per_class)
     faults = [f'{found[key][0]}: is a mask without image' for key in alone]
@@ -150,14 +188,14 @@ def pair(images: Sequence[str], masks: Sequence[str]) -> tuple[list[Sample], lis
     ]
     # Test images are often published without masks.
     missing = [name for key, name in by_key.items() if key not in found and split_of(name) != 'test']
-    faults += [f'{name}: is an image without mask' for name in missing]
+    incomplete = dict.fromkeys(missing, 'is an image without mask')
     samples = [Sample(name, split_of(name), (found[key][0],)) for key, name in by_key.items() if key in found]
-    return samples, [], faults
+    return samples, [], faults, incomplete
 
 
-def class_files(mask: str, by_key: Mapping[Key, str]) -> list[ClassFile]:
+def class_files(mask: str, without: frozenset[str], by_key: Mapping[Key, str]) -> list[ClassFile]:
     """The image and class a mask may belong to: of a.jpg, masks/road/a.png, masks/a/road.png or masks/a_road.png."""
-    *folders, stem = key_of(mask)
+    *folders, stem = key_of(mask, without)
     for i, folder in enumerate(folders):
         for key, name in (
             ((*folders[:i], *folders[i + 1 :], stem), folder),
@@ -172,7 +210,10 @@ def class_files(mask: str, by_key: Mapping[Key, str]) -> list[ClassFile]:
     return []
 
 
-def pair_classes(by_key: Mapping[Key, str], files: Sequence[ClassFile]) -> tuple[list[Sample], list[str], list[str]]:
+def pair_classes(
+    by_key: Mapping[Key, str], files: Sequence[ClassFile]
+) -> tuple[list[Sample], list[str], list[str], dict[str, str]]:
+    """`pair` for files of one class each."""
     classes = sorted({row.name for row in files}, key=lambda name: ('background' not in name.lower(), name))
     of_image: dict[Key, list[ClassFile]] = {key: [] for key in by_key}
     for row in files:
@@ -182,5 +223,5 @@ def pair_classes(by_key: Mapping[Key, str], files: Sequence[ClassFile]) -> tuple
         for key, name in by_key.items()
         if (rows := of_image[key])
     ]
-    faults = [f'{by_key[key]}: is an image without a mask of any class' for key, rows in of_image.items() if not rows]
-    return samples, classes, faults
+    missing = [by_key[key] for key, rows in of_image.items() if not rows]
+    return samples, classes, [], dict.fromkeys(missing, 'is an image without a mask of any class')

@@ -6,7 +6,16 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from denseformer.folders.found import Found, Sample
-from denseformer.folders.listing import SPLIT_WORDS, FolderError, Listing, image_words, some, split_of, words
+from denseformer.folders.listing import (
+    SPLIT_WORDS,
+    FolderError,
+    Listing,
+    image_words,
+    most_common,
+    some,
+    split_of,
+    words,
+)
 from denseformer.images.reading import read_image
 
 EXPECTED_PAIRS = 'pairs: two folders of the same names, such as input/ and target/, or LR/ and HR/'
@@ -17,7 +26,7 @@ DEGRADED = frozenset(
 TARGET = frozenset('target targets gt clean clear sharp hq hr high groundtruth original norain ground'.split())  # noqa: SIM905
 ROLES = DEGRADED | TARGET | frozenset(SPLIT_WORDS)
 SCALE_FOLDER = re.compile(r'^[xX]\d$')
-SCALE_SUFFIX = re.compile(r'x[2348][dm]?$')
+SCALE_SUFFIX = re.compile(r'x[2348]([dm]|w[1-4]?)?$')
 """Ends that DIV2K adds to the names of degraded images; see `degraded_names`."""
 PREFERRED_SCALE = 4
 LABEL_SUFFIXES = (
@@ -47,6 +56,7 @@ def recognize_pairs(listing: Listing, names: tuple[str, ...] = ()) -> Found | No
         return None
     scales: dict[int, list[Sample]] = {}
     faults: list[str] = []
+    incomplete: dict[str, str] = {}
     used: set[str] = set()
     by_key: dict[tuple[str, ...], list[str]] = {}
     keys = {key_of(name) for name in targets}
@@ -57,7 +67,7 @@ def recognize_pairs(listing: Listing, names: tuple[str, ...] = ()) -> Found | No
         found = by_key.get(key_of(name), [])
         used.update(found)
         if not found:
-            faults.append(f'{name}: is a target without an image of its name')
+            incomplete[name] = 'is a target without an image of its name'
         for image in found:
             scale = scale_of(listing, image, name)
             if scale is None:
@@ -68,15 +78,16 @@ def recognize_pairs(listing: Listing, names: tuple[str, ...] = ()) -> Found | No
                 scales.setdefault(scale, []).append(Sample(name, split_of(name), (image,), size=listing.size(name)))
     # Test images are often published without targets.
     missing = [name for name in inputs if name not in used and split_of(name) != 'test']
-    faults += [f'{name}: is an image without a target of its name' for name in missing]
-    if faults:
+    incomplete |= dict.fromkeys(missing, 'is an image without a target of its name')
+    if faults or not scales:
+        faults = [*(f'{name}: {lack}' for name, lack in incomplete.items()), *faults]
         raise FolderError(f"'{listing.root}' seems to hold pairs of images, but:\n{some(faults)}")
     scale = PREFERRED_SCALE if PREFERRED_SCALE in scales else min(scales)
     notes = (
         (f'there are images for x{", x".join(map(str, sorted(scales)))}: x{scale} is taken',) if len(scales) > 1 else ()
     )
     task = 'restoration' if scale == 1 else 'super-resolution'
-    return Found('pairs of images', task, tuple(scales[scale]), scale=scale, notes=notes)
+    return Found('pairs of images', task, tuple(scales[scale]), scale=scale, notes=notes, incomplete=incomplete)
 
 
 def recognize_alone(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
@@ -93,8 +104,7 @@ def signs_of_labels(listing: Listing, names: tuple[str, ...]) -> list[str]:
 
     names: of classes, as a data file gives them.
     """
-    looked = listing.images[:: -(-len(listing.images) // LOOKED_AT)]
-    masks = [name for name in looked if looks_like_mask(listing, name)]
+    masks = seeming_masks(listing)
     labels = [*listing.ending(*LABEL_SUFFIXES), *(name for name in listing.ending('.txt') if image_words(name) < 0)]
     return [
         *([f'a data file names classes: {", ".join(names[:5])}'] if names else []),
@@ -102,8 +112,35 @@ def signs_of_labels(listing: Listing, names: tuple[str, ...]) -> list[str]:
             f'{name}: {"cannot be read as json" if is_broken(listing, name) else "labels of no known format"}'
             for name in labels[:5]
         ),
-        *(f'{name}: has as few colors as a mask' for name in (masks[:5] if len(masks) > len(looked) / 4 else [])),
+        *(f'{name}: has as few colors as a mask' for name in masks[:5]),
     ]
+
+
+def looked_at(listing: Listing) -> list[str]:
+    """Some images of all folders."""
+    return listing.images[:: -(-len(listing.images) // LOOKED_AT) or 1]
+
+
+def seeming_masks(listing: Listing) -> list[str]:
+    """The files that look like masks, of some that are looked at; none where these are few."""
+    looked = looked_at(listing)
+    masks = [name for name in looked if looks_like_mask(listing, name)]
+    return masks if len(masks) > len(looked) / 4 else []
+
+
+def how_to_name(listing: Listing) -> str:
+    """Advice on how to name files that look like masks, or their folder, to have them taken for masks; '' for none."""
+    masks = seeming_masks(listing)
+    if not masks:
+        return ''
+    around = {part for name in {*looked_at(listing)} - {*masks} for part in PurePosixPath(name).parent.parts}
+    folders = [part for name in masks for part in PurePosixPath(name).parent.parts if part not in around]
+    ways = (
+        f"call the folder masks/, or name it in data.yaml, 'masks: {most_common(folders)}'"
+        if folders
+        else 'call them NAME_mask.png, or put them into a folder masks/'
+    )
+    return f'\nIf {masks[0]} is a mask of an image, {ways}.'
 
 
 def is_broken(listing: Listing, name: str) -> bool:

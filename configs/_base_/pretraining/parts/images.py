@@ -1,4 +1,4 @@
-# Images of a dataset for semantic segmentation, without their labels.
+# Images of a dataset, without their labels if it has any.
 _base_ = '../../heads/parts/pixels.py'
 default_scope = 'mmseg'
 model = dict(
