@@ -169,7 +169,7 @@ def set_pretrained(config: Config, options: TrainOptions) -> None:
 
 
 def network_settings(config: Config) -> Any:
-    """Those of the model's backbone or network, if it has one; of the backbone in EoMT, which adds queries to it."""
+    """Settings of the model's backbone or network, if it has one; of the backbone in EoMT, which adds queries to it."""
     settings = config.model.get('backbone') or config.model.get('network')
     if settings is None or 'backbone' not in settings:
         return settings

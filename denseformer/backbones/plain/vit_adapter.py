@@ -99,7 +99,7 @@ class TokenWindowAttention(SelfAttention):
         self.window = (window, window)
 
     def position_bias(self) -> Tensor | None:
-        """What is added to the logits."""
+        """A bias that is added to the logits, if there is one: broadcastable to (n, h, N, N)."""
         return None
 
     def forward(self, x: Tensor, size: Size) -> Tensor:
