@@ -14,6 +14,7 @@ STEPS = {
     'SDANet': 50,
     'SDANet, of two stages': 25,
     'kMaX-DeepLab, label maps': 100,
+    'kMaX-DeepLab': 140,
     'RT-DETR': 90,
     'FashionFormer': 75,
     'Isomer': 50,
