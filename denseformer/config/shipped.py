@@ -29,6 +29,7 @@ TASKS = {
     'datasets/inpainting': 'inpainting',
     'datasets/chikusei': 'hyperspectral super-resolution',
     'datasets/set5': 'super-resolution',
+    'datasets/images': 'training without labels',
 }
 """Base -> task. The first that a config builds on, at any depth, decides."""
 METRICS = {
