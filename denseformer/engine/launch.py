@@ -189,6 +189,13 @@ def set_finetuning(config: Config, options: TrainOptions) -> None:
         settings.pop('lora', None)
 
 
+def set_stitches(config: Config, options: TrainOptions) -> None:
+    """Let the layers between an SN-Net's pre-trained anchors be fitted before they are trained."""
+    if (network_settings(config) or {}).get('anchors_pretrained'):
+        hook = dict(type='denseformer.FitStitchesHook')
+        config.default_hooks = {'fit_stitches': hook, **(config.get('default_hooks') or {})}
+
+
 def set_feature_cache(config: Config, options: TrainOptions) -> None:
     """Let the maps of a frozen backbone be computed once and kept."""
     if not options.cache_features:
@@ -282,6 +289,7 @@ TRAIN_STEPS: tuple[Callable[[Config, TrainOptions], None], ...] = (
         set_start,
         set_pretrained,
         set_finetuning,
+        set_stitches,
         set_feature_cache,
         use_mixed_precision,
         compile_model,

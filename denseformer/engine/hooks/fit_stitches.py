@@ -17,9 +17,12 @@ class FitStitchesHook(Hook):
 
     images: how many training images they are fitted to, the authors' 50 unless given; in distributed training those of
     the first process. Layers stay as they are in a run that is resumed, or that starts from weights of the whole
-    network (`pretrained`, `load_from`).
+    network (`pretrained`, `load_from`), and between anchors of random weights, whose tokens tell nothing.
 
-    Raises ConfigError for a model without such a network, ValueError for fewer than one image.
+    `train` adds it to runs whose backbone has `anchors_pretrained`; `default_hooks.fit_stitches` is its place there.
+
+    Raises ConfigError for a model without such a network and for a dataset without images, ValueError for fewer than
+    one image.
     """
 
     def __init__(self, images: int = 50):
@@ -31,24 +34,35 @@ class FitStitchesHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         networks = [module for module in model.modules() if hasattr(module, 'fit_stitches')]
         if not networks:
-            raise ConfigError('FitStitchesHook: no part of the model has stitches. Take it out of custom_hooks.')
+            raise ConfigError('FitStitchesHook: no part of the model has stitches. Leave the hook out.')
         if runner.iter > 0 or runner.cfg.get('load_from'):
             return
         for network in networks:
             if network.init_cfg is not None:
                 continue
-            network.fit_stitches(self.first_images(runner))
+            if any(anchor.init_cfg is None for anchor in network.anchors):
+                runner.logger.warning(
+                    'Stitching layers stay as they were drawn: anchors_pretrained names no weights of the anchors.'
+                )
+                continue
+            images = self.first_images(runner)
+            network.fit_stitches(images)
             for parameter in network.stitches.parameters():
                 broadcast(parameter.data)
-            runner.logger.info(f'Stitching layers are fitted to {self.images} training images.')
+            runner.logger.info(f'Stitching layers are fitted to {len(images)} training images.')
 
     @torch.no_grad()
-    def first_images(self, runner: Runner) -> Tensor:
-        """(images, 3, height, width), as the model's preprocessor hands them to the network; fewer of a small set."""
+    def first_images(self, runner: Runner) -> list[Tensor]:
+        """(3, height, width) each, as the model's preprocessor hands them to the network; fewer of a small dataset."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        wanted = min(self.images, len(runner.train_dataloader.dataset))
         found: list[Tensor] = []
-        for batch in runner.train_dataloader:
+        for batch in runner.train_dataloader if wanted else ():
             found.extend(model.data_preprocessor(batch, True)['inputs'])
-            if len(found) >= min(self.images, len(runner.train_dataloader.dataset)):
+            if len(found) >= wanted:
                 break
-        return torch.stack(found[: self.images])
+        if not found:
+            raise ConfigError(
+                'FitStitchesHook: the training set has no image, or fewer than one batch holds (drop_last).'
+            )
+        return found[:wanted]
