@@ -191,7 +191,7 @@ def set_finetuning(config: Config, options: TrainOptions) -> None:
 
 def set_stitches(config: Config, options: TrainOptions) -> None:
     """Let the layers between an SN-Net's pre-trained anchors be fitted before they are trained."""
-    if (network_settings(config) or {}).get('anchors_pretrained'):
+    if config.get('model') and (network_settings(config) or {}).get('anchors_pretrained'):
         hook = dict(type='denseformer.FitStitchesHook')
         config.default_hooks = {'fit_stitches': hook, **(config.get('default_hooks') or {})}
 

@@ -100,7 +100,8 @@ class MAE(BaseModel):
     def takes_some_tokens(self) -> bool:
         """Whether the backbone's blocks work on any of its tokens, which is so where each has its place by itself."""
         net = self.backbone
-        if not isinstance(net, PlainBackbone) or net.embeds_parts or getattr(net, 'mlp_factors', None):  # drawn anew
+        draws_widths = getattr(net, 'mlp_factors', None) is not None  # of its MLPs, in each forward pass
+        if not isinstance(net, PlainBackbone) or net.embeds_parts or draws_widths:
             return False
         x, size = net.patch_embed(torch.zeros(1, net.in_channels, 2 * self.stride, 2 * self.stride))
         return all(is_rotation(item, x.shape[1]) for item in net.context(x, size))

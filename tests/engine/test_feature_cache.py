@@ -186,7 +186,8 @@ def test_files_that_a_crash_left_damaged_are_computed_again(tmp_path, warned):
     for one, other in zip(backbone(image), expected, strict=True):
         torch.testing.assert_close(one, other)
     assert (cache.read, cache.written) == (1, 5)
-    assert len(warned) == 2 and all('is damaged' in message for message in warned)
+    assert len(warned) == 2
+    assert all('is damaged' in message for message in warned)
     backbone(image)
     assert cache.read == 4
 

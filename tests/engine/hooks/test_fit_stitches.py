@@ -88,7 +88,8 @@ def test_training_adds_the_hook_for_pretrained_anchors_beside_those_of_other_bas
         config = Config(dict(given, model=dict(backbone=dict(type='denseformer.SNNet', **backbone))))
         set_stitches(config, TrainOptions())
         set_stitches(config, TrainOptions())
-        assert config.custom_hooks == ['another'] and config.default_hooks.pop('logger') == 'kept'
+        assert config.custom_hooks == ['another']
+        assert config.default_hooks.pop('logger') == 'kept'
         return tuple(config.default_hooks.values())
 
     assert hooks(anchors_pretrained=ANCHORS) == (dict(type='denseformer.FitStitchesHook'),)
