@@ -181,7 +181,7 @@ class CroCoDPTHead(UnnormedDPTHead):
         return super().forward(inputs)
 
     def own_names(self, state_dict: StateDict) -> StateDict:
-        """From the authors' names, who keep some layers under two, and a first unit of `refinenet4` that is never used."""
+        """From the authors' names, who keep some layers twice, and refinenet4's first unit, which has no use."""
 
         def block(match: re.Match) -> str:
             return f'fusion_blocks.{4 - int(match[1])}.'
