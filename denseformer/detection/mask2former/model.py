@@ -22,7 +22,7 @@ from mmseg.models.decode_heads import Mask2FormerHead as MMSegHead
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
-from denseformer.checkpoints.keys import StateDict, drop, rename
+from denseformer.checkpoints.keys import RenamesKeys, StateDict, drop, rename
 from denseformer.checkpoints.layouts.detectron2 import RESNET
 from denseformer.detection.mask2former.keys import remap_official_keys, things_first
 from denseformer.detection.mask2former.points import (
@@ -137,7 +137,7 @@ def loss_settings(num_classes: int, void_weight: float) -> dict[str, dict[str, A
     )
 
 
-class PlainHead(QueryLosses):
+class PlainHead(RenamesKeys, QueryLosses):
     """Mixin before mmdetection's or mmsegmentation's head, which state most of these numbers in several places.
 
     Args:
@@ -205,11 +205,6 @@ class PlainHead(QueryLosses):
         """`state_dict`, under the names of Detectron2, of mmdetection 2 or ours, under ours, things first; pure."""
         return remap_official_keys(state_dict, self)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        state_dict.update({prefix + key: value for key, value in self.own_names(own).items()})
-        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[misc]
-
 
 @MODELS.register_module()
 class Mask2FormerHead(PlainHead, MMDetHead):
@@ -241,7 +236,7 @@ class Mask2FormerSemanticHead(PlainHead, MMSegHead):
         return torch.einsum('bqk,bqhw->bkhw', scores.softmax(-1)[..., :-1], masks)
 
 
-class OfficialNames:
+class OfficialNames(RenamesKeys):
     """Mixin before mmdetection's or mmsegmentation's model: weights trained with Detectron2 load as they are.
 
     There the head is `sem_seg_head`, and a ResNet has names of its own; besides head and backbone they hold the weights
@@ -273,11 +268,6 @@ class OfficialNames:
             order = [*things_first(classes, stuff), classes]
             state_dict = {**state_dict, **{key: value[order] for key, value in rows.items()}}
         return {f'backbone.{key}': value for key, value in state_dict.items()}
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        state_dict.update({prefix + key: value for key, value in self.own_names(own).items()})
-        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[misc]
 
 
 @MODELS.register_module()
