@@ -15,8 +15,8 @@ from denseformer.registry import HOOKS
 class FitStitchesHook(Hook):
     """Fits an SN-Net's stitching layers to the tokens of its anchors before the first step.
 
-    images: how many training images they are fitted to, the authors' 50 unless given; in distributed training those of
-    the first process. Layers stay as they are in a run that is resumed, or that starts from weights of the whole
+    images: how many training images they are fitted to, the authors' 50 unless given: drawn, and the same in all
+    processes and runs. Layers stay as they are in a run that is resumed, or that starts from weights of the whole
     network (`pretrained`, `load_from`), and between anchors of random weights, whose tokens tell nothing.
 
     `train` adds it to runs whose backbone has `anchors_pretrained`; `default_hooks.fit_stitches` is its place there.
@@ -45,24 +45,22 @@ class FitStitchesHook(Hook):
                     'Stitching layers stay as they were drawn: anchors_pretrained names no weights of the anchors.'
                 )
                 continue
-            images = self.first_images(runner)
+            images = self.drawn_images(runner)
             network.fit_stitches(images)
             for parameter in network.stitches.parameters():
                 broadcast(parameter.data)
             runner.logger.info(f'Stitching layers are fitted to {len(images)} training images.')
 
     @torch.no_grad()
-    def first_images(self, runner: Runner) -> list[Tensor]:
-        """(3, height, width) each, as the model's preprocessor hands them to the network; fewer of a small dataset."""
+    def drawn_images(self, runner: Runner) -> list[Tensor]:
+        """(3, height, width) each, as the model's preprocessor hands them to the network; all of a small dataset.
+
+        The dataset is read beside its loader, whose endless sampler would be at its end once an iterator is dropped.
+        """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        wanted = min(self.images, len(runner.train_dataloader.dataset))
-        found: list[Tensor] = []
-        for batch in runner.train_dataloader if wanted else ():
-            found.extend(model.data_preprocessor(batch, True)['inputs'])
-            if len(found) >= wanted:
-                break
-        if not found:
-            raise ConfigError(
-                'FitStitchesHook: the training set has no image, or fewer than one batch holds (drop_last).'
-            )
-        return found[:wanted]
+        dataset, collate = runner.train_dataloader.dataset, runner.train_dataloader.collate_fn
+        if not len(dataset):
+            raise ConfigError('FitStitchesHook: the training set has no image.')
+        order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
+        batches = (collate([dataset[i]]) for i in order[: self.images].tolist())
+        return [image for batch in batches for image in model.data_preprocessor(batch, True)['inputs']]

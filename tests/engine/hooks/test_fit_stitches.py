@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.model import BaseDataPreprocessor
 from torch import nn
+from torch.utils.data import default_collate
 
 from denseformer.backbones import SNNet
 from denseformer.config.errors import ConfigError
@@ -20,12 +21,13 @@ ANCHORS = ('small.pth', 'large.pth')  # which nothing reads here
 TINY = dict(widths=(8, 16), depths=(2, 2), heads=(2, 2), rank=2, out_indices=(0, 1))
 
 
-class Data(list):
-    """Batches of two images each, of one size."""
+class Loader:
+    """A loader that cannot be iterated: training begins where its sampler does."""
+
+    collate_fn = staticmethod(default_collate)
 
     def __init__(self, *sides: int):
-        super().__init__({'inputs': torch.randn(2, 3, side, side)} for side in sides)
-        self.dataset = range(2 * len(sides))
+        self.dataset = [{'inputs': torch.randn(3, side, side)} for side in sides]
 
 
 class Model(nn.Module):
@@ -36,21 +38,20 @@ class Model(nn.Module):
 
 
 def run_of(model: nn.Module, **settings) -> SimpleNamespace:
-    started = dict(iter=0, cfg={}, logger=logging.getLogger('test'), train_dataloader=Data(32, 32, 48, 32))
+    started = dict(iter=0, cfg={}, logger=logging.getLogger('test'), train_dataloader=Loader(32, 32, 48, 32))
     return SimpleNamespace(model=model, **{**started, **settings})
 
 
-def test_a_new_run_fits_the_layers_to_the_first_images(caplog):
+def test_a_new_run_fits_the_layers_to_training_images(caplog):
     caplog.set_level(logging.INFO)
     model, fitted = Model(), Model()
     fitted.load_state_dict(model.state_dict())
     runner = run_of(model)
-    FitStitchesHook(images=3).before_train(runner)
-    images = torch.cat([batch['inputs'] for batch in runner.train_dataloader[:2]])[:3]
-    fitted.backbone.fit_stitches(images)
+    FitStitchesHook(images=4).before_train(runner)
+    fitted.backbone.fit_stitches([sample['inputs'] for sample in runner.train_dataloader.dataset])
     for own, expected in zip(model.parameters(), fitted.parameters(), strict=True):
-        assert torch.equal(own, expected)
-    assert '3 training images' in caplog.text
+        torch.testing.assert_close(own, expected)
+    assert '4 training images' in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -71,15 +72,22 @@ def test_anchors_of_random_weights_are_left_alone(caplog):
     assert 'anchors_pretrained' in caplog.text
 
 
+def test_as_many_images_as_asked_for_are_drawn_and_the_same_ones_again():
+    runner = run_of(Model(), train_dataloader=Loader(*[32] * 9))
+    first, again = (FitStitchesHook(images=3).drawn_images(runner) for _ in range(2))
+    assert len(first) == 3
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
 def test_of_a_small_set_all_images_are_taken_of_whatever_sizes(caplog):
     caplog.set_level(logging.INFO)
-    FitStitchesHook(images=50).before_train(run_of(Model(), train_dataloader=Data(32, 48)))
-    assert '4 training images' in caplog.text
+    FitStitchesHook(images=50).before_train(run_of(Model(), train_dataloader=Loader(32, 48)))
+    assert '2 training images' in caplog.text
 
 
 def test_a_set_without_images_is_refused():
     with pytest.raises(ConfigError, match='no image'):
-        FitStitchesHook().before_train(run_of(Model(), train_dataloader=Data()))
+        FitStitchesHook().before_train(run_of(Model(), train_dataloader=Loader()))
 
 
 def test_training_adds_the_hook_for_pretrained_anchors_beside_those_of_other_bases():
