@@ -48,6 +48,12 @@ def test_a_table_whose_neighbors_say_nothing_is_of_the_networks_own_grid(size):
         torch.testing.assert_close(network.patch_embed.positions.table[:, 1:].data, table[:, 1:])
 
 
+def test_biases_of_queries_alone_are_left_to_the_loader_to_name():
+    network = ViT(arch=PROBE, image_size=64)
+    left = network.load_state_dict({'blocks.0.attn.q_bias': torch.zeros(96)}, strict=False)
+    assert left.unexpected_keys == ['blocks.0.attn.qkv.q_bias']
+
+
 def test_positions_of_registers_in_timms_table_go_into_the_registers():
     network = ViT(arch=PROBE, image_size=64, registers=4)
     table = torch.randn(1, 1 + 4 + 16, 96)
