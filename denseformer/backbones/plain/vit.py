@@ -246,7 +246,7 @@ class ViT(PlainBackbone):
         registers, table = state_dict.get('reg_token'), state_dict.get('pos_embed')
         if registers is not None and table is not None and isinstance(network.patch_embed.positions, PositionTable):
             last = 1 + registers.shape[1]
-            if network.patch_embed.positions.read(table, (1, 0, last))[0] == last:  # positions of registers too
+            if network.patch_embed.positions.fixed_rows(table, (1, 0, last)) == last:  # positions of registers too
                 state_dict['reg_token'] = registers + table[:, 1:last]
                 state_dict['pos_embed'] = torch.cat([table[:, :1], table[:, last:]], 1)
         state_dict = {key: value for key, value in state_dict.items() if not key.endswith('relative_position_index')}
