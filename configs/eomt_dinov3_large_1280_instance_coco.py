@@ -7,7 +7,6 @@ _base_ = [
 ]
 backbone, encoder = dict(arch='large', pretrained='lvd1689m'), dict(deltas_to='lvd1689m')
 optim_wrapper = dict(optimizer=dict(lr=2e-4), paramwise_cfg=dict(full_rate_blocks=4))
-crop_size = (1280, 1280)
-warmups = [2000, 3000]
+crop_size, warmups = (1280, 1280), [2000, 3000]
 max_iters, redraw_empty = 87_960, True
 published = dict(metric='segm_mAP', value=49.9, source='tue-mps/eomt, model_zoo/dinov3.md')

@@ -112,11 +112,10 @@ def map_counts(config: Config) -> Iterator[Finding]:
     first, *later = neck if is_list(neck) else [neck]
     users = [('model.neck', first, config.get('map_channels', widths))]
     users += [('model.neck', part, widths) for part in later]
-    users += [
-        (f'model.{name}', model[name], widths)
-        for name in ('decode_head', 'auxiliary_head')
-        if name in model and not neck
-    ]
+    for name in ('decode_head', 'auxiliary_head') if not neck else ():
+        head, key = model.get(name), f'model.{name}'
+        several = [(f'{key}[{i}]', one) for i, one in enumerate(head)] if is_list(head) else [(key, head)]
+        users += [(one_key, one, widths) for one_key, one in several]
     for key, part, given in users:
         if isinstance(part, Mapping) and is_list(given):
             yield from faulty_maps(key, part, list(given))
@@ -148,7 +147,11 @@ def faulty_maps(key: str, part: Mapping[str, Any], widths: list[int]) -> Iterato
         return
     places = index if is_list(index) else [index] if isinstance(index, int) else range(len(widths))
     if any(not -len(widths) <= place < len(widths) for place in places):
-        yield Finding(f'{key}.in_index', f'is {index}, the backbone has {len(widths)} maps, counted from 0.')
+        yield Finding(
+            f'{key}.in_index',
+            f'is {index}, the backbone has {len(widths)} maps, counted from 0: read others, or leave {key} out; '
+            'backbone.out_indices names more, where the backbone has that option.',
+        )
         return
     given: Any = [widths[place] for place in places]
     if isinstance(taken, int):

@@ -29,6 +29,7 @@ TASKS = {
     'datasets/inpainting': 'inpainting',
     'datasets/chikusei': 'hyperspectral super-resolution',
     'datasets/set5': 'super-resolution',
+    'datasets/images': 'training without labels',
 }
 """Base -> task. The first that a config builds on, at any depth, decides."""
 METRICS = {
@@ -90,7 +91,7 @@ def describe(name: str) -> ShippedConfig:
     bases = base_names(config_folder() / f'{name}.py')
     data = next(base for base in bases if base.startswith('datasets/')).removeprefix('datasets/')
     task = next(task for base, task in TASKS.items() if base in bases)
-    for suffix in ('_detection', '_instance', '_panoptic'):
+    for suffix in ('_squares', '_square', '_eomt', '_detection', '_instance', '_panoptic'):
         data = data.removesuffix(suffix)
     published = assigned(config_folder() / f'{name}.py').get('published')
     return ShippedConfig(name, task, data, published_scores(published) if published else '')

@@ -34,6 +34,7 @@ class LayerDecayOptimWrapperConstructor:
         blocks_per_layer: for 'group', how many blocks of the third stage make a layer.
         backbone_lr_mult: a factor for the backbone as a whole.
         head_no_decay: fragments of the names of head parameters without weight decay.
+        backbone_no_decay: the same of backbone parameters, in place of what the backbone declares.
         head_stem_rate: fragments of the names of head parameters that have the rate of the backbone's embedding, the
             lowest of all, as in ViT-Adapter's Mask2Former on BEiT.
         vector_decay: whether weight decay applies to parameters of one axis, biases and gains.
@@ -73,6 +74,7 @@ class LayerDecayOptimWrapperConstructor:
         self.vector_decay = options['vector_decay']
         self.backbone_lr_mult = options['backbone_lr_mult']
         self.head_no_decay = tuple(options['head_no_decay'])
+        self.backbone_no_decay = options['backbone_no_decay']
         self.head_stem_rate = tuple(options['head_stem_rate'])
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
@@ -103,6 +105,8 @@ class LayerDecayOptimWrapperConstructor:
                 group, backbone = declared[name]
                 factor = self.backbone_lr_mult * self.layer_decay ** self._layers_above(name, group, backbone)
                 exempt = not group.decay
+                if self.backbone_no_decay is not None:
+                    exempt = any(part in name for part in self.backbone_no_decay)
             else:
                 factor = self.backbone_lr_mult if name.startswith('backbone.') else 1.0
                 exempt = any(part in name for part in self.head_no_decay)
@@ -154,6 +158,7 @@ PARAMWISE: dict[str, Any] = {
     'blocks_per_layer': 3,
     'backbone_lr_mult': 1.0,
     'head_no_decay': ('norm',),
+    'backbone_no_decay': None,
     'head_stem_rate': (),
     'vector_decay': True,
     'decay_everything': False,

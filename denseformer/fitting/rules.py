@@ -53,7 +53,8 @@ class Row:
     passes: over the training images; least, most: iterations; rate: the learning rate; larger_rate: of a backbone that
     is asked for without a GPU, which has more parameters; keys: others.
     gigabytes: of GPU memory for one image; multiple: sides of crops are multiples of it; smallest: the side to which
-    smaller images are enlarged.
+    smaller images are enlarged; squares: whether images are tested on the squares of the crops, which they are resized
+    to fit, with black around them.
     """
 
     bases: tuple[str, ...]
@@ -71,6 +72,7 @@ class Row:
     gigabytes: float = 1.5
     multiple: int = 32
     smallest: int = 32
+    squares: bool = False
 
 
 NARROW_HEAD = {'model': {'decode_head': {'channels': 64}, 'auxiliary_head': {'channels': 32}}}
@@ -101,6 +103,7 @@ DEFAULT_BACKBONE = 'backbones/dinat'
 """The backbone on GPUs, in two sizes."""
 ONE_LOGIT = 'heads/parts/upernet_one_logit'
 """The head of a class and its background."""
+SQUARES = 'datasets/parts/squares'
 ITERATIONS, EPOCHS, PIXELS = 'runtime/default', 'runtime/epochs', 'runtime/restoration'
 
 # fmt: off
@@ -227,15 +230,14 @@ def row_of(system: System, facts: Facts) -> Row:
     bases = (
         change.head or system.head,
         *(change.schedule if change.schedule and is_schedule(base) else base for base in row.bases[1:]),
+        *([SQUARES] if change.squares else []),
     )
     network = change.network if change.network is not None else system.network
     sizes = row.sizes if change.sizes is None and bases[0] == row.bases[0] else change.sizes or {}
     if network is None and 'backbone' in row.sizes:
         sizes = merge({'backbone': row.sizes['backbone']}, sizes)
-    given = {
-        'network': network,
-        **{name: getattr(change, name) for name in ('long', 'passes', 'rate', 'gigabytes', 'multiple', 'smallest')},
-    }
+    names = ('long', 'passes', 'rate', 'gigabytes', 'multiple', 'smallest', 'squares')
+    given = {'network': network, **{name: getattr(change, name) for name in names}}
     changes = {name: value for name, value in given.items() if value is not None}
     return replace(row, bases=bases, sizes=sizes, keys=merge(row.keys, change.keys), **changes)
 
@@ -333,10 +335,14 @@ def crops(facts: Facts, row: Row, size: list[Choice]) -> list[Choice]:
         reason = f'patches of degraded images, at most {row.crop}'
         reason += f', which the smallest image, {short} pixels, holds' if side < row.crop and facts.smallest else ''
         return [Choice('crop', f'{side} x {side}', reason, {'patch_size': side})]
-    short = size[0].keys['image_scale'][1] if size else facts.short
-    side = max(min(row.crop, short) // row.multiple * row.multiple, row.multiple)
-    reason = f'the short side in steps of {row.multiple}, at most {row.crop}'
-    return [Choice('crop', f'{side} x {side}', reason, {'crop_size': (side, side)})]
+    long, short = size[0].keys['image_scale'] if size else (facts.long, facts.short)
+    side = max(min(row.crop, long if row.squares else short) // row.multiple * row.multiple, row.multiple)
+    reason = f'the {"long" if row.squares else "short"} side in steps of {row.multiple}, at most {row.crop}'
+    keys: dict[str, Any] = {'crop_size': (side, side)}
+    if row.squares:
+        reason += '; tested on such squares, which images are resized to fit'
+        keys |= {'image_scale': '${crop_size}', 'test_pipeline': '${padded_pipeline}'}
+    return [Choice('crop', f'{side} x {side}', reason, keys)]
 
 
 def batches(facts: Facts, row: Row) -> Choice:

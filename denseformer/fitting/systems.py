@@ -7,7 +7,7 @@ published weights where there are any.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Keys = Mapping[str, Any]
@@ -19,7 +19,7 @@ class Change:
 
     head, network: bases in place of the system's. sizes: keys that make head and network smaller, or name weights.
     schedule: a base. The others are those of `rules.Row`; smallest is for detectors that choose their queries among the
-    places of the maps, of which a small image has too few.
+    places of the maps, of which a small image has too few; squares are for position tables, which fit them.
     """
 
     head: str | None = None
@@ -28,6 +28,7 @@ class Change:
     schedule: str | None = None
     multiple: int | None = None
     smallest: int | None = None
+    squares: bool | None = None
     long: int | None = None
     passes: int | None = None
     rate: float | None = None
@@ -123,7 +124,8 @@ SAM_HUGE = {'load_from': 'weights:sam_huge_sa_1b'}
 # fmt: off
 RTDETR_CUDA = Change(sizes=JITTER, long=640, smallest=256, passes=72, keys=SLOW_BACKBONE, gigabytes=2)
 PLAIN = Change(sizes=SMALL_PATCHES, rate=5e-4)
-PLAIN_CUDA = Change(sizes=DINOV2, schedule='schedules/eomt_coco', long=640, gigabytes=4)
+SQUARE = replace(PLAIN, squares=True)
+SQUARE_CUDA = Change(sizes=DINOV2, schedule='schedules/eomt_coco', squares=True, long=640, gigabytes=4)
 SQUARES_CUDA = Change(sizes=JITTER, long=640, passes=72, keys=SLOW_BACKBONE, gigabytes=2)
 CLUSTERS_CUDA = Change(
     sizes={'canvas': 32},
@@ -202,7 +204,7 @@ SYSTEMS: Mapping[tuple[str, str], System] = {
     ('mask2former', 'instances'): System('heads/mask2former', Change(sizes=FEW_QUERIES), like='panoptic'),
     ('kmax', 'instances'): System(
         'systems/kmax_instance', Change(sizes=FEW_CLUSTERS_OF_THINGS), CLUSTERS_CUDA, like='panoptic'),
-    ('eomt', 'instances'): System('heads/eomt', PLAIN, PLAIN_CUDA, network='backbones/dinov2', like='panoptic'),
+    ('eomt', 'instances'): System('heads/eomt', SQUARE, SQUARE_CUDA, network='backbones/dinov2', like='panoptic'),
     ('fashionformer', 'instances'): System(
         'systems/fashionformer', Change(sizes=NARROW_FASHION), Change(sizes={'num_attributes': 0})),
     ('usis_sam', 'instances'): System(
@@ -215,7 +217,7 @@ SYSTEMS: Mapping[tuple[str, str], System] = {
 
     ('mask2former', 'panoptic'): System('heads/mask2former_panoptic'),
     ('kmax', 'panoptic'): System('systems/kmax', Change(sizes=FEW_CLUSTERS_OF_THINGS), CLUSTERS_CUDA),
-    ('eomt', 'panoptic'): System('heads/eomt_panoptic', PLAIN, PLAIN_CUDA, network='backbones/dinov2'),
+    ('eomt', 'panoptic'): System('heads/eomt_panoptic', SQUARE, SQUARE_CUDA, network='backbones/dinov2'),
 
     ('isomer', 'video'): System('systems/isomer'),
 }

@@ -5,12 +5,14 @@ to which they are converted here.
 """
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from denseformer.kernels.double_backward import gradients_of
 from denseformer.kernels.switch import use
 
 Arguments = ParamSpec('Arguments')
@@ -58,7 +60,6 @@ def applies(x: Tensor) -> bool:
     return product_dtype(x) is not x.dtype and use(x)
 
 
-@without_autocast
 def converted_heads(
     attention: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, biases: Sequence[Tensor | None]
 ) -> Tensor:
@@ -67,17 +68,59 @@ def converted_heads(
     q: (n, h, N, d); k: (n, h, M, d); v: (n, h, M, e); biases: broadcastable to (size, h, N, M), or None
     -> (n, h, N, e).
     """
-    heads = q.shape[1]
-    size = max(CHUNK * heads // max(q.numel() + k.numel() + v.numel(), 1), 1)
+    if torch.is_grad_enabled():
+        return ConvertedHeads.apply(attention, q, k, v, *biases)
+    return by_heads(attention, q, k, v, *biases)
+
+
+class ConvertedHeads(torch.autograd.Function):
+    """Saves queries, keys and values as they are, and computes the attention again for its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, attention: Callable[..., Tensor], *inputs: Tensor | None) -> Tensor:
+        ctx.attention = attention
+        ctx.save_for_backward(*inputs)
+        return by_heads(attention, *inputs)
+
+    @staticmethod
+    @without_autocast
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        inputs = ctx.saved_tensors
+        if torch.is_grad_enabled():  # this gradient will be differentiated itself, which fused attention cannot be
+            with sdpa_kernel(SDPBackend.MATH):
+                return None, *gradients_of(partial(by_heads, ctx.attention), inputs, grad)
+        needed = ctx.needs_input_grad[1:]
+        totals = [torch.zeros_like(x) if need else None for x, need in zip(inputs, needed, strict=True)]
+        for part in head_parts(*inputs[:3]):
+            places = [None if total is None else of_heads(total, part) for total in totals]
+            leaves = [None if x is None else for_products(of_heads(x, part)).detach() for x in inputs]
+            sources = [leaf.requires_grad_() for leaf, place in zip(leaves, places, strict=True) if place is not None]
+            with torch.enable_grad():
+                out = ctx.attention(*leaves[:3], biases=leaves[3:])
+            found = torch.autograd.grad(out, sources, for_products(of_heads(grad, part)))
+            for place, gradient in zip((place for place in places if place is not None), found, strict=True):
+                place += gradient
+        return None, *totals
+
+
+@without_autocast
+def by_heads(attention: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, *biases: Tensor | None) -> Tensor:
+    """`converted_heads`, in operators that PyTorch differentiates."""
     outs = []
-    for first in range(0, heads, size):
-        part = slice(first, first + size)
-        maps = (for_products(x[:, part]) for x in (q, k, v))
+    for part in head_parts(q, k, v):
+        maps = (for_products(of_heads(x, part)) for x in (q, k, v))
         out = attention(*maps, biases=[None if bias is None else for_products(of_heads(bias, part)) for bias in biases])
         outs.append(out.to(q.dtype).transpose(1, 2))
     return torch.cat(outs, 2).transpose(1, 2)
 
 
-def of_heads(bias: Tensor, part: slice) -> Tensor:
-    """The bias of some heads, from one that is broadcastable to (size, h, N, M)."""
-    return bias[..., part, :, :] if bias.dim() > 2 and bias.shape[-3] > 1 else bias
+def head_parts(q: Tensor, k: Tensor, v: Tensor) -> list[slice]:
+    """Heads that are converted at a time."""
+    heads = q.shape[1]
+    size = max(CHUNK * heads // max(q.numel() + k.numel() + v.numel(), 1), 1)
+    return [slice(first, first + size) for first in range(0, heads, size)]
+
+
+def of_heads(x: Tensor, part: slice) -> Tensor:
+    """Some heads of a map (n, h, N, d), or of a bias that is broadcastable to (size, h, N, M)."""
+    return x[..., part, :, :] if x.dim() > 2 and x.shape[-3] > 1 else x

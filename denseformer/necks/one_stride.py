@@ -178,6 +178,10 @@ class SimpleFeaturePyramid(RenamesKeys, OneStrideNeck):
     The levels are `simfp_2` for stride 4, `simfp_3` for stride 8 and so on, as in Detectron2; mmdetection's names of
     them load too. Levels above stride 32 leave out every other row and column of the one before.
 
+    A backbone whose maps have norms or levels of their own, Vim's or Swin's, should return the last map alone,
+    `out_indices=(3,)`: those of the others learn nothing, and distributed training refuses parameters without gradients
+    (unless a config sets `find_unused_parameters = True`).
+
     Args:
         in_channels, in_strides: of the backbone's maps; the last one counts.
         out_channels: of every level.

@@ -77,6 +77,14 @@ def test_counts_of_a_detector_are_compared(key, value, words):
     assert any(words in finding for finding in found), found
 
 
+@pytest.mark.parametrize(('blocks', 'told'), [((2, 5, 8, 11), []), ((8, 11), ['model.auxiliary_head[2].in_index'])])
+def test_each_auxiliary_head_is_told_of_a_map_that_the_backbone_lacks(blocks, told, tmp_path):
+    bases = ['backbones/sam', 'heads/setr_naive', 'datasets/ade20k', 'schedules/adamw_160k', 'runtime/default']
+    (tmp_path / 'mine.py').write_text(f'_base_ = {[f"denseformer::_base_/{base}.py" for base in bases]}')
+    config = load_config(tmp_path / 'mine.py', {'backbone.out_indices': blocks})
+    assert [finding.key for finding in audit(config, data=False)] == told
+
+
 @pytest.mark.parametrize(
     ('config', 'key', 'value', 'words'),
     [

@@ -91,6 +91,13 @@ def test_all_but_parameters_of_one_axis_can_decay_whatever_a_backbone_exempts():
     assert groups['head_norm.weight']['weight_decay'] == 0
 
 
+def test_a_recipe_can_name_what_of_the_backbone_takes_no_decay():
+    groups = settings(dict(backbone_no_decay=('rpb',)))
+    assert groups['backbone.stages.0.blocks.0.attn.rpb']['weight_decay'] == 0
+    assert groups['backbone.stages.0.blocks.0.norm1.weight']['weight_decay'] == 0.1
+    assert groups['head_norm.weight']['weight_decay'] == 0
+
+
 def test_parts_of_the_head_can_have_the_rate_of_the_stem():
     groups = settings(dict(layer_decay=0.5, head_stem_rate=('head.0', 'qkv')))
     assert groups['head.0.weight']['lr'] == groups['backbone.patch_embed.norm.weight']['lr'] == 0.5**6

@@ -160,6 +160,14 @@ def test_hooks_of_a_schedule_stay_beside_the_average():
     )
 
 
+@pytest.mark.parametrize(('device', 'side'), [('cpu', 256), ('cuda', 640)])
+def test_eomts_images_are_tested_on_the_squares_that_it_is_trained_on(device, side, datasets):
+    facts = dataclasses.replace(PHOTOS, task='instances', model='eomt', device=device)
+    assert choose(facts).keys['crop_size'] == (side, side)
+    (tested,) = [step for step in fitted(datasets, 'eomt', 'instances').test_pipeline if step.type.endswith('PadImage')]
+    assert tested['size'] == fitted(datasets, 'eomt', 'instances').crop_size
+
+
 @pytest.mark.parametrize(('name', 'read'), [(None, {'steps'}), ('kmax', {'steps'}), ('eomt', {'max_iters', 'warmups'})])
 def test_keys_that_the_schedule_does_not_read_are_left_out(name, read):
     keys = choose(dataclasses.replace(PHOTOS, task='panoptic', model=name)).keys

@@ -6,6 +6,7 @@ import pytest
 import torch
 from gradients import assert_same_gradients
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from denseformer.attention.softmax import window_softmax_attention
 from denseformer.kernels import attention, linear, mlp, products
@@ -69,19 +70,34 @@ def test_a_predicted_mlp_rounds_its_result_alone():
     torch.testing.assert_close(found, layer(rounded(x)).bfloat16(), rtol=2**-7, atol=1e-6)
 
 
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize('heads', [1, 2], ids=['bias of all heads', 'bias of each head'])
 @pytest.mark.parametrize('learned', [True, False])
-def test_attention_is_nearer_to_float32_than_its_inputs_are_rounded(learned, heads):
+def test_attention_is_nearer_to_float32_than_its_inputs_are_rounded(learned, heads, dtype):
     torch.manual_seed(0)
     q, k, v = (torch.randn(3, 2, 10, 8, requires_grad=True) for _ in range(3))
     bias = torch.randn(heads, 10, 10).bfloat16().float().requires_grad_(learned)
-    found, expected = [], []
-    for places, dtype in ((found, torch.bfloat16), (expected, torch.float32)):
-        with torch.autocast('cpu', torch.bfloat16, enabled=dtype is torch.bfloat16):
-            out = window_softmax_attention(*(x.bfloat16().to(dtype) for x in (q, k, v)), bias)
-            places += [out.float(), *torch.autograd.grad(out.float().square().sum(), (q, k, v))]
+    inputs, found, expected = (q, k, v, bias) if learned else (q, k, v), [], []
+    for places, used in ((found, dtype), (expected, torch.float32)):
+        with torch.autocast('cpu', dtype, enabled=used is dtype):
+            out = window_softmax_attention(*(x.to(dtype).to(used) for x in (q, k, v)), bias)
+            places += [out.float(), *torch.autograd.grad(out.float().square().sum(), inputs)]
     for ours, exact in zip(found, expected, strict=True):
         assert (ours - exact).abs().max() < 2**-7 * exact.abs().max()
+
+
+def test_gradients_of_attention_can_be_differentiated():
+    torch.manual_seed(0)
+    x = torch.randn(3, 3, 2, 10, 8).bfloat16().float().requires_grad_()
+
+    def penalty_gradient(dtype):
+        out = window_softmax_attention(*x.to(dtype).unbind(0))
+        (first,) = torch.autograd.grad(out.float().square().sum(), x, create_graph=True)
+        return torch.autograd.grad(first.square().sum(), x)[0]
+
+    with sdpa_kernel(SDPBackend.MATH):
+        expected = penalty_gradient(torch.float32)
+    assert (penalty_gradient(torch.bfloat16) - expected).abs().max() < 2**-5 * expected.abs().max()
 
 
 def test_autocast_of_one_thread_does_not_reach_another():

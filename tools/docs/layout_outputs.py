@@ -61,7 +61,7 @@ def timm() -> Iterator[tuple[str, str, nn.Module, Maps]]:
         network = package.create_model(name, **options)
         if family == 'GCViT':
             network.stages[-1].norm = nn.Identity()  # of the classifier
-        yield family, arch, network, partial(intermediates, network, norm=family in ('DINOv2', 'DINOv3'))
+        yield family, arch, network, partial(intermediates, network, norm=family in ('DINOv2', 'DINOv3', 'TNT'))
 
 
 def torchvision() -> Iterator[tuple[str, str, nn.Module, Maps]]:

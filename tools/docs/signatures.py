@@ -117,9 +117,12 @@ def row(name: str) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value is not None}
 
 
-def is_stored(network: nn.Module) -> bool:
-    """Whether a file is recognized by stored shapes: no part of the network has rules that rename an authors' file."""
-    return not any(hasattr(module, 'own_names') for module in network.modules())
+def is_stored(name: str, network: nn.Module) -> bool:
+    """Whether a file is recognized by stored shapes.
+
+    It is where people's files are OpenMMLab's, or no part of the network has rules that rename an authors' file.
+    """
+    return name in OPENMMLAB or not any(hasattr(module, 'own_names') for module in network.modules())
 
 
 def is_openmmlab(name: str) -> bool:
@@ -179,7 +182,7 @@ def main(out: str) -> None:
             layouts[name]['denseformer'].add(signature(cls.on_meta_device(arch=arch).state_dict()))
     for settings in {repr(config['network']): config['network'] for config in configs.values()}.values():
         network = without_weights(settings)
-        if is_stored(network):
+        if is_stored(settings['type'], network):
             stored.append(settings)
         else:
             layouts[settings['type']]['denseformer'].add(signature(network.state_dict()))

@@ -158,6 +158,8 @@ class ViT(PlainBackbone):
         mlp_factors: MatFormer's nested MLPs, which predict with the first 1 / f of their hidden units, f out of 1, 2,
             4, 8: one for all blocks, or one for each. In training one is drawn for all, every step. None for MLPs that
             are not nested; the weights are the same.
+        logit_cap: what the logits of attention approach but do not exceed, 30 in networks after locality alignment;
+            None for no cap, which relative positions ask for.
         The others are described in `PlainBackbone`.
 
     MAE's encoders are 'base', 'large' and 'huge'. Tables of BEiT's relative positions are brought to `image_size` by
