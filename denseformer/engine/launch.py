@@ -173,8 +173,9 @@ def network_settings(config: Config) -> Any:
     settings = config.model.get('backbone') or config.model.get('network')
     if settings is None or 'backbone' not in settings:
         return settings
-    kind = MODELS.get(settings.type)
-    return settings if kind is not None and issubclass(kind, Network) else settings.backbone
+    kind = settings.get('type')
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    return settings if isinstance(kind, type) and issubclass(kind, Network) else settings.backbone
 
 
 def set_finetuning(config: Config, options: TrainOptions) -> None:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from denseformer.checkpoints.keys import RenamesKeys, StateDict, drop, rename
 from denseformer.checkpoints.layouts.detectron2 import RESNET
-from denseformer.detection.mask2former.keys import remap_official_keys, things_first
+from denseformer.detection.mask2former.keys import in_our_order, remap_official_keys
 from denseformer.detection.mask2former.points import (
     CLASS,
     DICE,
@@ -249,7 +249,10 @@ class OfficialNames(RenamesKeys):
     def own_names(self, state_dict: StateDict) -> StateDict:
         """`state_dict`, in any of these layouts or in ours, below the names that backbone and head have here; pure."""
         if any(re.match(WHOLE_EOMT, key) for key in state_dict):
-            return self.of_eomt(state_dict)
+            head: Any = getattr(self, self.head_name)
+            stuff = getattr(head, 'num_stuff_classes', 0)
+            state_dict = in_our_order(state_dict, r'\bclass_(head|predictor)\.', head.num_classes, stuff)
+            return {f'backbone.{key}': value for key, value in state_dict.items()}
         state_dict = rename(
             drop(state_dict, r'^criterion\.'),
             (r'^(sem_seg_head|segmentation_model\.1)\.', f'{self.head_name}.'),
@@ -258,16 +261,6 @@ class OfficialNames(RenamesKeys):
         resnet = {key for key in state_dict if key.startswith(('backbone.stem.', 'backbone.res'))}
         rest = {key: value for key, value in state_dict.items() if key not in resnet}
         return {**rest, **rename({key: state_dict[key] for key in resnet}, *RESNET)}
-
-    def of_eomt(self, state_dict: StateDict) -> StateDict:
-        """A whole EoMT below `backbone.`, with things before stuff."""
-        head: Any = getattr(self, self.head_name)
-        classes, stuff = head.num_classes, getattr(head, 'num_stuff_classes', 0)
-        rows = {key: value for key, value in state_dict.items() if re.search(r'\bclass_(head|predictor)\.', key)}
-        if 0 < stuff < classes and all(len(value) == classes + 1 for value in rows.values()):
-            order = [*things_first(classes, stuff), classes]
-            state_dict = {**state_dict, **{key: value[order] for key, value in rows.items()}}
-        return {f'backbone.{key}': value for key, value in state_dict.items()}
 
 
 @MODELS.register_module()
