@@ -48,7 +48,9 @@ def reading_fault(file: str) -> str:
     except (ValueError, RecursionError) as error:
         return f'is no json file, or broke off ({error}). Fetch it again.'
     if (encoding := json.detect_encoding(data)) != 'utf-8':
-        return f'is encoded as {"UTF-8 with BOM" if encoding == "utf-8-sig" else encoding}. Save it as UTF-8 without BOM.'
+        return (
+            f'is encoded as {"UTF-8 with BOM" if encoding == "utf-8-sig" else encoding}. Save it as UTF-8 without BOM.'
+        )
     if not isinstance(content, dict):
         return f'holds a {type(content).__name__}; COCO has an object with the lists {", ".join(LISTS)}.'
     for name in LISTS:
