@@ -25,13 +25,14 @@ CHECKED = 128
 TOLERANCE = 1e-3
 """The largest deviation of a map that counts as equal: SegFormer's norms have another epsilon in transformers."""
 Make = Callable[[int], nn.Module]
+Cut = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Family:
     """ours: type and options of our network, whose maps the peers' are compared with; sized: whether it is told the
     side of its images; prefix: tokens in front of the patches; patch: images are multiples of it; settings and options:
-    those of transformers' and timm's; cut: what `ours`, `options` and `settings` are of the first blocks alone.
+    those of transformers' and timm's; cut: what `ours`, `options` and `settings` are of one block alone.
     """
 
     ours: dict[str, Any]
@@ -42,25 +43,20 @@ class Family:
     transformers: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
-    cut: tuple[dict[str, Any], dict[str, Any], dict[str, Any]] | None = None
-
-
-BLOCKS = 2
-"""How many blocks a network has where peers take minutes: in bfloat16, with two of 1024 pixels, training and SAM."""
+    cut: Cut | None = None
 
 
 LAST = dict(out_indices=(11,), norm_outputs=True)
 SMALL = dict(hidden_size=384, num_hidden_layers=12, num_attention_heads=6)
 CUT = (
-    dict(arch=dict(width=384, heads=6, blocks=BLOCKS), out_indices=(BLOCKS - 1,)),
-    dict(depth=BLOCKS),
-    dict(num_hidden_layers=BLOCKS),
+    dict(arch=dict(width=384, heads=6, blocks=1), out_indices=(0,)),
+    dict(depth=1),
+    dict(num_hidden_layers=1),
 )
-LAST_GLOBAL = dict(global_attn_indexes=(BLOCKS - 1,))
 SAM_CUT = (
-    dict(arch=dict(width=768, heads=12, blocks=BLOCKS, global_blocks=(BLOCKS - 1,)), out_indices=(BLOCKS - 1,)),
-    dict(depth=BLOCKS, **LAST_GLOBAL),
-    dict(num_hidden_layers=BLOCKS, **LAST_GLOBAL),
+    dict(arch=dict(width=768, heads=12, blocks=1, global_blocks=(0,)), out_indices=(0,)),
+    dict(depth=1, global_attn_indexes=(0,)),
+    dict(num_hidden_layers=1, global_attn_indexes=(0,)),
 )
 FAMILIES = {
     'ViT': Family(
@@ -108,19 +104,23 @@ def comparisons() -> Iterator[Comparison]:
         for side in (side // family.patch * family.patch for side in SIDES):
             image = torch.randn(1, 3, side, side, device=DEVICE)
             for title, (task, dtype) in TASKS.items():
-                heavy = (side > SIDES[0]) + (task is training_step) + (name == 'SAM') > 1
-                cut = family.cut is not None and heavy and dtype is torch.bfloat16
-                shown = first_blocks(family) if cut else family
+                shown, blocks = family, ''
+                if family.cut and dtype is torch.bfloat16 and takes_minutes(name, side, task):
+                    shown, blocks = one_block(family, family.cut), ', one block'
                 contenders = (
                     contend(label, partial(make, side), task, image, dtype)
                     for label, make in {'ours': partial(build, shown), **peers(shown)}.items()
                 )
-                blocks = f', {BLOCKS} blocks' if cut else ''
                 yield Comparison(f'{name} at {side} x {side}, {title}{blocks}', tuple(contenders))
 
 
-def first_blocks(family: Family) -> Family:
-    ours, options, settings = family.cut
+def takes_minutes(name: str, side: int, task: Callable[..., Any]) -> bool:
+    """Whether peers take minutes where the CPU has no arithmetic for the dtype."""
+    return task is training_step or (name == 'SAM' and side > SIDES[0])
+
+
+def one_block(family: Family, cut: Cut) -> Family:
+    ours, options, settings = cut
     return replace(
         family,
         ours={**family.ours, **ours},

@@ -1,12 +1,9 @@
 _base_ = [
     './_base_/backbones/convnext.py',
-    './_base_/heads/linear.py',
+    './_base_/heads/parts/linear_dinov3.py',
     './_base_/datasets/ade20k.py',
     './_base_/schedules/linear_40k_cosine.py',
     './_base_/runtime/default.py',
 ]
 backbone = dict(arch='tiny', pretrained='dinov3_lvd1689m', norm_last_only=True, out_indices=(3,), frozen_stages=4)
-model = dict(
-    decode_head=dict(dropout_ratio=0.1), test_cfg=dict(mode='slide', crop_size='${crop_size}', stride=(341, 341))
-)
 published = dict(metric='mIoU', value=42.7, source='facebookresearch/dinov3, MODEL_CARD.md')

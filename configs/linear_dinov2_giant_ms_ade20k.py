@@ -1,11 +1,10 @@
 _base_ = [
-    './_base_/backbones/dinov2.py',
-    './_base_/heads/linear.py',
+    './_base_/backbones/parts/dinov2_centered.py',
+    './_base_/heads/parts/linear_windows_640.py',
     './_base_/datasets/ade20k.py',
     './_base_/schedules/linear_40k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='giant', pretrained='lvd142m', out_indices=(36, 37, 38, 39), frozen_stages=40, center_pad=True)
+backbone = dict(arch='giant', pretrained='lvd142m', out_indices=(36, 37, 38, 39), frozen_stages=40)
 image_scale, crop_size = (2560, 640), (640, 640)
-model = dict(test_cfg=dict(mode='slide', crop_size='${crop_size}', stride=(320, 320)))
 published = dict(metric='mIoU (multi-scale)', value=53.0, source='DINOv2 paper, https://arxiv.org/abs/2304.07193')

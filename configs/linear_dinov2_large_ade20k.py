@@ -1,10 +1,9 @@
 _base_ = [
-    './_base_/backbones/dinov2.py',
-    './_base_/heads/linear.py',
+    './_base_/backbones/parts/dinov2_centered.py',
+    './_base_/heads/parts/linear_windows.py',
     './_base_/datasets/ade20k.py',
     './_base_/schedules/linear_40k.py',
     './_base_/runtime/default.py',
 ]
-backbone = dict(arch='large', pretrained='lvd142m', out_indices=(23,), frozen_stages=24, center_pad=True)
-model = dict(test_cfg=dict(mode='slide', crop_size='${crop_size}', stride=(341, 341)))
+backbone = dict(arch='large', pretrained='lvd142m', out_indices=(23,), frozen_stages=24)
 published = dict(metric='mIoU', value=47.7, source='DINOv2 paper, https://arxiv.org/abs/2304.07193')

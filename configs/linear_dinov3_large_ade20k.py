@@ -1,12 +1,9 @@
 _base_ = [
     './_base_/backbones/dinov3.py',
-    './_base_/heads/linear.py',
+    './_base_/heads/parts/linear_dinov3.py',
     './_base_/datasets/ade20k.py',
     './_base_/schedules/linear_40k_cosine.py',
     './_base_/runtime/default.py',
 ]
 backbone = dict(arch='large', pretrained='lvd1689m', out_indices=(23,), frozen_stages=24)
-model = dict(
-    decode_head=dict(dropout_ratio=0.1), test_cfg=dict(mode='slide', crop_size='${crop_size}', stride=(341, 341))
-)
 published = dict(metric='mIoU', value=54.9, source='facebookresearch/dinov3, MODEL_CARD.md')

@@ -2,7 +2,7 @@
 _base_ = [
     './_base_/backbones/dinov2.py',
     './_base_/pretraining/locality_alignment.py',
-    './_base_/datasets/images.py',
+    './_base_/datasets/ade20k_images.py',
     './_base_/schedules/unlabelled_100k.py',
     './_base_/runtime/default.py',
 ]
@@ -10,4 +10,3 @@ backbone = dict(arch='base', pretrained='lvd142m', registers=4, image_size=224, 
 auto_scale_lr = dict(base_batch_size=256)
 warmup_iters, smallest_rate = 0, 3e-5
 optim_wrapper = dict(optimizer=dict(lr=3e-4, betas=(0.9, 0.95), weight_decay=0.01), clip_grad=dict(max_norm=1.0))
-data_root = 'data/ade/ADEChallengeData2016/images/training'

@@ -1,12 +1,10 @@
 _base_ = [
-    './_base_/backbones/vit_adapter.py',
+    './_base_/backbones/parts/vit_adapter_augreg.py',
     './_base_/heads/mask_rcnn.py',
     './_base_/datasets/coco_instance.py',
     './_base_/schedules/vit_adapter_3x.py',
     './_base_/runtime/epochs.py',
 ]
-_windows = [14, 14, 14, 14, 14, None] * 4
-backbone = dict(arch='large', last_map=True, pretrained='vit_large_augreg_imagenet22k_1k_384', image_size=384, drop_path_rate=0.4, windows=_windows)
 image_mean = image_std = [127.5] * 3
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.8))
 published = dict(metric='bbox_mAP', value=52.1, segm_mAP=46.0, source='czczup/ViT-Adapter, detection/README.md')

@@ -2,10 +2,9 @@
 _base_ = [
     './_base_/backbones/vit.py',
     './_base_/pretraining/simmim.py',
-    './_base_/datasets/images.py',
+    './_base_/datasets/ade20k_images.py',
     './_base_/schedules/unlabelled_100k.py',
     './_base_/runtime/default.py',
 ]
 backbone = dict(arch='beit_base', image_size=224)
 auto_scale_lr = dict(base_batch_size=256)
-data_root = 'data/ade/ADEChallengeData2016/images/training'

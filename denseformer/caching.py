@@ -63,7 +63,8 @@ class CachesInEval(nn.Module):
 def autocast_dtype(x: Tensor) -> torch.dtype | None:
     """The type that autocast rounds to on the device of `x`; None where it is off."""
     device = x.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+    on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)  # the meta device has none
+    return torch.get_autocast_dtype(device) if on else None
 
 
 def version(parameter: Tensor) -> int:

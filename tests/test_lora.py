@@ -182,6 +182,15 @@ def test_the_flag_sets_the_backbone_or_the_network_and_predictors_build_neither(
     assert config.model.backbone.to_dict() == {'type': 'denseformer.DINOv3', 'finetune': 'head'}
 
 
+@pytest.mark.parametrize('kind', [{}, {'type': 'two_backbones'}])
+def test_flags_set_the_backbone_inside_a_wrapper_without_a_type_or_one_that_a_function_makes(kind, monkeypatch):
+    monkeypatch.setitem(MODELS.module_dict, 'two_backbones', lambda **_: None)
+    inner = {'type': 'denseformer.DINOv3'}
+    config = Config({'model': {'type': 'M', 'backbone': {**kind, 'backbone': inner}}})
+    set_finetuning(config, TrainOptions(finetune='head'))
+    assert config.model.backbone.backbone.to_dict() == {**inner, 'finetune': 'head'}
+
+
 def test_flags_set_the_backbone_inside_one_that_adds_queries():
     inner = {'type': 'denseformer.DINOv3', 'pretrained': 'lvd1689m'}
     config = Config({'model': {'type': 'M', 'backbone': {'type': 'denseformer.EoMT', 'backbone': inner}}})

@@ -39,6 +39,11 @@ class RenamesKeys:
         super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[misc]
 
 
+def kernel_from_jax(kernel: Tensor) -> Tensor:
+    """A kernel of JAX, (in, out) or (k, k, in, out), as a weight of PyTorch, (out, in) or (out, in, k, k)."""
+    return kernel.T if kernel.ndim == 2 else kernel.permute(3, 2, 0, 1)
+
+
 def stages_from(prefix: str) -> tuple[Rule, Rule]:
     """Rules from `prefix`.i, whose downsampling closes the stage, to `stages`.i, whose downsampling opens it."""
     return (

@@ -91,7 +91,7 @@ def describe(name: str) -> ShippedConfig:
     bases = base_names(config_folder() / f'{name}.py')
     data = next(base for base in bases if base.startswith('datasets/')).removeprefix('datasets/')
     task = next(task for base, task in TASKS.items() if base in bases)
-    for suffix in ('_squares', '_square', '_eomt', '_detection', '_instance', '_panoptic'):
+    for suffix in ('_images', '_squares', '_square', '_eomt', '_detection', '_instance', '_panoptic'):
         data = data.removesuffix(suffix)
     published = assigned(config_folder() / f'{name}.py').get('published')
     return ShippedConfig(name, task, data, published_scores(published) if published else '')

@@ -12,7 +12,6 @@ Legend: B batch, Q queries, K classes, N tokens, P class token and registers, C 
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,14 +30,15 @@ from denseformer.checkpoints import CheckpointError
 from denseformer.checkpoints.addresses import CATALOG, catalog_entry, local_file
 from denseformer.checkpoints.common import file_hash
 from denseformer.checkpoints.files import read_weights
+from denseformer.checkpoints.fitting import below
 from denseformer.checkpoints.keys import Rule, StateDict, drop, rename
 from denseformer.detection.mask2former.model import Mask2FormerSemanticHead, QueryLosses
 from denseformer.layers import LayerNorm2d, Linear
 from denseformer.registry import MODELS
 
 TAKEN = 'take ViT without relative positions, DINOv2, DINOv3, TIPS, CroCo or SMARTIES'
-OFFICIAL = (r'^encoder\.backbone\.', 'backbone.')
-"""The authors' name of the transformer, as a pattern, and ours."""
+OFFICIAL = r'^encoder\.backbone\.'
+"""The authors' name of the transformer, as a pattern."""
 CONSTANTS = r'(^|\.)attn_mask_probs$', r'(^|\.)encoder\.pixel_(mean|std)$', r'(^|\.)criterion\.'
 TRANSFORMERS: tuple[Rule, ...] = (
     (r'^query\.', 'q.'),
@@ -88,7 +88,7 @@ class EoMT(BaseModule):
     """
 
     adds_queries = True
-    """That no maps of it can be kept: `frozen_backbone`."""
+    """Whether maps depend on queries, which learn, so that none can be kept: `frozen_backbone` asks."""
 
     def __init__(
         self,
@@ -183,18 +183,18 @@ class EoMT(BaseModule):
     def own_names(self, state_dict: StateDict) -> StateDict:
         """`state_dict`, under the names of the authors, of transformers or ours, under ours; pure.
 
-        The transformer keeps the authors' name where it holds differences, until they are added.
+        The transformer is below `backbone.`, and differences to one, which are no weights yet, are below `deltas.`.
         """
         state_dict = rename(drop(state_dict, *CONSTANTS), (r'^network\.', ''))
         if 'query.weight' in state_dict:
             state_dict = rename(state_dict, *TRANSFORMERS)
-        return state_dict if self.base is not None else rename(state_dict, OFFICIAL)
+        return rename(state_dict, (OFFICIAL, 'backbone.' if self.base is None else 'deltas.'))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
         own = self.own_names(own)
-        if self.base is not None and any(re.match(OFFICIAL[0], key) for key in own):
-            own = self.added_to(self.base, rename(own, OFFICIAL))
+        if self.base is not None and below(own, 'deltas.'):
+            own = self.added_to(self.base, own)
         state_dict.update({prefix + key: value for key, value in own.items()})
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -209,7 +209,7 @@ class EoMT(BaseModule):
         if entry and entry.sha256 and not found.startswith(entry.sha256):
             raise CheckpointError(f'{path}: has the hash {found}, its authors say {entry.sha256}: fetch it again.')
         base = self.backbone.own_names(read_weights(path))
-        deltas = self.backbone.own_names({k.removeprefix('backbone.'): v for k, v in own.items() if in_backbone(k)})
+        deltas = self.backbone.own_names(below(own, 'deltas.'))
         if {k: v.shape for k, v in base.items()} != {k: v.shape for k, v in deltas.items()}:
             raise CheckpointError(
                 f'{path}: the differences belong to other weights: these have {len(base)} tensors of '
@@ -217,12 +217,8 @@ class EoMT(BaseModule):
             )
         logger = MMLogger.get_current_instance()
         logger.info(f'The transformer is {base_address} (sha256 {found[:8]}) and the differences of the file, added.')
-        rest = {key: value for key, value in own.items() if not in_backbone(key)}
+        rest = drop(own, r'^deltas\.')
         return {**rest, **{f'backbone.{key}': value + deltas[key].to(value) for key, value in base.items()}}
-
-
-def in_backbone(key: str) -> bool:
-    return key.startswith('backbone.')
 
 
 def unturned(rotation: Rotation | None, count: int) -> Rotation | None:

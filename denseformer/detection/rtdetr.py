@@ -196,7 +196,7 @@ class Decoder(DeformableDetrTransformerDecoder):
 
 
 @MODELS.register_module()
-class RTDETR(DINO):
+class RTDETR(RenamesKeys, DINO):
     """RT-DETR on any backbone, with the neck `HybridEncoder`; the authors' weights load under their names.
 
     Args:
@@ -283,12 +283,7 @@ class RTDETR(DINO):
         inputs = dict(query=query, reference_points=boxes.sigmoid(), self_attn_mask=mask)
         return inputs, head_inputs
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        state_dict.update({prefix + key: value for key, value in self.remap_official_keys(own).items()})
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
-    def remap_official_keys(self, state_dict: StateDict) -> StateDict:
+    def own_names(self, state_dict: StateDict) -> StateDict:
         """From the authors' names, the label of nothing left out; our own names stay as they are."""
         if not any(key.startswith('decoder.dec_score_head.') for key in state_dict):
             return state_dict

@@ -83,10 +83,11 @@ class FeatureCache:
         if not path.is_file():
             return None
         try:
-            return torch.load(path, map_location=device, weights_only=True)
+            maps = torch.load(path, map_location='cpu', weights_only=True)
         except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
             MMLogger.get_current_instance().warning(f'{path} is damaged ({type(error).__name__}): computed again.')
             return None
+        return moved(maps, device)
 
     def save(self, maps: Any, path: Path) -> None:
         """Write the maps of an image; the file is whole or not there."""
@@ -108,6 +109,11 @@ class FeatureCache:
 def part(maps: Any, number: int) -> Any:
     """The maps of one image of a batch."""
     return maps[number].clone() if isinstance(maps, Tensor) else tuple(part(each, number) for each in maps)
+
+
+def moved(maps: Any, device: torch.device) -> Any:
+    """Maps on a device."""
+    return maps.to(device) if isinstance(maps, Tensor) else tuple(moved(each, device) for each in maps)
 
 
 def together(maps: Sequence[Any]) -> Any:

@@ -173,8 +173,9 @@ def network_settings(config: Config) -> Any:
     settings = config.model.get('backbone') or config.model.get('network')
     if settings is None or 'backbone' not in settings:
         return settings
-    kind = MODELS.get(settings.type)
-    return settings if kind is not None and issubclass(kind, Network) else settings.backbone
+    kind = settings.get('type')
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    return settings if isinstance(kind, type) and issubclass(kind, Network) else settings.backbone
 
 
 def set_finetuning(config: Config, options: TrainOptions) -> None:
@@ -187,6 +188,13 @@ def set_finetuning(config: Config, options: TrainOptions) -> None:
     settings.finetune = options.finetune
     if options.finetune != 'lora':
         settings.pop('lora', None)
+
+
+def set_stitches(config: Config, options: TrainOptions) -> None:
+    """Let the layers between an SN-Net's pre-trained anchors be fitted before they are trained."""
+    if config.get('model') and (network_settings(config) or {}).get('anchors_pretrained'):
+        hook = dict(type='denseformer.FitStitchesHook')
+        config.default_hooks = {'fit_stitches': hook, **(config.get('default_hooks') or {})}
 
 
 def set_feature_cache(config: Config, options: TrainOptions) -> None:
@@ -282,6 +290,7 @@ TRAIN_STEPS: tuple[Callable[[Config, TrainOptions], None], ...] = (
         set_start,
         set_pretrained,
         set_finetuning,
+        set_stitches,
         set_feature_cache,
         use_mixed_precision,
         compile_model,

@@ -14,7 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denseformer.kernels.products import CHUNK, HAS_BFLOAT16, for_products, matmul, product_dtype, without_autocast
+from denseformer.kernels.products import (
+    CHUNK,
+    HAS_BFLOAT16,
+    for_products,
+    is_converted,
+    matmul,
+    product_dtype,
+    without_autocast,
+)
 from denseformer.kernels.switch import use
 
 ONEDNN: Any = getattr(torch.ops.mkldnn, '_linear_pointwise', None) if torch.backends.mkldnn.is_available() else None
@@ -76,7 +84,7 @@ class OnednnLinear(torch.autograd.Function):
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None, act: str = 'none') -> Tensor:
     """act(x W^T + b) in the precision of x, without a gradient, by what is faster; act: 'none' or 'gelu'."""
-    if product_dtype(x) is not x.dtype:
+    if is_converted(x):
         return converted_product(x, weight, bias, act)
     weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
     if x.dtype in ONEDNN_DTYPES:
@@ -111,13 +119,26 @@ def rounded(parameter: Tensor, dtype: torch.dtype) -> Tensor:
 
 def input_gradient(grad: Tensor, weight: Tensor) -> Tensor:
     """Gradient of x W^T + b w.r.t. x, freshly allocated: (R, K), (K, C) -> (R, C)."""
+    if torch.is_grad_enabled():  # it will be differentiated itself
+        return matmul(grad, weight.to(grad.dtype))
+    if is_converted(grad):
+        return product(grad, weight.T, None)
     weight = weight.to(grad.dtype)
     many = grad.dtype is torch.float32 and grad.dtype in ONEDNN_DTYPES and len(grad) >= MANY_ROWS
-    if many and not torch.is_grad_enabled():  # enabled where the gradient will be differentiated itself
-        return product(grad, weight.T.contiguous(), None)
-    return matmul(grad, weight)
+    return product(grad, weight.T.contiguous(), None) if many else matmul(grad, weight)
 
 
 def parameter_gradients(grad: Tensor, x: Tensor, needed: tuple[bool, bool]) -> tuple[Tensor | None, Tensor | None]:
     """Gradients of x W^T + b w.r.t. W and b where they are `needed`: (R, K), (R, C) -> (K, C), (K,)."""
-    return matmul(grad.T, x) if needed[0] else None, grad.sum(0) if needed[1] else None
+    return weight_gradient(grad, x) if needed[0] else None, grad.sum(0) if needed[1] else None
+
+
+@without_autocast
+def weight_gradient(grad: Tensor, x: Tensor) -> Tensor:
+    """(R, K), (R, C) -> (K, C), summed in float32 over some rows at a time where products are converted."""
+    if torch.is_grad_enabled() or not is_converted(grad):
+        return matmul(grad.T, x)
+    total = grad.new_zeros(grad.shape[1], x.shape[1], dtype=product_dtype(grad))
+    for part in blocks(len(x), CHUNK // max(total.shape)):
+        total.addmm_(for_products(grad[part]).T, for_products(x[part]))
+    return total.to(grad.dtype)

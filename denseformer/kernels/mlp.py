@@ -18,7 +18,7 @@ from denseformer.kernels.linear import (
     product,
     rounded,
 )
-from denseformer.kernels.products import for_products, product_dtype, without_autocast
+from denseformer.kernels.products import for_products, is_converted, without_autocast
 from denseformer.kernels.switch import is_plain, use
 
 CHUNK = 1 << 20
@@ -43,7 +43,7 @@ def gelu_mlp(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: 
 
 def predict(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
     """The MLP of rows, (R, C) -> (R, K), some of them at a time and without a gradient."""
-    if product_dtype(x) is not x.dtype:
+    if is_converted(x):
         return predict_converted(x, weight1, bias1, weight2, bias2)
     weight1, weight2 = weight1.to(x.dtype), weight2.to(x.dtype)
     out, rows = x.new_empty(len(x), len(weight2)), max(CHUNK // len(weight1), 1)

@@ -56,8 +56,13 @@ def for_products(x: Tensor) -> Tensor:
     return x.to(product_dtype(x))
 
 
+def is_converted(x: Tensor) -> bool:
+    """Whether products of `x` are computed in another dtype."""
+    return product_dtype(x) is not x.dtype
+
+
 def applies(x: Tensor) -> bool:
-    return product_dtype(x) is not x.dtype and use(x)
+    return is_converted(x) and use(x)
 
 
 def converted_heads(

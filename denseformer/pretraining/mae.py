@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from denseformer.attention.rotary import Rotation
 from denseformer.backbones.plain.base import PlainBackbone
 from denseformer.backbones.plain.embedding import PositionTable, Size, sine_positions
-from denseformer.checkpoints.keys import drop, rename
+from denseformer.checkpoints.keys import RenamesKeys, StateDict, drop, rename
 from denseformer.layers import Linear
 from denseformer.layers.initializers import INIT_STD
 from denseformer.pretraining.hidden import TokenDecoder, last_map_backbone, map_without, token_sizes
@@ -55,7 +55,7 @@ def is_rotation(item: Any, tokens: int) -> bool:
 
 
 @MODELS.register_module()
-class MAE(BaseModel):
+class MAE(RenamesKeys, BaseModel):
     """A backbone, a token for hidden patches, and a transformer that decodes pixels.
 
     Args:
@@ -100,7 +100,8 @@ class MAE(BaseModel):
     def takes_some_tokens(self) -> bool:
         """Whether the backbone's blocks work on any of its tokens, which is so where each has its place by itself."""
         net = self.backbone
-        if not isinstance(net, PlainBackbone) or net.embeds_parts or getattr(net, 'mlp_factors', None):  # drawn anew
+        draws_widths = getattr(net, 'mlp_factors', None) is not None  # of its MLPs, in each forward pass
+        if not isinstance(net, PlainBackbone) or net.embeds_parts or draws_widths:
             return False
         x, size = net.patch_embed(torch.zeros(1, net.in_channels, 2 * self.stride, 2 * self.stride))
         return all(is_rotation(item, x.shape[1]) for item in net.context(x, size))
@@ -179,17 +180,14 @@ class MAE(BaseModel):
             target = (target - mean) / (variance + EPS).sqrt()
         return (predicted - target).square().mean(2)[hidden].mean()
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+    def own_names(self, state_dict: StateDict) -> StateDict:
         """From the authors' files, whose encoder has no prefix."""
-        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        if 'mask_token' in own:
-            own['mask_token'] = own['mask_token'].flatten()
-        own = rename(
-            drop(own, r'^decoder_pos_embed$'),
+        if 'mask_token' in state_dict:
+            state_dict = {**state_dict, 'mask_token': state_dict['mask_token'].flatten()}
+        return rename(
+            drop(state_dict, r'^decoder_pos_embed$'),
             (r'^decoder_embed\.', 'embed.'),
             (r'^decoder_(blocks|norm)\.', r'decoder.\1.'),
             (r'^decoder_pred\.', 'decoder.head.'),
             (r'^(cls_token$|pos_embed$|(patch_embed|blocks|norm)\.)', r'backbone.\1'),
         )
-        state_dict.update({prefix + key: value for key, value in own.items()})
-        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -19,7 +19,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from denseformer.backbones.plain.base import PlainBackbone
-from denseformer.checkpoints.keys import rename
+from denseformer.checkpoints.keys import RenamesKeys, StateDict, rename
 from denseformer.layers.initializers import INIT_STD
 from denseformer.pretraining.hidden import last_map_backbone, map_without, token_sizes
 from denseformer.registry import MODELS
@@ -28,7 +28,7 @@ TINY = 1e-5
 
 
 @MODELS.register_module()
-class SimMIM(BaseModel):
+class SimMIM(RenamesKeys, BaseModel):
     """A backbone, a token for hidden patches, and a decoder of one layer.
 
     Args:
@@ -96,12 +96,12 @@ class SimMIM(BaseModel):
         error = (image[..., :H, :W] - painted[..., :H, :W]).abs() * hidden[:, None, :H, :W]
         return error.sum() / (hidden[:, :H, :W].sum() + TINY) / image.shape[1]
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+    def own_names(self, state_dict: StateDict) -> StateDict:
         """From the authors' names, whose last norm is a classifier's."""
-        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
         norm = 'backbone.norm.' if isinstance(self.backbone, PlainBackbone) else f'backbone.norm{self.last_stage}.'
-        own = rename(
-            own, (r'^encoder\.mask_token$', 'mask_token'), (r'^encoder\.norm\.', norm), (r'^encoder\.', 'backbone.')
+        return rename(
+            state_dict,
+            (r'^encoder\.mask_token$', 'mask_token'),
+            (r'^encoder\.norm\.', norm),
+            (r'^encoder\.', 'backbone.'),
         )
-        state_dict.update({prefix + key: value for key, value in own.items()})
-        super()._load_from_state_dict(state_dict, prefix, *args)

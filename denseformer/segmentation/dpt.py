@@ -17,7 +17,7 @@ from typing import Any
 from mmseg.models.decode_heads import DPTHead as MMSegDPTHead
 from torch import Tensor, nn
 
-from denseformer.checkpoints.keys import RenamesKeys, StateDict, drop, rename
+from denseformer.checkpoints.keys import RenamesKeys, StateDict, drop, kernel_from_jax, rename
 from denseformer.registry import MODELS
 
 
@@ -128,7 +128,7 @@ def tips_names_of_jax(state_dict: StateDict) -> StateDict:
         return f'fusion_blocks.{match[1]}.{"residual" if residual else "main"}_unit.'
 
     return rename(
-        {key: torch_axes(key, value) for key, value in state_dict.items()},
+        {key: from_jax(key, value) for key, value in state_dict.items()},
         (r'^decoder/', ''),
         (r'/', '.'),
         (r'reassemble_blocks\.out_projection_(\d)\.', r'reassemble.out_projections.\1.'),
@@ -141,15 +141,11 @@ def tips_names_of_jax(state_dict: StateDict) -> StateDict:
     )
 
 
-def torch_axes(key: str, value: Tensor) -> Tensor:
-    """A kernel of JAX, (in, out) or (k, k, in, out), with PyTorch's axes."""
-    if not key.endswith('/kernel'):
-        return value
-    if value.ndim == 2:
-        return value.T
-    if re.search(r'resize_layers_[01]/', key):  # transposed convolutions, whose kernels PyTorch turns around
+def from_jax(key: str, value: Tensor) -> Tensor:
+    """A parameter of that name with PyTorch's axes."""
+    if re.search(r'resize_layers_[01]/kernel$', key):  # transposed convolutions, whose kernels PyTorch turns around
         return value.flip(0, 1).permute(2, 3, 0, 1)
-    return value.permute(3, 2, 0, 1)
+    return kernel_from_jax(value) if key.endswith('/kernel') else value
 
 
 @MODELS.register_module()
@@ -181,7 +177,7 @@ class CroCoDPTHead(UnnormedDPTHead):
         return super().forward(inputs)
 
     def own_names(self, state_dict: StateDict) -> StateDict:
-        """From the authors' names, who keep some layers under two and a unit that they never use."""
+        """From the authors' names, who keep some layers twice, and refinenet4's first unit, which has no use."""
 
         def block(match: re.Match) -> str:
             return f'fusion_blocks.{4 - int(match[1])}.'

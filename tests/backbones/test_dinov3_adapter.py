@@ -36,6 +36,18 @@ def test_is_vit_adapter_whose_injectors_do_nothing():
             torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize(('encoder', 'padded'), [(DINOV3, (64, 96)), (DINOV2, (224, 224))])
+def test_the_backbone_and_the_pyramid_see_the_same_area(encoder, padded):
+    network = adapter(encoder).eval()
+    seen = []
+    for part in (network.encoder, network.spm):
+        part.register_forward_pre_hook(lambda _, args: seen.append(tuple(args[0].shape[2:])))
+    with torch.no_grad():
+        network(torch.randn(1, 3, 64, 96))
+    assert seen == [padded, padded]
+    assert not any(side % network.encoder.patch_size for side in padded)
+
+
 def test_the_pyramid_alone_learns_beside_a_frozen_backbone():
     network = adapter(DINOV3, finetune='head', with_cp=True).train()
     assert not network.encoder.training

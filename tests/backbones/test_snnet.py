@@ -7,7 +7,7 @@ import refkit
 import torch
 
 from denseformer.backbones import SNNet, ViT
-from denseformer.backbones.plain.snnet import LARGE, SMALL, least_squares, routes_of
+from denseformer.backbones.plain.snnet import LARGE, SMALL, LeastSquares, routes_of
 from denseformer.config.loading import described_maps
 
 TINY = dict(widths=(12, 24), depths=(4, 8), heads=(2, 4), rank=2, out_indices=(1, 3, 5, 7))
@@ -34,8 +34,23 @@ def test_stitches_are_fitted_as_the_authors_fit_them():
         refkit.make_input(dict(input=shape, seed=seed, kind='normal'))
         for seed, shape in enumerate([(4, 17, 24), (32, 24), (32,), (4, 17, 32)])
     )
-    fitted = least_squares(x, x @ (slope / 5).T + 0.1 * bias + 0.05 * noise)
-    assert refkit.deviation(fitted, reference['runs'][0]['outputs']) < 1e-4
+    fit = LeastSquares()
+    for image, target in zip(x, x @ (slope / 5).T + 0.1 * bias + 0.05 * noise, strict=True):
+        fit.add(image, target)
+    assert refkit.deviation(fit.solve(), reference['runs'][0]['outputs']) < 1e-4
+
+
+def test_a_fit_part_by_part_leaves_out_the_singular_values_that_a_pseudo_inverse_does():
+    x = torch.randn(40, 6) @ torch.diag(torch.tensor([1.0, 1.0, 1.0, 1.0, 1e-3, 1e-7]))
+    y = torch.randn(40, 3)
+    fit = LeastSquares()
+    fit.add(x[:15], y[:15])
+    fit.add(x[15:], y[15:])
+    weight, bias = fit.solve()
+    expected = torch.linalg.pinv(torch.cat([x, torch.ones(40, 1)], 1)) @ y
+    torch.testing.assert_close(torch.cat([weight.T, bias[None]]), expected, atol=1e-3, rtol=1e-3)
+    with pytest.raises(ValueError, match='no image'):
+        SNNet(arch=TINY, image_size=32).fit_stitches([])
 
 
 def test_there_are_the_published_routes():

@@ -5,9 +5,21 @@ import torch
 
 from denseformer.backbones import TNT, PyramidTNT
 from denseformer.backbones.global_attention.pyramid_tnt import Merge, PairBias
+from denseformer.layers.position import resize_positions
 
 CLASSES = 1000
 PLAIN = {'width': 16, 'blocks': 2, 'heads': 2, 'word_width': 8, 'word_heads': 2, 'image_size': 64}
+NARROW = {'width': 8, 'words': 2, 'heads': 2, 'word_heads': 1, 'depths': (1, 1, 1, 1)}
+
+
+def pyramid(image_size) -> PyramidTNT:
+    return PyramidTNT(arch=NARROW, image_size=image_size).eval()
+
+
+def places(grid, channels=8):
+    """Positions (h, w, C) that vary slowly, by row and by column."""
+    row, column = (torch.linspace(-1, 1, side) for side in grid)
+    return (row[:, None] + 2 * column)[..., None] * torch.linspace(1, 2, channels)
 
 
 @pytest.mark.parametrize(
@@ -64,8 +76,7 @@ def test_biases_of_another_size_keep_a_constant_and_their_order():
 
 @torch.no_grad()
 def test_a_pyramid_of_oblong_images_keeps_its_own_tables_and_fits_square_ones():
-    arch = {'width': 8, 'words': 2, 'heads': 2, 'word_heads': 1, 'depths': (1, 1, 1, 1)}
-    network = PyramidTNT(arch=arch, image_size=(64, 128)).eval()
+    network = pyramid((64, 128))
     pairs = [tuple(stage.pairs.table.shape) for stage in network.stages]
     assert pairs == [(2, 128, 8), (4, 32, 8), (8, 8, 8), (8, 2, 2)]
     positions = torch.randn(1, 128, 8)
@@ -79,6 +90,31 @@ def test_a_pyramid_of_oblong_images_keeps_its_own_tables_and_fits_square_ones():
     torch.testing.assert_close(network.stages[0].pairs.table, torch.full((2, 128, 8), 2.0))
     with pytest.raises(ValueError, match='not square'):
         network.load_state_dict({'outer_pos': torch.ones(1, 50, 8)}, strict=False)
+
+
+@pytest.mark.parametrize('size', [(144, 256), (256, 144)])  # 18 x 32 and 32 x 18 sentences: as many as 24 x 24
+@torch.no_grad()
+def test_a_square_table_of_a_pyramid_is_resized_with_its_biases_where_an_oblong_one_has_as_many_places(size):
+    network = pyramid(size)
+    biases = torch.randn(1, 2, 24**2, 6**2)
+    network.load_state_dict(
+        {'outer_pos': places((24, 24)).view(1, -1, 8), 'stages.0.relative_pos': biases}, strict=False
+    )
+    grid = tuple(network.patch_embed.pos_embed.shape[:2])
+    torch.testing.assert_close(network.patch_embed.pos_embed.data, resize_positions(places((24, 24)), grid))
+    pairs = network.stages[0].pairs
+    torch.testing.assert_close(pairs.table.data, pairs.resize(biases[0], (24, 24), grid))
+
+
+@pytest.mark.parametrize(('old', 'new'), [((128, 256), (96, 160)), ((64, 128), (128, 64)), ((96, 216), 144)])
+@torch.no_grad()
+def test_tables_of_an_oblong_pyramid_load_at_any_other_size(old, new):
+    source, network = pyramid(old), pyramid(new)
+    network.load_state_dict(source.state_dict())
+    resized = resize_positions(source.patch_embed.pos_embed, tuple(network.patch_embed.pos_embed.shape[:2]))
+    assert torch.equal(network.patch_embed.pos_embed, resized)
+    for ours, theirs in zip(network.stages, source.stages, strict=True):
+        assert torch.equal(ours.pairs.table, theirs.pairs(ours.pairs.grid)[0])
 
 
 def test_an_imagenet_checkpoint_of_the_plain_network_loads_at_another_size():

@@ -4,9 +4,10 @@ import pytest
 import refkit
 import torch
 import torch.nn.functional as F
+from mmengine.logging import MMLogger
 
 from denseformer.backbones import ViT
-from denseformer.backbones.plain.embedding import sine_positions
+from denseformer.backbones.plain.embedding import sine_positions, warn_once
 from denseformer.backbones.plain.vit import stretched
 
 PROBE = dict(width=96, blocks=4, heads=3)
@@ -27,25 +28,71 @@ def test_agrees_with_timm_raw_and_normed():
     assert refkit.deviation([*raw, *normed], run['outputs']) < 1e-4
 
 
+def sines(grid):
+    """Positions (1, 1 + h * w, 96) that vary slowly, the class token's in front."""
+    return sine_positions(grid, 96, torch.device('cpu'), torch.float32)
+
+
+def loaded(name, table, size):
+    """The table of a network for images of `size` (height, width) behind a file that has `table`."""
+    network = ViT(arch={**PROBE, 'blocks': 1}, image_size=size)
+    network.load_state_dict({name: table}, strict=False)
+    return network.patch_embed.positions, network.patch_embed.positions.table.data
+
+
 @pytest.mark.parametrize('rows', [1, 0], ids=['with the class token', 'patches alone'])
-def test_a_table_of_a_square_image_is_known_by_its_neighbors_where_a_wide_one_has_as_many_patches(rows):
-    square, wide = (ViT(arch=PROBE, image_size=size) for size in (96, (64, 144)))  # 6 x 6 and 4 x 9 patches
-    tables = {grid: sine_positions(grid, 96, torch.device('cpu'), torch.float32) for grid in ((6, 6), (4, 9))}
-    own = square.state_dict()
-    for grid, table in tables.items():
-        name, value = ('pos_embed', table[:, 1:]) if rows == 0 else ('patch_embed.positions.table', table)
-        wide.load_state_dict({**{k: v for k, v in own.items() if 'positions' not in k}, name: value})
-        expected = square.patch_embed.positions.resize(table, grid, (4, 9))
-        torch.testing.assert_close(wide.patch_embed.positions.table.data, expected)
+def test_an_official_table_is_of_a_square_image_unless_neighbors_on_an_oblong_one_are_clearly_more_alike(rows):
+    size = (64, 144)  # 4 x 9 patches, as many as 6 x 6
+    for grid in ((6, 6), (4, 9)):
+        positions, found = loaded('pos_embed', sines(grid)[:, 1 - rows :], size)
+        torch.testing.assert_close(found, positions.resize(sines(grid), grid, (4, 9)))
 
 
-@pytest.mark.parametrize('size', [(64, 144), (64, 96)])
-def test_a_table_whose_neighbors_say_nothing_is_of_the_networks_own_grid(size):
-    network = ViT(arch=PROBE, image_size=size)
-    table = torch.randn_like(network.patch_embed.positions.table)
+def test_what_is_taken_of_two_grids_is_logged(caplog):
+    caplog.set_level('WARNING', logger='mmengine')
+    MMLogger.get_current_instance().addHandler(caplog.handler)
+    warn_once.cache_clear()
+    loaded('pos_embed', sines((6, 6)), (64, 144))
+    loaded('patch_embed.positions.table', sines((4, 9)), (64, 144))
+    loaded('pos_embed', sines((4, 6)), (64, 96))
+    square, own = (record.getMessage() for record in caplog.records if 'position table' in record.getMessage())
+    assert 'one of 6 x 6 patches, as official ones are, and not of 4 x 9' in square
+    assert "one of 4 x 9 patches, as its names are this package's, and not of 6 x 6" in own
+
+
+@pytest.mark.parametrize('size', [(192, 768), (288, 512), (16, 9216)])  # 12 x 48, 18 x 32 and 1 x 576 patches
+def test_a_noisy_official_table_is_of_a_square_image(size):
+    torch.manual_seed(0)
+    noisy = sines((24, 24)) + 0.4 * torch.randn(1, 577, 96)
+    positions, found = loaded('pos_embed', noisy, size)
+    torch.testing.assert_close(found, positions.resize(noisy, (24, 24), positions.grid))
+
+
+@pytest.mark.parametrize('size', [(64, 96), (96, 64)])
+def test_an_official_table_of_as_many_patches_as_no_square_has_is_kept(size):
     for rows in (0, 1):
-        network.load_state_dict({'pos_embed': table[:, 1 - rows :]}, strict=False)
-        torch.testing.assert_close(network.patch_embed.positions.table[:, 1:].data, table[:, 1:])
+        table = torch.randn(1, 25, 96)[:, 1 - rows :]
+        _, found = loaded('pos_embed', table, size)
+        torch.testing.assert_close(found[:, 1:], table[:, rows:])
+
+
+def by_row(grid):
+    return torch.arange(grid[0]).repeat_interleave(grid[1])[None, :, None].expand(1, -1, 96).float()
+
+
+@pytest.mark.parametrize('size', [(16, 256), (16, 240), (64, 144), (144, 64), (288, 512)])
+def test_a_network_gets_its_own_table_back_whatever_it_holds(size):
+    for fill in (torch.randn, lambda *shape: torch.zeros(shape)):
+        table = fill(1, 1 + size[0] * size[1] // 256, 96)
+        assert torch.equal(loaded('patch_embed.positions.table', table, size)[1], table)
+    rows = F.pad(by_row((size[0] // 16, size[1] // 16)), (0, 0, 1, 0))
+    assert torch.equal(loaded('patch_embed.positions.table', rows, size)[1], rows)
+
+
+def test_biases_of_queries_alone_are_left_to_the_loader_to_name():
+    network = ViT(arch=PROBE, image_size=64)
+    left = network.load_state_dict({'blocks.0.attn.q_bias': torch.zeros(96)}, strict=False)
+    assert left.unexpected_keys == ['blocks.0.attn.qkv.q_bias']
 
 
 def test_positions_of_registers_in_timms_table_go_into_the_registers():

@@ -66,7 +66,7 @@ def test_a_shipped_base_that_is_missing_is_named(tmp_path):
         ('mask2former_dinat_large_panoptic_ade20k', ('panoptic segmentation', 'ade20k', 'PQ 49.4')),
         ('hat_x2_df2k', ('super-resolution', 'df2k', 'PSNR 38.63, SSIM 0.963 on Set5')),
         ('essaformer_x2_cave', ('hyperspectral super-resolution', 'cave', '')),
-        ('mae_vit_base_ade20k', ('training without labels', 'images', '')),
+        ('mae_vit_base_ade20k', ('training without labels', 'ade20k', '')),
         ('eomt_dinov2_large_panoptic_coco', ('panoptic segmentation', 'coco', 'PQ 56.0')),
     ],
 )

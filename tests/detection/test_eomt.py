@@ -11,7 +11,7 @@ from mmengine.structures import InstanceData
 
 from denseformer.backbones import DINOv3
 from denseformer.checkpoints import CheckpointError
-from denseformer.checkpoints.fitting import fit
+from denseformer.checkpoints.fitting import as_loaded, fit
 from denseformer.checkpoints.keys import rename
 from denseformer.detection import eomt
 from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead, unturned
@@ -144,6 +144,11 @@ def test_the_authors_classes_of_ade20k_are_put_in_order(name):
     assert order[150] == 150
 
 
+def test_files_without_a_classifier_have_no_order_to_ask_for():
+    named = Model(8, 3).own_names({'network.encoder.backbone.norm.weight': torch.ones(24)})
+    assert list(named) == ['backbone.network.encoder.backbone.norm.weight']
+
+
 def test_weights_of_other_classes_leave_out_those_of_the_classes():
     theirs = {f'network.{key}': value for key, value in build(num_classes=9).state_dict().items()}
     theirs = {key.replace('network.backbone.', 'network.encoder.backbone.'): theirs[key] for key in theirs}
@@ -264,6 +269,8 @@ def test_differences_are_added_to_the_weights_they_belong_to(tmp_path, caplog):
     for key, value in wanted.state_dict().items():
         torch.testing.assert_close(network.state_dict()[key], value, msg=key)
     again = build(DINOV3, deltas_to=str(tmp_path / 'base.pth'))
+    again.load_state_dict(as_loaded(again, of_transformers(differences)))  # renamed in advance, as --load-from does
+    torch.testing.assert_close(again.state_dict(), wanted.state_dict())
     again.load_state_dict(wanted.state_dict())  # our own files hold weights
     torch.testing.assert_close(again.state_dict(), wanted.state_dict())
     plain = build(DINOV3)

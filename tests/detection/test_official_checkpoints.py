@@ -203,6 +203,11 @@ def test_an_unknown_mixture_of_things_and_stuff_is_an_error_and_never_a_guess():
         remap_official_keys(class_rows(8), head(8, 3))
 
 
+def test_a_file_without_a_classifier_has_no_order_to_ask_for():
+    rows = {'predictor.query_embed.weight': torch.ones(4, 2)}
+    assert list(remap_official_keys(rows, head(8, 3))) == ['query_embed.weight']
+
+
 HEAD = {key.removeprefix('sem_seg_head.'): shape for key, shape in NARROW['shapes'].items() if 'criterion' not in key}
 DINOV3 = (
     ('pixel_decoder.transformer.encoder.', 'pixel_decoder.encoder.encoder.'),

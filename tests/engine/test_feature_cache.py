@@ -1,5 +1,7 @@
 """The maps of a frozen backbone are computed once for each view of an image, and change nothing."""
 
+from types import SimpleNamespace
+
 import pytest
 import tiny
 import torch
@@ -153,6 +155,15 @@ def test_an_adapter_that_writes_nothing_into_its_frozen_transformer_has_that_one
         frozen_backbone(model)
 
 
+@pytest.fixture
+def warned(monkeypatch) -> list[str]:
+    """What the cache warns of."""
+    messages: list[str] = []
+    logger = SimpleNamespace(warning=messages.append)
+    monkeypatch.setattr(feature_cache.MMLogger, 'get_current_instance', lambda: logger)
+    return messages
+
+
 def test_a_disk_that_is_full_ends_the_run_with_a_remedy(tmp_path):
     backbone = ViT(arch=ARCH, image_size=32, finetune='head')
     FeatureCache(backbone, tmp_path, {})
@@ -163,7 +174,7 @@ def test_a_disk_that_is_full_ends_the_run_with_a_remedy(tmp_path):
         backbone(torch.randn(1, 3, 32, 32))
 
 
-def test_files_that_a_crash_left_damaged_are_computed_again(tmp_path, capsys):
+def test_files_that_a_crash_left_damaged_are_computed_again(tmp_path, warned):
     backbone = ViT(arch=ARCH, image_size=32, finetune='head')
     image = torch.randn(3, 3, 32, 32)
     expected = backbone(image)
@@ -175,9 +186,24 @@ def test_files_that_a_crash_left_damaged_are_computed_again(tmp_path, capsys):
     for one, other in zip(backbone(image), expected, strict=True):
         torch.testing.assert_close(one, other)
     assert (cache.read, cache.written) == (1, 5)
-    assert capsys.readouterr().out.count('is damaged') == 2
+    assert len(warned) == 2
+    assert all('is damaged' in message for message in warned)
     backbone(image)
     assert cache.read == 4
+
+
+def test_a_device_without_memory_ends_the_run_and_leaves_whole_files_alone(tmp_path, monkeypatch, warned):
+    cache = FeatureCache(ViT(arch=ARCH, image_size=32, finetune='head'), tmp_path, {})
+    path = cache.path_of(torch.randn(3, 32, 32))
+    cache.save((torch.ones(2, 4, 4),), path)
+
+    def full(maps, device):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(feature_cache, 'moved', full)
+    with pytest.raises(torch.OutOfMemoryError):
+        cache.load(path, torch.device('cpu'))
+    assert not warned
 
 
 def test_other_versions_of_the_package_keep_maps_of_their_own(monkeypatch):

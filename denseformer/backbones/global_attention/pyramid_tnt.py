@@ -17,7 +17,6 @@ N = H * W, M = (H // r) * (W // r).
 """
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +28,7 @@ from typing_extensions import Unpack
 
 from denseformer.attention.softmax import window_softmax_attention
 from denseformer.backbones.base import Backbone, BackboneOptions, Stage
-from denseformer.backbones.plain.embedding import Size, square
+from denseformer.backbones.plain.embedding import Size, find_grid, square
 from denseformer.caching import CachesInEval
 from denseformer.checkpoints.keys import StateDict, drop, rename
 from denseformer.dynamic_shapes import ceil_div, same_size
@@ -47,15 +46,9 @@ LONG = 6
 """A stage of more blocks has words in two of them."""
 
 
-def square_grid(places: int) -> Size:
-    """The sides of a square map of so many places. Raises ValueError for a map that is not square."""
-    side = math.isqrt(places)
-    if side**2 != places:
-        raise ValueError(
-            f'A table of {places} places belongs to an image that is not square, of a size unknown here. Build the '
-            'network with the image_size that the checkpoint was trained at.'
-        )
-    return side, side
+def grid_of_stage(grid: Size, stage: int) -> Size:
+    """The map of a stage, of which the first has a map of size `grid`."""
+    return ceil_div(grid[0], 2**stage), ceil_div(grid[1], 2**stage)
 
 
 class PairBias(CachesInEval):
@@ -83,11 +76,6 @@ class PairBias(CachesInEval):
         table = table.view(-1, math.prod(old), math.prod(size)).transpose(1, 2).reshape(1, -1, *old)  # (1, h * N, ..)
         table = F.interpolate(table, keys, mode='bilinear', align_corners=False)
         return table.view(-1, size[0] * size[1], keys[0] * keys[1])
-
-    def fit(self, table: Tensor) -> Tensor:
-        """The table of a checkpoint, of this map or any square one, as one of this map."""
-        table = table.view(table.shape[-3:])
-        return table if table.shape == self.table.shape else self.resize(table, square_grid(table.shape[1]), self.grid)
 
 
 class Attention(nn.Module):
@@ -278,8 +266,7 @@ class PyramidTNT(Backbone):
         stages = []
         for i, rates in enumerate(drop_path_rates(drop_path_rate, arch.depths)):
             blocks = [self._block(i, number, rate) for number, rate in enumerate(rates)]
-            stage_grid = ceil_div(grid[0], 2**i), ceil_div(grid[1], 2**i)
-            pairs = PairBias(arch.heads * FACTORS[i], stage_grid, REDUCTIONS[i])
+            pairs = PairBias(arch.heads * FACTORS[i], grid_of_stage(grid, i), REDUCTIONS[i])
             stages.append(MergingStage(blocks, self._merge(i) if i else None, pairs))
         self.assemble(patch_embed=Stem(self.in_channels, arch.width, arch.words, grid), stages=stages)
 
@@ -319,6 +306,8 @@ class PyramidTNT(Backbone):
         def merge(part: str) -> Any:
             return lambda match: f'stages.{int(match[1]) + 1}.downsample.{part}'
 
+        positions, words = 'patch_embed.pos_embed', 'patch_embed.word_pos_embed'
+        ours = positions in state_dict
         official = any(key.startswith(('outer_pos', 'stages.0.relative_pos', 'word_merges.')) for key in state_dict)
         state_dict = rename(
             drop(state_dict, r'^norm\.', r'^head\.') if official else state_dict,
@@ -340,20 +329,19 @@ class PyramidTNT(Backbone):
             (r'\.attn\.linear\.', '.attn.reduce.0.'),
             (r'\.attn\.norm\.', '.attn.reduce.1.'),
         )
-        positions, words = 'patch_embed.pos_embed', 'patch_embed.word_pos_embed'
-        if positions in state_dict:
-            table, own = state_dict[positions], network.patch_embed.pos_embed
-            if table.numel() == own.numel():
-                state_dict[positions] = table.view(own.shape)
-            else:
-                grid = square_grid(table.numel() // table.shape[-1])
-                state_dict[positions] = resize_positions(table.view(*grid, -1), (own.shape[0], own.shape[1]))
         if words in state_dict:
             state_dict[words] = state_dict[words].view(state_dict[words].shape[-2:])
-        for key in state_dict:
-            place = re.fullmatch(r'stages\.(\d)\.pairs\.table', key)
-            if place and int(place[1]) < len(network.stages):
-                state_dict[key] = network.stages[int(place[1])].pairs.fit(state_dict[key])
+        if positions in state_dict:
+            table, (H, W) = state_dict[positions], network.patch_embed.pos_embed.shape[:2]
+            if not ours:  # (1, N, C)
+                table = table[0].unflatten(0, find_grid(table[0], (H, W), ours=False))
+            state_dict[positions] = resize_positions(table, (H, W))
+            for i, stage in enumerate(network.stages):
+                pairs = f'stages.{i}.pairs.table'
+                if pairs in state_dict:
+                    biases = state_dict[pairs].view(state_dict[pairs].shape[-3:])
+                    grid = grid_of_stage((table.shape[0], table.shape[1]), i)
+                    state_dict[pairs] = stage.pairs.resize(biases, grid, stage.pairs.grid)
         return state_dict
 
 

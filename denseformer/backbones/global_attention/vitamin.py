@@ -207,6 +207,8 @@ class ViTamin(Backbone):
         if any(key.startswith('visual.trunk.') for key in state_dict):
             state_dict = {key: value for key, value in state_dict.items() if key.startswith('visual.trunk.')}
         half = network.arch.blocks // 2
+        table = 'stages.2.downsample.positions.table'
+        ours = table in state_dict
 
         def block(match: re.Match) -> str:
             number = int(match[1])
@@ -227,10 +229,9 @@ class ViTamin(Backbone):
             (r'\.conv3_1x1\.', '.fc2.'),
             (r'\.mlp\.w2\.', '.mlp.fc2.'),
         )
-        table = 'stages.2.downsample.positions.table'
         positions = network.stages[2].downsample.positions if len(network.stages) > 2 else None
         if table in state_dict and positions is not None:
-            state_dict[table] = positions.fit(state_dict[table])
+            state_dict[table] = positions.fit(state_dict[table], ours=ours)
         state_dict = linear_from_pointwise(state_dict, r'\.(fc[12]|expand)\.weight$')
         return join(state_dict, ('w0', 'w1'), 'fc1')
 

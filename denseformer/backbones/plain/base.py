@@ -188,6 +188,7 @@ class PlainBackbone(Checkpointing, Backbone):
         Position tables and kernels come at `network`'s sizes.
         """
         table, kernel = 'patch_embed.positions.table', 'patch_embed.patches.proj.weight'
+        ours = any(key.endswith(table) for key in state_dict)
         state_dict = rename(
             drop(
                 state_dict,
@@ -213,7 +214,7 @@ class PlainBackbone(Checkpointing, Backbone):
         )
         positions = network.patch_embed.positions
         if table in state_dict and isinstance(positions, PositionTable):
-            state_dict[table] = positions.fit(state_dict[table])
+            state_dict[table] = positions.fit(state_dict[table], ours=ours)
         if kernel in state_dict:
             state_dict[kernel] = resize_patch_kernel(state_dict[kernel], network.patch_size)
         return state_dict

@@ -220,6 +220,7 @@ class CrossViT(Checkpointing, Backbone):
     def remap_official_keys(state_dict: StateDict, network: 'CrossViT') -> StateDict:
         """From the authors' names and timm's; positions at `network`'s size."""
         last = STAGES - 1
+        ours = 'patch_embed.0.positions.table' in state_dict
         state_dict = rename(
             drop(state_dict, r'^head\.', rf'^blocks\.{last}\.(projs|fusion|revert_projs)\.'),
             (r'^blocks\.(\d)\.blocks\.', r'blocks.\1.branches.'),
@@ -235,7 +236,7 @@ class CrossViT(Checkpointing, Backbone):
         for i, embed in enumerate(network.patch_embed):
             table = f'patch_embed.{i}.positions.table'
             if table in state_dict:
-                state_dict[table] = embed.positions.fit(state_dict[table])
+                state_dict[table] = embed.positions.fit(state_dict[table], ours=ours)
         return join(state_dict, ('k', 'v'), 'kv')
 
 

@@ -11,14 +11,16 @@ Legend: B batch, C channels, H W map.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import lcm
 from typing import Any
 
 from torch import Tensor
 from typing_extensions import Unpack
 
 from denseformer.backbones.plain.base import PlainBackbone
-from denseformer.backbones.plain.vit_adapter import ADAPTER_NAMES, Adapter, AdapterArch
+from denseformer.backbones.plain.vit_adapter import ADAPTER_NAMES, STRIDES, Adapter, AdapterArch
 from denseformer.checkpoints.keys import StateDict, rename
+from denseformer.layers import pad_image_to_multiple
 from denseformer.network import NetworkOptions, Source
 from denseformer.registry import MODELS
 
@@ -47,7 +49,8 @@ class DINOv3Adapter(Adapter):
         pretrained: weights of the backbone, by the labels of its variant.
         finetune: 'head' keeps the backbone as it is, as the authors do.
 
-    Images are zero-padded on the right and at the bottom to multiples of 32.
+    Images are zero-padded on the right and at the bottom to multiples of 32 and of the backbone's patch, so that its
+    maps and the pyramid's show the same. With patches of 14 pixels these are multiples of 224.
     """
 
     source = Source(
@@ -78,6 +81,10 @@ class DINOv3Adapter(Adapter):
     def reader(self) -> PlainBackbone:
         """The backbone: nothing of the pyramid enters it."""
         return self.encoder
+
+    def padded(self, image: Tensor) -> Tensor:
+        """An image whose sides are multiples of the coarsest stride and of the patch."""
+        return pad_image_to_multiple(image, lcm(STRIDES[-1], self.encoder.patch_size))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """image: (B, in_channels, height, width), normalised -> one (B, C, H, W) per stride."""

@@ -3,11 +3,14 @@
 Legend: B batch, H W the map in patches, C channels, P tokens in front of the patches (class, registers), N = P + H * W.
 """
 
+import logging
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from denseformer.caching import CachesInEval, autocast_dtype, cached_constant
@@ -109,53 +112,74 @@ class PositionTable(CachesInEval):
         with torch.autocast(places.device.type, enabled=False):  # which rounds products, and no interpolation
             return mixed(places, rows, columns)
 
-    def fit(self, table: Tensor) -> Tensor:
+    def fit(self, table: Tensor, *, ours: bool) -> Tensor:
         """The table of a checkpoint, with or without the fixed rows, as one of this grid.
 
-        A table (1, h, w, C) says its grid; of others `read` finds it.
+        A table (1, h, w, C) says its grid; of others `find_grid` finds it, to which `ours` goes.
         """
         if table.ndim == 4:
             return self.resize(table.flatten(1, 2), (table.shape[1], table.shape[2]), self.grid)
         table = table.view(1, -1, table.shape[-1])
-        fixed, grid = self.read(table, (self.rows, 0))
+        fixed = self.fixed_rows(table, (self.rows, 0))
+        grid = find_grid(table[0, fixed:], self.grid, ours=ours)
         if fixed < self.rows:  # positions of the patches alone
             table = torch.cat([table.new_zeros(1, self.rows, table.shape[2]), table], 1)
         return self.resize(table, grid, self.grid)
 
-    def read(self, table: Tensor, fixed_rows: Sequence[int]) -> tuple[int, Size]:
-        """How many rows of a table (1, N, C) have no place, out of `fixed_rows`, and the grid (h, w) of the others.
+    def fixed_rows(self, table: Tensor, choices: Sequence[int]) -> int:
+        """How many rows of a table (1, N, C) have no place, out of `choices`.
 
-        The grid is this one where N admits it, otherwise a square one. Where N admits both, as 576 patches are 18 x 32
-        and 24 x 24, a square in whose columns neighbors are clearly more alike is taken: learned positions vary slowly.
-        Raises ValueError where N admits neither.
+        The first after which as many are left as this grid has, otherwise as a square has, otherwise the first.
         """
-        count = table.shape[1]
-        own = [(rows, self.grid) for rows in fixed_rows if count - rows == self.grid[0] * self.grid[1]]
-        sides = {rows: math.isqrt(max(count - rows, 0)) for rows in fixed_rows}
-        squares = [(rows, (side, side)) for rows, side in sides.items() if side and side**2 == count - rows]
-        if not own and not squares:
-            raise ValueError(
-                f'A position table of {count} rows belongs to an image that is not square, of a size unknown here. '
-                'Build the network with the image_size that the checkpoint was trained at.'
-            )
-        if own and squares and squares[0] not in own and not table.is_meta:
-            rough = roughness(table, *squares[0]), roughness(table, *own[0])
-            return squares[0] if rough[0] < 0.8 * rough[1] else own[0]
-        return (own or squares)[0]
+        left = {rows: table.shape[1] - rows for rows in choices}
+        own = [rows for rows in choices if left[rows] == self.grid[0] * self.grid[1]]
+        squares = [rows for rows in choices if left[rows] > 0 and math.isqrt(left[rows]) ** 2 == left[rows]]
+        return [*own, *squares, *choices][0]
+
+
+def find_grid(places: Tensor, own: Size, *, ours: bool) -> Size:
+    """The grid (h, w) of a table of positions (h * w, C): a network's `own`, or a square.
+
+    Where the number of places admits both, as 576 are 18 x 32 and 24 x 24, it is the own grid under `ours`, the names
+    of this package. Under official names it is the square, unless neighbors on the own grid are clearly more alike:
+    learned positions vary slowly. The log says which. Raises ValueError where the number admits neither.
+    """
+    count, side = len(places), math.isqrt(len(places))
+    square = (side, side)
+    is_own, is_square = count == own[0] * own[1], count == side**2
+    if not is_own and not is_square:
+        raise ValueError(
+            f'A position table of {count} places belongs to an image that is not square, of a size unknown here. '
+            'Build the network with the image_size that the checkpoint was trained at.'
+        )
+    if own == square or places.is_meta or not (is_own and is_square):
+        return own if is_own else square
+    kept = ours or roughness(places, own) < 0.5 * roughness(places, square)
+    taken, other = (own, square) if kept else (square, own)
+    reason = "its names are this package's" if ours else 'its neighbors are alike' if kept else 'official ones are'
+    warn_once(
+        f'A position table of {count} places is read as one of {taken[0]} x {taken[1]} patches, as {reason}, and not '
+        f'of {other[0]} x {other[1]}.'
+    )
+    return taken
+
+
+def roughness(places: Tensor, grid: Size) -> float:
+    """The mean square of the differences between neighbors, on either axis, of a table (h * w, C) on a grid."""
+    x = places.float().unflatten(0, grid)
+    return torch.cat([x.diff(dim=0).flatten(), x.diff(dim=1).flatten()]).square().mean().item()
+
+
+@cache
+def warn_once(message: str) -> None:
+    """Log a warning once in a process: a file is looked at several times while it is loaded."""
+    print_log(message, 'current', logging.WARNING)
 
 
 def mixed(places: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """A map (1, C, h, w) with its rows and columns mixed by weights (H, h) and (W, w): -> (1, C, H, W)."""
     wide = F.linear(places, columns)  # (1, C, h, W)
     return F.linear(wide.transpose(2, 3), rows).transpose(2, 3)
-
-
-def roughness(table: Tensor, fixed: int, grid: Size) -> float:
-    """The mean square of the difference between vertical neighbors on a grid, behind the `fixed` rows of a table."""
-    places = table[:, fixed:].float()
-    if grid[0] == 1:
-        return math.inf
-    return (places[:, grid[1] :] - places[:, : -grid[1]]).square().mean().item()
 
 
 @cached_constant(32)

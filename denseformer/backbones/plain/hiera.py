@@ -207,6 +207,8 @@ class Hiera(HieraBase):
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: 'Hiera') -> StateDict:
         """From the authors' classifier or masked autoencoder; the position table at `network`'s size."""
+        table = 'patch_embed.positions.table'
+        ours = table in state_dict
         state_dict = HieraBase.remap_official_keys(
             rename(
                 drop(
@@ -219,9 +221,8 @@ class Hiera(HieraBase):
             ),
             network,
         )
-        table = 'patch_embed.positions.table'
         if table in state_dict:
-            state_dict[table] = network.patch_embed.positions.fit(state_dict[table])
+            state_dict[table] = network.patch_embed.positions.fit(state_dict[table], ours=ours)
         return state_dict
 
 

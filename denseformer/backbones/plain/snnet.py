@@ -13,7 +13,7 @@ Legend: B batch, C channels, N tokens, S and L the small and the large anchor.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -82,19 +82,33 @@ class StitchingLayer(nn.Module):
         out = self.linear(x)
         return out if self.down is None else out + x @ self.down.T @ self.up.T / self.rank
 
-    @torch.no_grad()
-    def fit(self, x: Tensor, target: Tensor) -> None:
-        """The least-squares solution of x (..., C) to target (..., D), with a bias."""
-        weight, bias = least_squares(x, target)
-        self.linear.weight.copy_(weight)
-        self.linear.bias.copy_(bias)
 
+class LeastSquares:
+    """The linear layer from tokens x (..., C) to y (..., D) of the least squared error, x and y coming part by part.
 
-def least_squares(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight (D, C) and bias (D,) that map tokens (..., C) to (..., D) with the least squared error."""
-    x, target = x.flatten(0, -2), target.flatten(0, -2)
-    solution = torch.linalg.pinv(torch.cat([x, torch.ones_like(x[:, :1])], 1)) @ target
-    return solution[:-1].T, solution[-1]
+    Only the sums of X^T X and X^T Y are kept, for X with a column of ones, on the CPU and in float64. The solution is
+    that by X's pseudo-inverse in float32, which leaves out the same small singular values.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.products: Tensor | float = 0.0  # (C + 1, C + 1 + D)
+
+    def add(self, x: Tensor, y: Tensor) -> None:
+        """Take in tokens, as many of y as of x."""
+        x, y = (tokens.flatten(0, -2).cpu().double() for tokens in (x, y))
+        x = torch.cat([x, torch.ones_like(x[:, :1])], 1)
+        self.rows += len(x)
+        self.products = self.products + x.T @ torch.cat([x, y], 1)
+
+    def solve(self) -> tuple[Tensor, Tensor]:
+        """Weight (D, C) and bias (D,)."""
+        assert isinstance(self.products, Tensor), 'Nothing was added.'
+        C = len(self.products)
+        gram, moments = self.products[:, :C], self.products[:, C:]
+        smallest = max(self.rows, C) * torch.finfo(torch.float32).eps  # singular value of X, beside its largest
+        solution = torch.linalg.pinv(gram, rtol=smallest**2, hermitian=True) @ moments
+        return solution[:-1].T.float(), solution[-1].float()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +190,7 @@ class SNNet(MapNetwork):
             other images and on loading.
         anchors_pretrained: what the small and the large anchor start from, paths or addresses, as
             ('weights:vit_deit3_small_imagenet22k_1k', 'weights:vit_deit3_large_imagenet22k_1k'); None for random
-            weights. `FitStitchesHook` fits the layers between them before training.
+            weights. `denseformer train` fits the layers between such anchors before training (`FitStitchesHook`).
         drop_path_rate: stochastic depth of the last block of each anchor.
         in_channels, with_cp, pretrained, init_cfg: as in `Backbone`.
 
@@ -315,19 +329,29 @@ class SNNet(MapNetwork):
         return tuple(outs)
 
     @torch.no_grad()
-    def fit_stitches(self, images: Tensor) -> None:
-        """Fit all stitching layers to the anchors' tokens of `images` (B, in_channels, height, width): once, before
-        training, with the anchors' pre-trained weights; the authors take 50 images.
+    def fit_stitches(self, images: Iterable[Tensor]) -> None:
+        """Fit all stitching layers to the anchors' tokens of `images`, each (in_channels, height, width) of any size:
+        once, before training, with the anchors' pre-trained weights; the authors take 50 images.
+
+        Raises ValueError if there is no image.
         """
+        crossings = [route for route in self.routes if len(route.anchors) == 2]
+        fits = [LeastSquares() for _ in crossings]
         training = self.training
         self.eval()
-        tokens = [self.tokens_of(anchor, images) for anchor in self.anchors]
-        self.train(training)
-        for route in self.routes:
-            if len(route.anchors) == 2:
+        for image in images:
+            tokens = [self.tokens_of(anchor, image[None]) for anchor in self.anchors]
+            for fit, route in zip(fits, crossings, strict=True):
                 (_, last), (first, _) = route.spans
                 start, end = route.anchors
-                self.stitches[start][route.stitches[0]].fit(tokens[start][last], tokens[end][first - 1])
+                fit.add(tokens[start][last], tokens[end][first - 1])
+        self.train(training)
+        if not fits[0].rows:
+            raise ValueError('fit_stitches: there is no image to fit the stitching layers to.')
+        for fit, route in zip(fits, crossings, strict=True):
+            linear = self.stitches[route.anchors[0]][route.stitches[0]].linear
+            for parameter, value in zip((linear.weight, linear.bias), fit.solve(), strict=True):
+                parameter.copy_(value)
 
     @staticmethod
     def tokens_of(anchor: Anchor, images: Tensor) -> list[Tensor]:

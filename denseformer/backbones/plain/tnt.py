@@ -163,6 +163,8 @@ class TNT(PlainBackbone):
     @staticmethod
     def remap_official_keys(state_dict: StateDict, network: PlainBackbone) -> StateDict:
         """From `inner` and `outer` parts; positions at `network`'s size."""
+        table = 'patch_embed.positions.table'
+        ours = table in state_dict
         state_dict = rename(
             drop(state_dict, r'^head\.', r'^outer_tokens$'),
             (r'^cls_token$', 'patch_embed.cls_token'),
@@ -175,9 +177,8 @@ class TNT(PlainBackbone):
             (r'^(blocks\.\d+)\.proj\.', r'\1.join.1.'),
             (r'\.proj_norm2\.', '.join.2.'),
         )
-        table = 'patch_embed.positions.table'
         if table in state_dict:
-            state_dict[table] = network.patch_embed.positions.fit(state_dict[table])
+            state_dict[table] = network.patch_embed.positions.fit(state_dict[table], ours=ours)
         return state_dict
 
 

@@ -248,7 +248,7 @@ class ViT(PlainBackbone):
         registers, table = state_dict.get('reg_token'), state_dict.get('pos_embed')
         if registers is not None and table is not None and isinstance(network.patch_embed.positions, PositionTable):
             last = 1 + registers.shape[1]
-            if network.patch_embed.positions.read(table, (1, 0, last))[0] == last:  # positions of registers too
+            if network.patch_embed.positions.fixed_rows(table, (1, 0, last)) == last:  # positions of registers too
                 state_dict['reg_token'] = registers + table[:, 1:last]
                 state_dict['pos_embed'] = torch.cat([table[:, :1], table[:, last:]], 1)
         state_dict = {key: value for key, value in state_dict.items() if not key.endswith('relative_position_index')}
@@ -270,11 +270,13 @@ def deit3(**fields: Any) -> Arch:
 
 
 def with_key_bias(state_dict: StateDict) -> StateDict:
-    """Biases of queries and of values alone as those of all three, of keys zero."""
+    """Biases of queries and of values as those of all three, of keys zero; one without the other stays as it is."""
     state_dict = dict(state_dict)
-    for key in [key for key in state_dict if key.endswith('.attn.qkv.q_bias')]:
-        q, v = state_dict.pop(key), state_dict.pop(key.replace('q_bias', 'v_bias'))
-        state_dict[key.replace('q_bias', 'bias')] = torch.cat([q, torch.zeros_like(q), v])
+    for q_name in [key for key in state_dict if key.endswith('.attn.qkv.q_bias')]:
+        v_name = q_name.replace('q_bias', 'v_bias')
+        if v_name in state_dict:
+            q, v = state_dict.pop(q_name), state_dict.pop(v_name)
+            state_dict[q_name.replace('q_bias', 'bias')] = torch.cat([q, torch.zeros_like(q), v])
     return state_dict
 
 

@@ -452,7 +452,7 @@ class Encoder(PlainBackbone):
             state_dict.pop('cls_token', None)
             if table is not None and isinstance(positions, PositionTable):
                 table = table.view(1, -1, table.shape[-1])
-                state_dict['pos_embed'] = table[:, positions.read(table, (1, 0, 2))[0] :]
+                state_dict['pos_embed'] = table[:, positions.fixed_rows(table, (1, 0, 2)) :]
         state_dict = join(
             rename(state_dict, (r'\.mlp\.w1\.', '.mlp.gates.'), (r'\.mlp\.w2\.', '.mlp.values.')),
             ('gates', 'values'),

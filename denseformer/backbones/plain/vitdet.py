@@ -56,7 +56,7 @@ class ViTDet(sam.SAM):
         }
         if 'pos_embed' in state_dict:
             table = state_dict['pos_embed']
-            state_dict['pos_embed'] = table[:, network.patch_embed.positions.read(table, (1, 0))[0] :]
+            state_dict['pos_embed'] = table[:, network.patch_embed.positions.fixed_rows(table, (1, 0)) :]
         return sam.SAM.remap_official_keys(state_dict, network)
 
 

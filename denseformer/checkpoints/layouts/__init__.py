@@ -54,6 +54,3 @@ def as_openmmlab(state_dict: StateDict) -> StateDict:
         if layout.matches(state_dict):
             return layout.convert(state_dict)
     return state_dict
-
-
-__all__ = []

@@ -7,7 +7,7 @@ import re
 
 from torch import Tensor
 
-from denseformer.checkpoints.keys import Rule, StateDict, drop, join, rename
+from denseformer.checkpoints.keys import Rule, StateDict, drop, join, kernel_from_jax, rename
 from denseformer.checkpoints.layouts.layout import Layout
 
 NAMES: tuple[Rule, ...] = (
@@ -25,20 +25,18 @@ NAMES: tuple[Rule, ...] = (
 )
 
 
-def torchs(name: str, value: Tensor) -> Tensor:
-    """A parameter of that name with its outputs first, heads joined."""
-    if name == 'embedding/kernel':
-        return value.permute(3, 2, 0, 1)
+def from_jax(name: str, value: Tensor) -> Tensor:
+    """A parameter of that name with PyTorch's axes, heads joined."""
     if re.search(r'/(query|key|value)/', name):
         value = value.flatten(-2)  # (C, h, d), or a bias (h, d)
     elif name.endswith('/out/kernel'):
         value = value.flatten(0, 1)  # (h, d, C)
-    return value.T if name.endswith('/kernel') else value
+    return kernel_from_jax(value) if name.endswith('/kernel') else value
 
 
 def vit(state_dict: StateDict) -> StateDict:
     kept = drop(state_dict, r'^(head|pre_logits)/')
-    renamed = rename({name: torchs(name, value) for name, value in kept.items()}, *NAMES)
+    renamed = rename({name: from_jax(name, value) for name, value in kept.items()}, *NAMES)
     return join(renamed, ('query', 'key', 'value'), 'qkv')
 
 

@@ -19,7 +19,7 @@ from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from denseformer.checkpoints.keys import Rule, rename
+from denseformer.checkpoints.keys import RenamesKeys, Rule
 from denseformer.detection.fashionformer import losses
 from denseformer.detection.fashionformer.losses import Objects
 from denseformer.detection.fashionformer.network import LEVELS, KernelProposals, KernelUpdate, Proposals, Stage, doubled
@@ -173,15 +173,10 @@ def enlarged(mask: Tensor, meta: Mapping[str, Any], rescale: bool) -> Tensor:
 
 
 @MODELS.register_module()
-class FashionFormer(SingleStageInstanceSegmentor):
+class FashionFormer(RenamesKeys, SingleStageInstanceSegmentor):
     """Detector of instances with attributes, whose `mask_head` is a `FashionFormerHead`; takes the authors' weights."""
 
-    official: ClassVar[tuple[Rule, ...]] = (
+    names: ClassVar[tuple[Rule, ...]] = (
         (r'^rpn_head\.', 'mask_head.proposals.'),
         (r'^roi_head\.mask_head\.', 'mask_head.stages.'),
     )
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        state_dict.update({prefix + key: value for key, value in rename(own, *self.official).items()})
-        super()._load_from_state_dict(state_dict, prefix, *args)

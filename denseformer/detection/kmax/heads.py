@@ -16,6 +16,7 @@ from mmengine.model import BaseModule
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
+from denseformer.checkpoints.keys import RenamesKeys, StateDict
 from denseformer.detection.kmax import losses
 from denseformer.detection.kmax.keys import remap_official_keys
 from denseformer.detection.kmax.losses import Segments
@@ -31,7 +32,7 @@ from denseformer.detection.mask2former.model import OfficialNames
 from denseformer.registry import MODELS
 
 
-class KMaX(BaseModule):
+class KMaX(RenamesKeys, BaseModule):
     """The network and its losses, from the maps of a backbone.
 
     Args:
@@ -145,11 +146,8 @@ class KMaX(BaseModule):
         scores = branch(maps[-1]).float()
         return losses.semantic_loss(scores, losses.subsampled(labels, scores.shape[2:]), None, nothing)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        own = remap_official_keys(own, self.layers, self.num_classes, self.num_stuff_classes)
-        state_dict.update({prefix + key: value for key, value in own.items()})
-        super()._load_from_state_dict(state_dict, prefix, *args)
+    def own_names(self, state_dict: StateDict) -> StateDict:
+        return remap_official_keys(state_dict, self.layers, self.num_classes, self.num_stuff_classes)
 
 
 @MODELS.register_module()

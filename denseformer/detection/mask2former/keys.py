@@ -98,12 +98,21 @@ def remap_official_keys(state_dict: StateDict, head: Any) -> StateDict:
         older = any('.attentions.' in key for key in state_dict)
         return {rename_key(key, MMDETECTION_2): value for key, value in state_dict.items()} if older else state_dict
     state_dict = {rename_key(key): value for key, value in state_dict.items()}
-    rows = {key: value for key, value in state_dict.items() if key.startswith('cls_embed.')}
-    mixed = 0 < head.num_stuff < head.num_classes
-    if mixed and all(len(value) == head.num_classes + 1 for value in rows.values()):
-        order = [*things_first(head.num_classes, head.num_stuff), head.num_classes]
-        state_dict |= {key: value[order] for key, value in rows.items()}
-    return state_dict
+    return in_our_order(state_dict, r'^cls_embed\.', head.num_classes, head.num_stuff)
+
+
+def in_our_order(state_dict: StateDict, classifier: str, num_classes: int, num_stuff: int) -> StateDict:
+    """`state_dict` with the rows of its classifier, whose keys match a pattern (`re.search`), things first; pure.
+
+    Without a classifier, or with one of other classes, it stays as it is. Raises ValueError where it is not known how
+    the authors mix that many things and stuff.
+    """
+    rows = {key: value for key, value in state_dict.items() if re.search(classifier, key)}
+    mixed = 0 < num_stuff < num_classes
+    if not mixed or not rows or any(len(value) != num_classes + 1 for value in rows.values()):
+        return state_dict
+    order = [*things_first(num_classes, num_stuff), num_classes]
+    return {**state_dict, **{key: value[order] for key, value in rows.items()}}
 
 
 def rename_key(key: str, names: Sequence[tuple[str, str]] = NAMES) -> str:

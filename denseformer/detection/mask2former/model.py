@@ -22,9 +22,9 @@ from mmseg.models.decode_heads import Mask2FormerHead as MMSegHead
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
-from denseformer.checkpoints.keys import StateDict, drop, rename
+from denseformer.checkpoints.keys import RenamesKeys, StateDict, drop, rename
 from denseformer.checkpoints.layouts.detectron2 import RESNET
-from denseformer.detection.mask2former.keys import remap_official_keys, things_first
+from denseformer.detection.mask2former.keys import in_our_order, remap_official_keys
 from denseformer.detection.mask2former.points import (
     CLASS,
     DICE,
@@ -137,7 +137,7 @@ def loss_settings(num_classes: int, void_weight: float) -> dict[str, dict[str, A
     )
 
 
-class PlainHead(QueryLosses):
+class PlainHead(RenamesKeys, QueryLosses):
     """Mixin before mmdetection's or mmsegmentation's head, which state most of these numbers in several places.
 
     Args:
@@ -205,11 +205,6 @@ class PlainHead(QueryLosses):
         """`state_dict`, under the names of Detectron2, of mmdetection 2 or ours, under ours, things first; pure."""
         return remap_official_keys(state_dict, self)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        state_dict.update({prefix + key: value for key, value in self.own_names(own).items()})
-        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[misc]
-
 
 @MODELS.register_module()
 class Mask2FormerHead(PlainHead, MMDetHead):
@@ -241,7 +236,7 @@ class Mask2FormerSemanticHead(PlainHead, MMSegHead):
         return torch.einsum('bqk,bqhw->bkhw', scores.softmax(-1)[..., :-1], masks)
 
 
-class OfficialNames:
+class OfficialNames(RenamesKeys):
     """Mixin before mmdetection's or mmsegmentation's model: weights trained with Detectron2 load as they are.
 
     There the head is `sem_seg_head`, and a ResNet has names of its own; besides head and backbone they hold the weights
@@ -254,7 +249,10 @@ class OfficialNames:
     def own_names(self, state_dict: StateDict) -> StateDict:
         """`state_dict`, in any of these layouts or in ours, below the names that backbone and head have here; pure."""
         if any(re.match(WHOLE_EOMT, key) for key in state_dict):
-            return self.of_eomt(state_dict)
+            head: Any = getattr(self, self.head_name)
+            stuff = getattr(head, 'num_stuff_classes', 0)
+            state_dict = in_our_order(state_dict, r'\bclass_(head|predictor)\.', head.num_classes, stuff)
+            return {f'backbone.{key}': value for key, value in state_dict.items()}
         state_dict = rename(
             drop(state_dict, r'^criterion\.'),
             (r'^(sem_seg_head|segmentation_model\.1)\.', f'{self.head_name}.'),
@@ -263,21 +261,6 @@ class OfficialNames:
         resnet = {key for key in state_dict if key.startswith(('backbone.stem.', 'backbone.res'))}
         rest = {key: value for key, value in state_dict.items() if key not in resnet}
         return {**rest, **rename({key: state_dict[key] for key in resnet}, *RESNET)}
-
-    def of_eomt(self, state_dict: StateDict) -> StateDict:
-        """A whole EoMT below `backbone.`, with things before stuff."""
-        head: Any = getattr(self, self.head_name)
-        classes, stuff = head.num_classes, getattr(head, 'num_stuff_classes', 0)
-        rows = {key: value for key, value in state_dict.items() if re.search(r'\bclass_(head|predictor)\.', key)}
-        if 0 < stuff < classes and all(len(value) == classes + 1 for value in rows.values()):
-            order = [*things_first(classes, stuff), classes]
-            state_dict = {**state_dict, **{key: value[order] for key, value in rows.items()}}
-        return {f'backbone.{key}': value for key, value in state_dict.items()}
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        state_dict.update({prefix + key: value for key, value in self.own_names(own).items()})
-        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[misc]
 
 
 @MODELS.register_module()

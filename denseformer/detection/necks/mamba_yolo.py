@@ -18,7 +18,7 @@ from denseformer.backbones.state_space.mamba_yolo import (
     plain_scans,
     split_scans,
 )
-from denseformer.checkpoints.keys import StateDict, drop, rename
+from denseformer.checkpoints.keys import RenamesKeys, StateDict, drop, rename
 from denseformer.registry import MODELS
 
 PLACES = {11: 'top_down.0', 14: 'top_down.1', 15: 'downs.0', 17: 'bottom_up.0', 18: 'downs.1', 20: 'bottom_up.1'}
@@ -26,7 +26,7 @@ PLACES = {11: 'top_down.0', 14: 'top_down.1', 15: 'downs.0', 17: 'bottom_up.0', 
 
 
 @MODELS.register_module()
-class MambaYOLOPAFPN(BaseModule):
+class MambaYOLOPAFPN(RenamesKeys, BaseModule):
     """Maps that are fused from coarse to fine and back by blocks of scans.
 
     Args:
@@ -62,23 +62,17 @@ class MambaYOLOPAFPN(BaseModule):
         coarse = self.bottom_up[1](torch.cat([self.downs[1](middle), coarse], 1))
         return fine, middle, coarse
 
-    def _load_from_state_dict(self, state_dict: StateDict, prefix: str, *args: object) -> None:
-        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        state_dict.update({prefix + key: value for key, value in remap_official_keys(own).items()})
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-def remap_official_keys(state_dict: StateDict) -> StateDict:
-    """From `model.i` of the detector, with i = 9 .. 20 in the neck; our own keys stay as they are."""
-    if not any(key.startswith('model.') for key in state_dict):
-        return state_dict
-    numbers = '|'.join(str(number) for number in PLACES)
-    neck = {key: value for key, value in state_dict.items() if re.match(rf'model\.({numbers})\.', key)}
-    return split_scans(
-        rename(
-            drop(neck, r'num_batches_tracked$'),
-            (r'\.bn\.', '.norm.'),
-            *BLOCK,
-            (rf'^model\.({numbers})\.', lambda match: f'{PLACES[int(match[1])]}.'),
+    def own_names(self, state_dict: StateDict) -> StateDict:
+        """From `model.i` of the detector, with i = 9 .. 20 in the neck; our own keys stay as they are."""
+        if not any(key.startswith('model.') for key in state_dict):
+            return state_dict
+        numbers = '|'.join(str(number) for number in PLACES)
+        neck = {key: value for key, value in state_dict.items() if re.match(rf'model\.({numbers})\.', key)}
+        return split_scans(
+            rename(
+                drop(neck, r'num_batches_tracked$'),
+                (r'\.bn\.', '.norm.'),
+                *BLOCK,
+                (rf'^model\.({numbers})\.', lambda match: f'{PLACES[int(match[1])]}.'),
+            )
         )
-    )

@@ -12,14 +12,14 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from denseformer.backbones.plain.sam import SAM
-from denseformer.checkpoints.keys import StateDict, drop, rename
+from denseformer.checkpoints.keys import RenamesKeys, StateDict, drop, rename
 from denseformer.detection.sam.decoder import MaskDecoder, PromptEncoder
 from denseformer.detection.sam.keys import remap_decoder_keys
 from denseformer.registry import MODELS
 
 
 @MODELS.register_module()
-class PromptableSAM(BaseModule):
+class PromptableSAM(RenamesKeys, BaseModule):
     """Encoder, prompts and decoder; loads the authors' files.
 
     Args:
@@ -71,14 +71,13 @@ class PromptableSAM(BaseModule):
         )
         return F.interpolate(found, size, mode='bilinear', align_corners=False), overlaps
 
-    def _load_from_state_dict(self, state_dict: StateDict, prefix: str, *args: Any) -> None:
-        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
+    def own_names(self, state_dict: StateDict) -> StateDict:
+        """From the names of the authors' files."""
         own = rename(
-            drop(own, r'^(pixel_mean|pixel_std)$'),
+            drop(state_dict, r'^(pixel_mean|pixel_std)$'),
             (r'^image_encoder\.', 'encoder.'),
             (r'^mask_decoder\.', 'decoder.'),
             (r'^prompt_encoder\.pe_layer\.positional_encoding_gaussian_matrix$', 'prompts.positions.directions'),
             (r'^prompt_encoder\.', 'prompts.'),
         )
-        state_dict.update({prefix + key: value for key, value in remap_decoder_keys(own).items()})
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        return remap_decoder_keys(own)

@@ -24,7 +24,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from denseformer.backbones.plain.adapted_sam import ChannelGate
-from denseformer.checkpoints.keys import StateDict
+from denseformer.checkpoints.keys import RenamesKeys, StateDict
 from denseformer.detection.sam.decoder import FourierPositions, MaskDecoder
 from denseformer.detection.sam.keys import remap_detector_keys
 from denseformer.layers import LayerNorm2d, Linear
@@ -263,7 +263,7 @@ def enlarged(masks: Tensor, size: Sequence[int]) -> Tensor:
 
 
 @MODELS.register_module()
-class USISSAM(MaskRCNN):
+class USISSAM(RenamesKeys, MaskRCNN):
     """Model for instance segmentation: mmdetection's `MaskRCNN` of the parts above.
 
     Weights load under the authors' names, whose encoder and decoder have those of transformers; those of SAM's own
@@ -274,8 +274,5 @@ class USISSAM(MaskRCNN):
         maps = self.backbone(batch_inputs)
         return Levels(self.neck(maps), maps[-1])
 
-    def _load_from_state_dict(self, state_dict: StateDict, prefix: str, *args: Any) -> None:
-        own = {key[len(prefix) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-        own = remap_detector_keys(own)
-        state_dict.update({prefix + key: value for key, value in own.items()})
-        super()._load_from_state_dict(state_dict, prefix, *args)
+    def own_names(self, state_dict: StateDict) -> StateDict:
+        return remap_detector_keys(state_dict)

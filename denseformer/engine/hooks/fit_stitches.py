@@ -15,11 +15,14 @@ from denseformer.registry import HOOKS
 class FitStitchesHook(Hook):
     """Fits an SN-Net's stitching layers to the tokens of its anchors before the first step.
 
-    images: how many training images they are fitted to, the authors' 50 unless given; in distributed training those of
-    the first process. Layers stay as they are in a run that is resumed, or that starts from weights of the whole
-    network (`pretrained`, `load_from`).
+    images: how many training images they are fitted to, the authors' 50 unless given: drawn, and the same in all
+    processes and runs. Layers stay as they are in a run that is resumed, or that starts from weights of the whole
+    network (`pretrained`, `load_from`), and between anchors of random weights, whose tokens tell nothing.
 
-    Raises ConfigError for a model without such a network, ValueError for fewer than one image.
+    `train` adds it to runs whose backbone has `anchors_pretrained`; `default_hooks.fit_stitches` is its place there.
+
+    Raises ConfigError for a model without such a network and for a dataset without images, ValueError for fewer than
+    one image.
     """
 
     def __init__(self, images: int = 50):
@@ -31,24 +34,33 @@ class FitStitchesHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         networks = [module for module in model.modules() if hasattr(module, 'fit_stitches')]
         if not networks:
-            raise ConfigError('FitStitchesHook: no part of the model has stitches. Take it out of custom_hooks.')
+            raise ConfigError('FitStitchesHook: no part of the model has stitches. Leave the hook out.')
         if runner.iter > 0 or runner.cfg.get('load_from'):
             return
         for network in networks:
             if network.init_cfg is not None:
                 continue
-            network.fit_stitches(self.first_images(runner))
+            if any(anchor.init_cfg is None for anchor in network.anchors):
+                runner.logger.warning(
+                    'Stitching layers stay as they were drawn: anchors_pretrained names no weights of the anchors.'
+                )
+                continue
+            images = self.drawn_images(runner)
+            network.fit_stitches(images)
             for parameter in network.stitches.parameters():
                 broadcast(parameter.data)
-            runner.logger.info(f'Stitching layers are fitted to {self.images} training images.')
+            runner.logger.info(f'Stitching layers are fitted to {len(images)} training images.')
 
     @torch.no_grad()
-    def first_images(self, runner: Runner) -> Tensor:
-        """(images, 3, height, width), as the model's preprocessor hands them to the network; fewer of a small set."""
+    def drawn_images(self, runner: Runner) -> list[Tensor]:
+        """(3, height, width) each, as the model's preprocessor hands them to the network; all of a small dataset.
+
+        The dataset is read beside its loader, whose endless sampler would be at its end once an iterator is dropped.
+        """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        found: list[Tensor] = []
-        for batch in runner.train_dataloader:
-            found.extend(model.data_preprocessor(batch, True)['inputs'])
-            if len(found) >= min(self.images, len(runner.train_dataloader.dataset)):
-                break
-        return torch.stack(found[: self.images])
+        dataset, collate = runner.train_dataloader.dataset, runner.train_dataloader.collate_fn
+        if not len(dataset):
+            raise ConfigError('FitStitchesHook: the training set has no image.')
+        order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
+        batches = (collate([dataset[i]]) for i in order[: self.images].tolist())
+        return [image for batch in batches for image in model.data_preprocessor(batch, True)['inputs']]
