@@ -32,10 +32,21 @@ class ScopeRegistry(Registry):
             return self.module_dict[name]
         found = super().get(key)
         if found is None and self.last_modules:
-            for module in self.last_modules:
-                import_module(f'denseformer.{module}')
+            self._import_last()
             found = super().get(key)
         return found
+
+    def has(self, name: str) -> bool:
+        """Whether a component of this very scope has a name, which `get` would look for elsewhere, and import."""
+        name = current_name(name)
+        self.import_from_location()
+        if name not in self.module_dict:
+            self._import_last()
+        return name in self.module_dict
+
+    def _import_last(self) -> None:
+        for module in self.last_modules:
+            import_module(f'denseformer.{module}')
 
 
 MODELS = ScopeRegistry(

@@ -8,6 +8,7 @@ import pytest
 from mmengine.registry import MODELS, init_default_scope
 
 from denseformer.checkpoints.catalog import starting_weights
+from denseformer.checkpoints.recorded import for_prediction
 from denseformer.config.audit import audit
 from denseformer.config.loading import load_config
 from denseformer.engine.launch import scale_learning_rate
@@ -29,6 +30,7 @@ def path(request) -> Path:
 def test_has_no_findings_builds_and_names_its_source_and_the_batch_of_its_rate(path):
     config = load_config(path)
     assert [str(finding) for finding in audit(config, data=False)] == []
+    for_prediction(config, path)  # raises for what a checkpoint's config may not name
     published = config.get('published')
     assert published is None or {'metric', 'value', 'source'} <= set(published)
     if start := (config.get('backbone') or {}).get('pretrained'):

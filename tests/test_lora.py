@@ -13,8 +13,8 @@ from torch import nn
 
 from denseformer.backbones import ConvNeXt, DiNAT, DINOv3, EfficientViT, UPLiFT, ViT
 from denseformer.checkpoints import newest_checkpoint, read_checkpoint
+from denseformer.checkpoints.recorded import without_training
 from denseformer.engine.launch import set_finetuning, set_pretrained
-from denseformer.inference.predictor import without_training
 from denseformer.lora import is_factor
 from denseformer.options import TrainOptions
 from denseformer.restoration.networks import CFSR

@@ -1,15 +1,12 @@
 """Models in a folder that is shared: weights, config, scores, and a card that says what they are.
 
 A folder holds `model.safetensors`; `config.py`, resolved, of a whole model or of the bare network; `scores.json`; and
-`README.md`, the card. Reading it runs nothing: the config is literals, and names components alone.
+`README.md`, the card. Reading it runs nothing: the config is literals (`recorded`).
 """
 
-import ast
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -18,12 +15,11 @@ from torch import nn
 
 from denseformer.checkpoints.common import WEIGHTS, CheckpointError
 from denseformer.checkpoints.other_kinds import inside
+from denseformer.checkpoints.recorded import recorded_config
 from denseformer.lora import is_factor
 from denseformer.version import __version__
 
 CONFIG, SCORES, CARD = 'config.py', 'scores.json', 'README.md'
-COMPONENT = re.compile(r'(denseformer|mm[a-z0-9]+)\.[A-Z]\w*')
-"""The name of a component with its scope."""
 
 
 def save_model(
@@ -119,18 +115,14 @@ def _example(kind: str, config: Config | None) -> list[str]:
 def saved_parts(folder: str | Path) -> tuple[Config | None, Path]:
     """The config, None where there is none, and the weights of a folder that `save_model` wrote.
 
-    Raises CheckpointError where the weights are not there, or the config is none that `recorded_config` reads.
+    What the config names is not checked: `recorded.for_prediction` does that before anything of it is built. Raises
+    CheckpointError where the weights are not there, or the config is none that `recorded_config` reads.
     """
     folder = Path(folder)
     weights, path = saved_weights(folder), folder / CONFIG
     if not path.is_file():
         return None, weights
-    config = recorded_config(path.read_text(encoding='utf-8'))
-    if config is None:
-        raise CheckpointError(
-            f"{path}: is more than literals and components' names, and is not run. Name a config of your own beside it."
-        )
-    return config, weights
+    return recorded_config(path.read_text(encoding='utf-8', errors='replace'), path), weights
 
 
 def saved_weights(folder: Path) -> Path:
@@ -138,50 +130,3 @@ def saved_weights(folder: Path) -> Path:
     if not (folder / WEIGHTS).is_file():
         raise CheckpointError(f'{folder}: no folder that save_pretrained wrote: {inside(folder)}')
     return folder / WEIGHTS
-
-
-def config_in(content: Mapping[str, Any]) -> Config | None:
-    """The config that a run recorded in its checkpoint; None where there is none, or it is more than literals."""
-    meta = content.get('meta')
-    text = meta.get('cfg') if isinstance(meta, Mapping) else None
-    return recorded_config(text) if isinstance(text, str) else None
-
-
-def recorded_config(text: str) -> Config | None:
-    """The config that a run or `save_model` wrote, read without running it.
-
-    None if it is more than literals, or a `type` in it is the path of anything in Python but a component's name: a
-    registry would import and call that.
-    """
-    try:
-        values = {
-            target.id: _literal(statement.value)
-            for statement in ast.parse(text).body
-            if isinstance(statement, ast.Assign)
-            for target in statement.targets
-            if isinstance(target, ast.Name)
-        }
-    except (ValueError, SyntaxError, RecursionError):
-        return None
-    return Config(values) if names_components(values) else None
-
-
-def names_components(node: Any) -> bool:
-    """Whether every `type` in a config is a component's name, with the scope of this package or OpenMMLab's or none."""
-    if isinstance(node, Mapping):
-        kind = str(node.get('type'))
-        return ('.' not in kind or bool(COMPONENT.fullmatch(kind))) and all(map(names_components, node.values()))
-    return not isinstance(node, (list, tuple)) or all(map(names_components, node))
-
-
-def _literal(node: ast.expr) -> Any:
-    """A literal's value; `dict(name=literal)` is one, at any depth."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
-        return {str(keyword.arg): _literal(keyword.value) for keyword in node.keywords}
-    if isinstance(node, ast.Dict):
-        pairs = zip(node.keys, node.values, strict=True)
-        return {ast.literal_eval(key): _literal(value) for key, value in pairs if key is not None}
-    if isinstance(node, (ast.List, ast.Tuple)):
-        values = [_literal(value) for value in node.elts]
-        return values if isinstance(node, ast.List) else tuple(values)
-    return ast.literal_eval(node)

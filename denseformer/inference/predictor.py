@@ -17,7 +17,8 @@ from torch import nn
 from denseformer.checkpoints import read_checkpoint
 from denseformer.checkpoints.addresses import is_address
 from denseformer.checkpoints.other_kinds import INDEX, SUFFIXES
-from denseformer.checkpoints.sharing import save_model, saved_parts
+from denseformer.checkpoints.recorded import for_prediction, predicted_model
+from denseformer.checkpoints.sharing import CONFIG, save_model, saved_parts
 from denseformer.deprecation import renamed_arguments
 from denseformer.engine import load_config
 from denseformer.engine.agreement import check_agreement
@@ -38,7 +39,6 @@ from denseformer.options import PredictionOptions, takes_options
 from denseformer.restoration.checkpoint import network_of
 from denseformer.restoration.restorer import Restorer
 
-TRAINING = ('init_cfg', 'pretrained', 'finetune')
 CONFIGS = ('.py', '.yaml', '.yml', '.json')
 """How the names of configs end."""
 
@@ -175,7 +175,7 @@ def load_model(
                 f"'{config}' holds a backbone alone, which predicts nothing: start from it, pretrained=FOLDER."
             )
         else:
-            config = saved
+            config = for_prediction(saved, Path(config) / CONFIG)
     suffix = '' if isinstance(config, Config) else Path(config).suffix
     if suffix in RUNNERS or holds_weights(config):
         if checkpoint is not None:
@@ -251,19 +251,6 @@ def build_model(config: Config) -> nn.Module:
     if config.get('custom_imports'):
         import_modules_from_strings(**config.custom_imports)
     init_default_scope(config.get('default_scope') or 'mmengine')
-    settings = without_training(config.model)
-    for training in ('losses', 'auxiliary_head'):  # losses of a restorer may bring networks of their own
-        settings.pop(training, None)
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', 'Default ``avg_non_ignore``')  # of the loss, which nobody asks for here
-        return MODELS.build(settings)
-
-
-def without_training(node: Any) -> Any:
-    """A model's config without the checkpoints its training starts from, and without what is frozen and updated."""
-    if isinstance(node, dict):
-        training = (*TRAINING, 'lora') if 'finetune' in node else TRAINING
-        return type(node)({key: without_training(value) for key, value in node.items() if key not in training})
-    if isinstance(node, (list, tuple)):
-        return type(node)(without_training(value) for value in node)
-    return node
+        return MODELS.build(predicted_model(config.model))

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from denseformer.checkpoints.sharing import config_in
+from denseformer.checkpoints.recorded import config_in, for_prediction
 from denseformer.checkpoints.signatures import DESIGN_FREE, Head, table
 from denseformer.checkpoints.stored_shapes import stored_networks
 from denseformer.config.loading import load_config
@@ -131,11 +131,12 @@ def agree(described: Head, head: Head) -> bool:
 def config_of(identity: Identity, content: Mapping[str, Any]) -> Config:
     """The config that a whole model's file is predicted with: its run's own, or the shipped one that builds it.
 
-    Raises ValueError where the file leaves something open, naming the configs to choose from.
+    Raises ValueError where the file leaves something open, naming the configs to choose from, and where its run's own
+    config names what `for_prediction` does not allow.
     """
-    config = config_in(content)
+    config = config_in(content, identity.path)
     if config is not None and 'model' in config:
-        return config
+        return for_prediction(config, identity.path)
     choice = f'; name one before the file: {", ".join(identity.configs)}' if identity.configs else ''
     if identity.settings is None or identity.head is None or not identity.configs:
         raise ValueError(

@@ -8,11 +8,14 @@ weights, and they are those of its network, nothing is searched for and nothing 
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from denseformer.checkpoints import CheckpointError, read_checkpoint, weights_of
 from denseformer.checkpoints.addresses import local_file
@@ -20,7 +23,8 @@ from denseformer.checkpoints.fitting import PARTS, below, places
 from denseformer.checkpoints.keys import StateDict
 from denseformer.checkpoints.layouts import as_openmmlab
 from denseformer.checkpoints.onnx_file import read_onnx
-from denseformer.checkpoints.sharing import config_in, saved_parts
+from denseformer.checkpoints.recorded import config_in, walk
+from denseformer.checkpoints.sharing import saved_parts, saved_weights
 from denseformer.checkpoints.signatures import (
     DESIGN_FREE,
     LEAST,
@@ -30,9 +34,12 @@ from denseformer.checkpoints.signatures import (
     resemblances,
     training_state,
 )
+from denseformer.checkpoints.stored_shapes import stored_networks
 from denseformer.inspection.choices import configs_of, is_open, open_options
 from denseformer.inspection.fits import Fit, best_fits, fit_or_none, in_channels_of
 from denseformer.inspection.identity import Identity, Settings
+from denseformer.network import Network
+from denseformer.registry import MODELS
 
 FITS = 0.9
 """Share of a network's tensors that a file must have, in their shapes, to hold that network."""
@@ -40,6 +47,10 @@ FITS_ONNX = 0.5
 """`FITS` for an ONNX graph, whose exporter folds and renames some tensors."""
 SAME = 0.02
 """Difference in the share of names below which two networks, as NAT and DiNAT, may have the same names."""
+MADE_PER_TENSOR = 4
+"""Parameters that a network may make for each tensor of a file: some are replaced, some split when they are loaded."""
+LARGEST = 1 << 20
+"""The largest number in the settings of a network that is built to compare it with a file."""
 
 
 def identify(path: str | Path) -> Identity:
@@ -47,11 +58,27 @@ def identify(path: str | Path) -> Identity:
 
     Raises CheckpointError for a file that cannot be read.
     """
-    saved, path = saved_parts(path) if Path(path).is_dir() else (None, local_file(path))
+    saved, path = _saved(Path(path)) if Path(path).is_dir() else (None, local_file(path))
     if path.suffix == '.onnx':
         onnx = read_onnx(path)
         return identify_weights(weights_like(onnx.shapes), path=str(path), onnx=onnx)
     return identify_content(read_checkpoint(path, mmap=True), str(path), saved)
+
+
+def _saved(folder: Path) -> tuple[Config | None, Path]:
+    """The parts of a folder of `save_pretrained`, without a config that is more than literals."""
+    try:
+        return saved_parts(folder)
+    except CheckpointError:
+        return None, saved_weights(folder)
+
+
+def _recorded(content: Mapping[str, Any], path: str) -> Config | None:
+    """The config in a checkpoint; None where there is none, or it is more than literals."""
+    try:
+        return config_in(content, path)
+    except CheckpointError:
+        return None
 
 
 def identify_content(content: Mapping[str, Any], path: str, saved: Config | None = None) -> Identity:
@@ -70,7 +97,7 @@ def identify_content(content: Mapping[str, Any], path: str, saved: Config | None
             'were trained, and save the whole network.'
         )
     shapes = {key: tuple(value.shape) for key, value in weights.items()}
-    recorded = network_in(saved or config_in(content))
+    recorded = network_in(saved or _recorded(content, path))
     return identify_weights(weights_like(shapes), recorded, path=path, state=training_state(content, weights))
 
 
@@ -152,12 +179,46 @@ def _without_wrapper(weights: StateDict) -> StateDict:
 
 
 def _as_recorded(settings: Settings, weights: StateDict) -> list[tuple[Fit, str, Resemblance]]:
-    """The network of these settings, where some weights are its very own; empty otherwise."""
+    """The network of these settings, where some weights are its very own; empty otherwise.
+
+    Settings may be a stranger's: a network that is more than a network alone is not built, nor is one with many more
+    parameters than there are weights.
+    """
+    if not is_network_alone(settings):
+        return []
     for prefix, part in _places(weights).items():
-        fit = fit_or_none(settings, part)
+        with at_most(MADE_PER_TENSOR * len(weights)):
+            fit = fit_or_none(settings, part)
         if fit is not None and fit.error == (0, 0):
             return [(fit, prefix, Resemblance(settings['type'], 'denseformer', 1.0))]
     return []
+
+
+def is_network_alone(settings: Settings) -> bool:
+    """Whether the settings are those of a network of this project that makes no component of theirs by its `type`."""
+    name = str(settings['type'])
+    if not MODELS.has(name.removeprefix('denseformer.')):
+        return False
+    parts = list(walk([value for key, value in settings.items() if key != 'type']))
+    alone = not any(isinstance(part, Mapping) and 'type' in part for part in parts)
+    small = all(abs(part) <= LARGEST for part in parts if isinstance(part, (int, float)))
+    return alone and small and (name in stored_networks() or issubclass(MODELS.get(name), Network))
+
+
+@contextmanager
+def at_most(parameters: int) -> Iterator[None]:
+    """A context in which ValueError is raised as soon as more parameters are made."""
+    made = count(1)
+
+    def check(*_: Any) -> None:
+        if next(made) > parameters:
+            raise ValueError(f'a network of more than {parameters} parameters')
+
+    hook = register_module_parameter_registration_hook(check)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _places(weights: StateDict) -> dict[str, StateDict]:

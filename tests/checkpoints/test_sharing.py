@@ -101,6 +101,6 @@ def test_a_bare_restoration_network_is_saved_with_its_settings(tmp_path):
 def test_the_config_of_a_folder_is_never_run(tmp_path):
     (tmp_path / 'model.safetensors').write_bytes(b'')
     (tmp_path / 'config.py').write_text(f"model = dict(type=open({str(tmp_path / 'made')!r}, 'w'))")
-    with pytest.raises(CheckpointError, match=r'config\.py: is more than literals .* and is not run'):
+    with pytest.raises(CheckpointError, match=r'config\.py: line 1 of its config is no literal .* and is not run'):
         Predictor.from_pretrained(tmp_path)
     assert not (tmp_path / 'made').exists()

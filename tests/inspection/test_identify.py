@@ -9,13 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
 
 from denseformer.backbones import Swin
 from denseformer.checkpoints import CheckpointError, read_checkpoint
 from denseformer.checkpoints.keys import rename
 from denseformer.checkpoints.onnx_file import read_onnx
-from denseformer.checkpoints.sharing import recorded_config
 from denseformer.checkpoints.signatures import head_of, resemblances, table, training_state
 from denseformer.checkpoints.stored_shapes import expanded, folded, stored_networks
 from denseformer.config.loading import load_config
@@ -358,14 +356,3 @@ def test_the_map_that_an_adapter_adds_follows_from_the_head(name):
     whole = identify_weights(model_weights(name))
     assert name in whole.configs
     assert 'last_map' not in whole.open
-
-
-def test_the_config_that_a_run_recorded_is_read_and_never_run():
-    config = Config({'model': {'type': 'X', 'parts': [{'a': (1, 2)}]}, 'default_scope': 'mmseg'})
-    assert recorded_config(config.pretty_text).model.parts == [{'a': (1, 2)}]
-    assert recorded_config("model = dict(type=open('x', 'w'))") is None
-
-
-@pytest.mark.parametrize('kind', ['os.system', 'subprocess.Popen', 'mmengine.rmtree', 'mmengine.utils.call_command'])
-def test_a_recorded_config_that_names_functions_of_python_is_not_built(kind):
-    assert recorded_config(f"model = dict(type='denseformer.Segmentor', parts=[dict(type='{kind}', a='b')])") is None
