@@ -5,6 +5,7 @@ dataset, the layout of the configs that it writes, half a dozen times for each r
 again, and counting lines in forks, whose counts are lost.
 """
 
+import ast
 import copy
 import os
 import sys
@@ -25,11 +26,17 @@ from yapf.yapflib import yapf_api  # noqa: E402
 torch.set_num_threads(1)
 os.register_at_fork(after_in_child=lambda: sys.settrace(None))
 base_dataset.gc = SimpleNamespace(collect=lambda: None)
-yapf_api.FormatCode = lambda text, **style: (f'{text}\n', True)
+lay_out = yapf_api.FormatCode
 
-BASES = str(Path(__file__).parents[1] / 'configs/_base_')
+BASES = str(Path(__file__).parents[1] / 'configs/_base_') + os.sep
 read = Config._file2dict
 read_once = cache(read)
+
+
+def checked_alone(text: str, **style: dict) -> tuple[str, bool]:
+    """A config's text as it is; SyntaxError for one that is no Python, as yapf raises it."""
+    ast.parse(text)
+    return f'{text}\n', True
 
 
 def read_bases_once(filename: str, *settings: bool | None, **named: bool | None) -> tuple:
@@ -43,6 +50,13 @@ def read_bases_once(filename: str, *settings: bool | None, **named: bool | None)
 
 
 Config._file2dict = staticmethod(read_bases_once)
+yapf_api.FormatCode = checked_alone
+
+
+@pytest.fixture
+def configs_laid_out(monkeypatch):
+    """Configs are written as users get them, laid out by yapf."""
+    monkeypatch.setattr(yapf_api, 'FormatCode', lay_out)
 
 
 @pytest.fixture

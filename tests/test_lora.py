@@ -2,6 +2,7 @@
 
 import copy
 
+import forks
 import pytest
 import tiny
 import torch
@@ -235,7 +236,7 @@ def test_two_processes_learn_the_same_factors_as_one(tmp_path):
         return cfg
 
     tiny.train(config('one', batch=4))
-    assert tiny.in_processes(2, lambda _: tiny.train(config('two', batch=2, launcher='pytorch'))) == [0, 0]
+    assert forks.in_processes(2, lambda _: tiny.train(config('two', batch=2, launcher='pytorch'))) == [0, 0]
     one, two = (read_checkpoint(newest_checkpoint(tmp_path / name)[0])['state_dict'] for name in ('one', 'two'))
     assert any(is_factor(key) for key in one)
     for name, value in one.items():

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
+import forks
 import numpy as np
 import pytest
 import tiny
@@ -103,7 +104,7 @@ def test_a_prediction_that_loses_an_actor_and_a_node_is_that_of_one_process(tmp_
 def test_a_training_that_loses_a_rank_in_its_second_epoch_goes_on_from_the_first(tmp_path, monkeypatch):
     settings = dict(epochs=3, interval=1, batch=3)
     whole = dict(**settings, launcher='pytorch')
-    assert tiny.in_processes(2, lambda rank: tiny.train(tiny.config(tmp_path / 'whole', **whole))) == [0, 0]
+    assert forks.in_processes(2, lambda rank: tiny.train(tiny.config(tmp_path / 'whole', **whole))) == [0, 0]
     config = tiny.config(tmp_path / 'unused', **settings)
     config.custom_imports = dict(imports=['tiny', 'on_clusters'])
     config.custom_hooks.append(dict(type='DieOnceHook', at=3, rank=1, mark=str(tmp_path / 'died')))

@@ -80,10 +80,11 @@ def test_training_scoring_and_predicting_need_no_checkout(bare, tmp_path):
     assert checkpoint.is_file()
     (tmp_path / 'mine.py').write_text(f"_base_ = 'denseformer::{CONFIG}.py'")
     images = tmp_path / 'data/sample/images/validation'
+    finished = 'upernet_dinat_pico_sample', images, '--out', 'finished', '--device', 'cpu'
+    run(program, 'infer', *finished, folder=tmp_path)
     commands = [  # in one process: what takes time is to import the packages
         ('test', 'mine.py', checkpoint, '--out', 'scores.json', *options),
         ('infer', CONFIG, checkpoint, images, '--out', 'out', *options),
-        ('infer', 'upernet_dinat_pico_sample', images, '--out', 'finished', '--device', 'cpu'),
     ]
     arguments = [[str(argument) for argument in command] for command in commands]
     code = f'from denseformer.cli import main\nassert not any([main(each) for each in {arguments}])'

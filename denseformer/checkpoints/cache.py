@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath, PurePosixPath
@@ -20,13 +21,14 @@ from mmengine.logging import print_log
 
 from denseformer.checkpoints.catalog import BUNDLED, WeightFile, by_name, catalog
 from denseformer.checkpoints.common import WEIGHTS, CheckpointError, file_hash
-from denseformer.checkpoints.download import cache_folder, download, make_folder, unpack_only
+from denseformer.checkpoints.download import NoRoomError, cache_folder, download, make_folder, unpack_only
 from denseformer.checkpoints.hub import fetch_from_hub, has_client
 from denseformer.checkpoints.other_kinds import (
     INDEX,
     SUFFIXES,
     inside,
     is_archive,
+    is_zip_of_files,
     other_kind,
     part_of_model,
     truncated,
@@ -99,7 +101,10 @@ def path_of(file: WeightFile) -> Path:
         return BUNDLED / file.name / WEIGHTS
     named = file.file or (PurePosixPath(unquote(urlparse(file.urls[0]).path)).name if file.urls else '')
     named = re.sub(r'\.pth\.tar$', '.pth', named)  # no archive, but what torch.save wrote
-    suffix = next((suffix for suffix in SUFFIXES if named.endswith(suffix)), '.pth' if not file.hub else '.safetensors')
+    suffix = next(
+        (suffix for suffix in SUFFIXES if named.endswith(suffix)),
+        '.safetensors' if file.hub and not file.zipped else '.pth',
+    )
     return weights_folder() / f'{file.name}{suffix}'
 
 
@@ -128,6 +133,8 @@ def fetch(file: WeightFile, *, commercial_only: bool = False) -> Path:
         return path
     with alone(path):
         if path.is_file():
+            if file.zipped and is_zip_of_files(path):
+                _unpack(file, path, path)
             _take_over(file, path)
             return path
         for lock in lock_paths():
@@ -139,8 +146,11 @@ def fetch(file: WeightFile, *, commercial_only: bool = False) -> Path:
                 found = fetch_from_hub(file.hub, file.file)
             except CheckpointError as error:
                 raise CheckpointError(f'{file.name}: {error} {by_hand(file, " or ".join(file.urls) or url)}') from error
-            shutil.copyfile(found, part := path.with_name(path.name + '.part'))
-            os.replace(part, path)
+            if file.zipped:
+                _unpack(file, found, path)
+            else:
+                shutil.copyfile(found, part := path.with_name(path.name + '.part'))
+                os.replace(part, path)
         else:
             url = _download_any(file, path)
         try:
@@ -166,21 +176,43 @@ def _download_any(file: WeightFile, path: Path) -> str:
     for url in file.direct_urls:
         try:
             if file.zipped:
-                _download_zip(url, path)
+                _download_zip(file, url, path)
             else:
                 download(url, path, file.sha256 or '')
             return url
+        except NoRoomError:
+            raise
         except CheckpointError as error:
             failures.append(str(error))
     raise CheckpointError(f'{file.name}: {" ".join(failures)} {by_hand(file, " or ".join(file.urls))}')
 
 
-def _download_zip(url: str, path: Path) -> None:
-    archive = path.with_name(path.name + '.zip')
+def _download_zip(file: WeightFile, url: str, path: Path) -> None:
+    archive = download(url, path.with_name(path.name + '.zip'))
     try:
-        unpack_only(download(url, archive), path)
-    finally:
-        archive.unlink(missing_ok=True)
+        _unpack(file, archive, path)
+    except NoRoomError:
+        raise  # the archive is kept, and not fetched again
+    except CheckpointError:
+        archive.unlink()
+        raise
+    archive.unlink()
+
+
+def _unpack(file: WeightFile, archive: Path, path: Path) -> None:
+    """Put the checkpoint in an archive, which may lie there, at `path`.
+
+    Pins of the archive itself, as earlier versions noted them, become pins of the checkpoint.
+    """
+    pinned = {lock for lock in _writable_locks() if file.name in read_lock(lock)}
+    packed = file_hash(archive) if pinned else ''
+    unpack_only(archive, path)
+    for lock in pinned:
+        with alone(lock):
+            pins = read_lock(lock)
+            if pins[file.name].sha256 == packed:
+                pin = pins[file.name]._replace(sha256=file_hash(path), bytes=path.stat().st_size)
+                write_lock(lock, {**pins, file.name: pin})
 
 
 def by_hand(file: WeightFile, where: str) -> str:
@@ -262,14 +294,14 @@ def add(source: str | Path, name: str | None = None, check: Check | None = None)
             f"{source}: is a '{source.suffix}' file, {file.name} is a '{target.suffix}' file. Name the entry that it "
             'is with --name; `weights list` shows all.'
         )
-    published_archive = target.suffix in ARCHIVES and is_archive(source)
-    if not published_archive and (kind := other_kind(source) or truncated(source)):
-        raise CheckpointError(f'{source}: {kind}')
-    if check is not None and not file.sha256:
-        check(file, source)
-    with alone(target):
+    with alone(target), _unpacked(file, source) as checkpoint:
+        published_archive = target.suffix in ARCHIVES and is_archive(checkpoint)
+        if not published_archive and (kind := other_kind(checkpoint) or truncated(checkpoint)):
+            raise CheckpointError(f'{source}: {kind}')
+        if check is not None and not file.sha256:
+            check(file, checkpoint)
         part = target.with_name(target.name + '.part')
-        shutil.copyfile(source, part)
+        shutil.copyfile(checkpoint, part)
         try:
             _pin(file, part, str(source))
         except CheckpointError:
@@ -277,6 +309,18 @@ def add(source: str | Path, name: str | None = None, check: Check | None = None)
             raise
         os.replace(part, target)
     return file, target
+
+
+@contextmanager
+def _unpacked(file: WeightFile, source: Path) -> Iterator[Path]:
+    """The checkpoint in an archive that is published as such; any other file itself."""
+    if not (file.zipped and is_zip_of_files(source)):
+        yield source
+        return
+    with tempfile.TemporaryDirectory(dir=weights_folder()) as folder:
+        checkpoint = Path(folder, path_of(file).name)
+        _unpack(file, source, checkpoint)
+        yield checkpoint
 
 
 def _recognize(source: Path) -> WeightFile:

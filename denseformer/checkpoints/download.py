@@ -1,5 +1,7 @@
 """Fetching published files: nothing is used before its hash is right, and what was fetched is not fetched twice."""
 
+import errno
+import lzma
 import os
 import re
 import shutil
@@ -28,6 +30,12 @@ PAUSE = 1.0
 """Seconds before the second attempt; doubled for each further one."""
 PASSING = (408, 429)
 """Answers of a server that was too slow, or asked too often."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a disk, or of what a user may have of it."""
+
+
+class NoRoomError(CheckpointError):
+    """A file that the disk has no room for."""
 
 
 def cache_folder() -> Path:
@@ -197,8 +205,8 @@ def _unpack_tar(archive: Path, folder: Path, max_bytes: int) -> None:
 def unpack_only(archive: Path, path: Path, *, max_bytes: int = 1 << 34) -> None:
     """Put the one checkpoint that a .zip file holds at `path`, complete or not at all; its own name counts for nothing.
 
-    Raises CheckpointError for an archive that is damaged, or holds no checkpoint, several, or one of more than
-    `max_bytes`.
+    Raises NoRoomError where the disk is full, and CheckpointError for an archive that is damaged, or holds no
+    checkpoint, several, or one of more than `max_bytes`.
     """
     part = path.with_name(path.name + '.part')
     try:
@@ -211,10 +219,15 @@ def unpack_only(archive: Path, path: Path, *, max_bytes: int = 1 << 34) -> None:
             _check_size(archive, members[0].file_size, max_bytes)
             with content.open(members[0]) as source, part.open('wb') as file:
                 shutil.copyfileobj(source, file, BLOCK)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        part.unlink(missing_ok=True)
+        os.replace(part, path)
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError) as error:
         raise CheckpointError(f'{archive}: not unpacked ({error}). Fetch it again.') from error
-    os.replace(part, path)
+    except OSError as error:
+        if error.errno in FULL:
+            raise NoRoomError(f'{archive}: not unpacked to {path} ({error.strerror}). Make room there.') from error
+        raise CheckpointError(f'{archive}: not unpacked ({error}). Fetch it again.') from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _check_size(archive: Path, size: int, max_bytes: int) -> None:

@@ -108,6 +108,15 @@ def names_in_zip(path: Path) -> list[str]:
         return []
 
 
+def is_zip_of_files(path: Path) -> bool:
+    """Whether a file is a zip archive of other files, not one of the parts of a checkpoint, as PyTorch writes it."""
+    return _are_files(names_in_zip(path))
+
+
+def _are_files(names: Sequence[str]) -> bool:
+    return bool(names) and not any(name.endswith(('data.pkl', '.npy')) for name in names)
+
+
 def _other_archive(names: Sequence[str]) -> str:
     """The kind of a zip archive of these files: PyTorch's has data.pkl, numpy's .npy files, a damaged one nothing."""
     if any(re.search(r'(^|/)code/.*\.py$', name) for name in names):
@@ -117,7 +126,7 @@ def _other_archive(names: Sequence[str]) -> str:
         )
     if any(name.endswith('models/model.json') for name in names):
         return 'an exported program, not a checkpoint. It predicts under a name that ends in .pt2.'
-    if names and not any(name.endswith(('data.pkl', '.npy')) for name in names):
+    if _are_files(names):
         return f'an archive of {", ".join(names[:4])}. Unpack it, and name the checkpoint that comes out.'
     return ''
 

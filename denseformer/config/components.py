@@ -21,7 +21,10 @@ REGISTRIES = (
 
 
 KNOWN: dict[tuple[str, str], root.Registry] = {}
-"""Where the component of a default scope and a name was found last: there it is looked for first."""
+"""Where the component of a default scope and a name was found last: there it is looked for first.
+
+Registries are kept, not components, and they are asked again: what `custom_imports` register later is found.
+"""
 
 
 def component_of(config: Mapping[str, Any]) -> Any:

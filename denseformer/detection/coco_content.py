@@ -39,11 +39,18 @@ def reading_named(file: str) -> Iterator[None]:
 def reading_fault(file: str) -> str:
     """Say, with the remedy, why a file is none of COCO's json files; empty for one whose lists hold objects."""
     try:
-        content = json.loads(Path(file).read_bytes())
+        data = Path(file).read_bytes()
+        content = json.loads(data)
     except OSError as error:
         return f'cannot be read: {error.strerror}. Check data_root and ann_file; data/README.md has the layouts.'
+    except UnicodeDecodeError:
+        return 'is not encoded as UTF-8. Save it so, without BOM.'
     except (ValueError, RecursionError) as error:
         return f'is no json file, or broke off ({error}). Fetch it again.'
+    if (encoding := json.detect_encoding(data)) != 'utf-8':
+        return (
+            f'is encoded as {"UTF-8 with BOM" if encoding == "utf-8-sig" else encoding}. Save it as UTF-8 without BOM.'
+        )
     if not isinstance(content, dict):
         return f'holds a {type(content).__name__}; COCO has an object with the lists {", ".join(LISTS)}.'
     for name in LISTS:

@@ -99,17 +99,21 @@ def doubts(found: Found) -> list[str]:
 
 def recognize(listing: Listing, task: str, file: DataFile) -> Found:
     """Recognise the files by the first format that fits the task."""
+    if file.masks and task not in ('auto', 'segmentation'):
+        raise FolderError(
+            f"'{file.path}': masks in the data file names folders of label maps, from which segmentation learns; the "
+            f'task is {task}. Take masks out of the data file, or the task.'
+        )
     doubtful: list[str] = []
-    for _, tasks, function in FORMATS:
-        if (task != 'auto' and task not in tasks) or (file.masks and function is not masks.recognize):
-            continue
+    tried = [row for row in FORMATS if task in ('auto', *row[1]) and (not file.masks or row[2] is masks.recognize)]
+    for _, _, function in tried:
         found = function(listing, file.names)
         if found is not None and task == 'auto' and function is pictures.recognize_alone:
             doubtful = pictures.signs_of_labels(listing, file.names)
         if found is not None and not doubtful:
             return found
     advice = pictures.how_to_name(listing) if task in ('auto', 'segmentation') else ''
-    expected = [text for text, tasks, _ in FORMATS if text and task in ('auto', *tasks)]
+    expected = [text for text, _, _ in tried if text]
     raise FolderError(
         f"'{listing.root}': nothing here is a dataset{'' if task == 'auto' else f' for {task}'}. Expected is one of\n"
         f'{some(expected, 20)}\nFound are\n{some(listing.summary())}'

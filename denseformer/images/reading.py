@@ -5,6 +5,7 @@ TIFF files.
 """
 
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ FORMATS_OF_PILLOW = ('AVIF',)
 ANIMATED_FORMATS = ('GIF', 'WEBP', 'PNG', 'AVIF')
 BITS_PER_SAMPLE = 258
 TIFF_SIGNATURES = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
-TIFF_FAULTS = (tifffile.TiffFileError, OSError, ValueError, KeyError, IndexError, TypeError)
+TIFF_FAULTS = (tifffile.TiffFileError, OSError, ValueError, KeyError, IndexError, TypeError, struct.error)
 """Errors that tifffile raises for damaged files."""
 DAMAGED = (
     'it is truncated, damaged or not an image. Fetch the file again, convert it to PNG or JPEG, or leave it out of the '

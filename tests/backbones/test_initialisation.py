@@ -11,7 +11,6 @@ from torch import nn
 
 from denseformer import backbones
 from denseformer.backbones import Backbone, HaloNet, PoolFormer, Swin, TransNeXt
-from denseformer.backbones.plain.hiera import BIAS
 from denseformer.backbones.windows.halonet import Bottleneck, HaloAttention
 from denseformer.layers import Mlp2d, Pointwise
 
@@ -64,7 +63,7 @@ def test_weights_are_drawn_as_the_authors_draw_them(network):
     linears = [m for m in layers(network, nn.Linear) if not isinstance(m, Pointwise)]
     if family not in OWN:
         assert all(deviation_ratio(m, 0.02) == pytest.approx(1, abs=0.05) for m in linears)
-        start = BIAS if family == 'Hiera' else 0
+        start = 0.02 if family == 'Hiera' else 0
         assert all((m.bias == start).all() for m in linears if m.bias is not None)
     for conv in () if family in BY_PLACE else layers(network, nn.Conv2d):
         if family in FAN_OUT:

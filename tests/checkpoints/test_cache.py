@@ -1,5 +1,6 @@
 """Published weights in the cache: fetched once, pinned by hash, added by hand."""
 
+import errno
 import gzip
 import hashlib
 import json
@@ -104,6 +105,64 @@ def test_of_a_published_archive_the_checkpoint_inside_is_cached_and_pinned(serve
     with pytest.raises(CheckpointError, match=r'tiny_net.*not unpacked'):
         cache.fetch(file)
     assert cache.add(tmp_path / 'source.pth', 'tiny_net')[1] == path  # unpacked by hand
+
+
+@pytest.fixture
+def packed(server, entry, tmp_path):
+    """An entry that is published as a .zip file, which is served."""
+    with zipfile.ZipFile(tmp_path / 'tiny_net.zip', 'w') as archive:
+        archive.writestr('tiny_net/tiny_net.pth', server.data)
+    server.data = (tmp_path / 'tiny_net.zip').read_bytes()
+    return entry(f'{server.url}/tiny_net.zip', file='tiny_net.zip')
+
+
+@pytest.mark.parametrize('removed', [False, True])
+def test_an_archive_that_was_cached_and_pinned_as_it_is_gives_way_to_the_checkpoint_inside(
+    packed, server, tmp_path, removed
+):
+    path = cache.path_of(packed)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(server.data)
+    pin = cache.Pin(hashlib.sha256(server.data).hexdigest(), len(server.data), packed.urls[0])
+    for lock in (path.parent / 'weights.lock', tmp_path / 'weights.lock'):
+        cache.write_lock(lock, {'tiny_net': pin})
+    if removed:
+        cache.remove('tiny_net')
+    assert cache.fetch(packed).read_bytes() == (tmp_path / 'source.pth').read_bytes()
+    assert cache.verify() == {'tiny_net': ''}
+    assert {cache.read_lock(lock)['tiny_net'].sha256 for lock in cache.lock_paths()} == {cache.file_hash(path)}
+    assert len(server.asked) == removed
+
+
+def test_a_published_archive_that_was_fetched_by_hand_is_added(packed, tmp_path):
+    checked = []
+    file, path = cache.add(tmp_path / 'tiny_net.zip', check=lambda _, path: checked.append(path.read_bytes()))
+    assert file == packed
+    assert checked == [path.read_bytes()] == [(tmp_path / 'source.pth').read_bytes()]
+    assert cache.pin_of('tiny_net')[0].url == 'tiny_net.zip'
+    assert [one.name for one in path.parent.iterdir() if not one.name.endswith('.lock')] == [path.name]
+
+
+def test_an_archive_of_the_hub_is_unpacked_too(packed, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, 'has_client', lambda: True)
+    monkeypatch.setattr(cache, 'fetch_from_hub', lambda repo, file: tmp_path / file)
+    path = cache.fetch(replace(packed, hub='owner/tiny_net'))
+    assert path.read_bytes() == (tmp_path / 'source.pth').read_bytes()
+    assert (tmp_path / 'tiny_net.zip').is_file()  # the hub client's own
+
+
+def test_an_archive_for_which_there_was_no_room_is_not_fetched_again(packed, server, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    with monkeypatch.context() as patched:
+        patched.setattr('denseformer.checkpoints.download.shutil.copyfileobj', full)
+        with pytest.raises(CheckpointError, match=r'No space left.*Make room'):
+            cache.fetch(packed)
+    assert not list(cache.weights_folder().glob('*.part'))
+    assert cache.fetch(packed).read_bytes() == (tmp_path / 'source.pth').read_bytes()
+    assert len(server.asked) == 1
+    assert not list(cache.weights_folder().glob('*.zip'))
 
 
 def test_a_lock_file_in_the_working_directory_is_the_one_that_counts(server, entry, tmp_path):

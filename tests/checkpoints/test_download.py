@@ -229,14 +229,17 @@ def test_the_one_checkpoint_of_an_archive_is_unpacked_whatever_its_name(tmp_path
 
 
 def test_an_archive_without_one_sound_checkpoint_is_refused_and_leaves_nothing(tmp_path):
-    damaged = zip_of(tmp_path / 'd.zip', **{'w.pth': bytes(range(256)) * 40})
-    data = damaged.read_bytes()
-    damaged.write_bytes(data[:50] + bytes(20) + data[70:])
+    damaged = [tmp_path / f'{method}.zip' for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)]
+    for path, method in zip(damaged, (zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA), strict=True):
+        with zipfile.ZipFile(path, 'w', method) as archive:
+            archive.writestr('w.pth', bytes(range(256)) * 40)
+        data = path.read_bytes()
+        path.write_bytes(data[:50] + bytes(20) + data[70:])
     for archive, message in (
         (zip_of(tmp_path / 'a.zip', **{'w.txt': b''}), r'holds 0 checkpoints \(none\)'),
         (zip_of(tmp_path / 'b.zip', **{'a.pth': b'', 'b.pth': b''}), r'holds 2 checkpoints \(a.pth, b.pth\)'),
         (zip_of(tmp_path / 'c.zip', **{'w.pth': bytes(1_000_001)}), 'would become 1000001 bytes'),
-        (damaged, 'not unpacked'),
+        *((path, 'not unpacked') for path in damaged),
     ):
         with pytest.raises(CheckpointError, match=message):
             unpack_only(archive, tmp_path / 'net.pth', max_bytes=1_000_000)

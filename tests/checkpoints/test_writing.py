@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 import torch
+from forks import in_child
 
 from denseformer.checkpoints import CheckpointError, newest_checkpoint, read_checkpoint, write_checkpoint, writing
 from denseformer.checkpoints.writing import fault
@@ -34,16 +35,6 @@ def kill_at(monkeypatch, call: int) -> None:
             return real(*arguments)
 
         monkeypatch.setattr(writing.os, name, deadly)
-
-
-def in_child(work) -> int:
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        finally:
-            os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 @pytest.mark.parametrize('name', ['iter_1.pth', 'iter_2.pth'], ids=['same name', 'new name'])

@@ -97,3 +97,15 @@ def test_the_resolved_config_is_a_plain_mmengine_config(write, tmp_path):
     config = load_config(write("n = 3\nhead = dict(n='${n}')"))
     config.dump(tmp_path / 'dumped.py')
     assert Config.fromfile(tmp_path / 'dumped.py').head.n == 3
+
+
+def test_a_config_that_yapf_lays_out_reads_as_it_was(configs_laid_out, tmp_path):
+    config = load_config('upernet_dinat_pico_sample')
+    config.dump(tmp_path / 'dumped.py')
+    assert max(map(len, (tmp_path / 'dumped.py').read_text().splitlines())) <= 80  # yapf's width
+    assert Config.fromfile(tmp_path / 'dumped.py').to_dict() == config.to_dict()
+
+
+def test_a_config_that_cannot_be_printed_is_an_error_in_tests_too():
+    with pytest.raises(SyntaxError, match='Failed to format'):
+        assert Config({'model': {'type': object()}}).pretty_text

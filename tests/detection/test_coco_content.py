@@ -47,6 +47,15 @@ def built(folder, **options) -> CocoDataset:
     )
 
 
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16', 'latin-1'])
+def test_a_file_in_another_encoding_than_utf_8_is_named_with_the_remedy(encoding, tmp_path):
+    write(tmp_path, content())
+    text = json.dumps({'info': 'Straße', **content()}, ensure_ascii=False)
+    (tmp_path / 'a.json').write_text(text, encoding=encoding)
+    with pytest.raises(ValueError, match=r"a\.json' is .*encoded as .*Save it .*without BOM"):
+        built(tmp_path)
+
+
 def renumbered() -> dict:
     file = content()
     for row in file['annotations']:

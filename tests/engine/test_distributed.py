@@ -9,6 +9,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import forks
 import mmengine.device.utils
 import pytest
 import tiny
@@ -41,7 +42,7 @@ def test_ranks_equal_one_process_with_the_same_global_batch(tmp_path, ranks):
     def work(rank):
         tiny.train(tiny.config(tmp_path / 'many', iters=5, batch=8 // ranks, launcher='pytorch', model=model))
 
-    assert tiny.in_processes(ranks, work) == [0] * ranks
+    assert forks.in_processes(ranks, work) == [0] * ranks
     one, many = state(tmp_path / 'one'), state(tmp_path / 'many')
     for name in one:
         torch.testing.assert_close(one[name], many[name], rtol=0, atol=1e-5)
@@ -70,9 +71,9 @@ def test_two_killed_ranks_go_on_as_if_nothing_had_happened(tmp_path):
     def resumed(rank):
         tiny.train(tiny.config(tmp_path / 'cut', **settings), resume=True)
 
-    assert tiny.in_processes(2, whole) == [0, 0]
-    assert tiny.in_processes(2, cut) == [-signal.SIGKILL] * 2
-    assert tiny.in_processes(2, resumed) == [0, 0]
+    assert forks.in_processes(2, whole) == [0, 0]
+    assert forks.in_processes(2, cut) == [-signal.SIGKILL] * 2
+    assert forks.in_processes(2, resumed) == [0, 0]
     one, two = state(tmp_path / 'whole'), state(tmp_path / 'cut')
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-6)
@@ -88,7 +89,7 @@ def test_a_dead_rank_ends_the_others_with_a_message(tmp_path):
             raise SystemExit(3) from error
 
     began = time.monotonic()
-    assert tiny.in_processes(2, work) == [3, -signal.SIGKILL]
+    assert forks.in_processes(2, work) == [3, -signal.SIGKILL]
     assert time.monotonic() - began < 60
     assert 'Another process of this run died' in (tmp_path / 'message').read_text()
     assert newest_checkpoint(tmp_path) == (tmp_path / 'iter_2.pth', [])
@@ -111,7 +112,7 @@ def test_a_rank_that_hangs_ends_the_others_with_a_message(tmp_path):
         except LostRankError as error:
             (tmp_path / f'message_{rank}').write_text(str(error.__cause__))
 
-    assert tiny.in_processes(2, work) == [0, 0]
+    assert forks.in_processes(2, work) == [0, 0]
     assert 'imed out' in (tmp_path / 'message_0').read_text()
 
 
@@ -129,7 +130,7 @@ def test_ranks_that_find_different_checkpoints_are_stopped(tmp_path):
         with pytest.raises(ConfigError, match='a folder that all machines share'):
             tiny.build(tiny.config(tmp_path / str(rank), iters=2, launcher='pytorch'), resume=True)
 
-    assert tiny.in_processes(2, work) == [0, 0]
+    assert forks.in_processes(2, work) == [0, 0]
 
 
 OF_LAUNCHERS = ('RANK', 'LOCAL_', 'WORLD_SIZE', 'MASTER_', 'TORCHELASTIC_', 'GROUP_', 'ROLE_')
@@ -152,7 +153,7 @@ def elastic_worker(folder, settings):
 def test_torchrun_is_recognized_and_restarts_a_killed_group_which_resumes_by_itself(tmp_path):
     settings = dict(iters=8, interval=3, batch=2)
     whole = dict(**settings, launcher='pytorch')
-    assert tiny.in_processes(2, lambda rank: tiny.train(tiny.config(tmp_path / 'whole', **whole))) == [0, 0]
+    assert forks.in_processes(2, lambda rank: tiny.train(tiny.config(tmp_path / 'whole', **whole))) == [0, 0]
     (tmp_path / 'cut').mkdir()
     flags = ['--nproc-per-node=2', '--max-restarts=3', '--monitor-interval=0.1']
     rendezvous = ['--rdzv-backend=c10d', '--rdzv-endpoint=127.0.0.1:0']

@@ -3,6 +3,7 @@
 import os
 import signal
 
+import forks
 import pytest
 import tiny
 import torch
@@ -42,7 +43,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path, length, worke
     settings = dict(length, workers=workers, data={'length': 9})
     _, losses = tiny.train(tiny.config(tmp_path / 'whole', **settings))
     cut = tiny.config(tmp_path / 'cut', **settings, record={'at': 5, 'act': 'kill'})
-    assert tiny.in_child(lambda: tiny.train(cut)) == KILLED
+    assert forks.in_child(lambda: tiny.train(cut)) == KILLED
     _, resumed = tiny.train(tiny.config(tmp_path / 'cut', **settings), resume=True)
     assert sorted(resumed) == sorted(losses)[3:]
     assert resumed == pytest.approx({i: losses[i] for i in resumed}, abs=1e-6)
@@ -74,7 +75,7 @@ def test_accumulated_gradients_and_a_resumed_run(tmp_path):
     settings = dict(iters=8, interval=4, optim={'accumulative_counts': 2})
     _, losses = tiny.train(tiny.config(tmp_path / 'whole', **settings))
     cut = tiny.config(tmp_path / 'cut', **settings, record={'at': 7, 'act': 'kill'})
-    assert tiny.in_child(lambda: tiny.train(cut)) == KILLED
+    assert forks.in_child(lambda: tiny.train(cut)) == KILLED
     _, resumed = tiny.train(tiny.config(tmp_path / 'cut', **settings), resume=True)
     assert resumed == {i: losses[i] for i in (5, 6, 7, 8)}
 

@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 
+import forks
 import pytest
 import tiny
 
@@ -74,11 +75,7 @@ def test_two_processes_do_not_train_into_one_folder(tmp_path):
 
 
 def test_the_lock_of_a_process_that_was_killed_counts_for_nothing(tmp_path):
-    child = os.fork()
-    if child == 0:
-        acquire(tmp_path / 'run.lock')
-        os._exit(0)
-    os.waitpid(child, 0)
+    assert forks.in_child(lambda: acquire(tmp_path / 'run.lock')) == 0
     with owned(tmp_path):
         assert json.loads((tmp_path / 'run.lock').read_text())['pid'] == os.getpid()
 

@@ -4,6 +4,7 @@ import os
 import signal
 from functools import partial
 
+import forks
 import pytest
 import tiny
 import torch
@@ -34,7 +35,7 @@ def test_the_loss_scaler_goes_on_where_it_was(tmp_path, monkeypatch):
     settings = dict(iters=8, interval=3, optim=optim)
     _, losses = tiny.train(tiny.config(tmp_path / 'whole', **settings))
     cut = tiny.config(tmp_path / 'cut', **settings, record={'at': 5, 'act': 'kill'})
-    assert tiny.in_child(lambda: tiny.train(cut)) == -signal.SIGKILL
+    assert forks.in_child(lambda: tiny.train(cut)) == -signal.SIGKILL
     _, resumed = tiny.train(tiny.config(tmp_path / 'cut', **settings), resume=True)
     assert resumed == {i: losses[i] for i in range(4, 9)}
     whole, again = (final(tmp_path / name)['optimizer']['loss_scaler'] for name in ('whole', 'cut'))
@@ -77,7 +78,7 @@ def test_the_learning_rate_follows_the_global_batch(tmp_path):
         (group,) = runner.optim_wrapper.optimizer.param_groups
         assert group['initial_lr'] == pytest.approx(0.05 * 2 * 2 / 16)
 
-    assert tiny.in_processes(2, work) == [0, 0]
+    assert forks.in_processes(2, work) == [0, 0]
 
 
 def test_a_learning_rate_without_its_batch_size_is_named():
@@ -107,4 +108,4 @@ def test_synchronised_normalisation_is_plain_on_cpus(tmp_path, fsdp):
         assert len(kinds) == 1
         assert not issubclass(kinds.pop(), nn.SyncBatchNorm)
 
-    assert tiny.in_processes(2, work) == [0, 0]
+    assert forks.in_processes(2, work) == [0, 0]

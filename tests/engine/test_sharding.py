@@ -3,6 +3,7 @@
 import os
 import signal
 
+import forks
 import pytest
 import tiny
 import torch
@@ -46,7 +47,7 @@ def config(folder, ranks: int, *, iters: int = 6, **parts):
 
 def train_in_parts(folder, **options):
     resume = options.pop('resume', False)
-    return tiny.in_processes(2, lambda rank: tiny.train(config(folder, 2, **options), resume=resume))
+    return forks.in_processes(2, lambda rank: tiny.train(config(folder, 2, **options), resume=resume))
 
 
 def final(folder):
@@ -88,7 +89,7 @@ def test_each_rank_holds_a_part_and_a_loss_that_is_no_number_stops_all(tmp_path)
         with pytest.raises(FloatingPointError, match=f'rank_{rank}'):
             runner.train()
 
-    assert tiny.in_processes(2, work) == [0, 0]
+    assert forks.in_processes(2, work) == [0, 0]
     for rank in range(2):
         (dump,) = tmp_path.glob(f'nan_*_rank_{rank}.pth')
         weights = read_checkpoint(dump, trust=True)['state_dict']
@@ -107,7 +108,7 @@ def test_parts_are_compiled_block_by_block(tmp_path):
         assert counters['stats']['unique_graphs'] == len(runner.model.blocks)
         assert not counters['graph_break']
 
-    assert tiny.in_processes(2, work) == [0, 0]
+    assert forks.in_processes(2, work) == [0, 0]
     assert_same(final(tmp_path / 'one'), final(tmp_path / 'two'))
 
 

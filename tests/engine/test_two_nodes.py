@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import forks
 import pytest
 import tiny
 import torch
@@ -133,7 +134,7 @@ def expected(tmp_path_factory) -> dict[str, torch.Tensor]:
     """The weights that two processes of one machine end with, undisturbed."""
     folder = tmp_path_factory.mktemp('whole')
     whole = dict(**SETTINGS, launcher='pytorch')
-    assert tiny.in_processes(2, lambda rank: tiny.train(tiny.config(folder, **whole))) == [0, 0]
+    assert forks.in_processes(2, lambda rank: tiny.train(tiny.config(folder, **whole))) == [0, 0]
     return final_weights(folder)
 
 

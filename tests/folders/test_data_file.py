@@ -99,6 +99,9 @@ def test_images_without_masks_may_lie_where_the_file_does_not_look(tmp_path):
     ('text', 'message'),
     [
         ('masks: Masken\n', "masks names 'Masken', but no image is in a folder of this name"),
+        ('masks: Masks\n', "Did you mean 'masks'"),
+        ('masks: /far/masks\n', r"masks names '/far/masks', .* Name folders as they are seen from '.*data'"),
+        ('task: detection\nmasks: masks\n', r'masks in the data file .*; the task is detection\. Take masks out'),
         ('nmaes: [a]\n', "nothing reads the key 'nmaes'.* Did you mean 'names'"),
         ('names: {1: a, 2: b}\n', r'names: the indices are \[1, 2\]'),
         ('names: 5\n', "names: 'int' object"),

@@ -11,6 +11,7 @@ from PIL import Image
 
 from denseformer.config.loading import load_config
 from denseformer.datasets.building import build_dataset
+from denseformer.datasets.restoration import RestorationImages
 from denseformer.datasets.sample.classes import CLASSES, PALETTE
 from denseformer.folders import FolderError, understand, write_dataset
 from tests.support import formats
@@ -439,14 +440,19 @@ def test_mild_images_are_read_with_their_targets(tmp_path):
     assert all(info['img_path'].endswith('x2m.png') for info in map(images.get_data_info, range(len(images))))
 
 
-def test_wild_images_are_read_each_with_the_target_that_they_share(tmp_path):
-    root = tmp_path / 'data'
+def wild(root):
+    """DIV2K's wild images: four of each target for training, one for validation."""
     for i, scene in enumerate(formats.scenes()):
         part = 'valid' if i == 5 else 'train'
         formats.write_image(root / f'DIV2K_{part}_HR' / f'{i:04d}.png', scene.image)
         for number in ('',) if part == 'valid' else range(1, 5):
             name = root / f'DIV2K_{part}_LR_wild' / f'{i:04d}x4w{number}.png'
             formats.write_image(name, np.ascontiguousarray(scene.image[::4, ::4]))
+    return root
+
+
+def test_wild_images_are_read_each_with_the_target_that_they_share(tmp_path):
+    root = wild(tmp_path / 'data')
     found, listing = understand(str(root))
     assert (found.scale, len(found.of('train')), len(found.of('val'))) == (4, 20, 1)
     config = load_config(write_dataset(found, listing, tmp_path / 'dataset'))
@@ -454,6 +460,26 @@ def test_wild_images_are_read_each_with_the_target_that_they_share(tmp_path):
     rows = [images.get_data_info(i) for i in range(len(images))]
     named = [(row['gt_path'].rpartition('/')[2], row['img_path'].rpartition('/')[2]) for row in rows]
     assert named == [(f'{i:04d}.png', f'{i:04d}x4w{number}.png') for i in range(5) for number in range(1, 5)]
+
+
+def test_a_target_that_lacks_one_of_its_wild_images_is_named(tmp_path):
+    root = wild(tmp_path / 'data')
+    (root / 'DIV2K_train_LR_wild/0003x4w2.png').unlink()
+    with pytest.raises(FolderError, match=r'0003\.png: .*wild images, 0003x4w2'):
+        understand(str(root))
+    prefix = {'gt_path': 'DIV2K_train_HR', 'img_path': 'DIV2K_train_LR_wild'}
+    with pytest.raises(ValueError, match=r'1 wild images are missing.*0003x4w2'):
+        RestorationImages(data_root=str(root), data_prefix=prefix, scale=4)
+
+
+@pytest.mark.parametrize('kind', ['bicubic/X4/{}x4.png', 'mild/{}x4m.png'])
+def test_of_several_degradations_of_a_target_all_folders_are_named(kind, tmp_path):
+    root = wild(tmp_path / 'data')
+    for i, scene in enumerate(formats.scenes()[:5]):
+        name = root / f'DIV2K_train_LR_{kind.format(f"{i:04d}")}'
+        formats.write_image(name, np.ascontiguousarray(scene.image[::4, ::4]))
+    with pytest.raises(FolderError, match=rf'several degradations.*LR_{kind.partition("/{")[0]}, DIV2K_train_LR_wild'):
+        understand(str(root))
 
 
 def test_palettes_that_differ_are_noted(tmp_path):

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
+from forks import in_child
 from PIL import Image
-from tiny import in_child
 
 from denseformer.inference import Predictor, on_ray, predict_folder
 from denseformer.inference.on_ray import DEATHS, Worker, blocks_of, item_of, row_of, table_of

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 import pytest
+from forks import in_child
 from predicting import record
 
 from denseformer.inference import Predictor, packs, predict_folder
@@ -19,7 +20,7 @@ from denseformer.inference.sources import find_items
 from denseformer.inference.writers import RunFolder
 
 from .test_detection_run import detector
-from .test_shards import IMAGES, die_at, images, in_a_fork  # noqa: F401 (a fixture)
+from .test_shards import IMAGES, die_at, images  # noqa: F401 (a fixture)
 
 SHARDS = ('0/3', '1/3', '2/3')
 DEATHS = [
@@ -83,8 +84,8 @@ def test_killed_shards_that_are_started_again_make_the_same_tar_files(images, un
     deaths = []
     for shard in random.permutation(SHARDS):
         for death in random.permutation(len(DEATHS))[:5]:
-            deaths.append(in_a_fork(lambda shard=shard, death=death: predict(str(shard), death)))
-        assert in_a_fork(lambda shard=shard: predict(str(shard))) == 0
+            deaths.append(in_child(lambda shard=shard, death=death: predict(str(shard), death)))
+        assert in_child(lambda shard=shard: predict(str(shard))) == 0
     assert deaths.count(-signal.SIGKILL) >= 6
     merge(out)
     assert content(out) == content(undisturbed)
@@ -96,7 +97,7 @@ def test_a_run_without_shards_goes_on_within_a_tar_file(images, tmp_path, monkey
             die_at(monkeypatch, RunFolder, 'log', 7)
         predict_folder(detector(), images, tmp_path / out, resume=True, pack=5)
 
-    assert in_a_fork(lambda: predict(kill=True)) == -signal.SIGKILL
+    assert in_child(lambda: predict(kill=True)) == -signal.SIGKILL
     assert [path.name for path in (tmp_path / 'out/tars').glob('*.part')] == ['000001.tar.part']
     with pytest.raises(ValueError, match='go on with --pack'):
         predict_folder(detector(), images, tmp_path / 'out', resume=True)

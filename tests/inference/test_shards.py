@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from forks import in_child
 from PIL import Image
 from predicting import record
 
@@ -73,19 +74,6 @@ def die_at(monkeypatch, module, function: str, number: int) -> None:
     monkeypatch.setattr(module, function, deadly)
 
 
-def in_a_fork(work) -> int:
-    """The exit status of a copy of this process that does some work."""
-    child = os.fork()
-    if not child:
-        status = 1
-        try:
-            work()
-            status = 0
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
 DEATHS = [
     *((RunFolder, 'log', n) for n in (1, 4)),  # before an image is in the record
     *((os, 'replace', n) for n in (2, 5, 9)),  # before a file appears under its name; the last ones are of the record
@@ -108,8 +96,8 @@ def test_killed_shards_that_are_started_again_give_what_one_process_gives(
 
     for shard in random.permutation(['0/3', '1/3', '2/3']):
         for death in random.permutation(len(DEATHS))[:4]:
-            in_a_fork(partial(predict, shard, death))
-        assert in_a_fork(partial(predict, shard)) == 0
+            in_child(partial(predict, shard, death))
+        assert in_child(partial(predict, shard)) == 0
     for _ in range(2):  # a merge may be repeated
         assert merge(out)['predicted'] == IMAGES - 1
         assert content(out) == undisturbed
@@ -125,7 +113,7 @@ def test_a_killed_merge_is_done_again(images, undisturbed, tmp_path, monkeypatch
         die_at(monkeypatch, os, 'replace', 3)
         merge(out)
 
-    assert in_a_fork(doomed) == -signal.SIGKILL
+    assert in_child(doomed) == -signal.SIGKILL
     merge(out)
     assert content(out) == undisturbed
 
@@ -310,6 +298,6 @@ def test_what_a_dead_process_had_taken_is_taken_over(images, tmp_path):
             lock_of(place_of(out, Shard(i, PARTS))).acquire()
         os.kill(os.getpid(), signal.SIGKILL)
 
-    assert in_a_fork(doomed) == -signal.SIGKILL
+    assert in_child(doomed) == -signal.SIGKILL
     assert predict_folder(detector(), images, out, share=True)['predicted'] == IMAGES - 1
     assert len(record(out)) == IMAGES

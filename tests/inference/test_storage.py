@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 from faulty_store import FaultyProxy
+from forks import in_child
 from PIL import Image
 
 from denseformer import storage
@@ -23,7 +24,7 @@ from denseformer.inference.sources import find_items
 from denseformer.inference.writers import RunFolder, StoredJournal
 
 from .test_segmentation import UTM
-from .test_shards import die_at, in_a_fork
+from .test_shards import die_at
 
 needed = "pip install 'denseformer[storage]' 'moto[server]'"
 pytest.importorskip('s3fs', reason=needed)
@@ -118,8 +119,8 @@ def test_shards_in_a_faulty_store_that_are_killed_give_what_a_good_one_gives(buc
             predict_folder(predictor, 's3://images/in/list.txt', 's3://images/out', shard=shard, resume=True)
 
         for place, number in ((RunFolder, ('log', 3)), (StoredJournal, ('_store', 2))):
-            in_a_fork(lambda place=place, number=number: predict(place=place, number=number))
-        assert in_a_fork(predict) == 0
+            in_child(lambda place=place, number=number: predict(place=place, number=number))
+        assert in_child(predict) == 0
     assert merge(bucket / 'out')['predicted'] == 8
     assert len(set(server.met)) == 5
     server.each = 0
@@ -196,8 +197,8 @@ def test_tar_files_of_outputs_in_a_faulty_store_hold_everything_once(bucket, ser
         predict_folder(predictor, 's3://images/in/list.txt', 's3://images/out', shard='0/1', resume=True, pack=3)
 
     for death in ((Pack, 'add', 5), (StoredJournal, '_store', 1)):
-        assert in_a_fork(lambda death=death: predict(*death)) == -signal.SIGKILL
-    assert in_a_fork(predict) == 0
+        assert in_child(lambda death=death: predict(*death)) == -signal.SIGKILL
+    assert in_child(predict) == 0
     assert merge(bucket / 'out')['predicted'] == 8
     server.each = 0
     entries = [json.loads(line) for line in (bucket / 'out/results.jsonl').read_text().splitlines()]

@@ -3,12 +3,14 @@
 import json
 import os
 import signal
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import numpy as np
 import pytest
+from forks import DEADLINE, Fork
 from PIL import Image
 from predicting import CONFIG, record
 
@@ -31,26 +33,34 @@ def many(tmp_path):
     return root
 
 
-def start(checkpoint, source, out, *flags) -> int:
-    """The process that predicts: a copy of this one, where all is imported."""
-    child = os.fork()
-    if not child:
-        status = 1
-        try:
-            places = [CONFIG, str(checkpoint), str(source), '--out', str(out)]
-            status = main(['infer', *places, '--device', 'cpu', *flags])
-        finally:
-            os._exit(status)
-    return child
+@pytest.fixture
+def start(checkpoint, many, tmp_path):
+    """Starts processes that predict; what runs when a test ends, is killed."""
+    children = []
+
+    def start(*flags) -> Fork:
+        command = [
+            'infer',
+            CONFIG,
+            str(checkpoint),
+            str(many),
+            '--out',
+            str(tmp_path / 'out'),
+            '--device',
+            'cpu',
+            *flags,
+        ]
+        children.append(Fork(lambda: sys.exit(main(command))))
+        return children[-1]
+
+    yield start
+    for child in children:
+        child.kill()
 
 
-def wait_for(child: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def test_processes_that_share_a_folder_do_nothing_twice(checkpoint, many, tmp_path):
-    children = [start(checkpoint, many, tmp_path / 'out', '--share') for _ in range(2)]
-    assert [wait_for(child) for child in children] == [0, 0]
+def test_processes_that_share_a_folder_do_nothing_twice(start, tmp_path):
+    children = [start('--share') for _ in range(2)]
+    assert [child.wait() for child in children] == [0, 0]
     lines = [json.loads(line)['file'] for line in (tmp_path / 'out/results.jsonl').read_text().splitlines()]
     assert sorted(lines) == [f'{i:02d}.png' for i in range(40)]
 
@@ -69,16 +79,17 @@ def test_what_another_process_has_is_left_to_it(predictor, many, tmp_path):
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGKILL])
-def test_a_stopped_run_leaves_complete_files_and_is_resumed(checkpoint, predictor, many, tmp_path, number):
+def test_a_stopped_run_leaves_complete_files_and_is_resumed(start, predictor, many, tmp_path, number):
     for i in range(60):
         (many / f'more_{i}.png').write_bytes((many / '00.png').read_bytes())
-    child = start(checkpoint, many, tmp_path / 'out')
-    record_file = tmp_path / 'out/results.jsonl'
+    child = start()
+    record_file, end = tmp_path / 'out/results.jsonl', time.monotonic() + DEADLINE
     while not record_file.is_file() or not record_file.read_text():
-        assert os.waitpid(child, os.WNOHANG) == (0, 0)
+        assert child.poll() is None
+        assert time.monotonic() < end
         time.sleep(0.05)
-    os.kill(child, number)
-    assert wait_for(child) == (130 if number == signal.SIGTERM else -signal.SIGKILL)
+    os.kill(child.pid, number)
+    assert child.wait() == (130 if number == signal.SIGTERM else -signal.SIGKILL)
     if number == signal.SIGTERM:
         assert json.loads((tmp_path / 'out/summary.json').read_text())['interrupted']
         assert not (tmp_path / 'out/.unfinished').exists()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'support'))
-import tiny
+import forks
 
 from denseformer.checkpoints import newest_checkpoint
 from denseformer.cli import main
@@ -35,7 +35,7 @@ def test_what_two_processes_trained_is_tested_and_trained_on_by_one(tmp_path):
     def work(rank: int) -> None:
         raise SystemExit(main(training(tmp_path, 'two', 1, '--launcher', 'pytorch')))
 
-    assert tiny.in_processes(2, work) == [0, 0]
+    assert forks.in_processes(2, work) == [0, 0]
     checkpoint = newest_checkpoint(tmp_path / 'two')[0]
     assert from_checkpoint(checkpoint).scale == 2
     assert main(['test', str(tmp_path / 'two.py'), str(checkpoint), '--work-dir', str(tmp_path / 'test')]) == 0

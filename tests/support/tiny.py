@@ -1,7 +1,6 @@
 """A run small enough for dozens of them: a linear model with dropout and BatchNorm on noise, augmented at random."""
 
 import os
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -157,43 +156,3 @@ def train(cfg: Config, *, resume: str | bool = False):
 
 def record(runner) -> RecordHook:
     return next(hook for hook in runner.hooks if isinstance(hook, RecordHook))
-
-
-def in_child(work: Callable[[], None]) -> int:
-    """Run `work` in a forked process; its exit status, negative for the signal that ended it."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        except SystemExit as leaving:
-            status = leaving.code
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def in_processes(count: int, work: Callable[[int], None]) -> list[int]:
-    """Run `work(rank)` in `count` forked processes that find each other as torchrun's do; their exit statuses."""
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    children = []
-    for rank in range(count):
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                os.environ.update(
-                    RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(count), MASTER_ADDR='127.0.0.1',
-                    MASTER_PORT=str(port),
-                )  # fmt: skip
-                work(rank)
-                status = 0
-            except SystemExit as leaving:
-                status = leaving.code
-            finally:
-                os._exit(status)
-        children.append(child)
-    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]

@@ -33,7 +33,8 @@ class RestorationImages(BaseDataset):
         indices: mmengine's: the first so many images, or those of these numbers.
         test_mode: mmengine's.
 
-    Raises ValueError for a folder that is missing or without images, and for targets without a degraded image.
+    Raises ValueError for a folder that is missing or without images, and for targets without a degraded image, or
+    with some of their wild images and not all.
     """
 
     def __init__(
@@ -79,6 +80,12 @@ class RestorationImages(BaseDataset):
                 f"name, or of that and x{self.scale}, in '{folder}': {', '.join(missing[:5])}. Complete the folder, or "
                 'leave data_prefix.img_path out and let the pipeline make the degraded images.'
             )
+        wild = [each for name in targets for each in missing_wild(name, self.scale, degraded)]
+        if wild:
+            raise ValueError(
+                f"{len(wild)} wild images are missing in '{folder}', while others of their targets are there: "
+                f'{", ".join(wild[:5])}. Complete the folder, or name their targets in `without`.'
+            )
         return [
             {'gt_path': str(path), 'img_path': str(partner)}
             for name, path in targets.items()
@@ -109,6 +116,13 @@ def degraded_names(target: str, scale: int) -> tuple[str, ...]:
 def wild_names(target: str, scale: int) -> tuple[str, ...]:
     """Names of the degraded images of a target where it has several, DIV2K's wild ones."""
     return tuple(f'{target}x{scale}w{number}' for number in range(1, 5))
+
+
+def missing_wild(target: str, scale: int, degraded: Collection[str]) -> list[str]:
+    """The wild images of a target that are not among the names `degraded`, where others of it are."""
+    names = wild_names(target, scale)
+    missing = [name for name in names if name not in degraded]
+    return missing if len(missing) < len(names) else []
 
 
 def image_files(folder: str, suffixes: Collection[str] = IMAGES) -> dict[str, Path]:

@@ -18,6 +18,7 @@ from denseformer.folders.listing import (
     split_of,
     words,
 )
+from denseformer.suggestions import did_you_mean
 
 EXPECTED = 'masks: label images of the names of the images, as images/ and masks/, or NAME.jpg and NAME_mask.png'
 FILLERS = frozenset(('dir', 'class', 'set', 'path'))
@@ -68,12 +69,15 @@ def recognize(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:
 
 def masks_in(listing: Listing, names: Sequence[str]) -> list[str]:
     """The files in the folders of masks that a data file names. Raises FolderError for one without an image."""
-    inside = {
-        folder: [name for name in names if f'/{folder}/' in f'/{name}'] for folder in map(trimmed, listing.mask_folders)
-    }
-    empty = [folder for folder, found in inside.items() if not found]
+    inside = {said: [n for n in names if f'/{trimmed(said)}/' in f'/{n}'] for said in listing.mask_folders}
+    empty = [said for said, found in inside.items() if not found]
     if empty:
-        raise FolderError(f"'{listing.root}': masks names '{empty[0]}', but no image is in a folder of this name.")
+        around = {folder for name in names for folder in PurePosixPath(name).parents} - {PurePosixPath()}
+        near = did_you_mean(empty[0], sorted({*map(str, around)} | {folder.name for folder in around}))
+        raise FolderError(
+            f"'{listing.root}': masks names '{empty[0]}', but no image is in a folder of this name.{near} Name folders "
+            f"as they are seen from '{listing.root}'."
+        )
     return sorted({name for found in inside.values() for name in found})
 
 

@@ -1,10 +1,12 @@
 """Restoration: pairs of a degraded image and its target in parallel folders, or targets alone."""
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
 
+from denseformer.datasets.restoration.image_folders import missing_wild
 from denseformer.folders.found import Found, Sample
 from denseformer.folders.listing import (
     SPLIT_WORDS,
@@ -26,7 +28,8 @@ DEGRADED = frozenset(
 TARGET = frozenset('target targets gt clean clear sharp hq hr high groundtruth original norain ground'.split())  # noqa: SIM905
 ROLES = DEGRADED | TARGET | frozenset(SPLIT_WORDS)
 SCALE_FOLDER = re.compile(r'^[xX]\d$')
-SCALE_SUFFIX = re.compile(r'x[2348]([dm]|w[1-4]?)?$')
+SCALES = (2, 3, 4, 8)
+SCALE_SUFFIX = re.compile(rf'x[{"".join(map(str, SCALES))}]([dm]|w[1-4]?)?$')
 """Ends that DIV2K adds to the names of degraded images; see `degraded_names`."""
 PREFERRED_SCALE = 4
 LABEL_SUFFIXES = (
@@ -68,6 +71,9 @@ def recognize_pairs(listing: Listing, names: tuple[str, ...] = ()) -> Found | No
         used.update(found)
         if not found:
             incomplete[name] = 'is a target without an image of its name'
+        if wild := wild_lacking(name, found):
+            incomplete[name] = f'is a target without some of its wild images, {", ".join(wild)}'
+            continue
         for image in found:
             scale = scale_of(listing, image, name)
             if scale is None:
@@ -83,11 +89,31 @@ def recognize_pairs(listing: Listing, names: tuple[str, ...] = ()) -> Found | No
         faults = [*(f'{name}: {lack}' for name, lack in incomplete.items()), *faults]
         raise FolderError(f"'{listing.root}' seems to hold pairs of images, but:\n{some(faults)}")
     scale = PREFERRED_SCALE if PREFERRED_SCALE in scales else min(scales)
+    check_one_degradation(listing, scales[scale])
     notes = (
         (f'there are images for x{", x".join(map(str, sorted(scales)))}: x{scale} is taken',) if len(scales) > 1 else ()
     )
     task = 'restoration' if scale == 1 else 'super-resolution'
     return Found('pairs of images', task, tuple(scales[scale]), scale=scale, notes=notes, incomplete=incomplete)
+
+
+def wild_lacking(target: str, images: Sequence[str]) -> list[str]:
+    """Names of the wild images of a target that are not among its degraded images, where others are."""
+    stems = {PurePosixPath(image).stem for image in images}
+    return [name for scale in SCALES for name in missing_wild(PurePosixPath(target).stem, scale, stems)]
+
+
+def check_one_degradation(listing: Listing, samples: Sequence[Sample]) -> None:
+    """Raise FolderError for a target with degraded images in several folders."""
+    folders: dict[str, set[str]] = {}
+    for sample in samples:
+        folders.setdefault(sample.image, set()).add(str(PurePosixPath(sample.labels[0]).parent))
+    target, several = max(folders.items(), key=lambda item: len(item[1]))
+    if len(several) > 1:
+        raise FolderError(
+            f"'{listing.root}' holds several degradations: images of {target} are in {', '.join(sorted(several))}. "
+            'Keep the folders of one, and move the others out.'
+        )
 
 
 def recognize_alone(listing: Listing, names: tuple[str, ...] = ()) -> Found | None:

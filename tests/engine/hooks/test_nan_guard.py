@@ -2,6 +2,7 @@
 
 import math
 
+import forks
 import pytest
 import tiny
 import torch
@@ -93,7 +94,7 @@ def test_all_ranks_stop_when_one_meets_it(tmp_path):
             tiny.build(cfg).train()
         (tmp_path / f'message_{rank}').write_text(str(caught.value))
 
-    assert tiny.in_processes(2, work) == [0, 0]
+    assert forks.in_processes(2, work) == [0, 0]
     messages = [(tmp_path / f'message_{rank}').read_text() for rank in range(2)]
     assert sum('5.png' in message for message in messages) == 1
     assert len(list(tmp_path.glob('nan_*.pth'))) == 2

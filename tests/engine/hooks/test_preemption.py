@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 
+import forks
 import pytest
 import tiny
 
@@ -27,7 +28,7 @@ def test_a_signal_saves_and_the_run_goes_on_from_there(tmp_path, length, act):
     settings = dict(length, data={'length': 12})
     _, losses = tiny.train(tiny.config(tmp_path / 'whole', **settings))
     cut = tiny.config(tmp_path / 'cut', **settings, record={'at': 6, 'act': act})
-    assert tiny.in_child(lambda: tiny.train(cut)) == EXIT_STATUS
+    assert forks.in_child(lambda: tiny.train(cut)) == EXIT_STATUS
     saved, _ = newest_checkpoint(tmp_path / 'cut')
     assert read_checkpoint(saved)['meta']['iter'] == 6
     _, resumed = tiny.train(tiny.config(tmp_path / 'cut', **settings), resume=True)
@@ -44,7 +45,7 @@ def test_data_workers_outlive_a_signal_to_all_processes(tmp_path):
     tiny.ACTIONS['term_all'] = signal_all
     settings = dict(iters=8, interval=100, workers=2)
     cut = tiny.config(tmp_path, **settings, record={'at': 4, 'act': 'term_all'})
-    assert tiny.in_child(lambda: tiny.train(cut)) == EXIT_STATUS
+    assert forks.in_child(lambda: tiny.train(cut)) == EXIT_STATUS
     assert read_checkpoint(newest_checkpoint(tmp_path)[0])['meta']['iter'] == 4
 
 
@@ -59,7 +60,7 @@ def test_data_workers_end_when_the_process_that_began_them_says_so(tmp_path):
             worker.join(timeout=20)
         assert [worker.exitcode for worker in workers] == [0] * len(workers)
 
-    assert tiny.in_child(end_the_workers) == 0
+    assert forks.in_child(end_the_workers) == 0
 
 
 def test_data_workers_end_with_training(tmp_path):
@@ -69,14 +70,14 @@ def test_data_workers_end_with_training(tmp_path):
 
 def test_accumulation_is_finished_before_leaving(tmp_path):
     cfg = tiny.config(tmp_path, iters=8, optim={'accumulative_counts': 4}, record={'at': 2, 'act': 'term'})
-    assert tiny.in_child(lambda: tiny.train(cfg)) == EXIT_STATUS
+    assert forks.in_child(lambda: tiny.train(cfg)) == EXIT_STATUS
     assert read_checkpoint(newest_checkpoint(tmp_path)[0])['meta']['iter'] == 4
 
 
 def test_the_time_limit_stops_a_run_before_it_is_over(tmp_path):
     cfg = tiny.config(tmp_path, iters=500, interval=1000, preemption={'time_limit': '1s'})
     began = time.monotonic()
-    assert tiny.in_child(lambda: tiny.train(cfg)) == EXIT_STATUS
+    assert forks.in_child(lambda: tiny.train(cfg)) == EXIT_STATUS
     assert time.monotonic() - began < 30
     assert (tmp_path / 'interrupted.pth').is_file()
 
@@ -88,7 +89,7 @@ def test_a_saved_validation_is_cut_short(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tiny.TinyMetric, 'process', process)
     cfg = tiny.with_validation(tiny.config(tmp_path, iters=4, interval=2), interval=2, length=50)
-    assert tiny.in_child(lambda: tiny.train(cfg)) == EXIT_STATUS
+    assert forks.in_child(lambda: tiny.train(cfg)) == EXIT_STATUS
     assert read_checkpoint(newest_checkpoint(tmp_path)[0])['meta']['iter'] == 2
 
 
@@ -107,7 +108,7 @@ def test_a_signal_to_one_rank_stops_all_at_the_same_iteration(tmp_path):
         act = {'at': 3, 'act': 'term'} if rank == 1 else {}
         tiny.train(tiny.config(tmp_path, iters=50, interval=100, batch=2, launcher='pytorch', record=act))
 
-    assert tiny.in_processes(2, work) == [EXIT_STATUS] * 2
+    assert forks.in_processes(2, work) == [EXIT_STATUS] * 2
     assert read_checkpoint(newest_checkpoint(tmp_path)[0])['meta']['iter'] == 3
 
 
