@@ -42,8 +42,8 @@ TRAINING = ('init_cfg', 'pretrained', 'finetune')
 """Options that name weights to start training from, and what of them learns."""
 UNUSED = ('losses', 'auxiliary_head')
 """Parts of a model that predictions leave out; the losses of a restorer may bring networks of their own."""
-FILE = re.compile(r'[/\\.]')
-"""In a string that may name a file."""
+FILE = re.compile(r'://|\.(?!txt$)[a-z]\w*$', re.IGNORECASE)
+"""In an address, or the name of a file whose suffix may have it unpickled."""
 REMEDY = 'If it is your own, name the config file before the weights: `denseformer infer CONFIG CHECKPOINT`.'
 
 
@@ -132,7 +132,7 @@ def _not_allowed(parts: Mapping[str, Any]) -> Iterator[str]:
             if node.get('_scope_') not in (None, *SCOPES):
                 yield f'_scope_={node["_scope_"]!r}'
     for node in walk(built):  # a dataset's files are not read
-        if isinstance(node, str) and FILE.search(node) and ('://' in node or not node.endswith('.txt')):
+        if isinstance(node, str) and FILE.search(node):
             yield repr(node)
 
 

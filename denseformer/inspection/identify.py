@@ -202,7 +202,8 @@ def is_network_alone(settings: Settings) -> bool:
     parts = list(walk([value for key, value in settings.items() if key != 'type']))
     alone = not any(isinstance(part, Mapping) and 'type' in part for part in parts)
     small = all(abs(part) <= LARGEST for part in parts if isinstance(part, (int, float)))
-    return alone and small and (name in stored_networks() or issubclass(MODELS.get(name), Network))
+    cls: Any = MODELS.get(name)
+    return alone and small and (name in stored_networks() or issubclass(cls, Network))
 
 
 @contextmanager

@@ -163,6 +163,15 @@ def test_what_only_training_uses_may_be_of_anybody():
     assert config.model == {'type': 'EncoderDecoder'}
 
 
+def test_words_are_no_files():
+    words = ['person/rider', 'St. Mary', 'data/vocab.txt', 'v1.5', 'whole']
+    config = for_prediction(Config({'model': {'type': 'EncoderDecoder', 'class_names': words}}), 'x')
+    assert config.model.class_names == words
+    for name in ('start.pth', 'C:\\a.yaml', 'https://host/vocab.txt'):
+        with pytest.raises(CheckpointError, match='came with weights'):
+            for_prediction(Config({'model': {'type': 'EncoderDecoder', 'class_names': [name]}}), 'x')
+
+
 def test_a_checkpoint_with_a_refused_config_is_not_predicted_with_a_shipped_one():
     meta = {'cfg': "model = dict(type='EncoderDecoder', backbone=dict(type='myproj.Net'))"}
     identity = Identity(path='mine.pth', tensors=1, numbers=1, configs=('upernet_swin_ade20k',))
