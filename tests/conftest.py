@@ -40,7 +40,7 @@ def checked_alone(text: str, **style: dict) -> tuple[str, bool]:
 
 
 def read_bases_once(filename: str, *settings: bool | None, **named: bool | None) -> tuple:
-    """What mmengine reads from a config's file; from a base that ships, a copy of what it read before."""
+    """Read a config's file as mmengine does; of a base that ships, copy what was read before."""
     path = os.path.abspath(filename)
     return (
         copy.deepcopy(read_once(path, *settings, **named))

@@ -1,4 +1,4 @@
-"""What modules keep while predicting."""
+"""Tensors that modules keep while predicting."""
 
 import pytest
 import torch

@@ -124,7 +124,7 @@ def test_a_whole_network_of_transformers_loads():
 
 
 class Model(OfficialNames, torch.nn.Module):
-    """What a model around EoMT knows of its names."""
+    """The names by which a model around EoMT loads it."""
 
     head_name = 'panoptic_head'
 

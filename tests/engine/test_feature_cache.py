@@ -157,7 +157,7 @@ def test_an_adapter_that_writes_nothing_into_its_frozen_transformer_has_that_one
 
 @pytest.fixture
 def warned(monkeypatch) -> list[str]:
-    """What the cache warns of."""
+    """The warnings of the cache."""
     messages: list[str] = []
     logger = SimpleNamespace(warning=messages.append)
     monkeypatch.setattr(feature_cache.MMLogger, 'get_current_instance', lambda: logger)
