@@ -40,13 +40,8 @@ def segmented_attention(
     scale: float | None = None,
 ) -> Tensor:
     """`window_softmax_attention` of windows in segments: sizes[i] windows with biases[i], which may be None."""
-    attention = partial(
-        segment_by_segment, sizes=sizes, biases=biases, scale=q.shape[-1] ** -0.5 if scale is None else scale
-    )
-    if kernels.padded_heads.applies(q, v):
-        out = kernels.padded_heads.with_equal_heads(attention, q, k, v)
-    else:
-        out = attention(q, k, v)
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    out = segment_by_segment(q, k, v, sizes=sizes, biases=biases, scale=scale)
     return out.transpose(1, 2).flatten(2)  # (n, N, h * e)
 
 
@@ -56,6 +51,9 @@ def segment_by_segment(
     """(n, h, N, d), (n, h, M, d), (n, h, M, e) -> (n, h, N, e)."""
     if kernels.attention.applies(q, k, biases):
         return kernels.attention.chunked_attention(q, k, v, scale, sizes, biases)
+    if kernels.padded_heads.applies(q, v):
+        attention = partial(segment_by_segment, sizes=sizes, biases=biases, scale=scale)
+        return kernels.padded_heads.with_equal_heads(attention, q, k, v)
     if kernels.products.applies(q):
         attention = partial(segment_by_segment, sizes=sizes, scale=scale)
         return kernels.products.converted_heads(attention, q, k, v, biases)

@@ -1,12 +1,13 @@
-"""Softmax attention over many windows in explicit products, a few windows at a time, and its gradient.
+"""Softmax attention in explicit products, a few windows, heads or queries at a time, and its gradient.
 
 PyTorch's fused kernel has no gradient for the bias on CPU, and is slow there in bfloat16 where the CPU computes in it.
 Exponentials are taken without the maximum subtracted, and their sums divide the outcome instead of the probabilities:
-faster than PyTorch's softmax, and in bfloat16 nearer to the exact result.
+faster than PyTorch's softmax, and in bfloat16 nearer to the exact result. Scores have the precision of their products;
+the fused kernel keeps those of bfloat16 in float32.
 
 Windows come in segments: successive windows that share a bias.
 
-Legend: n windows, h heads, N queries and M keys of a window, d head width.
+Legend: n windows, h heads, N queries and M keys of a window, d head width, e width of the values.
 """
 
 import math
@@ -20,13 +21,13 @@ import torch
 from torch import Tensor
 
 from denseformer.kernels.double_backward import gradients_of
-from denseformer.kernels.products import for_products, product_dtype, without_autocast
+from denseformer.kernels.products import blocks, for_products, product_dtype, without_autocast
 from denseformer.kernels.switch import use
 
 SCORE_BYTES = 1 << 21
-"""Memory of the scores of one chunk of windows: they stay in the L2 cache."""
-MOST_BYTES = 1 << 25
-"""Memory of the scores of one window above which it is left to the fused kernel, which keeps none."""
+"""Memory of the scores of one chunk: they stay in the L2 cache."""
+LEAST_QUERIES = 128
+"""Queries of a chunk at the least, however many keys they have: products of fewer rows are slow."""
 SAFE_SUM = 1e30
 """Sums of exponentials between this and its inverse have neither overflowed nor vanished."""
 LOG2_E = math.log2(math.e)
@@ -35,13 +36,8 @@ LOG2_E = math.log2(math.e)
 def applies(q: Tensor, k: Tensor, biases: Sequence[Tensor | None]) -> bool:
     """Whether PyTorch's fused kernel is the slower one for queries (n, h, N, d), keys (n, h, M, d) and these biases."""
     learned = any(bias is not None and bias.requires_grad for bias in biases) and torch.is_grad_enabled()
-    slow = q.dtype is torch.bfloat16 and product_dtype(q) is q.dtype and window_bytes(q, k) <= MOST_BYTES
+    slow = q.dtype is torch.bfloat16 and product_dtype(q) is q.dtype
     return (slow or (learned and q.dtype is not torch.float16)) and use(q)
-
-
-def window_bytes(q: Tensor, k: Tensor) -> int:
-    """Memory of the scores of one window."""
-    return q.shape[1] * q.shape[2] * k.shape[2] * product_dtype(q).itemsize
 
 
 def chunked_attention(
@@ -49,8 +45,8 @@ def chunked_attention(
 ) -> Tensor:
     """softmax(scale * q k^T + bias) v.
 
-    q: (n, h, N, d); k, v: (n, h, M, d); sizes: how many windows each segment has; biases: of the segments,
-    broadcastable to (size, h, N, M), with 1 or size as their first side, or None -> (n, h, N, d).
+    q: (n, h, N, d); k: (n, h, M, d); v: (n, h, M, e); sizes: how many windows each segment has; biases: of the
+    segments, broadcastable to (size, h, N, M), with 1 or size as their first side, or None -> (n, h, N, e).
     """
     k, v = k.to(q.dtype), v.to(q.dtype)
     if torch.is_grad_enabled():
@@ -81,26 +77,31 @@ class ChunkedAttention(torch.autograd.Function):
             plain = partial(plain_attention, scale=ctx.scale, sizes=ctx.sizes)
             grad_q, grad_k, grad_v, *grad_biases = gradients_of(plain, (q, k, v, *biases), grad)
             return grad_q, grad_k, grad_v, None, None, *grad_biases
-        grad_q, grad_k, grad_v = (empty_maps(x, x.shape[2]) for x in (q, k, v))
+        parts = list(chunks(q, k, ctx.sizes))
+        wide = torch.promote_types(k.dtype, torch.float32)
+        summed = wide if parts and parts[0].queries.stop < q.shape[2] else k.dtype
+        grad_q = empty_maps(q, q.shape[2])
+        grad_k, grad_v = (torch.zeros_like(x, dtype=summed) for x in (k, v))
         grad_biases = [
             torch.zeros_like(bias, dtype=torch.promote_types(bias.dtype, torch.float32)) if needed else None
             for bias, needed in zip(biases, ctx.needs_input_grad[5:], strict=True)
         ]
-        for i, (part, segments) in enumerate(chunks(q, k, ctx.sizes)):
-            part_q, part_k, part_v, part_grad = (for_products(x[part].contiguous()) for x in (q, k, v, grad))
+        for i, part in enumerate(parts):
+            part_q, part_grad = (for_products(x[part.rows].contiguous()) for x in (q, grad))
+            part_k, part_v = (for_products(x[part.maps].contiguous()) for x in (k, v))
             weights = (
                 for_products(kept[i])
                 if kept
-                else normalized(*exponentials(part_q, part_k, biases_of(segments, biases), ctx.scale))
+                else normalized(*exponentials(part_q, part_k, biases_of(part, biases), ctx.scale))
             )
-            grad_v[part] = weights.mT @ part_grad
+            grad_v[part.maps] += weights.mT @ part_grad
             grad_scores = torch._softmax_backward_data(part_grad @ part_v.mT, weights, -1, weights.dtype)
-            grad_q[part] = (grad_scores @ part_k).mul_(ctx.scale)
-            grad_k[part] = (grad_scores.mT @ part_q).mul_(ctx.scale)
-            for place, total in biases_of(segments, grad_biases):
+            grad_q[part.rows] = (grad_scores @ part_k).mul_(ctx.scale)
+            grad_k[part.maps] += (grad_scores.mT @ part_q).mul_(ctx.scale)
+            for place, total in biases_of(part, grad_biases):
                 if total is not None:
                     total += grad_scores[place].sum_to_size(total.shape)
-        return grad_q, grad_k, grad_v, None, None, *grad_biases
+        return grad_q, grad_k.to(k.dtype), grad_v.to(v.dtype), None, None, *grad_biases
 
 
 @without_autocast
@@ -115,15 +116,16 @@ def predict(
 ) -> Tensor:
     """`chunked_attention` without a gradient; kept: receives each chunk's probabilities, (windows, h, N, M)."""
     out = empty_maps(v, q.shape[2])
-    for part, segments in chunks(q, k, sizes):
-        weights, sums = exponentials(for_products(q[part]), for_products(k[part]), biases_of(segments, biases), scale)
+    for part in chunks(q, k, sizes):
+        part_q, part_k, part_v = (for_products(x) for x in (q[part.rows], k[part.maps], v[part.maps]))
+        weights, sums = exponentials(part_q, part_k, biases_of(part, biases), scale)
         if kept is not None:
             weights, sums = normalized(weights, sums), None
             kept.append(weights.to(q.dtype))
-        result = weights @ for_products(v[part])
+        result = weights @ part_v
         if sums is not None:
             result.div_(sums.expand_as(result).contiguous())  # dividing short rows one by one is slow
-        out[part] = result
+        out[part.rows] = result
     return out
 
 
@@ -145,26 +147,59 @@ class Segment:
     within: slice
 
 
-def chunks(q: Tensor, k: Tensor, sizes: Sequence[int]) -> Iterator[tuple[slice, list[Segment]]]:
-    """Some windows at a time: which of all they are, and the segments in them."""
-    size = max(1, SCORE_BYTES // window_bytes(q, k))
+@dataclass(frozen=True)
+class Chunk:
+    """Several windows whole, or of one window several heads whole, or of one head several queries."""
+
+    windows: slice
+    heads: slice
+    queries: slice
+    segments: list[Segment]
+
+    @property
+    def maps(self) -> tuple[slice, slice]:
+        """Where its keys and values are."""
+        return self.windows, self.heads
+
+    @property
+    def rows(self) -> tuple[slice, slice, slice]:
+        """Where its queries are."""
+        return self.windows, self.heads, self.queries
+
+
+def chunks(q: Tensor, k: Tensor, sizes: Sequence[int]) -> Iterator[Chunk]:
+    """As many windows, heads and queries at a time as have scores of SCORE_BYTES."""
+    (n, heads, queries), keys = q.shape[:3], k.shape[2]
+    row_bytes = keys * product_dtype(q).itemsize
+    most = SCORE_BYTES // max(row_bytes, 1)  # queries at a time, over all heads and windows
     starts = list(accumulate(sizes, initial=0))
-    for start in range(0, starts[-1], size):
-        stop = min(start + size, starts[-1])
-        segments = []
-        for index, (first, last) in enumerate(pairwise(starts)):
-            low, high = max(start, first), min(stop, last)
-            if low < high:
-                segments.append(Segment(index, slice(low - start, high - start), slice(low - first, high - first)))
-        yield slice(start, stop), segments
+    for windows in blocks(n, most // max(heads * queries, 1)):
+        segments = list(segments_of(windows, starts))
+        for some_heads in blocks(heads, most // max(queries, 1)):
+            for rows in blocks(queries, max(most, LEAST_QUERIES)):
+                yield Chunk(windows, some_heads, rows, segments)
 
 
-def biases_of(segments: Sequence[Segment], biases: Sequence[Tensor | None]) -> list[tuple[slice, Tensor | None]]:
+def segments_of(windows: slice, starts: Sequence[int]) -> Iterator[Segment]:
+    for index, (first, last) in enumerate(pairwise(starts)):
+        low, high = max(windows.start, first), min(windows.stop, last)
+        if low < high:
+            yield Segment(index, slice(low - windows.start, high - windows.start), slice(low - first, high - first))
+
+
+def biases_of(part: Chunk, biases: Sequence[Tensor | None]) -> list[tuple[slice, Tensor | None]]:
     """The bias of each segment, and where its windows are in the chunk."""
-    found = [(segment, biases[segment.index]) for segment in segments]
+    found = [(segment, biases[segment.index]) for segment in part.segments]
     return [
-        (segment.place, bias if bias is None or bias.shape[0] == 1 else bias[segment.within]) for segment, bias in found
+        (segment.place, None if bias is None else bias_of(bias, (segment.within, part.heads, part.queries)))
+        for segment, bias in found
     ]
+
+
+def bias_of(bias: Tensor, place: tuple[slice, ...]) -> Tensor:
+    """A part of a bias, whole along sides of 1, along which it is repeated."""
+    sides = zip(bias.shape, place, strict=False)
+    return bias[tuple(slice(None) if side == 1 else part for side, part in sides)]
 
 
 def exponentials(

@@ -7,7 +7,7 @@ bfloat16, products are computed in float32, a part at a time.
 Legend: R rows, C channels in, K channels out.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from denseformer.kernels.products import (
     CHUNK,
     HAS_BFLOAT16,
+    blocks,
     for_products,
     is_converted,
     matmul,
@@ -104,12 +105,6 @@ def converted_product(x: Tensor, weight: Tensor, bias: Tensor | None, act: str) 
         for part in blocks(len(rows), CHUNK // max(part_weight.shape)):
             out_rows[part, outputs] = product(for_products(rows[part]), part_weight, part_bias, act)
     return out
-
-
-def blocks(length: int, size: int) -> Iterator[slice]:
-    """Slices of `size`, one at least, and a shorter last one."""
-    size = max(size, 1)
-    return (slice(start, start + size) for start in range(0, length, size))
 
 
 def rounded(parameter: Tensor, dtype: torch.dtype) -> Tensor:

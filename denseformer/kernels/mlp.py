@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from denseformer.kernels.linear import (
-    blocks,
     flatten_rows,
     input_gradient,
     parameter_gradients,
@@ -18,7 +17,7 @@ from denseformer.kernels.linear import (
     product,
     rounded,
 )
-from denseformer.kernels.products import for_products, is_converted, without_autocast
+from denseformer.kernels.products import blocks, for_products, is_converted, without_autocast
 from denseformer.kernels.switch import is_plain, use
 
 CHUNK = 1 << 20

@@ -4,7 +4,7 @@ A CPU without arithmetic for bfloat16 or float16 multiplies their matrices sever
 to which they are converted here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -119,11 +119,15 @@ def by_heads(attention: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, 
     return torch.cat(outs, 2).transpose(1, 2)
 
 
-def head_parts(q: Tensor, k: Tensor, v: Tensor) -> list[slice]:
+def blocks(length: int, size: int) -> Iterator[slice]:
+    """Slices of `size`, one at least, and a shorter last one."""
+    size = max(size, 1)
+    return (slice(start, start + size) for start in range(0, length, size))
+
+
+def head_parts(q: Tensor, k: Tensor, v: Tensor) -> Iterator[slice]:
     """Heads that are converted at a time."""
-    heads = q.shape[1]
-    size = max(CHUNK * heads // max(q.numel() + k.numel() + v.numel(), 1), 1)
-    return [slice(first, first + size) for first in range(0, heads, size)]
+    return blocks(q.shape[1], CHUNK * q.shape[1] // max(q.numel() + k.numel() + v.numel(), 1))
 
 
 def of_heads(x: Tensor, part: slice) -> Tensor:

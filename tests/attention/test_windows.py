@@ -40,10 +40,11 @@ def test_windowed_attention_is_softmax_attention_in_each_window(shape, training)
 
 
 @pytest.mark.parametrize('shape', [(1, 1, 4, 6), (1, 2, 4, 6), (5, 1, 4, 6), (5, 2, 1, 6)])
-@pytest.mark.parametrize('windows_at_a_time', [1, 2, 5])
-def test_gradients_of_attention_in_windows_are_those_of_its_definition(shape, windows_at_a_time, monkeypatch):
-    monkeypatch.setattr(chunked, 'SCORE_BYTES', windows_at_a_time * 2 * 4 * 6 * 8)
-    q, k, v = (torch.randn(5, 2, tokens, 3, dtype=torch.float64, requires_grad=True) for tokens in (4, 6, 6))
+@pytest.mark.parametrize('at_a_time', [5 * 2 * 4, 2 * 2 * 4, 2 * 4, 4, 3, 1], ids='{} rows'.format)
+def test_gradients_of_attention_in_windows_are_those_of_its_definition(shape, at_a_time, monkeypatch):
+    monkeypatch.setattr(chunked, 'SCORE_BYTES', at_a_time * 6 * 8)
+    monkeypatch.setattr(chunked, 'LEAST_QUERIES', 1)
+    q, k, v = (torch.randn(5, 2, *sides, dtype=torch.float64, requires_grad=True) for sides in ((4, 3), (6, 3), (6, 5)))
     bias = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     out = window_softmax_attention(q, k, v, bias, 0.7)
     expected = ((0.7 * q @ k.mT + bias).softmax(-1) @ v).transpose(1, 2).flatten(2)
@@ -52,6 +53,18 @@ def test_gradients_of_attention_in_windows_are_those_of_its_definition(shape, wi
     torch.testing.assert_close(
         torch.autograd.grad(out, inputs, weights), torch.autograd.grad(expected, inputs, weights)
     )
+
+
+def test_gradients_in_bfloat16_of_many_queries_one_by_one_are_summed_without_rounding(monkeypatch):
+    monkeypatch.setattr(chunked, 'SCORE_BYTES', 1)
+    monkeypatch.setattr(chunked, 'LEAST_QUERIES', 1)
+    q, k, v = (torch.randn(1, 2, tokens, 4).bfloat16().requires_grad_() for tokens in (400, 3, 3))
+    exact = [x.detach().float().requires_grad_() for x in (q, k, v)]
+    grad = torch.rand(1, 2, 400, 4).bfloat16()
+    out, expected = (chunked.chunked_attention(*maps, 0.5, [1], [None]) for maps in ((q, k, v), exact))
+    found = torch.autograd.grad(out, (q, k, v), grad)
+    for gradient, wanted in zip(found, torch.autograd.grad(expected, exact, grad.float()), strict=True):
+        assert (gradient.float() - wanted).norm() < 0.01 * wanted.norm()
 
 
 def test_gradients_of_attention_in_windows_can_be_differentiated_again():
