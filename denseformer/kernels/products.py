@@ -120,9 +120,9 @@ def by_heads(attention: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, 
 
 
 def blocks(length: int, size: int) -> Iterator[slice]:
-    """Slices of `size`, one at least, and a shorter last one."""
-    size = max(size, 1)
-    return (slice(start, start + size) for start in range(0, length, size))
+    """Slices of nearly one length, which is `size` at the most and one at the least."""
+    size = -(-length // max(-(-length // max(size, 1)), 1))
+    return (slice(start, start + size) for start in range(0, length, max(size, 1)))
 
 
 def head_parts(q: Tensor, k: Tensor, v: Tensor) -> Iterator[slice]:
