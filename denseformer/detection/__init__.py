@@ -3,7 +3,7 @@
 Detectors themselves are mmdetection's.
 """
 
-from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead
+from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSegmentor, EoMTSemanticHead
 from denseformer.detection.fashionformer import FashionFormer, FashionFormerHead
 from denseformer.detection.git import GiT, GiTDetectionHead, GiTDetector, GiTSegmentor, GiTSemanticHead
 from denseformer.detection.kmax import KMaXDeepLab, KMaXFusion, KMaXHead, KMaXResNet, KMaXSegmentor, KMaXSemanticHead
@@ -36,6 +36,7 @@ __all__ = [
     'DetectorTTA',
     'EoMT',
     'EoMTHead',
+    'EoMTSegmentor',
     'EoMTSemanticHead',
     'FashionFormer',
     'FashionFormerHead',

@@ -12,7 +12,8 @@ Legend: B batch, Q queries, K classes, N tokens, P class token and registers, C 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ from denseformer.checkpoints.common import file_hash
 from denseformer.checkpoints.files import read_weights
 from denseformer.checkpoints.fitting import below
 from denseformer.checkpoints.keys import Rule, StateDict, drop, rename
-from denseformer.detection.mask2former.model import Mask2FormerSemanticHead, QueryLosses
+from denseformer.detection.mask2former.model import Mask2FormerSegmentor, Mask2FormerSemanticHead, QueryLosses
 from denseformer.layers import LayerNorm2d, Linear
 from denseformer.registry import MODELS
 
@@ -282,3 +283,33 @@ class EoMTSemanticHead(EoMTLosses, MMSegHead):
     """EoMT's losses for semantic segmentation, in mmsegmentation's `EncoderDecoder`."""
 
     predict = Mask2FormerSemanticHead.predict
+
+
+@MODELS.register_module()
+class EoMTSegmentor(Mask2FormerSegmentor):
+    """Model for semantic segmentation whose windows lie at even distances, as the authors test.
+
+    mmsegmentation's lie at full strides, and the last one ends with the image: others, from three windows on.
+    """
+
+    def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """The mean of the windows' class scores: (B, 3, H, W) -> (B, K, H, W)."""
+        sides = zip(inputs.shape[2:], self.test_cfg['crop_size'], self.test_cfg['stride'], strict=True)
+        rows, columns = (list(even_windows(*side)) for side in sides)
+        total = inputs.new_zeros(len(inputs), self.out_channels, *inputs.shape[2:])
+        count = inputs.new_zeros(inputs.shape[2:])
+        for place in product(rows, columns):
+            window = inputs[..., *place]
+            metas = [{**meta, 'img_shape': window.shape[2:]} for meta in batch_img_metas]
+            total[..., *place] += self.encode_decode(window, metas)
+            count[place] += 1
+        return total / count
+
+
+def even_windows(length: int, size: int, stride: int) -> Iterator[slice]:
+    """As few windows of `size` at even distances of `stride` at most as cover a side; a short side is one window."""
+    spare = max(length - size, 0)
+    steps = -(-spare // stride)
+    for i in range(steps + 1):
+        start = i * spare // max(steps, 1)
+        yield slice(start, start + size)

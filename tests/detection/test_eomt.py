@@ -6,6 +6,7 @@ import re
 import pytest
 import refkit
 import torch
+from mmengine.config import ConfigDict
 from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
 
@@ -14,7 +15,7 @@ from denseformer.checkpoints import CheckpointError
 from denseformer.checkpoints.fitting import as_loaded, fit
 from denseformer.checkpoints.keys import rename
 from denseformer.detection import eomt
-from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSemanticHead, unturned
+from denseformer.detection.eomt import EoMT, EoMTHead, EoMTSegmentor, EoMTSemanticHead, even_windows, unturned
 from denseformer.detection.mask2former import model as mask2former
 from denseformer.detection.mask2former.model import OfficialNames
 from denseformer.engine.hooks import MaskAnnealingHook
@@ -294,3 +295,34 @@ def test_a_transformer_with_words_inside_its_patches_is_refused():
     arch = dict(width=24, blocks=2, heads=2, word_width=8)
     with pytest.raises(ValueError, match='TNT has others inside its patches: take ViT'):
         build(dict(type='denseformer.TNT', arch=arch))
+
+
+@pytest.mark.parametrize(
+    ('length', 'starts'), [(512, [0]), (300, [0]), (1024, [0, 512]), (800, [0, 288]), (1101, [0, 294, 589])]
+)
+def test_windows_lie_at_even_distances(length, starts):
+    windows = list(even_windows(length, 512, 512))
+    assert [window.start for window in windows] == starts
+    assert all(window.stop - window.start == 512 for window in windows)
+
+
+def test_scores_of_windows_are_averaged_where_they_overlap():
+    encoder = dict(type='denseformer.EoMT', backbone=VIT, num_classes=5, num_queries=6, query_blocks=2)
+    test_cfg = ConfigDict(mode='slide', crop_size=(32, 32), stride=(32, 32))
+    head = dict(type='denseformer.EoMTSemanticHead', num_classes=5)
+    torch.manual_seed(0)
+    model = EoMTSegmentor(encoder, head, test_cfg=test_cfg).eval()
+    image = torch.randn(2, 3, 32, 70)
+    metas = [dict(img_shape=(32, 70), ori_shape=(32, 70), pad_shape=(32, 70)) for _ in image]
+    with torch.no_grad():
+        found = model.inference(image, metas)
+        parts = [
+            model.encode_decode(image[..., start : start + 32], [dict(img_shape=torch.Size((32, 32)))] * 2)
+            for start in (0, 19, 38)
+        ]
+    expected, count = torch.zeros(2, 5, 32, 70), torch.zeros(70)
+    for start, part in zip((0, 19, 38), parts, strict=True):
+        expected[..., start : start + 32] += part
+        count[start : start + 32] += 1
+    torch.testing.assert_close(found, expected / count)
+    assert metas[0]['img_shape'] == (32, 70)

@@ -3,4 +3,4 @@
 _base_ = ['./parts/segmentor.py', './parts/eomt_encoder.py']
 encoder = dict(num_queries=100)
 head = dict(type='denseformer.EoMTSemanticHead')
-model = dict(type='denseformer.Mask2FormerSegmentor', backbone='${encoder}', decode_head='${head}')
+model = dict(type='denseformer.EoMTSegmentor', backbone='${encoder}', decode_head='${head}')
