@@ -46,7 +46,7 @@ def chunked_attention(
     """softmax(scale * q k^T + bias) v.
 
     q: (n, h, N, d); k: (n, h, M, d); v: (n, h, M, e); sizes: how many windows each segment has; biases: of the
-    segments, broadcastable to (size, h, N, M), with 1 or size as their first side, or None -> (n, h, N, e).
+    segments, broadcastable to (size, h, N, M), or None -> (n, h, N, e).
     """
     k, v = k.to(q.dtype), v.to(q.dtype)
     if torch.is_grad_enabled():
@@ -190,16 +190,13 @@ def segments_of(windows: slice, starts: Sequence[int]) -> Iterator[Segment]:
 def biases_of(part: Chunk, biases: Sequence[Tensor | None]) -> list[tuple[slice, Tensor | None]]:
     """The bias of each segment, and where its windows are in the chunk."""
     found = [(segment, biases[segment.index]) for segment in part.segments]
-    return [
-        (segment.place, None if bias is None else bias_of(bias, (segment.within, part.heads, part.queries)))
-        for segment, bias in found
-    ]
+    return [(segment.place, None if bias is None else bias_of(bias, segment.within, part)) for segment, bias in found]
 
 
-def bias_of(bias: Tensor, place: tuple[slice, ...]) -> Tensor:
+def bias_of(bias: Tensor, windows: slice, part: Chunk) -> Tensor:
     """A part of a bias, whole along sides of 1, along which it is repeated."""
-    sides = zip(bias.shape, place, strict=False)
-    return bias[tuple(slice(None) if side == 1 else part for side, part in sides)]
+    places = (windows, part.heads, part.queries, slice(None))[-bias.dim() :]
+    return bias[tuple(slice(None) if side == 1 else place for side, place in zip(bias.shape, places, strict=True))]
 
 
 def exponentials(

@@ -28,8 +28,13 @@ CONVERTED_ROWS, CONVERTED_CHANNELS = 512, 256
 
 def applies(x: Tensor, fc1: nn.Module, act: nn.Module, fc2: nn.Module, kind: type[nn.Linear]) -> bool:
     """Whether `fc2(act(fc1(x)))` is what this kernel computes, both layers being plain ones of that kind."""
-    layers = is_plain(fc1, kind) and is_plain(fc2, kind) and is_plain(act, nn.GELU)
-    known = precision(x, fc1.weight) in (torch.float32, torch.bfloat16)
+    return is_plain(fc1, kind) and applies_behind(x, act, fc2, kind)
+
+
+def applies_behind(x: Tensor, act: nn.Module, fc2: nn.Module, kind: type[nn.Linear]) -> bool:
+    """Whether `fc2(act(x))` is what `gelu_linear` computes, the layer being a plain one of that kind."""
+    layers = is_plain(fc2, kind) and is_plain(act, nn.GELU)
+    known = precision(x, fc2.weight) in (torch.float32, torch.bfloat16)
     return layers and act.approximate == 'none' and known and use(x)
 
 
@@ -38,6 +43,21 @@ def gelu_mlp(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: 
     x = x.to(precision(x, weight1))
     function = GeluMlp.apply if torch.is_grad_enabled() else predict
     return flatten_rows(function, x, weight1, bias1, weight2, bias2)
+
+
+def gelu_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """gelu(x) W^T + b: (..., C), (K, C), (K,) -> (..., K)."""
+    x = x.to(precision(x, weight))
+    function = GeluLinear.apply if torch.is_grad_enabled() else predict_linear
+    return flatten_rows(function, x, weight, bias)
+
+
+def predict_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`gelu_linear` of rows, (R, C) -> (R, K), some of them at a time and without a gradient."""
+    out = x.new_empty(len(x), len(weight))
+    for rows in blocks(len(x), CHUNK // weight.shape[1]):
+        out[rows] = product(F.gelu(x[rows]), weight, bias)
+    return out
 
 
 def predict(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
@@ -64,6 +84,19 @@ def predict_converted(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor
     return out
 
 
+class GeluLinear(torch.autograd.Function):
+    """gelu(x) W^T + b that saves x alone: (R, C), (K, C), (K,) -> (R, K)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return product(F.gelu(x), weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return gradients_behind(grad, *ctx.saved_tensors, ctx.needs_input_grad[1:])
+
+
 class GeluMlp(torch.autograd.Function):
     """gelu(x W1^T + b1) W2^T + b2 that saves one of the two hidden activations and recomputes the other.
 
@@ -79,12 +112,19 @@ class GeluMlp(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, hidden, weight1, bias1, weight2 = ctx.saved_tensors
-        needed, again = ctx.needs_input_grad, torch.is_grad_enabled()
-        if again:  # this gradient will be differentiated itself, so all must follow from the inputs
+        needed = ctx.needs_input_grad
+        if torch.is_grad_enabled():  # this gradient will be differentiated itself, so all must follow from the inputs
             hidden = F.linear(x, weight1.to(x.dtype), bias1.to(x.dtype))
-        second = parameter_gradients(grad, F.gelu(hidden), needed[3:])
-        grad_hidden = input_gradient(grad, weight2)
-        place = {} if again else {'grad_input': grad_hidden}
-        grad_hidden = torch.ops.aten.gelu_backward(grad_hidden, hidden, **place)
+        grad_hidden, *second = gradients_behind(grad, hidden, weight2, needed[3:])
         first = parameter_gradients(grad_hidden, x, needed[1:3])
         return input_gradient(grad_hidden, weight1) if needed[0] else None, *first, *second
+
+
+def gradients_behind(
+    grad: Tensor, hidden: Tensor, weight: Tensor, needed: tuple[bool, bool]
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Gradients of gelu(hidden) W^T + b w.r.t. hidden, and w.r.t. W and b where they are `needed`."""
+    parameters = parameter_gradients(grad, F.gelu(hidden), needed)
+    grad_hidden = input_gradient(grad, weight)
+    place = {} if torch.is_grad_enabled() else {'grad_input': grad_hidden}
+    return torch.ops.aten.gelu_backward(grad_hidden, hidden, **place), *parameters

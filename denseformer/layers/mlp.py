@@ -48,7 +48,10 @@ class ConvMlp(nn.Module):
         if self.residual:
             x = self.act(x)
             return self.fc2(x + self.dwconv(x))
-        return self.fc2(self.act(self.dwconv(x)))
+        x = self.dwconv(x)
+        if kernels.mlp.applies_behind(x, self.act, self.fc2, self.linear):
+            return kernels.mlp.gelu_linear(x, self.fc2.weight, self.fc2.bias)
+        return self.fc2(self.act(x))
 
 
 class ChannelFirst(nn.Module):

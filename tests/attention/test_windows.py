@@ -39,7 +39,7 @@ def test_windowed_attention_is_softmax_attention_in_each_window(shape, training)
     torch.testing.assert_close(out, expected.transpose(2, 3).reshape(2, 6, 9, 8))
 
 
-@pytest.mark.parametrize('shape', [(1, 1, 4, 6), (1, 2, 4, 6), (5, 1, 4, 6), (5, 2, 1, 6)])
+@pytest.mark.parametrize('shape', [(1, 1, 4, 6), (1, 2, 4, 6), (5, 1, 4, 6), (5, 2, 1, 6), (2, 4, 6), (4, 6)])
 @pytest.mark.parametrize('at_a_time', [5 * 2 * 4, 2 * 2 * 4, 2 * 4, 4, 3, 1], ids='{} rows'.format)
 def test_gradients_of_attention_in_windows_are_those_of_its_definition(shape, at_a_time, monkeypatch):
     monkeypatch.setattr(chunked, 'SCORE_BYTES', at_a_time * 6 * 8)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from denseformer.kernels import linear
 from denseformer.kernels import mlp as mlp_kernel
-from denseformer.layers import ConvMlp2d, Linear, Mlp, Mlp2d
+from denseformer.layers import ConvMlp, ConvMlp2d, Linear, Mlp, Mlp2d
 
 
 def step_by_step(mlp: Mlp, x: Tensor) -> Tensor:
@@ -40,6 +40,28 @@ def test_keeps_one_hidden_map_for_the_gradient():
     assert kept.count(torch.Size([9, 64])) == 1
 
 
+def plain_conv_mlp(mlp: ConvMlp, x: Tensor) -> Tensor:
+    hidden = mlp.dwconv(nn.functional.linear(x, mlp.fc1.weight, mlp.fc1.bias))
+    return nn.functional.linear(mlp.act(hidden), mlp.fc2.weight, mlp.fc2.bias)
+
+
+@pytest.mark.parametrize('frozen', ['nothing', 'x', 'fc2.weight', 'fc2.bias'])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+@pytest.mark.usefixtures('product')
+def test_with_a_convolution_trains_as_its_layers_do(dtype, frozen):
+    torch.manual_seed(0)
+    mlp, x = ConvMlp(6, 20), torch.randn(2, 3, 5, 6)
+    assert_same_gradients(mlp, lambda x: plain_conv_mlp(mlp, x), x, mlp, frozen=frozen, dtype=dtype)
+
+
+def test_with_a_convolution_keeps_what_it_takes_and_gives_for_the_gradient():
+    mlp, x, kept = ConvMlp(4, 64), torch.randn(1, 3, 3, 4), set()
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.add(tensor.data_ptr()) or tensor, lambda x: x):
+        out = mlp(x)
+    maps = {tensor.data_ptr() for tensor in (x, mlp.fc1.weight, mlp.fc2.weight, mlp.dwconv.weight, out)}
+    assert len(kept - maps) == 2
+
+
 @pytest.mark.parametrize('act', [nn.ReLU, lambda: nn.GELU('tanh')], ids=['relu', 'gelu-tanh'])
 def test_other_activations_are_applied(act):
     mlp, x = Mlp(4, 8, act), torch.randn(3, 4)
@@ -63,11 +85,12 @@ def test_hooks_and_replaced_layers_are_heeded():
     torch.testing.assert_close(mlp(x), 2 * expected)
 
 
-def test_gradients_can_be_differentiated_again():
+@pytest.mark.parametrize(('mlp', 'plain'), [(Mlp(4, 8), step_by_step), (ConvMlp(4, 8), plain_conv_mlp)])
+def test_gradients_can_be_differentiated_again(mlp, plain):
     torch.manual_seed(0)
-    mlp, x = Mlp(4, 8), torch.randn(3, 4, requires_grad=True)
+    x = torch.randn(1, 3, 2, 4, requires_grad=True)
     seconds = []
-    for run in (mlp, lambda x: step_by_step(mlp, x)):
+    for run in (mlp, lambda x: plain(mlp, x)):
         (grad,) = torch.autograd.grad(run(x).square().sum(), x, create_graph=True)
         seconds.append(torch.autograd.grad(grad.square().sum(), [x, *mlp.parameters()]))
     for ours, theirs in zip(*seconds, strict=True):
