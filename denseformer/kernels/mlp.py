@@ -94,7 +94,8 @@ class GeluLinear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return gradients_behind(grad, *ctx.saved_tensors, ctx.needs_input_grad[1:])
+        x, weight = ctx.saved_tensors
+        return gradients_behind(grad, x, weight, ctx.needs_input_grad[1:])
 
 
 class GeluMlp(torch.autograd.Function):
