@@ -11,7 +11,7 @@ Legend: n windows, h heads, N queries and M keys of a window, d head width, e wi
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, pairwise
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from denseformer.kernels.double_backward import gradients_of
-from denseformer.kernels.products import blocks, for_products, product_dtype, without_autocast
+from denseformer.kernels.products import blocks, equal_blocks, for_products, product_dtype, without_autocast
 from denseformer.kernels.switch import use
 
 SCORE_BYTES = 1 << 21
@@ -116,7 +116,7 @@ def predict(
 ) -> Tensor:
     """`chunked_attention` without a gradient; kept: receives each chunk's probabilities, (windows, h, N, M)."""
     out = empty_maps(v, q.shape[2])
-    for part in chunks(q, k, sizes):
+    for part in chunks(q, k, sizes, equal_blocks if kept is None else blocks):
         part_q, part_k, part_v = (for_products(x) for x in (q[part.rows], k[part.maps], v[part.maps]))
         weights, sums = exponentials(part_q, part_k, biases_of(part, biases), scale)
         if kept is not None:
@@ -167,16 +167,18 @@ class Chunk:
         return self.windows, self.heads, self.queries
 
 
-def chunks(q: Tensor, k: Tensor, sizes: Sequence[int]) -> Iterator[Chunk]:
-    """As many windows, heads and queries at a time as have scores of SCORE_BYTES."""
+def chunks(
+    q: Tensor, k: Tensor, sizes: Sequence[int], split: Callable[[int, int], Iterator[slice]] = blocks
+) -> Iterator[Chunk]:
+    """As many windows, heads and queries at a time as have scores of SCORE_BYTES; split: (all, at a time) -> parts."""
     (n, heads, queries), keys = q.shape[:3], k.shape[2]
     row_bytes = keys * product_dtype(q).itemsize
     most = SCORE_BYTES // max(row_bytes, 1)  # queries at a time, over all heads and windows
     starts = list(accumulate(sizes, initial=0))
-    for windows in blocks(n, most // max(heads * queries, 1)):
+    for windows in split(n, most // max(heads * queries, 1)):
         segments = list(segments_of(windows, starts))
-        for some_heads in blocks(heads, most // max(queries, 1)):
-            for rows in blocks(queries, max(most, LEAST_QUERIES)):
+        for some_heads in split(heads, most // max(queries, 1)):
+            for rows in split(queries, max(most, LEAST_QUERIES)):
                 yield Chunk(windows, some_heads, rows, segments)
 
 

@@ -17,7 +17,7 @@ from denseformer.kernels.linear import (
     product,
     rounded,
 )
-from denseformer.kernels.products import blocks, for_products, is_converted, without_autocast
+from denseformer.kernels.products import blocks, equal_blocks, for_products, is_converted, without_autocast
 from denseformer.kernels.switch import is_plain, use
 
 CHUNK = 1 << 20
@@ -55,7 +55,7 @@ def gelu_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def predict_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """`gelu_linear` of rows, (R, C) -> (R, K), some of them at a time and without a gradient."""
     out = x.new_empty(len(x), len(weight))
-    for rows in blocks(len(x), CHUNK // weight.shape[1]):
+    for rows in equal_blocks(len(x), CHUNK // weight.shape[1]):
         out[rows] = product(F.gelu(x[rows]), weight, bias)
     return out
 
@@ -65,9 +65,9 @@ def predict(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: T
     if is_converted(x):
         return predict_converted(x, weight1, bias1, weight2, bias2)
     weight1, weight2 = weight1.to(x.dtype), weight2.to(x.dtype)
-    out, rows = x.new_empty(len(x), len(weight2)), max(CHUNK // len(weight1), 1)
-    for part, part_out in zip(x.split(rows), out.split(rows), strict=True):
-        part_out.copy_(product(product(part, weight1, bias1, 'gelu'), weight2, bias2))
+    out = x.new_empty(len(x), len(weight2))
+    for rows in equal_blocks(len(x), CHUNK // len(weight1)):
+        out[rows] = product(product(x[rows], weight1, bias1, 'gelu'), weight2, bias2)
     return out
 
 
