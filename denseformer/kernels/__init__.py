@@ -5,8 +5,8 @@ A `forward` states its definition in plain PyTorch and hands over in one line wh
 
     products         the precision that they are computed in, for all that follows
     linear           products through oneDNN: all linear layers
-    mlp              two of them with GELU between, the hidden map in parts
-    attention        softmax attention in windows, in bfloat16 or with a learned bias, a few windows at a time
+    mlp              GELU before one, or between two, the hidden map in parts
+    attention        softmax attention in bfloat16 or with a learned bias, a few windows, heads or queries at a time
     padded_heads     the same where queries and values differ in width
     rest             the same over some of the keys of a softmax
     depthwise        the gradient of wide depth-wise convolutions
