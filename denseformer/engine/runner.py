@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
@@ -51,6 +52,8 @@ SHOWN = 8
 """Names of parameters that a message lists."""
 STATISTICS = ('running_mean', 'running_var')
 """Ends of the names of buffers that are learned."""
+BEGUN: Counter[str] = Counter()
+"""How many runs of this process began in each second."""
 UNUSED_IN_PREDICTION = re.compile(r'^(auxiliary_head|discriminator|losses|perceptual)\b')
 """Parts of a model that only its training needs."""
 
@@ -63,6 +66,7 @@ class Runner(MMEngineRunner):
     Writing: a file is whole or not there; mmengine writes to the final name.
     Randomness: see `reproducibility`; mmengine restores the order of samples at best.
     CPUs: several processes without a GPU; mmengine's wrapper and SyncBatchNorm ask for one.
+    Names: runs of one process have a time each; what mmengine logs is shared by runs that begin in the same second.
     """
 
     trust_checkpoint = False
@@ -73,6 +77,13 @@ class Runner(MMEngineRunner):
     """The loader whose classes and labels have to be the checkpoint's."""
     _train_dataloader: Any
     optim_wrapper: Any
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Set up processes and this run's time, which is numbered where an earlier run of the process has it."""
+        super().setup_env(env_cfg)
+        BEGUN[self._timestamp] += 1
+        if BEGUN[self._timestamp] > 1:
+            self._timestamp += f'_{BEGUN[self._timestamp]}'
 
     def train(self) -> nn.Module:
         """Train; afterwards, and after an error, hooks with an `on_exit` undo their changes.

@@ -4,6 +4,8 @@ import json
 import os
 import platform
 import shutil
+import time
+from types import SimpleNamespace
 
 import forks
 import pytest
@@ -30,6 +32,15 @@ def test_a_new_run_in_the_folder_of_another_needs_a_word(tmp_path):
     tiny.train(tiny.config(tmp_path, iters=9, ema=False))
     with pytest.raises(ConfigError, match=r'holds a run already \(iter_6.pth, iter_9.pth.*--resume.*--overwrite'):
         started(tiny.config(tmp_path, iters=3, ema=False))
+
+
+def test_runs_that_begin_in_the_same_second_share_no_log(tmp_path, monkeypatch):
+    clock = SimpleNamespace(time=lambda: 1e9, strftime=time.strftime, localtime=time.localtime)
+    monkeypatch.setattr('mmengine.runner.runner.time', clock)
+    first, second = (launch.build_runner(tiny.config(tmp_path / name), TrainOptions()) for name in 'ab')
+    assert first.message_hub is not second.message_hub
+    assert first.visualizer is not second.visualizer
+    assert second.timestamp == f'{first.timestamp}_2'
 
 
 def test_a_resumed_run_goes_on_from_itself_and_not_from_an_older_one(tmp_path):
