@@ -66,7 +66,7 @@ def test_learns_with_the_head_of_object_contexts(network):
     labels[:, 16:48, 16:48] = 1
     images = 2.0 * labels.expand(2, 3, 64, 64) - 1
     samples = [SegDataSample(gt_sem_seg=PixelData(data=labels)) for _ in range(2)]
-    totals = learn(model, dict(inputs=images, data_samples=samples), steps=6, rate=3e-3)
+    totals = learn(model, dict(inputs=images, data_samples=samples), steps=16, rate=3e-3)
     assert min(totals[-2:]) < 0.8 * totals[0]
     wanted = SegDataSample(metainfo=dict(img_shape=(70, 90), ori_shape=(70, 90)))
     with torch.no_grad():

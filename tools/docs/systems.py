@@ -162,8 +162,8 @@ SYSTEMS = {
         LABELS,
         [CONVNEXT, 'systems/p2at'],
         {**PYRAMID, 'model.decode_head.channels': 32},
-        rate=1e-2,
-        steps=150,
+        rate=5e-3,
+        steps=250,
     ),
     'UNetFormer': System(
         LABELS,
