@@ -307,7 +307,14 @@ class EoMTSegmentor(Mask2FormerSegmentor):
 
 
 def even_windows(length: int, size: int, stride: int) -> Iterator[slice]:
-    """As few windows of `size` at even distances of `stride` at most as cover a side; a short side is one window."""
+    """As few windows of `size` at even distances of `stride` at most as cover a side; a short side is one window.
+
+    Raises ValueError for a stride that leaves pixels in no window.
+    """
+    if not 0 < stride <= size:
+        raise ValueError(
+            f"test_cfg's stride is {stride}: set it to 1 .. {size}, its crop_size, or pixels lie in no window."
+        )
     spare = max(length - size, 0)
     steps = -(-spare // stride)
     for i in range(steps + 1):

@@ -126,7 +126,7 @@ def blocks(length: int, size: int) -> Iterator[slice]:
 
 
 def equal_blocks(length: int, size: int) -> Iterator[slice]:
-    """`blocks` of one length, of which the last may overlap: oneDNN compiles a product for each shape, 0.6 MB of it."""
+    """`blocks` of one length, of which the last may overlap: oneDNN compiles, and keeps, a product for each shape."""
     size = even_size(length, size)
     starts = (min(start, length - size) for start in range(0, length, size))
     return (slice(start, start + size) for start in starts)

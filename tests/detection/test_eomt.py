@@ -306,6 +306,12 @@ def test_windows_lie_at_even_distances(length, starts):
     assert all(window.stop - window.start == 512 for window in windows)
 
 
+@pytest.mark.parametrize('stride', [0, 513])
+def test_strides_that_leave_pixels_in_no_window_are_refused(stride):
+    with pytest.raises(ValueError, match=f'stride is {stride}: set it to 1 .. 512'):
+        list(even_windows(1300, 512, stride))
+
+
 def test_scores_of_windows_are_averaged_where_they_overlap():
     encoder = dict(type='denseformer.EoMT', backbone=VIT, num_classes=5, num_queries=6, query_blocks=2)
     test_cfg = ConfigDict(mode='slide', crop_size=(32, 32), stride=(32, 32))
